@@ -1,0 +1,42 @@
+"""Record driving data in a simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from learned_sim_env.spec import CONTRACTS
+
+
+@dataclass(frozen=True)
+class Args:
+    """Record driving data in a simulator, resuming what is already in the folder, and store it as a Minari dataset."""
+
+    out: Path
+    """Folder of the collection; its Minari dataset is `OUT/data`."""
+    episodes: int
+    """Number of episodes in all, those already there included."""
+    simulator: str = "metadrive"
+    """Simulator to drive in."""
+    split: Literal["train", "test"] = "train"
+    """Which scenario seeds to use: train 0 to 999999, test 1000000 to 1999999."""
+    seed_start: int = 0
+    """How many seeds of the split to leave out at its start."""
+    max_steps: int = CONTRACTS["driving"].max_episode_steps
+    """Length at which an episode is cut off, in steps of 0.1 s."""
+    workers: int = 2
+    """Simulator processes."""
+
+
+def run(args: Args) -> int:
+    """Collect; 0 when every seed was recorded, 1 when some had to be skipped, 130 when interrupted."""
+    from learned_sim_env.data.collect import CollectConfig, collect
+
+    try:
+        summary = collect(CollectConfig(**vars(args)))
+    except KeyboardInterrupt:
+        print("interrupted: finished episodes are kept, the same command goes on from them")
+        return 130
+    print(summary)
+    return 1 if summary.failed else 0

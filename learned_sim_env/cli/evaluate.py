@@ -1,0 +1,79 @@
+"""Measure how far a world model may be trusted."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from learned_sim_env.optional import require
+
+
+@dataclass(frozen=True)
+class Args:
+    """Compare a world model's futures with what a simulator recorded, and with baselines, with 95% intervals.
+
+    Prints a table, and writes table.md, report.json and figure.png. Without --data, episodes of unseen scenarios are
+    recorded first, in OUT/episodes; the same command goes on where it was stopped.
+    """
+
+    checkpoint: str = "bev-rssm"
+    """One that ships, a folder, or a hub id."""
+    out: Path = Path("runs/evaluate")
+    """Where to write."""
+    data: Path | None = None
+    """Folder of a collection, or a packed file."""
+    episodes: int = 100
+    """How many, from the first seed of the split on."""
+    seeds: Literal["test", "validation", "train"] = "test"
+    """Which scenarios; all but test need --data."""
+    horizon: int = 30
+    """Steps to predict after the five of the context."""
+    stride: int = 10
+    """Steps between the windows of an episode."""
+    samples: int = 0
+    """Futures drawn of each window; 0: the mode alone."""
+    batch_size: int = 32
+    """Windows at a time."""
+    device: str = ""
+    """Where to compute: cpu, cuda; by default a GPU if there is one."""
+    threads: int = 0
+    """CPU threads; 0: as PyTorch decides."""
+    workers: int = 2
+    """Simulator processes while recording."""
+
+    def command(self) -> str:
+        """What to type to repeat it."""
+        given = {name.replace("_", "-"): value for name, value in vars(self).items() if value not in (None, "")}
+        return shlex.join(["learned-sim", "evaluate", *(x for k, v in given.items() for x in (f"--{k}", str(v)))])
+
+
+def run(args: Args) -> int:
+    """Evaluate, print, write."""
+    import torch
+
+    from learned_sim_env.evaluation.episodes import open_episodes, record_episodes
+    from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    # Rather now than at the end.
+    require("matplotlib", extra="train")
+    if args.episodes < 1:
+        raise ValueError(f"episodes is {args.episodes}; at least 1 is needed")
+    if args.data is None and args.seeds != "test":
+        raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
+    config = EvaluateConfig(args.horizon, args.stride, args.samples, args.batch_size)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    checkpoint = from_pretrained(args.checkpoint, args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if args.data is None:
+        data = record_episodes(args.out / "episodes", args.episodes, args.workers)
+    else:
+        data = open_episodes(args.data, args.seeds, args.episodes)
+    report = evaluate(checkpoint, data, config)
+    report = replace(report, about={**report.about, "split": args.seeds, "command": args.command()})
+    paths = report.save(args.out)
+    print(report.table())
+    print("written: " + ", ".join(map(str, paths)))
+    return 0

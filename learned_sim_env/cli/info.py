@@ -1,0 +1,99 @@
+"""`learned-sim info`: what is installed, which environments exist and whether they can run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from learned_sim_env import __version__
+from learned_sim_env.registration import BACKENDS, EnvDeclaration, declarations
+from learned_sim_env.resources import checkpoints_dir
+
+# Distributions of the base install ("") and of each extra.
+PACKAGES = {
+    "": ("gymnasium", "numpy", "safetensors", "torch", "tqdm", "tyro"),
+    "metadrive": ("metadrive-simulator",),
+    "carla": ("carla", "networkx", "opencv-python", "opencv-python-headless"),
+    "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
+    "rl": ("stable-baselines3",),
+    "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
+}
+
+
+@dataclass(frozen=True)
+class Args:
+    """Show what is installed, which environments exist and whether they can run."""
+
+    json: bool = False
+    """Print JSON instead of text."""
+
+
+def run(args: Args) -> None:
+    """Print the report."""
+    report = collect()
+    print(json.dumps(report, indent=2) if args.json else render(report))
+
+
+def collect() -> dict[str, Any]:
+    """The report as JSON-ready data.
+
+    `packages`: by extra ("base" for the base install), version or None by distribution; `environments`: by id, backend,
+    twin and `missing` (what it needs and does not have, "" if it can run); `checkpoints`: bytes by name.
+    """
+    import torch
+
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "torch_threads": torch.get_num_threads(),
+        "torch_devices": ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
+        "packages": {extra or "base": {name: _version(name) for name in names} for extra, names in PACKAGES.items()},
+        "environments": {
+            d.id: {"backend": d.backend, "twin": d.twin, "missing": _missing(d)} for d in declarations().values()
+        },
+        "checkpoints": {
+            folder.name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+            for folder in sorted(checkpoints_dir().glob("*"))
+            if folder.is_dir()
+        },
+    }
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report as text."""
+    lines = [
+        f"learned-sim-env {report['version']}, Python {report['python']}",
+        f"torch: {report['torch_threads']} threads, devices {', '.join(report['torch_devices'])}",
+        "\npackages",
+    ]
+    for extra, versions in report["packages"].items():
+        installed = ", ".join(f"{name} {version or '-'}" for name, version in versions.items())
+        lines.append(f"  {extra if extra == 'base' else f'[{extra}]':<12} {installed}")
+    lines.append("\nenvironments")
+    for env_id, env in report["environments"].items():
+        state = f"missing: {env['missing']}" if env["missing"] else "ready"
+        lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
+    lines.append("\ncheckpoints")
+    lines += [f"  {name:<24} {size / 1e6:.1f} MB" for name, size in report["checkpoints"].items()] or ["  none"]
+    return "\n".join(lines)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _missing(declaration: EnvDeclaration) -> str:
+    backend = BACKENDS[declaration.backend]
+    if find_spec(backend.module) is None:
+        return f"extra [{backend.extra}]" if backend.extra else backend.module
+    checkpoint = declaration.settings.get("checkpoint")
+    if checkpoint is not None and not (checkpoints_dir() / checkpoint).is_dir():
+        return f"checkpoint {checkpoint}"
+    return ""

@@ -1,0 +1,65 @@
+"""`learned-sim`: dispatches to one module a subcommand, imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from gymnasium.error import Error as GymnasiumError
+
+from learned_sim_env import __version__
+from learned_sim_env.spec import unknown
+
+# Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass `Args` and `run(args)`.
+COMMANDS = {
+    "demo": "watch a learned environment, or drive in it",
+    "collect": "record episodes of a simulator as a dataset",
+    "train": "train a world model on a dataset",
+    "evaluate": "measure how far a world model may be trusted",
+    "bench": "measure the speed of the environments",
+    "info": "show what is installed, which environments exist and whether they can run",
+}
+
+
+def usage() -> str:
+    """Help text of `learned-sim` itself."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "usage: learned-sim [-h] [--version] COMMAND ...\n\n"
+        f"A trained world model as a driving environment.\n\ncommands:\n{commands}\n\n"
+        "learned-sim COMMAND --help shows the options of a command."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (`sys.argv` if None) and return its exit status.
+
+    An error that the user can mend is printed as one line, with status 2; wrong options exit with status 2 as well.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    name, *rest = argv
+    try:
+        if name not in COMMANDS:
+            raise unknown("command", name, COMMANDS)
+        import tyro
+
+        command = importlib.import_module(f"learned_sim_env.cli.{name}")
+        args = tyro.cli(command.Args, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
+        return command.run(args) or 0
+    except (ValueError, FileNotFoundError, ImportError, GymnasiumError) as error:
+        print(f"learned-sim: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

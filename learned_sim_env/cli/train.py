@@ -1,0 +1,55 @@
+"""Train a world model on recorded driving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from learned_sim_env.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Args:
+    """Train a world model on recorded driving; the same command goes on with a run that was stopped.
+
+    Several processes: torchrun --nproc-per-node N -m learned_sim_env.cli.main train ...
+    """
+
+    data: Path
+    """Folder of a collection, or a packed file."""
+    out: Path
+    """Folder of the run; the finished model is OUT/checkpoint."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    device: str = ""
+    """Where to compute: cpu, cuda; by default a GPU if there is one."""
+    threads: int = 0
+    """CPU threads; 0: as PyTorch decides."""
+    save_every: int = 250
+    """Steps between saved states."""
+    picture_every: int = 1000
+    """Steps between validations and pictures."""
+    contexts: int = 320
+    """Starting contexts to ship with the checkpoint."""
+
+
+def run(args: Args) -> int:
+    """Train, then write the checkpoint."""
+    import torch
+
+    from learned_sim_env.data.dataset import PackedData, pack
+    from learned_sim_env.training.export import export
+    from learned_sim_env.training.trainer import Trainer
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
+    trainer = Trainer(args.config, data, args.out, device, save_every=args.save_every, picture_every=args.picture_every)
+    trainer.run()
+    if trainer.rank == 0:
+        path = export(trainer, data, args.contexts)
+        print(f"checkpoint written to {path}")
+    return 0

@@ -1,0 +1,176 @@
+"""Collection of a data set: many seeds on many worker processes, resumable, ending in one Minari dataset.
+
+A collection folder holds `episodes/<seed>.npz` (what is resumed from), `collection.json` (its settings), `data/` (the
+Minari dataset made of all episodes) and `summary.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
+from learned_sim_env.data.episode import Episode, EpisodeRecorder
+from learned_sim_env.data.splits import COLLECTED_SPLITS
+from learned_sim_env.data.store import EpisodeFolder, read_minari_seeds, write_json, write_minari
+from learned_sim_env.data.summary import Summary
+from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.optional import require
+from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.spec import CONTRACTS, unknown
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to collect and where to.
+
+    The episodes of a split have consecutive seeds from the split's first seed + `seed_start` on.
+    """
+
+    out: Path
+    episodes: int
+    simulator: str = "metadrive"
+    split: str = "train"
+    seed_start: int = 0
+    max_steps: int = CONTRACTS["driving"].max_episode_steps
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.simulator not in SIMULATORS:
+            raise unknown("simulator", self.simulator, SIMULATORS)
+        if self.split not in COLLECTED_SPLITS:
+            raise unknown("split", self.split, COLLECTED_SPLITS)
+        if self.episodes < 1 or self.max_steps < 1:
+            raise ValueError(f"episodes is {self.episodes} and max_steps {self.max_steps}; both must be at least 1")
+        allowed = COLLECTED_SPLITS[self.split]
+        if self.seed_start < 0 or allowed.start + self.seed_start + self.episodes > allowed.stop:
+            raise ValueError(
+                f"seed_start {self.seed_start} with {self.episodes} episodes leaves the seeds of the {self.split} "
+                f"split, {allowed.start} to {allowed.stop - 1}"
+            )
+
+    @property
+    def seeds(self) -> range:
+        """The seeds asked for."""
+        first = COLLECTED_SPLITS[self.split].start + self.seed_start
+        return range(first, first + self.episodes)
+
+    def lasting(self) -> dict[str, Any]:
+        """The settings that all episodes of one folder share."""
+        shared = {name: asdict(self)[name] for name in ("simulator", "split", "max_steps")}
+        return {**shared, "contract_fingerprint": CONTRACTS["driving"].fingerprint()}
+
+
+def record_episode(env: TwinDrivingEnv, simulator: str, seed: int) -> Episode:
+    """Drive the episode of `seed` to its end, with the behaviour that the seed chooses."""
+    name = choose_behaviour(seed)
+    behaviour = make_behaviour(name, seed)
+    recorder = EpisodeRecorder(env)
+    env.reset(seed=seed)
+    recorder.moment()
+    terminated = truncated = False
+    info: dict[str, Any] = {}
+    while not (terminated or truncated):
+        action = behaviour.act(env)
+        _, reward, terminated, truncated, info = env.step(action)
+        recorder.transition(action, float(reward), terminated, truncated)
+        recorder.moment()
+    return recorder.episode(seed, simulator, name, info["end_reason"])
+
+
+@dataclass(frozen=True)
+class EpisodeTask:
+    """Made into a task inside a worker: opens the simulator there, then records and stores the episodes of seeds."""
+
+    simulator: str
+    max_steps: int
+    folder: Path
+
+    def __call__(self) -> Task:
+        env = TwinDrivingEnv(simulator=self.simulator, obs_type="semantic", max_episode_steps=self.max_steps)
+        folder = EpisodeFolder(self.folder)
+
+        def task(seed: int) -> int:
+            episode = record_episode(env, self.simulator, seed)
+            folder.write(episode)
+            return len(episode)
+
+        return task
+
+
+def collect(config: CollectConfig) -> Summary:
+    """Record the seeds that are not there yet, then bring the Minari dataset and the summary up to date.
+
+    Raises `ValueError` when the folder holds a collection with other settings, `ImportError` when the simulator or
+    Minari is not installed, `RuntimeError` when workers cannot start or keep failing. Episodes finished before an error
+    or an interrupt stay, and the next call goes on from them.
+    """
+    from tqdm import tqdm
+
+    # Rather now than in every worker, or at the end.
+    require(config.simulator, extra=config.simulator)
+    require("minari", extra="train")
+    config.out.mkdir(parents=True, exist_ok=True)
+    _check_settings(config)
+    folder = EpisodeFolder(config.out / "episodes")
+    folder.clean()
+    present = set(folder.seeds())
+    todo = [seed for seed in config.seeds if seed not in present]
+    task = EpisodeTask(config.simulator, config.max_steps, folder.path)
+    frames, failed, start = 0, {}, time.monotonic()
+    with (
+        closing(run_seeds(task, todo, config.workers)) as results,
+        tqdm(total=config.episodes, initial=config.episodes - len(todo), unit="episode", smoothing=0.02) as bar,
+    ):
+        for result in results:
+            if result.error:
+                failed[result.seed] = result.error
+                bar.write(f"seed {result.seed} skipped: {result.error.strip().splitlines()[-1]}")
+            frames += result.steps
+            bar.update()
+            bar.set_postfix(frames=frames, fps=f"{frames / (time.monotonic() - start):.0f}", failed=len(failed))
+    frames_per_second = frames / (time.monotonic() - start)
+    return _finish(config, folder, failed, frames_per_second)
+
+
+def _check_settings(config: CollectConfig) -> None:
+    path = config.out / "collection.json"
+    if not path.exists():
+        write_json(path, config.lasting())
+        return
+    there = json.loads(path.read_text())
+    for name, value in config.lasting().items():
+        if there.get(name) != value:
+            raise ValueError(
+                f"{config.out} holds a collection with {name} {there.get(name)!r}, not {value!r}: "
+                "use its settings or another folder"
+            )
+
+
+def _finish(config: CollectConfig, folder: EpisodeFolder, failed: dict[int, str], frames_per_second: float) -> Summary:
+    summary = Summary(failed=failed, frames_per_second=frames_per_second)
+    dataset = config.out / "data"
+    if read_minari_seeds(dataset) == folder.seeds():
+        for episode in folder:
+            summary.add(episode)
+    elif folder.seeds():
+        write_minari(
+            dataset,
+            _added(folder, summary),
+            dataset_id=f"{config.simulator}-{config.split}-v0",
+            description=f"Driving in {config.simulator} by several behaviours, crashes included, {config.split} seeds.",
+        )
+    write_json(config.out / "summary.json", summary.to_dict())
+    return summary
+
+
+def _added(folder: EpisodeFolder, summary: Summary) -> Iterator[Episode]:
+    for episode in folder:
+        summary.add(episode)
+        yield episode

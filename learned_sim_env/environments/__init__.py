@@ -1,0 +1,1 @@
+"""Gymnasium environments: the learned ones and their twins on real simulators."""

@@ -1,0 +1,42 @@
+"""Actions as users give them, checked and brought to `[steer, throttle_brake]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from learned_sim_env.spec import DISCRETE_ACTIONS
+
+
+def to_continuous(action: Any, action_type: str, num_envs: int | None = None) -> np.ndarray:
+    """One action, or one a row, as float32 (2,) or (num_envs, 2) within [-1, 1].
+
+    Args:
+        action: "continuous": (2,) or (num_envs, 2) numbers, clipped to [-1, 1]; "discrete": an integer or
+            (num_envs,) integers below 30, see `spec.DISCRETE_ACTIONS`.
+        action_type: "continuous" or "discrete".
+        num_envs: rows of a vector environment; None for a single one.
+
+    Raises:
+        ValueError: for another shape or type, a value that is not finite, or an unknown discrete action.
+    """
+    rows = () if num_envs is None else (num_envs,)
+    try:
+        array = np.asarray(action)
+    except ValueError as error:
+        raise ValueError(f"action {action!r} is not an array: {error}") from error
+    if action_type == "discrete":
+        if array.dtype.kind not in "iu" or array.shape != rows:
+            raise ValueError(f"action {action!r}: expected integers of shape {rows}, got {array.dtype} {array.shape}")
+        if ((array < 0) | (array >= len(DISCRETE_ACTIONS))).any():
+            raise ValueError(f"action {action!r} is outside 0..{len(DISCRETE_ACTIONS) - 1}")
+        return DISCRETE_ACTIONS[array].copy()
+    if array.dtype.kind not in "fiu" or array.shape != (*rows, 2):
+        raise ValueError(
+            f"action {action!r}: expected numbers [steer, throttle_brake] of shape {(*rows, 2)}, "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"action {action!r} is not finite: steer and throttle_brake are numbers in [-1, 1]")
+    return np.clip(array.astype(np.float32), -1.0, 1.0)

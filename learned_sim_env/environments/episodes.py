@@ -1,0 +1,218 @@
+"""Rows of imagined episodes: what a learned environment and its vector form have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from learned_sim_env import task
+from learned_sim_env.environments import info
+from learned_sim_env.environments.options import checked, real_steps
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.imagination.starts import Start, Starts
+from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.spec import OBS_TYPES, SCENARIO_TAGS, unknown
+from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
+
+DTYPES = ("float32", "bfloat16")
+# Row seeds are drawn below this.
+SEED_LIMIT = 2**63
+
+
+class Episodes:
+    """B imagined episodes that advance together, each with its own seed, steps, start and end.
+
+    Args: as `LearnedDrivingEnv`; num_rows is B.
+
+    Attributes:
+        records: (B,) of `info.RECORD`, what is known of each row.
+    """
+
+    def __init__(
+        self,
+        num_rows: int,
+        checkpoint: str | Path | Checkpoint,
+        obs_type: str,
+        max_episode_steps: int | None,
+        device: str,
+        dtype: str,
+        temperature: float,
+        uncertainty_bound: float | None,
+    ):
+        if obs_type not in OBS_TYPES:
+            raise unknown("obs_type", obs_type, OBS_TYPES)
+        if isinstance(checkpoint, str | Path):
+            checkpoint = from_pretrained(checkpoint, device=device)
+        model, self.contract = checkpoint.model, checkpoint.contract
+        self.max_episode_steps = self.contract.max_episode_steps if max_episode_steps is None else max_episode_steps
+        if self.max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps {max_episode_steps!r} is less than 1")
+        self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
+        self.checkpoint, self.obs_type = checkpoint, obs_type
+        # Arguments of an environment with the same episodes, such as a branch.
+        self.settings = {
+            "checkpoint": checkpoint,
+            "obs_type": obs_type,
+            "max_episode_steps": max_episode_steps,
+            "dtype": dtype,
+            "temperature": temperature,
+            "uncertainty_bound": uncertainty_bound,
+        }
+        if dtype not in DTYPES:
+            raise unknown("dtype", dtype, DTYPES)
+        if dtype == "bfloat16":
+            model = model.in_bfloat16()
+        # A checkpoint that was loaded already stays where it is.
+        where = next(iter(model.initial(1).values())).device
+        inference = Inference(where, one_thread=num_rows == 1)
+        self.pictures = obs_type != "latent"
+        self.rollout = Rollout(model, num_rows, inference, temperature)
+        self._starts = Starts(model, checkpoint.contexts, inference, self.pictures)
+        self._tags = _tag_names(checkpoint.contexts.tags)
+        space = self.contract.observation_space("dict")["ego"]  # type: ignore[index]
+        self._ego_low, self._ego_high = space.low, space.high
+        self.records = np.zeros(num_rows, info.RECORD)
+        self.records["end"] = -1
+
+    def begin(self, rows: np.ndarray, generators: list[np.random.Generator], options: dict[str, Any] | None) -> None:
+        """Begin new episodes in `rows` (n,) int64, each drawing its seed, then its context, from its own generator.
+
+        Raises:
+            ValueError: for options that are unknown, contradict each other or have wrong values.
+        """
+        options = checked(options)
+        seeds = np.array([g.integers(SEED_LIMIT) for g in generators])
+        fresh = np.zeros(1, info.RECORD)
+        fresh["context"] = -1
+        if "snapshot" in options:
+            start, saved = self._opened(options["snapshot"])
+            fresh["context"], fresh["imagined_steps"] = saved["context"], saved["imagined_steps"]
+        elif "observations" in options:
+            bev = self.contract.bev
+            start = self._starts.from_observations(*real_steps(options["observations"], options.get("actions"), bev))
+        else:
+            pool = self._contexts(options)
+            contexts = np.array([pool[g.integers(len(pool))] for g in generators])
+            start, fresh = self._starts.from_contexts(contexts), np.repeat(fresh, len(rows))
+            fresh["context"] = contexts
+        fresh["end"], fresh["started"], fresh["ego"] = -1, True, self._clipped(start.ego)
+        self.rollout.start(rows, start, seeds)
+        self.records[rows] = fresh
+
+    def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take one step in every row under `actions` (B, 2) float32 in [-1, 1].
+
+        Returns:
+            rewards (B,) float64, terminated (B,) bool and truncated (B,) bool.
+        """
+        imagined = self.rollout.step(actions)
+        if self.pictures:  # of all rows at once, before any of them begins anew
+            self.rollout.draw()
+        outcome = task.outcome(imagined.terms, imagined.events, self.contract.reward)
+        terminated = outcome.terminated
+        late = self.rollout.steps >= self.max_episode_steps
+        truncated = ~terminated & (late | (imagined.uncertainty > self.uncertainty_bound))
+        r, rewards = self.records, outcome.reward.astype(np.float64)
+        r["reward_terms"], r["cost_terms"] = outcome.reward_terms, outcome.cost_terms
+        r["end"] = np.where(truncated, np.where(late, info.TIME_LIMIT, info.UNCERTAINTY), outcome.end)
+        r["uncertainty"], r["ego_motion"], r["ego"] = imagined.uncertainty, imagined.motion, self._clipped(imagined.ego)
+        r["imagined_steps"] += 1
+        r["reward_total"] += rewards
+        r["cost_total"] += outcome.cost
+        return rewards, terminated, truncated
+
+    @property
+    def running(self) -> np.ndarray:
+        """(B,) bool: rows that can take a step."""
+        return self.records["started"] & (self.records["end"] < 0)
+
+    @property
+    def ended(self) -> np.ndarray:
+        """(B,) bool: rows whose episode has ended and not begun anew."""
+        return self.records["end"] >= 0
+
+    def observe(self, rows: np.ndarray) -> Any:
+        """Observations of `rows` (n,) int64 in the form that `obs_type` asks for, sharing no memory with anything."""
+        if self.obs_type == "latent":
+            return self.rollout.features()[rows]
+        semantic = self.rollout.views(rows)
+        if self.obs_type == "semantic":
+            return semantic
+        if self.obs_type == "bev":
+            return colourise(semantic)
+        return {"bev": colourise(semantic), "ego": self.records["ego"][rows]}
+
+    def frames(self) -> np.ndarray:
+        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet."""
+        return colourise(self.rollout.views(np.arange(len(self.rollout))))
+
+    def info(self, row: int) -> dict[str, Any]:
+        """The info of one row, see `info.single`."""
+        return info.single(self.records[row], self._tags)
+
+    def infos(self, mask: np.ndarray) -> dict[str, Any]:
+        """The infos of the rows in `mask` (B,) bool, see `info.batched`."""
+        return info.batched(self.records, self._tags, mask)
+
+    def snapshot(self, row: int) -> dict[str, Any]:
+        """Everything about a row and the checkpoint it belongs to: a dict of NumPy arrays, numbers and strings.
+
+        Raises:
+            ResetNeeded: if the row was never reset.
+        """
+        if not self.records["started"][row]:
+            raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
+        record = {name: self.records[name][row].copy() for name in info.RECORD.names or ()}
+        return {"checkpoint": self.checkpoint.fingerprint, **self.rollout.snapshot(row), "record": record}
+
+    def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
+        """Put `rows` (n,) int64 where a snapshot was taken; other `seeds` (n,) int64 give them other futures.
+
+        Raises:
+            ValueError: for something else than a snapshot, or one of another checkpoint.
+        """
+        start, record = self._opened(snapshot)
+        self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
+        self.records[rows] = record
+
+    def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
+        """The start and the record, (1,) of `info.RECORD`, in a snapshot."""
+        if not isinstance(snapshot, dict) or "checkpoint" not in snapshot:
+            raise ValueError(f"a snapshot is what `snapshot()` returned, not {type(snapshot).__name__}")
+        if snapshot["checkpoint"] != self.checkpoint.fingerprint:
+            raise ValueError(
+                f"the snapshot belongs to checkpoint {snapshot['checkpoint'][:12]}, "
+                f"this is {self.checkpoint.name!r} ({self.checkpoint.fingerprint[:12]}): its state means nothing here"
+            )
+        record = np.zeros(1, info.RECORD)
+        for name, value in snapshot["record"].items():
+            record[name] = value
+        return Start.from_snapshot(snapshot, record["ego"][0]), record
+
+    def _contexts(self, options: dict[str, Any]) -> np.ndarray:
+        """Indices of the contexts to draw from."""
+        contexts, known = self.checkpoint.contexts, len(self._tags) - 1
+        if "scenario" in options:
+            return contexts.indices(options["scenario"])
+        if "context" not in options:
+            return np.arange(known)
+        context = options["context"]
+        if isinstance(context, bool) or not isinstance(context, int | np.integer):
+            raise ValueError(f"option 'context' must be an integer, got {context!r}")
+        if not 0 <= context < known:
+            raise ValueError(f"option 'context' is {context}: the checkpoint has contexts 0 to {known - 1}")
+        return np.array([context])
+
+    def _clipped(self, ego: np.ndarray) -> np.ndarray:
+        return np.minimum(np.maximum(ego, self._ego_low), self._ego_high)
+
+
+def _tag_names(tags: np.ndarray) -> np.ndarray:
+    """(N + 1,) tuples of the tags' names from (N, 7) bool; the last one is empty."""
+    names = np.empty(len(tags) + 1, dtype=object)
+    names[:] = [tuple(name for name, has in zip(SCENARIO_TAGS, row) if has) for row in [*tags, ()]]
+    return names

@@ -1,0 +1,85 @@
+"""The `info` of learned environments: one record a row, shown as the dict of one environment or of a vector of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from learned_sim_env.spec import COST_TERMS, REWARD_TERMS, TERMINATIONS, TRUNCATIONS
+
+# What is known of a row's last step and of its episode so far.
+RECORD = np.dtype(
+    [
+        ("reward_terms", np.float32, len(REWARD_TERMS)),
+        ("cost_terms", np.float32, len(COST_TERMS)),
+        ("end", np.int8),  # index into END_REASONS
+        ("uncertainty", np.float32),
+        ("ego_motion", np.float32, 3),
+        ("imagined_steps", np.int64),
+        ("context", np.int64),
+        ("ego", np.float32, 6),
+        ("reward_total", np.float64),
+        ("cost_total", np.float64),
+        ("started", np.bool_),
+    ]
+)
+
+# The last one, which index -1 reads, is that of an episode that goes on.
+END_REASONS = np.array([*TERMINATIONS, *TRUNCATIONS, ""], dtype=object)
+TIME_LIMIT, UNCERTAINTY = (len(TERMINATIONS) + i for i in range(2))
+
+
+def single(record: np.void, tags: np.ndarray) -> dict[str, Any]:
+    """The info of one row.
+
+    Args:
+        record: a scalar of `RECORD`.
+        tags: object array of tuples of names by context; the last one, which context -1 reads, is empty.
+    """
+    return {
+        "reward_terms": dict(zip(REWARD_TERMS, record["reward_terms"].tolist())),
+        "cost": float(record["cost_terms"].max()),
+        "cost_terms": dict(zip(COST_TERMS, record["cost_terms"].tolist())),
+        "end_reason": END_REASONS[record["end"]],
+        "uncertainty": float(record["uncertainty"]),
+        "ego_motion": record["ego_motion"].copy(),
+        "imagined_steps": int(record["imagined_steps"]),
+        "context": int(record["context"]),
+        "scenario_tags": tags[record["context"]],
+    }
+
+
+def batched(records: np.ndarray, tags: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+    """The infos of B rows in Gymnasium's vector form: arrays, and beside each, as `_key`, which rows it is known of.
+
+    Args:
+        records: (B,) of `RECORD`.
+        tags: as for `single`.
+        mask: (B,) bool; the other rows are zero, or None where the array holds objects.
+    """
+    reward_terms, cost_terms = records["reward_terms"].astype(np.float64), records["cost_terms"].astype(np.float64)
+    values = {
+        "reward_terms": {name: reward_terms[:, i] for i, name in enumerate(REWARD_TERMS)},
+        "cost": cost_terms.max(-1),
+        "cost_terms": {name: cost_terms[:, i] for i, name in enumerate(COST_TERMS)},
+        "end_reason": END_REASONS[records["end"]],
+        "uncertainty": records["uncertainty"].astype(np.float64),
+        "ego_motion": records["ego_motion"],
+        "imagined_steps": records["imagined_steps"],
+        "context": records["context"],
+        "scenario_tags": tags[records["context"]],
+    }
+    return _masked(values, mask)
+
+
+def _masked(values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
+    infos: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            infos[key] = _masked(value, mask)
+        else:
+            infos[key] = np.full(value.shape, None if value.dtype == object else 0, value.dtype)
+            infos[key][mask] = value[mask]
+        infos[f"_{key}"] = mask.copy()
+    return infos

@@ -1,0 +1,173 @@
+"""The dream as a Gymnasium environment: a frozen world model takes the place of the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.environments.episodes import Episodes
+from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
+from learned_sim_env.environments.observations import take
+from learned_sim_env.spec import unknown
+from learned_sim_env.world_model.checkpoint import Checkpoint
+
+# The only row of the episodes behind a single environment.
+ROW = np.array([0])
+
+
+class LearnedDrivingEnv(gym.Env):
+    """Drive a route that a trained world model imagines, seen from above.
+
+    Action space: `Box(-1, 1, (2,), float32)`, `[steer, throttle_brake]`; steer +1 is full right, throttle_brake +1 full
+    throttle, -1 full brake. What lies outside is clipped. With `action_type="discrete"`: the 30 of
+    `spec.DISCRETE_ACTIONS`.
+
+    Observation space, by `obs_type`: "dict" has "bev" (64, 64, 3) uint8, in the colours of `spec.PALETTE`, and "ego"
+    (6,) float32, see `spec.EGO_FIELDS`; "bev" and "semantic" (64, 64) uint8 class ids have the view alone; "latent"
+    (latent_size,) float32 has the model's features, and nothing is ever drawn.
+
+    Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
+    road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
+    the time limit and when the model's uncertainty about a step is over its bound. `info["end_reason"]` names which.
+
+    A model call runs on one thread of the CPU, unless the variable OMP_NUM_THREADS is set.
+
+    Args:
+        checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its
+            device, whatever `device` says).
+        obs_type: "dict", "bev", "semantic" or "latent".
+        action_type: "continuous" or "discrete".
+        render_mode: None, "rgb_array" or "human".
+        max_episode_steps: the contract's if None.
+        device: where the model is loaded, as torch names it.
+        dtype: "float32", or "bfloat16" for the model's matrix products.
+        temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
+        uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
+
+    Raises:
+        ValueError, FileNotFoundError: for a wrong argument or an unknown checkpoint.
+    """
+
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        checkpoint: str | Path | Checkpoint = "bev-rssm",
+        obs_type: str = "dict",
+        action_type: str = "continuous",
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        temperature: float = 1.0,
+        uncertainty_bound: float | None = None,
+    ):
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise unknown("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode, self.action_type = render_mode, action_type
+        self.episodes = Episodes(
+            1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound
+        )
+        self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
+        self.observation_space = self.contract.observation_space(obs_type, self.checkpoint.model.latent_size)
+        self.action_space = self.contract.action_space(action_type)
+        self._window: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode at one of the checkpoint's real contexts, or where `options` say.
+
+        Args:
+            seed: determines the context and everything that is imagined; None: the generator goes on.
+            options: at most one of
+                "context": index of a context;
+                "scenario": one of `spec.SCENARIO_TAGS`, to draw among the contexts with this tag;
+                "observations" with "actions": your own T >= 1 observations and what led to them, see
+                `options.real_steps`;
+                "snapshot": a moment to begin a new episode at, with a new seed and a full time limit.
+
+        Raises:
+            ValueError: for options that are unknown, contradict each other or have wrong values.
+        """
+        super().reset(seed=seed)
+        self.episodes.begin(ROW, [self.np_random], options)
+        return self._looked()
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Imagine one clock step.
+
+        Raises:
+            ResetNeeded: before the first reset or after the end of an episode.
+            ValueError: for an action of another shape or type, or one that is not finite.
+        """
+        if not self.episodes.running[0]:
+            raise ResetNeeded("call reset() first: there is no running episode")
+        actions = to_continuous(action, self.action_type)[None]
+        (reward,), (terminated,), (truncated,) = self.episodes.advance(actions)
+        observation, info = self._looked()
+        return observation, float(reward), bool(terminated), bool(truncated), info
+
+    def render(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
+        if self.render_mode == "rgb_array":
+            return self.episodes.frames()[0]
+        if self.render_mode == "human":
+            from learned_sim_env.viewer.window import Window
+
+            if self._window is None:
+                self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])
+            self._window.show(self.episodes.frames()[0])
+        return None
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """The present moment: a small dict of NumPy arrays, numbers and strings, which can be pickled.
+
+        It holds the model's state, seed, step, totals and whether the episode has ended; not the generator that later
+        resets draw from.
+
+        Raises:
+            ResetNeeded: before the first reset.
+        """
+        return self.episodes.snapshot(0)
+
+    def restore(self, snapshot: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Go back to a moment; the same actions then give the same observations and rewards, bit for bit.
+
+        Returns:
+            Observation and info, as when the snapshot was taken.
+
+        Raises:
+            ValueError: for a snapshot of another checkpoint.
+        """
+        self.episodes.restore(ROW, snapshot)
+        return self._looked()
+
+    def branch(self, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
+        """n rows at the present moment, ready to be stepped: what would happen if?
+
+        Args:
+            n: rows.
+            seeds: one noise seed a row, for other chances; None: the rows differ by their actions only.
+
+        Returns:
+            A vector environment with autoreset mode NEXT_STEP and render mode "rgb_array".
+        """
+        return LearnedDrivingVectorEnv.from_snapshot(
+            self.snapshot(), n, seeds, action_type=self.action_type, **self.episodes.settings
+        )
+
+    def _looked(self) -> tuple[Any, dict[str, Any]]:
+        if self.render_mode == "human":
+            self.render()
+        return take(self.episodes.observe(ROW), 0), self.episodes.info(0)

@@ -1,0 +1,167 @@
+"""A simulator behind the contract: what the dream is checked against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from learned_sim_env import task
+from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.rendering.bev import BevRenderer
+from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.scene import Scene, relative_motion
+from learned_sim_env.simulators import open_simulator
+from learned_sim_env.spec import (
+    CONTRACTS,
+    COST_TERMS,
+    OBS_TYPES,
+    REWARD_TERMS,
+    SCENARIO_TAGS,
+    TERMINATIONS,
+    unknown,
+)
+
+# `reset()` without a seed draws scenarios below this: those meant for training.
+TRAINING_SEEDS = 1_000_000
+
+
+class TwinDrivingEnv(gym.Env):
+    """Drive a route in a real simulator, seen from above.
+
+    Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed here from the simulator's scenes.
+
+    Args:
+        simulator: "metadrive".
+        contract: name of the shared contract.
+        obs_type: "dict", "bev" or "semantic".
+        action_type: "continuous" or "discrete".
+        render_mode: None, "rgb_array" or "human".
+        max_episode_steps: the contract's if None.
+        isolate: run the simulator in a process of its own; None: only where this process already has one.
+        settings: the simulator's own keyword arguments.
+
+    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
+    """
+
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        simulator: str = "metadrive",
+        contract: str = "driving",
+        obs_type: str = "dict",
+        action_type: str = "continuous",
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        isolate: bool | None = None,
+        **settings: Any,
+    ):
+        if contract not in CONTRACTS:
+            raise unknown("contract", contract, CONTRACTS)
+        if obs_type == "latent":
+            raise ValueError("obs_type 'latent' exists only in learned environments: a simulator has no latent state")
+        if obs_type not in OBS_TYPES:
+            raise unknown("obs_type", obs_type, OBS_TYPES)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise unknown("render_mode", render_mode, self.metadata["render_modes"])
+        self.contract = CONTRACTS[contract]
+        self.obs_type, self.action_type, self.render_mode = obs_type, action_type, render_mode
+        self.observation_space = self.contract.observation_space(obs_type)
+        self.action_space = self.contract.action_space(action_type)
+        self.max_episode_steps = max_episode_steps or self.contract.max_episode_steps
+        self.renderer = BevRenderer(self.contract.bev)
+        self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
+        self._running = False
+        self._window: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start scenario `seed`, or one drawn from the training scenarios."""
+        super().reset(seed=seed)
+        options = dict(options or {})
+        for name in options:
+            if name != "scenario":
+                raise unknown("option", name, ("scenario",))
+        scenario = int(self.np_random.integers(TRAINING_SEEDS)) if seed is None else seed
+        self.scene = self.simulator.reset(scenario, options)
+        self._steps, self._running = 0, True
+        self._look()
+        self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), self._info(np.zeros(3, np.float32), "")
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Apply an action for one clock step.
+
+        Raises:
+            ResetNeeded: before the first reset or after the end of an episode.
+            ValueError: for an action of another shape or type, or one that is not finite.
+        """
+        if not self._running:
+            raise ResetNeeded("call reset() first: there is no running episode")
+        before = self.scene
+        self.scene = self.simulator.step(to_continuous(action, self.action_type))
+        self._steps += 1
+        self._look()
+        terms = task.graded_terms(before, self.scene, self.contract)
+        self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
+        terminated = bool(self.outcome.terminated[0])
+        truncated = not terminated and self._steps >= self.max_episode_steps
+        self._running = not (terminated or truncated)
+        reason = TERMINATIONS[self.outcome.end[0]] if terminated else "time_limit" if truncated else ""
+        if self.render_mode == "human":
+            self.render()
+        motion = relative_motion(before.ego.pose, self.scene.ego.pose)
+        return self._observation(), float(self.outcome.reward[0]), terminated, truncated, self._info(motion, reason)
+
+    def render(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
+        if self.render_mode == "rgb_array":
+            return colourise(self.semantic)
+        if self.render_mode == "human":
+            from learned_sim_env.viewer.window import Window
+
+            if self._window is None:
+                self._window = Window(str(self.spec.id if self.spec else "twin"), self.metadata["render_fps"])
+            self._window.show(colourise(self.semantic))
+        return None
+
+    def close(self) -> None:
+        """Close the simulator and the window."""
+        self.simulator.close()
+        self._running = False
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _look(self) -> None:
+        """Everything read off the scene, once a step."""
+        scene: Scene = self.scene
+        self.map_layer = self.renderer.map_layer(scene)
+        self.semantic = self.renderer.semantic(scene, self.map_layer)
+        self.ego_vector = task.ego_vector(scene, self.contract)
+        self.events = task.events(scene, self.contract)
+        self.tags = task.scenario_tags(scene)
+
+    def _observation(self) -> Any:
+        if self.obs_type == "semantic":
+            return self.semantic
+        if self.obs_type == "bev":
+            return colourise(self.semantic)
+        return {"bev": colourise(self.semantic), "ego": self.ego_vector}
+
+    def _info(self, motion: np.ndarray, end_reason: str) -> dict[str, Any]:
+        return {
+            "reward_terms": dict(zip(REWARD_TERMS, self.outcome.reward_terms[0].tolist())),
+            "cost": float(self.outcome.cost[0]),
+            "cost_terms": dict(zip(COST_TERMS, self.outcome.cost_terms[0].tolist())),
+            "end_reason": end_reason,
+            "uncertainty": 0.0,
+            "ego_motion": motion,
+            "imagined_steps": 0,
+            "context": -1,
+            "scenario_tags": tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has),
+        }

@@ -1,0 +1,35 @@
+"""Episodes to evaluate on: those of a data set, or recorded on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from learned_sim_env.data.dataset import PackedData, pack
+
+# Longer ones say little more, and cost simulator time.
+MAX_STEPS = 300
+
+
+def open_episodes(data: Path, split: str, episodes: int) -> PackedData:
+    """The first `episodes` of a split, by seed, of a collection folder or a packed file; all if there are fewer.
+
+    Raises:
+        FileNotFoundError: if there is no data.
+        ValueError: if it has no episode of the split.
+    """
+    if not data.exists():
+        raise FileNotFoundError(f"no collection folder or packed file at {data}")
+    found = PackedData.load(pack(data) if data.is_dir() else data).split(split)
+    if not len(found):
+        raise ValueError(f"{data} has no episode of the {split} split")
+    return found.select(np.argsort(found.seeds, kind="stable")[:episodes])
+
+
+def record_episodes(folder: Path, episodes: int, workers: int) -> PackedData:
+    """The first `episodes` of the test split, recorded in `folder`; those recorded there before are kept."""
+    from learned_sim_env.data.collect import CollectConfig, collect
+
+    collect(CollectConfig(out=folder, episodes=episodes, split="test", max_steps=MAX_STEPS, workers=workers))
+    return open_episodes(folder, "test", episodes)

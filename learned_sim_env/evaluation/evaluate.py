@@ -1,0 +1,163 @@
+"""One and many steps ahead: views, ego motion, reward and events that a model predicts in episodes it never saw."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+import learned_sim_env
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation import ego
+from learned_sim_env.evaluation.bootstrap import Estimate, resample
+from learned_sim_env.evaluation.events import (
+    FORECASTS,
+    WITHIN,
+    auroc,
+    calibration_error,
+    happened_within,
+    probability_within,
+)
+from learned_sim_env.evaluation.iou import iou
+from learned_sim_env.evaluation.report import Forecast, Report
+from learned_sim_env.evaluation.reward import expected_reward, pearson
+from learned_sim_env.evaluation.rollouts import MOTION_METHODS, VIEW_METHODS, Rollouts, roll_out
+from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
+from learned_sim_env.scene import wrap_angle
+from learned_sim_env.spec import RewardSpec
+from learned_sim_env.task import GRADED_TERMS
+from learned_sim_env.world_model.checkpoint import Checkpoint
+
+_BAR = "{l_bar}{bar}| {n:.0f}/{total:.0f} windows [{elapsed}<{remaining}, {rate_fmt}]"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How to evaluate.
+
+    horizon: steps after the context. stride: steps between windows of an episode. samples: futures drawn of each
+    window, 0 for the mode alone. batch_size: windows at a time. replicates, seed: of the bootstrap.
+    """
+
+    horizon: int = 30
+    stride: int = 10
+    samples: int = 0
+    batch_size: int = 32
+    replicates: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.horizon < WITHIN:
+            raise ValueError(f"horizon is {self.horizon}; forecasts of events need at least {WITHIN} steps")
+        for name, least in (("stride", 1), ("samples", 0), ("batch_size", 1), ("replicates", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
+
+def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | None = None) -> Report:
+    """Compare a model's futures of all windows of `data` with what was recorded, and with baselines.
+
+    Every window has the real context that environments start from; after it the model sees the recorded actions only.
+
+    Raises:
+        ValueError: if the data was recorded under another contract, has no episode long enough, or the model predicts
+            something that is not finite.
+    """
+    config = config or EvaluateConfig()
+    model, contract = checkpoint.model, checkpoint.contract
+    if data.contract_fingerprint != contract.fingerprint():
+        raise ValueError(
+            f"the episodes were recorded under another contract ({data.contract_fingerprint[:12]}) than that of "
+            f"checkpoint {checkpoint.name} ({contract.fingerprint()[:12]}): collect them again"
+        )
+    regular, ending = regular_windows(data, config.stride), ending_windows(data, config.stride, WITHIN)
+    if not len(regular):
+        raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")
+
+    def rollouts(windows: Windows, horizon: int, draw: bool) -> Rollouts:
+        reader, parts = WindowReader(data, horizon, contract.dt), []
+        for part in roll_out(model, reader, windows, config.batch_size, config.samples, draw):
+            parts.append(part)
+            bar.update(len(part.valid) / max(config.samples, 1))
+        return Rollouts.join(parts)
+
+    with tqdm(total=len(regular) + len(ending), unit="window", bar_format=_BAR) as bar:
+        seen = rollouts(regular, config.horizon, draw=True)
+        # They only make forecasts of rare events measurable, so there is no need for more than the forecast's steps.
+        parts = [seen, rollouts(ending, WITHIN, draw=False)] if len(ending) else [seen]
+
+    def weights(episode: np.ndarray) -> np.ndarray:
+        return resample(episode, len(data), config.replicates, config.seed)
+
+    regular_weights = weights(seen.episode)
+    about = {
+        "checkpoint": checkpoint.name,
+        "fingerprint": checkpoint.fingerprint,
+        "package_version": learned_sim_env.__version__,
+        "contract": contract.name,
+        "simulators": sorted({str(name) for name in data.simulators}),
+        "episodes": len(data),
+        "seeds": [int(seed) for seed in data.seeds],
+        "steps": data.steps,
+        "windows": len(regular),
+        "windows_reaching_horizon": int(seen.valid[:, -1].sum()) // max(config.samples, 1),
+        "ending_windows": len(ending),
+        "dt": contract.dt,
+        **asdict(config),
+    }
+    return Report(
+        about=about,
+        iou={name: Estimate.of(iou(regular_weights, seen.views[name])) for name in VIEW_METHODS},
+        ego={name: _ego(regular_weights, seen, name) for name in MOTION_METHODS},
+        reward=_reward(regular_weights, seen, contract.reward),
+        events=_events(weights(np.concatenate([part.episode for part in parts])), parts),
+    )
+
+
+def _ego(weights: np.ndarray, seen: Rollouts, method: str) -> dict[str, Estimate]:
+    pose = seen.pose[method].astype(np.float64)
+    distance = np.hypot(*(pose[..., :2] - seen.true_pose[..., :2]).transpose(2, 0, 1))
+    yaw = np.abs(wrap_angle(pose[..., 2] - seen.true_pose[..., 2]))
+    speed = np.abs(seen.speed[method] - seen.true_speed)
+    return {
+        "ade": Estimate.of(ego.mean_until(weights, distance, seen.valid)),
+        "fde": Estimate.of(ego.mean_at(weights, distance, seen.valid)),
+        "speed_error": Estimate.of(ego.mean_at(weights, speed, seen.valid)),
+        "yaw_error": Estimate.of(ego.mean_at(weights, yaw, seen.valid)),
+    }
+
+
+def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str, Estimate]:
+    pairs = {
+        "reward": (
+            expected_reward(seen.terms, seen.events, reward),
+            expected_reward(seen.true_terms, seen.true_events, reward),
+        ),
+        "graded": (seen.terms.sum(-1), seen.true_terms.sum(-1)),
+        **{name: (seen.terms[..., i], seen.true_terms[..., i]) for i, name in enumerate(GRADED_TERMS)},
+    }
+    return {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
+
+
+def _events(weights: np.ndarray, parts: list[Rollouts]) -> dict[str, Forecast]:
+    """Forecasts, from the regular windows and, if any, those added before the end of episodes.
+
+    The added ones help to judge the order of forecasts. They are no fair sample, so frequencies are judged without.
+    """
+    fair = np.concatenate([np.full(len(part.valid), part is parts[0]) for part in parts])
+    forecasts = {}
+    for name, of in FORECASTS.items():
+        p = np.concatenate([probability_within(part.events, of) for part in parts])
+        judged = [happened_within(part.true_events, part.valid, of) for part in parts]
+        happened, known = (np.concatenate(x) for x in zip(*judged))
+        sample = known & fair
+        forecasts[name] = Forecast(
+            windows=int(known.sum()),
+            positives=int(happened[known].sum()),
+            auroc=Estimate.of(auroc(weights[:, known], p[known], happened[known])),
+            predicted=float(p[sample].mean()) if sample.any() else np.nan,
+            observed=float(happened[sample].mean()) if sample.any() else np.nan,
+            calibration_error=Estimate.of(calibration_error(weights[:, sample], p[sample], happened[sample])),
+        )
+    return forecasts

@@ -1,0 +1,147 @@
+"""Batched rollouts of a world model: rows have their own past, seed and step, and cannot tell that others exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.noise import uniforms
+from learned_sim_env.imagination.starts import Start
+from learned_sim_env.task import EVENTS
+from learned_sim_env.world_model.protocol import WorldModel
+
+# Where a step's results lie when packed side by side.
+_COLUMNS = {
+    "ego": slice(0, 6),
+    "motion": slice(6, 9),
+    "terms": slice(9, 13),
+    "events": slice(13, 17),
+    "uncertainty": slice(17, 18),
+}
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """One imagined step of B rows.
+
+    ego: (B, 6) float32, see `spec.EGO_FIELDS`. motion: (B, 3) float32, see `spec.MOTION_FIELDS`. terms: (B, 4) float32,
+    see `task.GRADED_TERMS`. events: (B, 4) bool, sampled, see `task.EVENTS`. uncertainty: (B,) float32.
+    """
+
+    ego: np.ndarray
+    motion: np.ndarray
+    terms: np.ndarray
+    events: np.ndarray
+    uncertainty: np.ndarray
+
+
+class Rollout:
+    """B rows of imagination that advance together.
+
+    All rows go through the model in one batch of always the same size, whichever of them matter, so that a row's future
+    is the same bit for bit whatever the other rows do. Memory and time of a step do not depend on how many went before.
+
+    Args:
+        model: the world model, frozen.
+        num_rows: B.
+        inference: how to call the model.
+        temperature: 1 samples from what the model believes, 0 takes the mode and the events that are likelier than not.
+
+    Raises:
+        ValueError: for a negative temperature.
+
+    Attributes:
+        seeds: (B,) int64, which with the step determines a row's noise.
+        steps: (B,) int64, steps since the row started.
+    """
+
+    def __init__(self, model: WorldModel, num_rows: int, inference: Inference, temperature: float = 1.0):
+        if not temperature >= 0:
+            raise ValueError(f"temperature {temperature!r} is negative: 1 samples, 0 takes the mode")
+        self.model, self.temperature = model, temperature
+        self._inference = inference
+        self.seeds, self.steps = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.int64)
+        with inference():
+            # Copied, because rows are written in place and a model may expand one row to many.
+            self._state = {name: value.clone() for name, value in model.initial(num_rows).items()}
+        self._dtypes = {name: value.dtype for name, value in self._state.items()}
+        self._view = np.zeros((num_rows, model.contract.bev.height, model.contract.bev.width), np.uint8)
+        self._drawn = np.zeros(num_rows, bool)
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def start(self, rows: np.ndarray, start: Start, seeds: np.ndarray | int, steps: np.ndarray | int = 0) -> None:
+        """Put `rows` (n,) int64 at the n rows, or the only row, of a start; other rows are left as they are."""
+        with self._inference():
+            index = torch.from_numpy(rows).to(self._inference.device)
+            for name, value in start.state.items():
+                self._state[name][index] = value.to(self._inference.device, self._dtypes[name])
+        self.seeds[rows], self.steps[rows] = seeds, steps
+        self._drawn[rows] = start.view is not None
+        if start.view is not None:
+            self._view[rows] = start.view
+
+    def step(self, actions: np.ndarray) -> Imagined:
+        """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1]."""
+        model, device = self.model, self._inference.device
+        with self._inference():
+            action = torch.from_numpy(actions).to(device)
+            noise: torch.Tensor | None = None
+            threshold: torch.Tensor | float = 0.5
+            if self.temperature > 0:
+                seeds, steps = torch.from_numpy(self.seeds).to(device), torch.from_numpy(self.steps).to(device)
+                uniform = uniforms(seeds, steps, len(EVENTS) + model.noise_size)
+                threshold, noise = uniform[:, : len(EVENTS)], uniform[:, len(EVENTS) :]
+            state = model.imagine(self._state, action, noise, self.temperature)
+            heads = model.decode(state)
+            # One transfer, however many heads.
+            sampled = {"events": heads["events"] > threshold, "uncertainty": model.uncertainty(state)[:, None]}
+            packed = torch.cat([{**heads, **sampled}[name] for name in _COLUMNS], 1).float().cpu().numpy()
+            self._state = {name: value.to(self._dtypes[name]) for name, value in state.items()}
+        self.steps += 1
+        self._drawn[:] = False
+        ego, motion, terms, events, uncertainty = (packed[:, columns] for columns in _COLUMNS.values())
+        return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0])
+
+    def features(self) -> np.ndarray:
+        """(B, latent_size) float32 of every row; never draws."""
+        with self._inference():
+            # Copied, because a model may return a tensor of the state, whose rows are written in place.
+            return self.model.features(self._state).float().cpu().numpy().copy()
+
+    def draw(self, rows: np.ndarray | None = None) -> None:
+        """Draw those of `rows` (n,) int64, or of all, that were not drawn since their last step."""
+        blank = np.flatnonzero(~self._drawn) if rows is None else rows[~self._drawn[rows]]
+        if not len(blank):
+            return
+        with self._inference():
+            if len(blank) == len(self):
+                view, self._state = self.model.draw(self._state)
+            else:
+                index = torch.from_numpy(blank).to(self._inference.device)
+                view, state = self.model.draw({name: value[index] for name, value in self._state.items()})
+                for name, value in state.items():
+                    self._state[name][index] = value
+            self._view[blank] = view.cpu().numpy()
+        self._drawn[blank] = True
+
+    def views(self, rows: np.ndarray) -> np.ndarray:
+        """(n, H, W) uint8 class ids of `rows` (n,) int64, copied; drawn if need be."""
+        self.draw(rows)
+        return self._view[rows]
+
+    def snapshot(self, row: int) -> dict[str, Any]:
+        """Everything about a row, as NumPy arrays and integers that share no memory with it."""
+        # NumPy has no bfloat16; float32 holds its values exactly.
+        tensors = {n: v[row].float() if v.dtype == torch.bfloat16 else v[row] for n, v in self._state.items()}
+        return {
+            "state": {name: value.cpu().numpy().copy() for name, value in tensors.items()},
+            "view": self._view[row].copy() if self._drawn[row] else None,
+            "seed": int(self.seeds[row]),
+            "step": int(self.steps[row]),
+        }

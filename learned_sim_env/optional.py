@@ -1,0 +1,30 @@
+"""Optional packages, imported where they are used, with one error for all that are missing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+# The last Python version that an extra's packages exist for; the others follow Python.
+LAST_PYTHON = {"metadrive": (3, 11), "carla": (3, 12)}
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import `module`, which `pip install "learned-sim-env[extra]"` provides.
+
+    Raises:
+        ImportError: if it is not installed, or cannot be on this version of Python. An error inside an installed module
+            is passed on as it is.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        python, last = sys.version_info[:2], LAST_PYTHON.get(extra)
+        if last is not None and python > last:
+            remedy = f"it exists up to Python {last[0]}.{last[1]}, and this is Python {python[0]}.{python[1]}"
+        else:
+            remedy = f'pip install "learned-sim-env[{extra}]"'
+        raise ImportError(f"{module} is not installed: {remedy}", name=module) from error

@@ -1,0 +1,35 @@
+"""One file a simulator: each turns its own world into `scene.Scene`."""
+
+from __future__ import annotations
+
+from learned_sim_env.scene import Simulator
+from learned_sim_env.spec import Contract, unknown
+
+# Name -> module:class; a class is called with the contract and the simulator's own settings.
+SIMULATORS = {"metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator"}
+
+
+def open_simulator(name: str, contract: Contract, isolate: bool | None = None, **settings: object) -> Simulator:
+    """The simulator called `name`.
+
+    Args:
+        name: one of `SIMULATORS`.
+        contract: clock and conventions to keep.
+        isolate: run it in a process of its own. None: only if this process cannot hold another one.
+        settings: the simulator's own keyword arguments.
+
+    Raises:
+        ValueError: if there is no such simulator.
+        ImportError: if what it needs is not installed.
+    """
+    from importlib import import_module
+
+    if name not in SIMULATORS:
+        raise unknown("simulator", name, SIMULATORS)
+    module, _, class_name = SIMULATORS[name].partition(":")
+    simulator_class = getattr(import_module(module), class_name)
+    if isolate or (isolate is None and simulator_class.in_use()):
+        from learned_sim_env.simulators.process import ProcessSimulator
+
+        return ProcessSimulator(name, contract, settings)
+    return simulator_class(contract, **settings)

@@ -1,0 +1,133 @@
+"""Windows of recorded episodes as batches of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.data.episode import MOVER_SLOTS
+from learned_sim_env.scene import to_frame, wrap_angle
+from learned_sim_env.task import GRADED_TERMS
+from learned_sim_env.world_model.map_memory import NUM_STATIC
+
+# Fewest real steps a window holds after its context.
+MIN_FUTURE = 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of L moments; the context is the first `context` of them. Moments after an episode's end are not `valid`.
+
+    semantic, static: (B, L, H, W) uint8, the view, and what stands still in it (movers and ego removed).
+    ego: (B, L, 6). actions: (B, L, 2), leading to the moment. motion: (B, L, 3), of the step that led here.
+    pose: (B, L, 3) in the frame of the ego at the last moment of the context.
+    terms: (B, L, 4). events: (B, L, 4) bool. valid: (B, L) bool. stepped: (B, L) bool, whether a step led here.
+    agent_ids: (B, L, 16) int64, -1 empty. agent_pose: (B, L, 16, 3) in the same frame as `pose`. agent_motion:
+    (B, L, 16, 2) speed along the heading and yaw rate. agent_size: (B, L, 16, 2). agent_class: (B, L, 16) uint8.
+    """
+
+    context: int
+    semantic: Tensor
+    static: Tensor
+    ego: Tensor
+    actions: Tensor
+    motion: Tensor
+    pose: Tensor
+    terms: Tensor
+    events: Tensor
+    valid: Tensor
+    stepped: Tensor
+    agent_ids: Tensor
+    agent_pose: Tensor
+    agent_motion: Tensor
+    agent_size: Tensor
+    agent_class: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        return Batch(**moved)
+
+
+class WindowSampler:
+    """Draws windows of a packed data set; which ones depends on (seed, step, rank) alone, so a resumed run repeats them."""
+
+    def __init__(self, data: PackedData, context: int, horizon: int, dt: float):
+        if not len(data):
+            raise ValueError(
+                "the data set has no episodes for this split: collect more (seeds ending in 9 are validation)"
+            )
+        self.data, self.context, self.horizon, self.dt = data, context, horizon, dt
+        # A window may begin wherever at least one step follows its context.
+        self.starts = np.maximum(data.lengths - context - MIN_FUTURE + 1, 0)
+        self.total = int(self.starts.sum())
+        if not self.total:
+            raise ValueError(f"no episode is longer than the context of {context} moments")
+        self._last = np.cumsum(self.starts)
+
+    def sample(self, size: int, seed: int, step: int, rank: int = 0) -> Batch:
+        """`size` windows."""
+        rng = np.random.default_rng([seed, step, rank])
+        return self.windows(rng.integers(self.total, size=size))
+
+    def windows(self, index: np.ndarray) -> Batch:
+        """The windows numbered `index` (B,), each below `total`."""
+        episode = np.searchsorted(self._last, index, side="right")
+        start = index - (self._last[episode] - self.starts[episode])
+        length = self.context + self.horizon
+        moment = start[:, None] + np.arange(length)
+        valid = moment < self.data.lengths[episode, None]
+        # Past the end the last moment is repeated; `valid` says so.
+        moment = np.minimum(moment, self.data.lengths[episode, None] - 1)
+        return self._gather(self.data.starts[episode, None] + moment, moment > 0, valid)
+
+    def _gather(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Batch:
+        a = self.data.arrays
+        semantic = a["semantic"][row]
+        static = np.where(semantic < NUM_STATIC, semantic, a["map"][row])
+        pose = a["ego_pose"][row]
+        before = a["ego_pose"][np.where(stepped, row - 1, row)]
+        motion = _seen_from(pose, before)
+        anchor = pose[:, self.context - 1 : self.context]
+        ids = a["agent_ids"][row][..., :MOVER_SLOTS]
+        world = a["agent_poses"][row][..., :MOVER_SLOTS, :].astype(np.float64)
+        velocity = a["agent_velocities"][row][..., :MOVER_SLOTS, :]
+        heading = world[..., 2]
+        speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
+        yaw_rate = self._yaw_rate(row, stepped, ids, heading)
+        return Batch(
+            context=self.context,
+            semantic=torch.from_numpy(semantic),
+            static=torch.from_numpy(static),
+            ego=torch.from_numpy(a["ego"][row]),
+            actions=torch.from_numpy(a["actions"][row]),
+            motion=torch.from_numpy(motion.astype(np.float32)),
+            pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
+            terms=torch.from_numpy(a["reward_terms"][row][..., : len(GRADED_TERMS)]),
+            events=torch.from_numpy(a["events"][row]),
+            valid=torch.from_numpy(valid),
+            stepped=torch.from_numpy(stepped),
+            agent_ids=torch.from_numpy(ids),
+            agent_pose=torch.from_numpy(_seen_from(world, anchor[:, :, None]).astype(np.float32)),
+            agent_motion=torch.from_numpy(np.stack([np.maximum(speed, 0.0), yaw_rate], -1).astype(np.float32)),
+            agent_size=torch.from_numpy(a["agent_sizes"][row][..., :MOVER_SLOTS, :]),
+            agent_class=torch.from_numpy(a["agent_classes"][row][..., :MOVER_SLOTS]),
+        )
+
+    def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:
+        """(B, L, 16): turn since the moment before, over dt; 0 for an agent that was not there."""
+        earlier = np.where(stepped, row - 1, row)
+        same = ids[..., :, None] == self.data.arrays["agent_ids"][earlier][..., None, :MOVER_SLOTS]
+        known = same.any(-1) & (ids >= 0)
+        old = self.data.arrays["agent_poses"][earlier][..., :MOVER_SLOTS, 2]
+        old = np.take_along_axis(old, same.argmax(-1), -1)
+        return np.where(known, wrap_angle(heading - old) / self.dt, 0.0)
+
+
+def _seen_from(pose: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Poses (..., 3) in the frame of `frame`, broadcast against them."""
+    return np.concatenate([to_frame(pose[..., :2], frame), wrap_angle(pose[..., 2:] - frame[..., 2:])], -1)

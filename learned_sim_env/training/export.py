@@ -1,0 +1,130 @@
+"""A finished run as a checkpoint folder: weights, starting contexts, uncertainty bound, card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.spec import SCENARIO_TAGS
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.pictures import after_context
+from learned_sim_env.world_model.checkpoint import save_pretrained
+from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
+from learned_sim_env.world_model.rssm import DrivingRSSM
+
+if TYPE_CHECKING:
+    from learned_sim_env.training.trainer import Trainer
+
+# An episode lasts at least this many steps after a context: nobody should start in the middle of a crash.
+ROOM_TO_DRIVE = 20
+# Imagined steps, and the quantile of their uncertainty on unseen maps, from which the bound is read off.
+BOUND_STEPS, BOUND_QUANTILE = 50, 0.999
+
+
+def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
+    """`count` moments of validation episodes, every scenario tag represented as evenly as the data allow.
+
+    Raises:
+        ValueError: if a tag does not occur, or there are not enough moments.
+    """
+    episodes = data.split("validation")
+    rng = np.random.default_rng(seed)
+    moments = [
+        (e, int(t))
+        for e, length in enumerate(episodes.lengths)
+        # Apart from each other, and past the standstill in which every episode begins.
+        for t in range(10 + CONTEXT_STEPS, int(length) - ROOM_TO_DRIVE, 5)
+    ]
+    if len(moments) < count:
+        raise ValueError(
+            f"only {len(moments)} moments of validation episodes can be contexts, {count} asked for: collect more"
+        )
+    order = [moments[i] for i in rng.permutation(len(moments))]
+    tags = np.array([data.arrays["tags"][episodes.starts[e] + t] for e, t in order])
+    missing = [name for name, has in zip(SCENARIO_TAGS, tags.any(0)) if not has]
+    if missing:
+        raise ValueError(f"no validation moment has the tags {', '.join(missing)}: collect more episodes")
+    chosen = _evenly(tags, count)
+    return _contexts(episodes, [order[i] for i in sorted(chosen)])
+
+
+def uncertainty_bound(model: DrivingRSSM, data: PackedData, windows: int = 128) -> float:
+    """The `BOUND_QUANTILE` quantile of the uncertainty in `BOUND_STEPS` imagined steps of unseen episodes."""
+    sampler = WindowSampler(data.split("validation"), CONTEXT_STEPS, BOUND_STEPS, model.contract.dt)
+    batch = sampler.sample(windows, 0, 0).to(next(model.parameters()).device)
+    values = []
+    with torch.no_grad():
+        state = after_context(model, batch)
+        for t in range(CONTEXT_STEPS, CONTEXT_STEPS + BOUND_STEPS):
+            noise = torch.rand(windows, model.noise_size, generator=torch.Generator().manual_seed(t)).to(
+                batch.ego.device
+            )
+            state = model.imagine(state, batch.actions[:, t], noise)
+            values.append(torch.where(batch.valid[:, t], model.uncertainty(state), torch.nan))
+    return float(np.nanquantile(torch.stack(values).float().cpu().numpy(), BOUND_QUANTILE))
+
+
+def export(trainer: Trainer, data: PackedData, count: int) -> Path:
+    """Write `OUT/checkpoint` of a run."""
+    model = trainer.model.eval()
+    about: dict[str, Any] = {
+        "steps": trainer.step,
+        "batch_size": trainer.config.batch_size,
+        "horizon": trainer.config.horizon,
+        "learning_rate": trainer.config.learning_rate,
+        "seed": trainer.config.seed,
+        "architecture": trainer.config.model,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "episodes": len(data),
+        "frames": data.steps,
+        "simulators": sorted(set(map(str, data.simulators))),
+    }
+    return save_pretrained(
+        trainer.out / "checkpoint",
+        model,
+        choose_contexts(data, count),
+        uncertainty_bound(model, data),
+        about,
+        card(about),
+    )
+
+
+def card(about: dict[str, Any]) -> str:
+    """A model card's head; what was measured is added to it by hand, with the commands."""
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in about.items())
+    return f"# Driving world model\n\n| | |\n|---|---|\n{rows}\n"
+
+
+def _evenly(tags: np.ndarray, count: int) -> set[int]:
+    """Indices of `count` rows of tags (N, 7) bool, taking turns among the tags."""
+    chosen: set[int] = set()
+    queues = [list(np.flatnonzero(tags[:, k])) for k in range(tags.shape[1])]
+    while len(chosen) < count:
+        for queue in queues:
+            while queue and queue[0] in chosen:
+                queue.pop(0)
+            if queue and len(chosen) < count:
+                chosen.add(int(queue.pop(0)))
+        if not any(queues):
+            break
+    return chosen
+
+
+def _contexts(episodes: PackedData, moments: list[tuple[int, int]]) -> Contexts:
+    a = episodes.arrays
+    rows = np.array([episodes.starts[e] + np.arange(t - CONTEXT_STEPS + 1, t + 1) for e, t in moments])
+    # Row 0 of an episode has no action: what was done from its start begins with row 1.
+    replays = [a["actions"][episodes.starts[e] + 1 : episodes.starts[e] + t + 1] for e, t in moments]
+    return Contexts(
+        semantic=a["semantic"][rows],
+        ego=a["ego"][rows],
+        actions=a["actions"][rows],
+        tags=a["tags"][rows[:, -1]],
+        scenarios=np.array([episodes.seeds[e] for e, _ in moments]),
+        replay=np.concatenate(replays),
+        replay_starts=np.concatenate([[0], np.cumsum([len(r) for r in replays])]),
+    )

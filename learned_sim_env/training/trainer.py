@@ -1,0 +1,202 @@
+"""The training loop: resumes exactly, on a CPU, a GPU, or several processes started by `torchrun`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.data.store import write_json
+from learned_sim_env.optional import require
+from learned_sim_env.spec import CONTRACTS, unknown
+from learned_sim_env.training.batches import Batch, WindowSampler
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.losses import LossConfig, window_loss
+from learned_sim_env.training.pictures import film_strips
+from learned_sim_env.training.state import load_state, save_state
+from learned_sim_env.world_model.config import MODELS
+from learned_sim_env.world_model.contexts import CONTEXT_STEPS
+from learned_sim_env.world_model.rssm import DrivingRSSM
+
+
+class WindowLoss(nn.Module):
+    """The loss as a module, because data parallelism hooks into `forward`."""
+
+    def __init__(self, model: DrivingRSSM, config: LossConfig):
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `window_loss`."""
+        return window_loss(self.model, batch, self.config)
+
+
+class Trainer:
+    """One process of a run in folder `out`: `state.safetensors`, `run.json`, `metrics.jsonl`, TensorBoard events, pictures.
+
+    Args:
+        config: the run.
+        data: all episodes; training and validation are split by seed.
+        out: the run's folder; a run that is there is gone on with.
+        device: where to compute.
+        save_every, log_every, picture_every: in steps.
+
+    Raises:
+        ValueError: for an unknown model, data of another contract, or a folder with another run.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: PackedData,
+        out: Path,
+        device: str = "cpu",
+        save_every: int = 250,
+        log_every: int = 20,
+        picture_every: int = 1000,
+    ):
+        if config.model not in MODELS:
+            raise unknown("model", config.model, MODELS)
+        self.config, self.out, self.device = config, out, torch.device(device)
+        self.save_every, self.log_every, self.picture_every = save_every, log_every, picture_every
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        if config.batch_size % self.world:
+            raise ValueError(f"batch_size {config.batch_size} is not divisible by the {self.world} processes")
+        contract = CONTRACTS["driving"]
+        if data.contract_fingerprint != contract.fingerprint():
+            raise ValueError(
+                f"the data was recorded under another contract ({data.contract_fingerprint[:12]}) than this package's "
+                f"({contract.fingerprint()[:12]}): collect it again"
+            )
+        self.train_data = WindowSampler(data.split("train"), CONTEXT_STEPS, config.horizon, contract.dt)
+        self.validation = WindowSampler(data.split("validation"), CONTEXT_STEPS, config.horizon, contract.dt)
+        torch.manual_seed(config.seed)
+        self.model = DrivingRSSM(MODELS[config.model], contract).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+        self.step = 0
+        out.mkdir(parents=True, exist_ok=True)
+        self._resume()
+
+    def run(self) -> None:
+        """Train to the last step; returns at once where that was reached before."""
+        module: nn.Module = WindowLoss(self.model, self.config.loss)
+        if self.world > 1:
+            torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            module = DistributedDataParallel(module, find_unused_parameters=True)
+        writer = self._writer()
+        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=self.rank > 0, smoothing=0.05)
+        started = time.time()
+        while self.step < self.config.steps:
+            parts = self._train_step(module)
+            self.step += 1
+            bar.update()
+            if self.step % self.log_every == 0 and self.rank == 0:
+                self._log(writer, bar, {k: float(v) for k, v in parts.items()}, time.time() - started)
+            last = self.step == self.config.steps
+            if self.rank == 0 and (self.step % self.save_every == 0 or last):
+                self.save()
+            if self.rank == 0 and (self.step % self.picture_every == 0 or last):
+                self._validate(writer)
+        bar.close()
+        if writer is not None:
+            writer.close()
+        if self.world > 1:
+            torch.distributed.destroy_process_group()
+
+    def save(self) -> None:
+        """Write everything a resumed run needs."""
+        save_state(self.out / "state.safetensors", self.model, self.optimizer, self.step)
+
+    def _train_step(self, module: nn.Module) -> dict[str, Tensor]:
+        c = self.config
+        batch = self.train_data.sample(c.batch_size // self.world, c.seed, self.step, self.rank).to(self.device)
+        # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
+        torch.manual_seed(hash((c.seed, self.step, self.rank)) % 2**63)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        self.model.train()
+        with self._precision():
+            loss, parts = module(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), c.clip_norm)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        return {**parts, "total": loss.detach(), "gradient_norm": norm.detach()}
+
+    def _learning_rate(self) -> float:
+        c = self.config
+        rising = min(1.0, (self.step + 1) / c.warmup)
+        falling = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.step / c.steps))
+        return c.learning_rate * rising * falling
+
+    def _precision(self) -> Any:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else nullcontext()
+
+    @torch.no_grad()
+    def _validate(self, writer: Any) -> None:
+        """Losses on fixed windows of unseen maps, and pictures of some of them."""
+        self.model.eval()
+        torch.manual_seed(0)
+        sums: dict[str, float] = {}
+        batches = 4
+        for i in range(batches):
+            batch = self.validation.sample(16, 0, i).to(self.device)
+            with self._precision():
+                _, parts = window_loss(self.model, batch, self.config.loss)
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + float(value) / batches
+        self._record(writer, "validation", sums)
+        batch = self.validation.windows(np.linspace(0, self.validation.total - 1, 8).astype(np.int64)).to(self.device)
+        picture = film_strips(self.model, batch)
+        require("PIL", extra="train")
+        from PIL import Image
+
+        enlarged = np.repeat(np.repeat(picture, 2, 0), 2, 1)
+        Image.fromarray(enlarged).save(self.out / f"dream-{self.step:06d}.png")
+        if writer is not None:
+            writer.add_image("dream", picture, self.step, dataformats="HWC")
+
+    def _log(self, writer: Any, bar: Any, values: dict[str, float], seconds: float) -> None:
+        bar.set_postfix(loss=f"{values['total']:.2f}", map=f"{values['map']:.3f}", motion=f"{values['motion']:.2f}")
+        self._record(writer, "train", {**values, "seconds": seconds})
+
+    def _record(self, writer: Any, kind: str, values: dict[str, float]) -> None:
+        with open(self.out / "metrics.jsonl", "a") as file:
+            file.write(json.dumps({"step": self.step, "kind": kind, **values}) + "\n")
+        if writer is not None:
+            for name, value in values.items():
+                writer.add_scalar(f"{kind}/{name}", value, self.step)
+
+    def _writer(self) -> Any:
+        if self.rank > 0:
+            return None
+        require("tensorboard", extra="train")
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(self.out / "tensorboard", purge_step=self.step)
+
+    def _resume(self) -> None:
+        run, state = self.out / "run.json", self.out / "state.safetensors"
+        if run.exists():
+            self.config.check_resumes(json.loads(run.read_text()), self.out)
+        if state.exists():
+            self.step = load_state(state, self.model, self.optimizer)
+            if self.step > self.config.steps:
+                raise ValueError(f"{self.out} is already at step {self.step}, beyond the {self.config.steps} asked for")
+        if self.rank == 0:
+            write_json(run, asdict(self.config))

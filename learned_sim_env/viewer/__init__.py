@@ -1,0 +1,1 @@
+"""Watching and driving an environment by hand."""

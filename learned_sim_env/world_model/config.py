@@ -1,0 +1,43 @@
+"""Sizes of the world model: the architecture part of a checkpoint's `config.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from learned_sim_env.spec import unknown
+
+
+@dataclass(frozen=True)
+class RSSMConfig:
+    """Architecture of `DrivingRSSM`."""
+
+    hidden: int = 256  # width of the recurrent state h
+    groups: int = 32  # categorical latents ...
+    classes: int = 16  # ... of this many classes
+    embedding: int = 256  # width of an encoded view
+    channels: int = 96  # of encoder and decoder, per patch
+    surroundings: int = 48  # features of the nearby map, and of the nearby agents
+    head_hidden: int = 192
+    slots: int = 12  # agents remembered at a time
+    map_size: int = 128  # [cells] side of the remembered map
+    ensemble: int = 5
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> RSSMConfig:
+        """Read back what `dataclasses.asdict` wrote; `ValueError` for a key that does not exist."""
+        known = [f.name for f in fields(RSSMConfig)]
+        for name in values:
+            if name not in known:
+                raise unknown("architecture key", name, known)
+        return RSSMConfig(**values)
+
+
+# What `learned-sim train --model` offers.
+MODELS = {
+    "rssm-tiny": RSSMConfig(
+        hidden=32, groups=4, classes=4, embedding=32, channels=16, surroundings=8, head_hidden=32, slots=4
+    ),
+    "rssm-small": RSSMConfig(),
+    "rssm-base": RSSMConfig(hidden=512, groups=32, classes=32, embedding=512, channels=192, head_hidden=384),
+}

@@ -1,0 +1,117 @@
+"""The recurrent state-space part: what is uncertain about the world, in a recurrent state h and categorical latents z.
+
+As DreamerV3 (arXiv 2301.04104): categorical latents with 1% of uniform mixed in, straight-through gradients, and a KL
+balanced between prior and posterior with free nats.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import kl_divergence
+from torch.nn import functional as F
+
+from learned_sim_env.spec import NUM_CLASSES, BevSpec
+from learned_sim_env.world_model.layers import MLP, GRUCell, PatchMixer, RMSNorm, one_hot, patches
+
+UNIMIX = 0.01
+PATCH = 8
+
+
+class Encoder(nn.Module):
+    """A view of class ids as a feature vector."""
+
+    def __init__(self, bev: BevSpec, channels: int, size: int):
+        super().__init__()
+        tokens = bev.height * bev.width // PATCH**2
+        self.embed = nn.Linear(PATCH**2 * NUM_CLASSES, channels)
+        self.mixers = nn.Sequential(PatchMixer(tokens, channels), PatchMixer(tokens, channels))
+        self.narrow = nn.Linear(channels, 32)
+        self.out = nn.Sequential(nn.Linear(tokens * 32, size), RMSNorm(size))
+
+    def forward(self, semantic: Tensor) -> Tensor:
+        """(B, H, W) uint8 to (B, size)."""
+        x = one_hot(patches(semantic, PATCH), NUM_CLASSES, self.embed.weight.dtype).flatten(2)
+        return self.out(self.narrow(self.mixers(self.embed(x))).flatten(1))
+
+
+class Latent(nn.Module):
+    """h (B, hidden) and z (B, groups * classes), one-hot in each group."""
+
+    def __init__(self, inputs: int, embedding: int, hidden: int, groups: int, classes: int):
+        super().__init__()
+        self.groups, self.classes = groups, classes
+        self.hidden_size, self.z_size = hidden, groups * classes
+        self.project = nn.Sequential(nn.Linear(self.z_size + inputs, hidden, bias=False), RMSNorm(hidden), nn.SiLU())
+        self.cell = GRUCell(hidden, hidden)
+        self.prior = MLP(hidden, (hidden,), self.z_size)
+        self.posterior = MLP(hidden + embedding, (hidden,), self.z_size)
+
+    def advance(self, h: Tensor, z: Tensor, inputs: Tensor) -> Tensor:
+        """The next h from h, z and what is known of the step (B, inputs)."""
+        dtype = self.project[0].weight.dtype
+        return self.cell(self.project(torch.cat([z, inputs], -1).to(dtype)), h.to(dtype)).float()
+
+    def prior_logits(self, h: Tensor) -> Tensor:
+        """Log-probabilities (B, groups, classes) float32, before seeing."""
+        return self._mixed(self.prior(h))
+
+    def posterior_logits(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Log-probabilities (B, groups, classes) float32, after seeing what `embedding` (B, E) encodes."""
+        return self._mixed(self.posterior(torch.cat([h, embedding.to(h.dtype)], -1)))
+
+    def _mixed(self, logits: Tensor) -> Tensor:
+        probabilities = logits.float().unflatten(-1, (self.groups, self.classes)).softmax(-1)
+        return torch.log((1 - UNIMIX) * probabilities + UNIMIX / self.classes)
+
+    def sample(self, logits: Tensor, uniforms: Tensor | None, temperature: float = 1.0) -> Tensor:
+        """z (B, groups * classes) float32 by inverting the distribution of log-probabilities at `uniforms` (B, groups); None: the mode."""
+        if uniforms is None or temperature == 0:
+            index = logits.argmax(-1)
+        else:
+            probabilities = logits.exp() if temperature == 1 else (logits / temperature).softmax(-1)
+            cumulative = probabilities.cumsum(-1)
+            index = (cumulative < uniforms[..., None]).sum(-1).clamp_max(self.classes - 1)
+        z = one_hot(index, self.classes, torch.float32)
+        if torch.is_grad_enabled():
+            z = z + logits.exp() - logits.exp().detach()
+        return z.flatten(-2)
+
+
+def balanced_kl(prior: Tensor, posterior: Tensor, free_nats: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Dynamics and representation loss (B,) of two sets of logits (B, groups, classes), each no less than `free_nats`."""
+
+    def kl(p: Tensor, q: Tensor) -> Tensor:
+        one = torch.distributions.OneHotCategorical
+        return kl_divergence(one(logits=p, validate_args=False), one(logits=q, validate_args=False)).sum(-1)
+
+    return kl(posterior.detach(), prior).clamp_min(free_nats), kl(posterior, prior.detach()).clamp_min(free_nats)
+
+
+class Ensemble(nn.Module):
+    """Several predictors of the next view's encoding from h alone; where they disagree, the model does not know.
+
+    Disagreement as in Plan2Explore (arXiv 2005.05960). They learn the same from different starting weights.
+    """
+
+    def __init__(self, hidden: int, embedding: int, members: int = 5, width: int = 64, targets: int = 32):
+        super().__init__()
+        self.members = members
+        self.inner = nn.Linear(hidden, members * width)
+        self.outer = nn.Parameter(torch.randn(members, width, targets) / width**0.5)
+        projection = torch.randn(embedding, targets, generator=torch.Generator().manual_seed(0)) / embedding**0.5
+        self.register_buffer("projection", projection)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, hidden) to predictions (members, B, targets) float32."""
+        x = F.silu(self.inner(h.to(self.inner.weight.dtype))).unflatten(-1, (self.members, -1)).transpose(0, 1)
+        return torch.bmm(x, self.outer.to(x.dtype)).float()
+
+    def target(self, embedding: Tensor) -> Tensor:
+        """What members predict of an encoding (B, embedding): (B, targets)."""
+        return embedding.float().detach() @ self.projection.float()
+
+    def disagreement(self, h: Tensor) -> Tensor:
+        """(B,) float32: standard deviation between members, averaged over targets."""
+        x = self(h)
+        return (x - x.mean(0)).square_().mean(0).sqrt_().mean(-1)

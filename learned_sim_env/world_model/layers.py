@@ -1,0 +1,94 @@
+"""Building blocks of the networks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class RMSNorm(nn.RMSNorm):
+    """`nn.RMSNorm` in the dtype of its input: with another one than the weight's, the fused kernel is not used."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., size) to the same shape and dtype."""
+        weight = self.weight
+        return F.rms_norm(x, self.normalized_shape, None if weight is None else weight.to(x.dtype), self.eps)
+
+
+class MLP(nn.Sequential):
+    """Linear, RMSNorm and SiLU for each width in `hidden`, then a linear layer to `out` features."""
+
+    def __init__(self, size: int, hidden: tuple[int, ...], out: int):
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers += [nn.Linear(size, width, bias=False), RMSNorm(width), nn.SiLU()]
+            size = width
+        layers.append(nn.Linear(size, out))
+        super().__init__(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., size) to (..., out), computed in the dtype of the weights."""
+        return super().forward(x.to(self[0].weight.dtype))
+
+
+class GRUCell(nn.Module):
+    """Gated recurrent unit with a normalised joint projection and update bias -1, as DreamerV3 (arXiv 2301.04104)."""
+
+    def __init__(self, size: int, hidden: int):
+        super().__init__()
+        self.project = nn.Linear(size + hidden, 3 * hidden, bias=False)
+        self.norm = RMSNorm(3 * hidden)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """Input (B, size) and state (B, hidden) to the next state (B, hidden)."""
+        reset, candidate, update = self.norm(self.project(torch.cat([x, h], -1))).chunk(3, -1)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        update = torch.sigmoid(update - 1)
+        return update * candidate + (1 - update) * h
+
+
+class PatchMixer(nn.Module):
+    """Mixes tokens, then channels, each by a two-layer perceptron with a residual (MLP-Mixer, arXiv 2105.01601)."""
+
+    def __init__(self, tokens: int, channels: int, expand: int = 2):
+        super().__init__()
+        self.norm_tokens, self.norm_channels = RMSNorm(channels), RMSNorm(channels)
+        self.mix_in, self.mix_out = (nn.Parameter(torch.randn(tokens, tokens) / tokens**0.5) for _ in range(2))
+        self.channels = nn.Sequential(
+            nn.Linear(channels, expand * channels), nn.SiLU(), nn.Linear(expand * channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, tokens, channels) to the same shape."""
+        # From the left, so that tokens need not be moved to the last dimension and back.
+        x = x + self.mix_out @ F.silu(self.mix_in @ self.norm_tokens(x))
+        return x + self.channels(self.norm_channels(x))
+
+
+def patches(image: Tensor, size: int) -> Tensor:
+    """(B, H, W) cut into squares: (B, H/size * W/size, size * size), row by row."""
+    b, height, width = image.shape
+    x = image.view(b, height // size, size, width // size, size)
+    return x.transpose(2, 3).reshape(b, -1, size * size)
+
+
+def unpatch(tokens: Tensor, height: int, width: int, size: int) -> Tensor:
+    """Inverse of `patches` for (B, tokens, size * size * C): (B, H, W, C)."""
+    b = tokens.shape[0]
+    x = tokens.view(b, height // size, width // size, size, size, -1)
+    return x.transpose(2, 3).reshape(b, height, width, -1)
+
+
+def one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """(...,) integer ids as (..., classes) of `dtype`."""
+    return (ids[..., None] == torch.arange(classes, device=ids.device, dtype=ids.dtype)).to(dtype)
+
+
+def two_hot(x: Tensor, bins: Tensor) -> Tensor:
+    """Values (...,) as weights on their two nearest of the sorted `bins` (K,): (..., K), as DreamerV3, section on rewards."""
+    x = x.clamp(bins[0], bins[-1])
+    above = torch.searchsorted(bins, x.contiguous()).clamp(1, len(bins) - 1)
+    low, high = bins[above - 1], bins[above]
+    weight = ((x - low) / (high - low))[..., None]
+    return F.one_hot(above - 1, len(bins)) * (1 - weight) + F.one_hot(above, len(bins)) * weight

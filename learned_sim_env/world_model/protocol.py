@@ -1,0 +1,105 @@
+"""What a world model must do to be driven in.
+
+Everything about time lives in a `State`; the module itself holds none. Rows of a batch never influence each other.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.spec import Contract
+
+# Tensors by name, batch first, so that slicing, snapshot and restore are indexing. Names, dtypes, shapes (but for the
+# batch) and device are those of `WorldModel.initial`. No two tensors, and no two rows, of a state share memory, because
+# rows are written in place; a method may hand on tensors of the state it was given.
+State = dict[str, torch.Tensor]
+
+# "semantic": (B, H, W) uint8 class ids, see `spec.SemanticClass`; "ego": (B, 6) float32, see `spec.EGO_FIELDS`.
+Observation = dict[str, torch.Tensor]
+
+
+class WorldModel(Protocol):
+    """A trained model of the contract's clock: one call of `imagine` is one step of `contract.dt` seconds."""
+
+    @property
+    def contract(self) -> Contract:
+        """What it was trained for."""
+        ...
+
+    @property
+    def latent_size(self) -> int:
+        """Width of `features`."""
+        ...
+
+    @property
+    def noise_size(self) -> int:
+        """Uniforms that one row needs for one step."""
+        ...
+
+    def initial(self, batch_size: int) -> State:
+        """The state before anything was observed, the same in every row, on the model's device."""
+        ...
+
+    def observe(self, state: State, action: Tensor, observation: Observation) -> State:
+        """Posterior: take in a real observation.
+
+        Args:
+            state: before the observation.
+            action: (B, 2) float32 `[steer, throttle_brake]` in [-1, 1] that led from the previous observation to this.
+            observation: of B rows.
+
+        Returns:
+            The state after it. No chance is involved.
+        """
+        ...
+
+    def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
+        """Prior: advance one clock step without seeing.
+
+        Args:
+            state: before the step.
+            action: (B, 2) float32 in [-1, 1], held during the step.
+            noise: (B, noise_size) float32 uniforms in [0, 1), the only source of chance; None takes the mode.
+            temperature: > 0; below 1 the likely becomes likelier. Without effect where `noise` is None.
+
+        Returns:
+            The state after it, which does not depend on whether `draw` was called before.
+        """
+        ...
+
+    def in_bfloat16(self) -> WorldModel:
+        """A copy whose large matrix products run in bfloat16; states keep their dtypes."""
+        ...
+
+    def features(self, state: State) -> Tensor:
+        """(B, latent_size) float32: a flat summary for policies, independent of pictures."""
+        ...
+
+    def decode(self, state: State) -> dict[str, Tensor]:
+        """The heads that are cheap; all float32, none dependent on pictures.
+
+        Returns:
+            "ego": (B, 6), see `spec.EGO_FIELDS`.
+            "motion": (B, 3), of the step that led here, in the ego frame before it, see `spec.MOTION_FIELDS`.
+            "terms": (B, 4), the graded reward terms of that step, weighted, see `task.GRADED_TERMS`.
+            "events": (B, 4), probabilities of `task.EVENTS` at that step.
+        """
+        ...
+
+    def draw(self, state: State) -> tuple[Tensor, State]:
+        """The view from above, and the state in which what was newly imagined for it is remembered.
+
+        Returns:
+            (B, H, W) uint8 class ids, and the state. Drawing that state again gives the same picture.
+        """
+        ...
+
+    def uncertainty(self, state: State) -> Tensor:
+        """(B,) float32 >= 0: how little the model knows about the step that led to an imagined `state`.
+
+        It depends on the state before that step and on its action, not on the noise of the step itself.
+        """
+        ...

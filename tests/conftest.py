@@ -1,0 +1,37 @@
+"""What holds for every test: quiet threads, no windows, reproducible properties, and skips that say why."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports torch, pygame or matplotlib.
+for variable, value in {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "SDL_VIDEODRIVER": "dummy",
+    "MPLBACKEND": "Agg",
+}.items():
+    os.environ.setdefault(variable, value)
+
+# A shared processor makes deadlines lie; the same commit is to give the same result.
+settings.register_profile("reproducible", deadline=None, derandomize=True, database=None)
+settings.load_profile("reproducible")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("carla_server"):
+        host, _, port = os.environ.get("CARLA_SERVER", "localhost:2000").rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=2.0).close()
+        except OSError as error:
+            pytest.skip(f"no CARLA server at {host}:{port} ({error}): name one in CARLA_SERVER")

@@ -1,0 +1,131 @@
+"""Collection with the real simulator: complete, repeatable, resumable, and hard to kill."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from learned_sim_env.data.behaviours import choose_behaviour
+from learned_sim_env.data.collect import CollectConfig, collect
+from learned_sim_env.data.dataset import load_episodes
+from learned_sim_env.data.store import EpisodeFolder
+
+
+def test_a_collection_is_complete(collection: Path) -> None:
+    assert sorted(p.name for p in collection.iterdir() if p.suffix != ".npz") == [
+        "collection.json",
+        "data",
+        "episodes",
+        "summary.json",
+    ]
+    episodes = load_episodes(collection)
+    assert [episode.seed for episode in episodes] == [6, 7, 8, 9, 10]
+    assert all(episode.behaviour == choose_behaviour(episode.seed) for episode in episodes)
+    assert all(episode.simulator == "metadrive" for episode in episodes)
+
+
+def test_the_summary_counts_the_episodes(collection: Path) -> None:
+    summary = json.loads((collection / "summary.json").read_text())
+    episodes = load_episodes(collection)
+    frames = sum(map(len, episodes))
+    assert summary["episodes"] == 5
+    assert summary["frames"] == frames
+    assert sum(summary["ends"].values()) == 5
+    assert sum(entry["frames"] for entry in summary["behaviours"].values()) == frames
+    for name in ("steer_shares", "throttle_brake_shares"):
+        assert sum(summary[name]) == pytest.approx(1.0, abs=1e-3)
+    assert sum(summary["class_shares"].values()) == pytest.approx(1.0, abs=1e-3)
+    assert summary["failed_seeds"] == {}
+    assert summary["frames_per_second"] > 0
+
+
+def test_resuming_keeps_what_is_there_and_adds_the_rest(collection: Path, tmp_path: Path) -> None:
+    config = CollectConfig(out=tmp_path, episodes=1, seed_start=6, max_steps=25, workers=1)
+    collect(config)
+    before = (tmp_path / "episodes" / "6.npz").stat()
+    collect(CollectConfig(out=tmp_path, episodes=2, seed_start=6, max_steps=25, workers=2))
+    assert (tmp_path / "episodes" / "6.npz").stat() == before
+    # The same seeds give the same episodes, whichever process they were recorded in.
+    for episode, other in zip(load_episodes(tmp_path), load_episodes(collection)[:2], strict=True):
+        assert episode.metadata() == other.metadata()
+        for name, array in episode.arrays().items():
+            np.testing.assert_array_equal(array, getattr(other, name), err_msg=name)
+    data = (tmp_path / "data" / "main_data.hdf5").stat()
+    assert collect(config).episodes == 2
+    assert (tmp_path / "data" / "main_data.hdf5").stat() == data
+
+
+def test_a_folder_keeps_one_kind_of_collection(collection: Path) -> None:
+    with pytest.raises(ValueError, match="max_steps 25, not 30"):
+        collect(CollectConfig(out=collection, episodes=1, max_steps=30))
+
+
+def test_killing_a_worker_costs_its_episode_only(collection: Path, tmp_path: Path) -> None:
+    killed = []
+
+    def kill() -> None:
+        folder = EpisodeFolder(tmp_path / "episodes")
+        while not folder.seeds():
+            time.sleep(0.02)
+        for process in multiprocessing.active_children()[:1]:
+            os.kill(process.pid or 0, signal.SIGKILL)
+            killed.append(process.pid)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    summary = collect(CollectConfig(out=tmp_path, episodes=3, seed_start=6, max_steps=25, workers=1))
+    thread.join()
+    assert len(killed) == 1
+    assert summary.episodes == 3
+    assert not summary.failed
+    for episode, other in zip(load_episodes(tmp_path), load_episodes(collection)[:3], strict=True):
+        np.testing.assert_array_equal(episode.ego_pose, other.ego_pose)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_keeps_finished_episodes(collection: Path, tmp_path: Path) -> None:
+    options = ["--out", str(tmp_path), "--episodes", "1000", "--max-steps", "25"]
+    command = [sys.executable, "-m", "learned_sim_env.cli.main", "collect", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    folder = EpisodeFolder(tmp_path / "episodes")
+    deadline = time.monotonic() + 120
+    while not folder.seeds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    done = folder.seeds()
+    assert done
+    for seed in done:
+        assert folder.read(seed).seed == seed
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "tset"}, "'test'"),
+        ({"simulator": "metadriv"}, "'metadrive'"),
+        ({"episodes": 0}, "at least 1"),
+        ({"seed_start": 999_999, "episodes": 2}, "leaves the seeds of the train split"),
+        ({"seed_start": -1}, "leaves the seeds"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        CollectConfig(**{"out": tmp_path, "episodes": 3, **settings})
+
+
+def test_test_seeds_are_apart_from_training_seeds(tmp_path: Path) -> None:
+    assert CollectConfig(out=tmp_path, episodes=3, split="test", seed_start=4).seeds == range(1_000_004, 1_000_007)
+    assert CollectConfig(out=tmp_path, episodes=3).seeds == range(3)

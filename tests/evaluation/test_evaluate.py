@@ -1,0 +1,212 @@
+"""The whole evaluation: models whose scores are known, and a real one from checkpoint to figure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learned_sim_env import __version__
+from learned_sim_env.cli.main import main
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.data.store import write_minari
+from learned_sim_env.evaluation.episodes import open_episodes
+from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
+from learned_sim_env.evaluation.iou import CLASSES
+from learned_sim_env.evaluation.report import Report
+from learned_sim_env.world_model.checkpoint import save_pretrained
+from learned_sim_env.world_model.config import MODELS
+from learned_sim_env.world_model.contexts import Contexts
+from learned_sim_env.world_model.rssm import DrivingRSSM
+from tests.evaluation.world import CONTRACT, FIRST_SEED, PIXEL, Oracle, checkpoint, episode, episodes, packed
+
+CONFIG = EvaluateConfig(horizon=20, batch_size=7, replicates=50)
+
+
+@pytest.fixture(scope="module")
+def perfect(world: PackedData) -> Report:
+    """What is said of a model that knows the future."""
+    return evaluate(checkpoint(Oracle(world)), world, CONFIG)
+
+
+def test_a_perfect_model_has_no_errors(perfect: Report) -> None:
+    drawn = [i for i, name in enumerate(CLASSES) if name != "objects"]
+    np.testing.assert_array_equal(perfect.iou["model"].value[:, drawn], 1.0)
+    np.testing.assert_array_equal(perfect.iou["model"].low[:, drawn], 1.0)
+    for name, errors in perfect.ego["model"].items():
+        np.testing.assert_allclose(errors.value, 0.0, atol=1e-3, err_msg=name)
+    for name, correlation in perfect.reward.items():
+        np.testing.assert_allclose(correlation.value, 1.0, atol=1e-6, err_msg=name)
+    for name in ("terminal", "cost", "collision", "off_road", "arrival"):
+        forecast = perfect.events[name]
+        assert forecast.auroc.value == 1.0
+        assert forecast.calibration_error.value == 0.0
+        assert forecast.predicted == forecast.observed > 0
+
+
+def test_what_never_happens_cannot_be_judged(perfect: Report) -> None:
+    assert perfect.events["wrong_way"].positives == 0
+    assert np.isnan(perfect.events["wrong_way"].auroc.value)
+    assert np.isnan(perfect.iou["model"].value[:, list(CLASSES).index("objects")]).all()
+
+
+def test_positives_are_all_moments_within_a_second_of_the_end(perfect: Report) -> None:
+    # Ten for each of three long episodes, four of the short one.
+    assert perfect.events["terminal"].positives == 34
+    assert perfect.events["collision"].positives == 14
+    # Of the episode that was cut off, one window stops before it is known.
+    assert perfect.events["terminal"].windows == perfect.about["windows"] + perfect.about["ending_windows"] - 1
+
+
+def test_baselines_score_what_the_world_makes_them_worth() -> None:
+    # Short enough for the other car to stay in view.
+    data = packed([episode(FIRST_SEED + i, 30) for i in range(2)])
+    report = evaluate(checkpoint(Oracle(data)), data, CONFIG)
+    vehicles = {method: estimate.value[:, list(CLASSES).index("vehicles")] for method, estimate in report.iou.items()}
+    np.testing.assert_array_equal(vehicles["drifting boxes"], 1.0)
+    # A car of seven pixels moves by one in a step, seen from the ego, and by two over the ground.
+    assert vehicles["last view"][:3] == pytest.approx([6 / 8, 5 / 9, 4 / 10])
+    assert vehicles["moved view"][:4] == pytest.approx([5 / 9, 3 / 11, 1 / 13, 0])
+    np.testing.assert_allclose(report.ego["constant motion"]["fde"].value, 0.0, atol=1e-3)
+
+
+def test_displacement_of_a_model_that_moves_too_far(world: PackedData) -> None:
+    report = evaluate(checkpoint(Oracle(world, stretch=1.1)), world, CONFIG)
+    k = np.arange(1, 21)
+    np.testing.assert_allclose(report.ego["model"]["fde"].value, 0.1 * PIXEL * k, atol=1e-3)
+    np.testing.assert_allclose(report.ego["model"]["ade"].value, 0.1 * PIXEL * (k + 1) / 2, atol=1e-3)
+
+
+def test_heads_that_are_a_step_late_are_found_out(world: PackedData) -> None:
+    report = evaluate(checkpoint(Oracle(world, delay=1)), world, CONFIG)
+    assert abs(report.reward["graded"].value) < 0.3
+    assert report.events["terminal"].auroc.value < 1.0
+
+
+def test_batches_and_repetition_change_nothing(world: PackedData, perfect: Report) -> None:
+    torch.manual_seed(0)
+    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
+    config = EvaluateConfig(horizon=10, batch_size=5, replicates=20, samples=2)
+    small = evaluate(checkpoint(model), world, config).to_dict()
+    large = evaluate(checkpoint(model), world, replace(config, batch_size=64)).to_dict()
+    assert small["about"].pop("batch_size") != large["about"].pop("batch_size")
+    compare(small, large)
+    sampled = evaluate(checkpoint(Oracle(world)), world, replace(CONFIG, samples=2)).to_dict()
+    assert sampled["iou"]["model"]["route"]["value"] == perfect.to_dict()["iou"]["model"]["route"]["value"]
+    assert sampled["about"]["windows"] == perfect.about["windows"]
+
+
+def compare(a, b) -> None:
+    """Equal but for rounding in batches of another size."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            compare(a[key], b[key])
+    elif isinstance(a, list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b):
+            compare(x, y)
+    else:
+        assert a == (pytest.approx(b, abs=0.02) if isinstance(b, float) else b)
+
+
+def test_a_model_that_is_not_finite_is_refused(world: PackedData) -> None:
+    with pytest.raises(ValueError, match="'motion' is not finite 1 steps after"):
+        evaluate(checkpoint(Oracle(world, stretch=float("nan"))), world, CONFIG)
+
+
+def test_data_that_does_not_suit_is_refused(world: PackedData) -> None:
+    with pytest.raises(ValueError, match="another contract"):
+        evaluate(checkpoint(Oracle(world)), replace(world, contract_fingerprint="0" * 64), CONFIG)
+    with pytest.raises(ValueError, match="none of the 1 episodes is long enough"):
+        evaluate(checkpoint(Oracle(world)), world.select(np.array([5])), CONFIG)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"horizon": 9}, {"stride": 0}, {"samples": -1}, {"batch_size": 0}, {"replicates": 0}]
+)
+def test_settings_that_make_no_sense_are_refused(setting: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        EvaluateConfig(**setting)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`data`, a collection of the drawn episodes, and `model`, an untrained checkpoint."""
+    pytest.importorskip("minari", reason="Minari is not installed")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "data").mkdir()
+    write_minari(folder / "data" / "data", episodes(), "drawn-v0", "drawn")
+    model, view = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT), (CONTRACT.bev.height, CONTRACT.bev.width)
+    contexts = Contexts(
+        semantic=np.zeros((1, 5, *view), np.uint8),
+        ego=np.zeros((1, 5, 6), np.float32),
+        actions=np.zeros((1, 5, 2), np.float32),
+        tags=np.ones((1, 7), bool),
+        scenarios=np.zeros(1, np.int64),
+        replay=np.zeros((5, 2), np.float32),
+        replay_starts=np.array([0, 5]),
+    )
+    save_pretrained(folder / "model", model, contexts, 1.0, {}, "# untrained\n")
+    return folder
+
+
+def test_from_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    options = [
+        "--checkpoint",
+        str(folder / "model"),
+        "--data",
+        str(folder / "data"),
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
+    assert main(["evaluate", *options, "--episodes", "4", "--stride", "20"]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["figure.png", "report.json", "table.md"]
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    table = (out / "table.md").read_text()
+    assert table in capsys.readouterr().out
+    for word in (*CLASSES, "drifting boxes", "constant motion", "ADE at 1 s", "FDE at 3 s", "AUROC", "30 steps"):
+        assert word in table
+    report = json.loads((out / "report.json").read_text(), parse_constant=pytest.fail)
+    about = report["about"]
+    assert about["seeds"] == [FIRST_SEED + i for i in range(4)]
+    assert about["package_version"] == __version__
+    assert len(about["fingerprint"]) == 64
+    assert about["command"].startswith("learned-sim evaluate --checkpoint ")
+    assert main(shlex.split(about["command"])[1:]) == 0
+    again = json.loads((out / "report.json").read_text())
+    assert again == report
+    for method in ("model", "last view", "moved view", "drifting boxes"):
+        assert len(report["iou"][method]["route"]["value"]) == about["horizon"] == 30
+    assert report["ego"]["model"]["fde"]["low"][29] <= report["ego"]["model"]["fde"]["value"][29]
+
+
+def test_episodes_of_another_split_are_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert open_episodes(folder / "data", "test", 2).seeds.tolist() == [FIRST_SEED, FIRST_SEED + 1]
+    command = ["evaluate", "--checkpoint", str(folder / "model"), "--seeds", "validation"]
+    assert main([*command, "--data", str(folder / "data")]) == 2
+    assert "no episode of the validation split" in capsys.readouterr().err
+    assert main(command) == 2
+    assert "give --data" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_episodes(folder / "nowhere", "test", 2)
+
+
+def test_episodes_that_were_recorded_are_not_recorded_again(tmp_path: Path) -> None:
+    pytest.importorskip("metadrive", reason="MetaDrive is not installed")
+    pytest.importorskip("minari", reason="Minari is not installed")
+    from learned_sim_env.data.store import EpisodeFolder
+    from learned_sim_env.evaluation.episodes import record_episodes
+
+    for recorded in episodes()[:3]:
+        EpisodeFolder(tmp_path / "episodes").write(recorded)
+    assert record_episodes(tmp_path, 2, workers=1).seeds.tolist() == [FIRST_SEED, FIRST_SEED + 1]
