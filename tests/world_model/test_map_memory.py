@@ -1,0 +1,114 @@
+"""The remembered map stays where it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.world_model.geometry import compose
+from learned_sim_env.world_model.map_memory import NUM_STATIC, UNKNOWN, MapMemory
+
+BEV = BevSpec()
+ZERO = torch.zeros(1, 3)
+
+
+def seen(ids: torch.Tensor) -> tuple[MapMemory, torch.Tensor, torch.Tensor]:
+    memory = MapMemory(BEV, 128)
+    cells, origin = memory.observe(*memory.empty(len(ids)), torch.zeros(len(ids), 3), ids)
+    return memory, cells, origin
+
+
+def noise(batch: int = 1, classes: int = NUM_STATIC) -> torch.Tensor:
+    return torch.randint(0, classes, (batch, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_what_was_seen_is_read_back_exactly_from_where_it_was_seen():
+    ids = noise(3)
+    memory, cells, origin = seen(ids)
+    assert torch.equal(memory.read_view(cells, origin, torch.zeros(3, 3)), ids)
+
+
+@given(forward=st.integers(-20, 20), left=st.integers(-20, 20), quarter=st.integers(0, 3))
+@settings(max_examples=25, deadline=None)
+def test_a_view_moved_by_whole_pixels_and_quarter_turns_is_exact(forward, left, quarter):
+    ids = noise()
+    memory, cells, origin = seen(ids)
+    pose = torch.tensor([[forward * 0.75, left * 0.75, quarter * np.pi / 2]], dtype=torch.float32)
+    view = memory.read_view(cells, origin, pose)[0]
+    for row, column in ((48, 32), (10, 20), (60, 63), (0, 0)):
+        ahead, side = BEV.ego_row - row, BEV.ego_column - column
+        for _ in range(quarter):
+            ahead, side = -side, ahead
+        r, c = BEV.ego_row - (ahead + forward), BEV.ego_column - (side + left)
+        inside = 0 <= r < 64 and 0 <= c < 64
+        assert view[row, column] == (ids[0, r, c] if inside else UNKNOWN)
+
+
+def test_movers_and_the_ego_hide_the_map_but_do_not_erase_it():
+    ids = noise()
+    memory, cells, origin = seen(ids)
+    covered = ids.clone()
+    covered[0, 20:30, 20:30] = SemanticClass.VEHICLE
+    cells, origin = memory.observe(cells, origin, ZERO, covered)
+    assert torch.equal(memory.read_view(cells, origin, ZERO), ids)
+
+
+def test_coming_back_over_the_same_place_finds_the_same_map():
+    ids = noise()
+    memory, cells, origin = seen(ids)
+    pose = ZERO
+    for _ in range(30):
+        pose = compose(pose, torch.tensor([[0.9, 0.0, 0.03]]))
+        cells, origin = memory.follow(cells, origin, pose)
+    cells, origin = memory.follow(cells, origin, ZERO)
+    assert torch.equal(memory.read_view(cells, origin, ZERO), ids)
+
+
+def test_what_falls_out_of_the_window_is_forgotten_and_not_mistaken_for_what_is_there_now():
+    memory, cells, origin = seen(noise())
+    far = torch.tensor([[128 * 0.75, 0.0, 0.0]])
+    cells, origin = memory.follow(cells, origin, far)
+    assert (memory.read_view(cells, origin, far) == UNKNOWN).all()
+    cells, origin = memory.follow(cells, origin, ZERO)
+    assert (memory.read_view(cells, origin, ZERO)[0, :20] == UNKNOWN).all()
+
+
+@given(heading=st.floats(-3.1, 3.1), x=st.floats(-8, 8), y=st.floats(-8, 8))
+@settings(max_examples=25, deadline=None)
+def test_imagined_pixels_are_remembered_without_holes(heading, x, y):
+    memory = MapMemory(BEV, 128)
+    pose = torch.tensor([[x, y, heading]])
+    cells, origin = memory.follow(*memory.empty(1), pose)
+    ids = torch.full((1, 64, 64), int(SemanticClass.ROAD), dtype=torch.uint8)
+    cells = memory.write_imagined(cells, origin, pose, ids, torch.ones_like(ids, dtype=torch.bool))
+    assert torch.equal(memory.read_view(cells, origin, pose), ids)
+    # What was imagined can be told from what was seen.
+    points = pose[:, None, :2]
+    assert memory.read(cells, origin, points, seen_only=True).item() == UNKNOWN
+    assert memory.read(cells, origin, points).item() == SemanticClass.ROAD
+
+
+def test_imagining_changes_nothing_that_is_known():
+    ids = noise()
+    memory, cells, origin = seen(ids)
+    other = torch.full_like(ids, int(SemanticClass.ROUTE))
+    memory.write_imagined(cells, origin, ZERO, other, torch.ones_like(ids, dtype=torch.bool))
+    assert torch.equal(memory.read_view(cells, origin, ZERO), ids)
+
+
+def test_observing_from_another_pose_keeps_the_map_in_place_around_the_new_view():
+    memory, cells, origin = seen(torch.full((1, 64, 64), int(SemanticClass.ROAD), dtype=torch.uint8))
+    ahead = torch.tensor([[7.5, 0.0, 0.0]])
+    cells, origin = memory.observe(cells, origin, ahead, torch.full((1, 64, 64), int(SemanticClass.ROUTE), dtype=torch.uint8))
+    # The new anchor is 10 pixels ahead: the strip that only the first view held is behind the second one.
+    points = torch.tensor([[[0.0, 0.0], [-15 * 0.75 - 7.5, 0.0], [-26 * 0.75, 0.0]]])
+    assert memory.read(cells, origin, points)[0].tolist() == [SemanticClass.ROUTE, SemanticClass.ROAD, UNKNOWN]
+
+
+def test_size_must_be_a_power_of_two():
+    with pytest.raises(ValueError, match="96 is not a power of two"):
+        MapMemory(BEV, 96)
