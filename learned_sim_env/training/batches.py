@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +50,24 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
         return Batch(**moved)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Of B windows only how the ego moved; fields as in `Batch`."""
+
+    context: int
+    ego: Tensor
+    actions: Tensor
+    motion: Tensor
+    pose: Tensor
+    valid: Tensor
+
+    def to(self, device: torch.device | str) -> Paths:
+        """The same on another device."""
+        return Paths(self.context, *(v.to(device) for v in vars(self).values() if isinstance(v, Tensor)))
 
 
 class WindowSampler:
@@ -76,23 +93,12 @@ class WindowSampler:
 
     def windows(self, index: np.ndarray) -> Batch:
         """The windows numbered `index` (B,), each below `total`."""
-        episode = np.searchsorted(self._last, index, side="right")
-        start = index - (self._last[episode] - self.starts[episode])
-        length = self.context + self.horizon
-        moment = start[:, None] + np.arange(length)
-        valid = moment < self.data.lengths[episode, None]
-        # Past the end the last moment is repeated; `valid` says so.
-        moment = np.minimum(moment, self.data.lengths[episode, None] - 1)
-        return self._gather(self.data.starts[episode, None] + moment, moment > 0, valid)
-
-    def _gather(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Batch:
+        row, stepped, valid = self._rows(index)
+        paths = self._paths(row, stepped, valid)
         a = self.data.arrays
         semantic = a["semantic"][row]
         static = np.where(semantic < NUM_STATIC, semantic, a["map"][row])
-        pose = a["ego_pose"][row]
-        before = a["ego_pose"][np.where(stepped, row - 1, row)]
-        motion = _seen_from(pose, before)
-        anchor = pose[:, self.context - 1 : self.context]
+        anchor = a["ego_pose"][row][:, self.context - 1 : self.context]
         ids = a["agent_ids"][row][..., :MOVER_SLOTS]
         world = a["agent_poses"][row][..., :MOVER_SLOTS, :].astype(np.float64)
         velocity = a["agent_velocities"][row][..., :MOVER_SLOTS, :]
@@ -100,22 +106,46 @@ class WindowSampler:
         speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
         yaw_rate = self._yaw_rate(row, stepped, ids, heading)
         return Batch(
-            context=self.context,
+            **vars(paths),
             semantic=torch.from_numpy(semantic),
             static=torch.from_numpy(static),
-            ego=torch.from_numpy(a["ego"][row]),
-            actions=torch.from_numpy(a["actions"][row]),
-            motion=torch.from_numpy(motion.astype(np.float32)),
-            pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
             terms=torch.from_numpy(a["reward_terms"][row][..., : len(GRADED_TERMS)]),
             events=torch.from_numpy(a["events"][row]),
-            valid=torch.from_numpy(valid),
             stepped=torch.from_numpy(stepped),
             agent_ids=torch.from_numpy(ids),
             agent_pose=torch.from_numpy(_seen_from(world, anchor[:, :, None]).astype(np.float32)),
             agent_motion=torch.from_numpy(np.stack([np.maximum(speed, 0.0), yaw_rate], -1).astype(np.float32)),
             agent_size=torch.from_numpy(a["agent_sizes"][row][..., :MOVER_SLOTS, :]),
             agent_class=torch.from_numpy(a["agent_classes"][row][..., :MOVER_SLOTS]),
+        )
+
+    def sample_paths(self, size: int, seed: int, step: int, rank: int = 0) -> Paths:
+        """How the ego moved in `size` windows: without pictures, many are cheap."""
+        rng = np.random.default_rng([seed, step, rank, 1])
+        return self._paths(*self._rows(rng.integers(self.total, size=size)))
+
+    def _rows(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows (B, L) of the data for windows (B,), whether a step led to each, and whether it is in the episode."""
+        episode = np.searchsorted(self._last, index, side="right")
+        start = index - (self._last[episode] - self.starts[episode])
+        moment = start[:, None] + np.arange(self.context + self.horizon)
+        valid = moment < self.data.lengths[episode, None]
+        # Past the end the last moment is repeated; `valid` says so.
+        moment = np.minimum(moment, self.data.lengths[episode, None] - 1)
+        return self.data.starts[episode, None] + moment, moment > 0, valid
+
+    def _paths(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Paths:
+        a = self.data.arrays
+        pose = a["ego_pose"][row]
+        motion = _seen_from(pose, a["ego_pose"][np.where(stepped, row - 1, row)])
+        anchor = pose[:, self.context - 1 : self.context]
+        return Paths(
+            context=self.context,
+            ego=torch.from_numpy(a["ego"][row]),
+            actions=torch.from_numpy(a["actions"][row]),
+            motion=torch.from_numpy(motion.astype(np.float32)),
+            pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
+            valid=torch.from_numpy(valid),
         )
 
     def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:

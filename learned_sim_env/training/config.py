@@ -19,6 +19,8 @@ class TrainConfig:
     """Optimiser steps in all."""
     batch_size: int = 16
     """Windows a step, over all processes."""
+    path_batch: int = 256
+    """Windows a step for the ego's own motion, which needs no pictures."""
     horizon: int = 25
     """Steps imagined after the five of the context, in a window."""
     learning_rate: float = 8e-4
@@ -26,7 +28,7 @@ class TrainConfig:
     warmup: int = 200
     """Steps over which the learning rate rises."""
     weight_decay: float = 1e-3
-    clip_norm: float = 100.0
+    clip_norm: float = 300.0
     """Gradients are scaled down to this norm."""
     seed: int = 0
     bf16: bool = True

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.training.batches import Batch
+from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.world_model.detector import LAGS, SIZE_SCALE, detection_loss
-from learned_sim_env.world_model.geometry import relative
+from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
+from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.heads import BIRTH_GRID
 from learned_sim_env.world_model.latent import balanced_kl
 from learned_sim_env.world_model.map_memory import UNKNOWN
@@ -41,43 +42,67 @@ class LossConfig:
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
     known_weight: float = 0.1  # of pixels that are remembered anyway
     drawn_moments: int = 5  # imagined moments a window whose picture is trained
+    seen_moments: int = 3  # observed ones, drawn from the latent alone
     blank: float = 0.25  # share of pictures decoded from the latent alone
     revealed: float = 0.6  # share of the others that remember the map as seen a little earlier
     reveal_steps: int = 6  # [steps] how much earlier at most
     true_agents: float = 0.75  # share of windows that start from true boxes rather than detected ones
 
 
-def window_loss(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
-    """Total loss and its parts, for one batch."""
+def window_loss(
+    model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Total loss and its parts, for a batch of windows and, for the ego's own motion, a larger one of paths."""
     c = batch.context
-    parts: dict[str, Tensor] = {}
+    parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths)}
     encodings = model.encoder(batch.semantic.flatten(0, 1)).float().unflatten(0, batch.semantic.shape[:2])
-    state, kl, inverse = _context(model, batch, encodings)
+    state, kl = _context(model, batch, encodings)
     outputs = _detect(model, batch)
-    pose, motion = batch.agent_pose[:, c - 1], batch.agent_motion[:, c - 1]
-    parts["detection"] = detection_loss(
-        model.detector,
-        outputs,
-        pose,
-        motion,
-        batch.agent_size[:, c - 1],
-        _in_view(model, batch.agent_pose[:, c - 1], batch, c - 1),
-    )
-    kl_future, posterior_h = _posterior_future(model, batch, encodings, state)
+    pose, motion, size = batch.agent_pose[:, c - 1], batch.agent_motion[:, c - 1], batch.agent_size[:, c - 1]
+    seen = _in_view(model, pose, batch, c - 1)
+    parts["detection"] = detection_loss(model.detector, outputs, pose, motion, size, seen)
+    kl_future, hs, zs = _posterior_future(model, batch, encodings, state)
     parts["kl"] = _mean(torch.stack(kl + kl_future, 1), batch.valid)
-    hidden = torch.stack(posterior_h, 1).detach()
-    parts["ensemble"] = _ensemble_loss(model, hidden, encodings[:, c:], batch.valid[:, c:])
+    parts["ensemble"] = _ensemble_loss(model, torch.stack(hs, 1).detach(), encodings[:, c:], batch.valid[:, c:])
     state.update(model.detector.boxes(outputs.detach(), batch.semantic[:, c - 1], model.config.slots))
     state, ids = _start_agents(model, state, batch, config)
-    state["surroundings"] = model._surroundings(state)
+    state["surroundings"] = model.surroundings(state)
     states = imagine_window(model, state, batch.actions[:, c:])
     parts.update(_rollout_losses(model, states, ids, batch))
-    parts["motion"] = parts["motion"] + inverse
-    parts["map"] = _map_loss(model, states, batch, config)
+    parts["map"] = _map_loss(model, states, torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
     total = torch.zeros((), device=batch.ego.device)
     for name, value in parts.items():
         total = total + value * (1.0 if name == "kl" else getattr(config, name))
     return total, {name: value.detach() for name, value in parts.items()}
+
+
+def path_loss(path: EgoPath, batch: Paths) -> Tensor:
+    """Loss of the ego's motion: read off the context's observations, then predicted on its own predictions."""
+    c, valid = batch.context, batch.valid
+    ego, b = batch.ego, len(batch.ego)
+    motions, actions = ego.new_zeros(b, MOTION_HISTORY, 3), ego.new_zeros(b, ACTION_HISTORY, 2)
+    speed, seen = ego.new_zeros(b), torch.zeros(b, dtype=torch.bool, device=ego.device)
+    observed, predicted, speeds = [], [], []
+    for t in range(c):
+        motions, actions = path.observe(motions, actions, speed, batch.actions[:, t], ego[:, t], seen)
+        speed, seen = ego[:, t, 0], torch.ones_like(seen)
+        observed.append(motions[:, -1])
+    for t in range(c, ego.shape[1]):
+        motions, actions, speed = path.imagine(motions, actions, speed, batch.actions[:, t])
+        predicted.append(motions[:, -1])
+        speeds.append(speed)
+    read = (torch.stack(observed[1:], 1) - batch.motion[:, 1:c]) / path.change[:3]
+    motion = torch.stack(predicted, 1)
+    step = (motion - batch.motion[:, c:]) / path.change[:3]
+    pose, poses = torch.zeros_like(motion[:, 0]), []
+    for t in range(motion.shape[1]):
+        pose = compose(pose, motion[:, t])
+        poses.append(pose)
+    # Small errors of every step add up to the pose: that is what the picture hangs on.
+    drift = relative(torch.stack(poses, 1), batch.pose[:, c:])
+    fast = (torch.stack(speeds, 1) - ego[:, c:, 0])[..., None] / path.change[3]
+    ahead = _huber(step) + 0.3 * _huber(fast) + _huber(drift / drift.new_tensor([0.2, 0.2, 0.03]))
+    return _mean(ahead, valid[:, c:]) + _mean(_huber(read), valid[:, 1:c])
 
 
 def imagine_window(model: DrivingRSSM, state: State, actions: Tensor) -> list[State]:
@@ -90,10 +115,9 @@ def imagine_window(model: DrivingRSSM, state: State, actions: Tensor) -> list[St
     return states
 
 
-def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor) -> tuple[State, list[Tensor], Tensor]:
-    """The state after the context, the KL of each of its moments, and the loss of the motions read off observations."""
-    state = model.initial(len(batch.ego))
-    kls, inverse = [], torch.zeros((), device=batch.ego.device)
+def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor) -> tuple[State, list[Tensor]]:
+    """The state after the context, and the KL of each of its moments."""
+    state, kls = model.initial(len(batch.ego)), []
     for t in range(batch.context):
         observation = {"semantic": batch.semantic[:, t], "ego": batch.ego[:, t]}
         noise = torch.rand(len(batch.ego), model.config.groups, device=batch.ego.device)
@@ -101,12 +125,7 @@ def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor) -> tuple[State
             state, batch.actions[:, t], observation, noise, detect=False, embedding=encodings[:, t]
         )
         kls.append(_kl(prior, posterior))
-        if t:
-            error = (state["motions"][:, -1] - batch.motion[:, t]) / model.ego_path.change[:3]
-            inverse = inverse + _mean(
-                F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none").sum(-1), batch.valid[:, t]
-            )
-    return state, kls, inverse / (batch.context - 1)
+    return state, kls
 
 
 def _kl(prior: Tensor, posterior: Tensor) -> Tensor:
@@ -116,17 +135,18 @@ def _kl(prior: Tensor, posterior: Tensor) -> Tensor:
 
 def _posterior_future(
     model: DrivingRSSM, batch: Batch, encodings: Tensor, state: State
-) -> tuple[list[Tensor], list[Tensor]]:
-    """KL and h of the moments after the context, everything else being observed."""
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """KL, h and z of the moments after the context, everything else being observed."""
     h, z = state["h"], state["z"]
-    kls, hs = [], []
+    kls, hs, zs = [], [], []
     for t in range(batch.context, batch.ego.shape[1]):
-        h = model.latent.advance(h, z, model._step_inputs(batch.ego[:, t - 1], batch.actions[:, t], batch.motion[:, t]))
+        h = model.latent.advance(h, z, model.step_inputs(batch.ego[:, t - 1], batch.actions[:, t], batch.motion[:, t]))
         prior, posterior = model.latent.prior_logits(h), model.latent.posterior_logits(h, encodings[:, t])
         z = model.latent.sample(posterior, torch.rand(len(h), model.config.groups, device=h.device))
         kls.append(_kl(prior, posterior))
         hs.append(h)
-    return kls, hs
+        zs.append(z)
+    return kls, hs, zs
 
 
 def _detect(model: DrivingRSSM, batch: Batch) -> Tensor:
@@ -173,20 +193,11 @@ def _rollout_losses(model: DrivingRSSM, states: list[State], ids: Tensor, batch:
     def stack(key: str) -> Tensor:
         return torch.stack([s[key] for s in states], 1)
 
-    motion = torch.stack([s["motions"][:, -1] for s in states], 1)
-    change = model.ego_path.change
-    motion_loss = _huber((motion - batch.motion[:, c:]) / change[:3]) + 0.3 * _huber(
-        (stack("ego")[..., :1] - batch.ego[:, c:, :1]) / change[3]
-    )
-    # Small errors of every step add up to the pose: that is what the picture hangs on.
-    drift = relative(stack("pose"), batch.pose[:, c:])
-    motion_loss = motion_loss + _huber(drift / drift.new_tensor([0.2, 0.2, 0.03]))
     route = stack("ego")[..., 4:6] - batch.ego[:, c:, 4:6]
     route = torch.stack([route[..., 0] / 0.5, torch.sin(route[..., 1]) / 0.1], -1)
     features = torch.stack([model.features(s) for s in states], 1)
     terms, events = model.heads.loss(features, batch.terms[:, c:], batch.events[:, c:])
     return {
-        "motion": _mean(motion_loss, valid),
         "route": _mean(_huber(route), valid),
         "terms": _mean(terms, valid),
         "events": _mean(events, valid),
@@ -251,26 +262,29 @@ def _birth_loss(model: DrivingRSSM, states: list[State], batch: Batch) -> Tensor
     return loss / len(states)
 
 
-def _map_loss(model: DrivingRSSM, states: list[State], batch: Batch, config: LossConfig) -> Tensor:
-    """Cross-entropy of what stands still, at some imagined moments and at the last moment of the context."""
-    c, n = batch.context, len(states)
-    device = batch.ego.device
-    moments = torch.randperm(n)[: config.drawn_moments].tolist()
+def _map_loss(
+    model: DrivingRSSM, states: list[State], h: Tensor, z: Tensor, batch: Batch, config: LossConfig
+) -> Tensor:
+    """Cross-entropy of what stands still: at some imagined moments, and at some observed ones from the latent alone."""
+    c, device = batch.context, batch.ego.device
+    order = torch.randperm(len(states)).tolist()
     latents, remembered, targets, valid = [], [], [], []
-    for i in moments:
-        state = states[i]
-        ids = _remember(model, state, batch, c + i, config)
-        latents.append(torch.cat([state["h"], state["z"]], -1))
-        remembered.append(ids)
+    for i in order[: config.drawn_moments]:
+        latents.append(torch.cat([states[i]["h"], states[i]["z"]], -1))
+        remembered.append(_remember(model, states[i], batch, c + i, config))
         targets.append(batch.static[:, c + i])
         valid.append(batch.valid[:, c + i])
-    seen, target = torch.cat(remembered), torch.cat(targets).long()
-    logits = model.decoder(torch.cat(latents), seen)
+    # Without this the encoder would be taught only through imagination, and its latents would say little.
+    for i in order[-config.seen_moments :]:
+        latents.append(torch.cat([h[:, i], z[:, i]], -1))
+        remembered.append(torch.full_like(batch.static[:, c + i], UNKNOWN))
+        targets.append(batch.static[:, c + i])
+        valid.append(batch.valid[:, c + i])
+    known, target = torch.cat(remembered), torch.cat(targets).long()
+    logits = model.decoder(torch.cat(latents), known).float()
     weights = torch.tensor(config.class_weights, device=device)
-    loss = F.cross_entropy(logits.float().flatten(0, 2), target.flatten(), weight=weights, reduction="none").view(
-        target.shape
-    )
-    weight = torch.where(seen == UNKNOWN, 1.0, config.known_weight)
+    loss = F.cross_entropy(logits.flatten(0, 2), target.flatten(), weight=weights, reduction="none").view(target.shape)
+    weight = torch.where(known == UNKNOWN, 1.0, config.known_weight)
     return _mean((loss * weight).mean((-1, -2)), torch.cat(valid))
 
 

@@ -21,7 +21,7 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import write_json
 from learned_sim_env.optional import require
 from learned_sim_env.spec import CONTRACTS, unknown
-from learned_sim_env.training.batches import Batch, WindowSampler
+from learned_sim_env.training.batches import Batch, Paths, WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.losses import LossConfig, window_loss
 from learned_sim_env.training.pictures import film_strips
@@ -38,9 +38,9 @@ class WindowLoss(nn.Module):
         super().__init__()
         self.model, self.config = model, config
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, paths: Paths) -> tuple[Tensor, dict[str, Tensor]]:
         """See `window_loss`."""
-        return window_loss(self.model, batch, self.config)
+        return window_loss(self.model, batch, paths, self.config)
 
 
 class Trainer:
@@ -124,13 +124,14 @@ class Trainer:
     def _train_step(self, module: nn.Module) -> dict[str, Tensor]:
         c = self.config
         batch = self.train_data.sample(c.batch_size // self.world, c.seed, self.step, self.rank).to(self.device)
+        paths = self.train_data.sample_paths(c.path_batch // self.world, c.seed, self.step, self.rank).to(self.device)
         # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
         torch.manual_seed(hash((c.seed, self.step, self.rank)) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.model.train()
         with self._precision():
-            loss, parts = module(batch)
+            loss, parts = module(batch, paths)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), c.clip_norm)
@@ -156,8 +157,9 @@ class Trainer:
         batches = 4
         for i in range(batches):
             batch = self.validation.sample(16, 0, i).to(self.device)
+            paths = self.validation.sample_paths(256, 0, i).to(self.device)
             with self._precision():
-                _, parts = window_loss(self.model, batch, self.config.loss)
+                _, parts = window_loss(self.model, batch, paths, self.config.loss)
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(value) / batches
         self._record(writer, "validation", sums)

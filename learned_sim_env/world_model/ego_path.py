@@ -25,6 +25,8 @@ class EgoPath(nn.Module):
     def __init__(self, dt: float, hidden: tuple[int, ...] = (192, 192)):
         super().__init__()
         self.dt = dt
+        self.scale: Tensor
+        self.change: Tensor
         self.register_buffer("scale", torch.tensor(MOTION_SCALE), persistent=False)
         self.register_buffer("change", torch.tensor((*MOTION_CHANGE, SPEED_CHANGE)), persistent=False)
         inputs = 3 * MOTION_HISTORY + 2 * ACTION_HISTORY + 1
@@ -35,38 +37,52 @@ class EgoPath(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
-    def forward(self, motions: Tensor, actions: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
+    def imagine(self, motions: Tensor, actions: Tensor, speed: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Predict one step.
 
         Args:
             motions: (B, 4, 3) the last motions, newest last.
-            actions: (B, 5, 2) the last actions, newest last: the one to be taken now.
+            actions: (B, 5, 2) the last actions, newest last.
             speed: (B,) [m/s] now.
+            action: (B, 2) to be taken now.
 
         Returns:
-            (B, 3) motion and (B,) speed after it.
+            motions, actions and speed after it; `motions[:, -1]` is the step's.
         """
+        actions = torch.cat([actions[:, 1:], action[:, None]], 1)
         # Millimetres add up: never in reduced precision.
         with torch.autocast(motions.device.type, enabled=False):
             out = self.dynamics(self._inputs(motions, actions, speed)) * self.change
-        # Nothing in the data moves backwards.
-        return motions[:, -1] + out[:, :3], (speed + out[:, 3]).clamp_min(0.0)
+        # Forward only: nothing in the contract's actions drives backwards.
+        motion, speed = motions[:, -1] + out[:, :3], (speed + out[:, 3]).clamp_min(0.0)
+        return torch.cat([motions[:, 1:], motion[:, None]], 1), actions, speed
 
-    def from_observations(
-        self, motions: Tensor, actions: Tensor, speed: Tensor, new_speed: Tensor, yaw_rate: Tensor
-    ) -> Tensor:
-        """(B, 3): the motion of a step after which `new_speed` and `yaw_rate` (B,) were observed; else as `forward`."""
-        dyaw = yaw_rate * self.dt
-        x = torch.cat(
-            [self._inputs(motions, actions, speed), new_speed[:, None] / SPEED_SCALE, dyaw[:, None] / MOTION_SCALE[2]],
-            -1,
-        )
+    def observe(
+        self, motions: Tensor, actions: Tensor, speed: Tensor, action: Tensor, ego: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Read the motion of a step off what was observed after it.
+
+        Args:
+            motions, actions, speed, action: as for `imagine`.
+            ego: (B, 6) observed ego vectors, see `spec.EGO_FIELDS`.
+            seen: (B,) bool, whether anything was observed before; else there was no step, and it is as if it had always
+                gone on like this.
+
+        Returns:
+            motions and actions after it.
+        """
+        later = torch.cat([actions[:, 1:], action[:, None]], 1)
+        actions = torch.where(seen[:, None, None], later, action[:, None])
+        new_speed, dyaw = ego[:, 0], ego[:, 1] * self.dt
+        speed = torch.where(seen, speed, new_speed)
+        extra = torch.stack([new_speed / SPEED_SCALE, dyaw / MOTION_SCALE[2]], -1)
         with torch.autocast(motions.device.type, enabled=False):
-            slip = self.inverse(x) * self.change[:2]
+            x = torch.cat([self._inputs(motions, actions, speed), extra], -1)
+            slip = torch.where(seen[:, None], self.inverse(x) * self.change[:2], 0)
         along = (speed + new_speed) / 2 * self.dt
-        return torch.stack(
-            [along * torch.cos(dyaw / 2) + slip[:, 0], along * torch.sin(dyaw / 2) + slip[:, 1], dyaw], -1
-        )
+        place = torch.stack([along * torch.cos(dyaw / 2), along * torch.sin(dyaw / 2)], -1) + slip
+        motion = torch.cat([place, dyaw[:, None]], -1)[:, None]
+        return torch.where(seen[:, None, None], torch.cat([motions[:, 1:], motion], 1), motion), actions
 
     def _inputs(self, motions: Tensor, actions: Tensor, speed: Tensor) -> Tensor:
         return torch.cat([(motions / self.scale).flatten(1), actions.flatten(1), speed[:, None] / SPEED_SCALE], -1)

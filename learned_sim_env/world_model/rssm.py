@@ -122,13 +122,10 @@ class DrivingRSSM(nn.Module):
         """
         semantic, ego = observation["semantic"], observation["ego"].float()
         seen = state["seen"]
-        actions = torch.cat([state["actions"][:, 1:], action[:, None]], 1)
-        speed = torch.where(seen, state["ego"][:, 0], ego[:, 0])
-        motion = self.ego_path.from_observations(state["motions"], actions, speed, ego[:, 0], ego[:, 1])
-        # Before the first observation there was no step: as if it had always gone on like this.
-        motions = torch.cat([state["motions"][:, 1:], motion[:, None]], 1)
-        motions = torch.where(seen[:, None, None], motions, motion[:, None])
-        actions = torch.where(seen[:, None, None], actions, action[:, None])
+        motions, actions = self.ego_path.observe(
+            state["motions"], state["actions"], state["ego"][:, 0], action, ego, seen
+        )
+        motion = motions[:, -1]
         anchor = compose(state["pose"], torch.where(seen[:, None], motion, 0))
         cells, origin = self.memory.observe(state["map"], state["map_origin"], anchor, semantic)
         views = torch.cat([state["views"][:, 1:], semantic[:, None]], 1)
@@ -137,7 +134,7 @@ class DrivingRSSM(nn.Module):
         view_pose = torch.cat([view_pose[:, 1:], torch.zeros_like(view_pose[:, :1])], 1)
         view_pose = torch.where(seen[:, None, None], view_pose, 0)
 
-        h = self.latent.advance(state["h"], state["z"], self._step_inputs(state["ego"], action, motion))
+        h = self.latent.advance(state["h"], state["z"], self.step_inputs(state["ego"], action, motion))
         embedding = self.encoder(semantic) if embedding is None else embedding
         prior, posterior = self.latent.prior_logits(h), self.latent.posterior_logits(h, embedding)
         new: State = {
@@ -154,23 +151,25 @@ class DrivingRSSM(nn.Module):
             "seen": torch.ones_like(seen),
         }
         new.update(self._detect(state, semantic, anchor) if detect else self._no_agents(len(h), h.device))
-        new["surroundings"] = self._surroundings(new)
+        new["surroundings"] = self.surroundings(new)
         return new, prior, posterior
 
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
         """Prior, one clock step; `noise` (B, noise_size) in [0, 1), None takes the mode."""
-        actions = torch.cat([state["actions"][:, 1:], action[:, None]], 1)
         ego = state["ego"]
-        motion, speed = self.ego_path(state["motions"], actions, ego[:, 0])
+        # What else is trained must not pull at the path: it has a loss of its own.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.training):
+            motions, actions, speed = self.ego_path.imagine(state["motions"], state["actions"], ego[:, 0], action)
+        motion = motions[:, -1]
         pose = compose(state["pose"], motion)
-        h = self.latent.advance(state["h"], state["z"], self._step_inputs(ego, action, motion))
+        h = self.latent.advance(state["h"], state["z"], self.step_inputs(ego, action, motion))
         uniforms = None if noise is None else noise[:, : self.config.groups]
         z = self.latent.sample(self.latent.prior_logits(h), uniforms, temperature)
         new = {
             **state,
             "h": h,
             "z": z,
-            "motions": torch.cat([state["motions"][:, 1:], motion[:, None]], 1),
+            "motions": motions,
             "actions": actions,
             "pose": pose,
         }
@@ -179,7 +178,7 @@ class DrivingRSSM(nn.Module):
         new.update(self.move_agents(state, pose, speed))
         if noise is not None and temperature > 0 and not self.training:
             new.update(self._appear(new, noise[:, self.config.groups]))
-        new["surroundings"] = self._surroundings(new)
+        new["surroundings"] = self.surroundings(new)
         return new
 
     def move_agents(self, state: State, ego_pose: Tensor, ego_speed: Tensor) -> State:
@@ -253,7 +252,8 @@ class DrivingRSSM(nn.Module):
         paint_ego(image, *EGO_SIZE, self.contract.bev)
         return torch.from_numpy(image).to(ids.device)
 
-    def _step_inputs(self, ego: Tensor, action: Tensor, motion: Tensor) -> Tensor:
+    def step_inputs(self, ego: Tensor, action: Tensor, motion: Tensor) -> Tensor:
+        """What the latent is told of a step (B, 12): the ego (B, 6) before it, the action (B, 2), the motion (B, 3)."""
         return torch.cat([self._ego_inputs(ego), action, motion / self.ego_path.scale], -1)
 
     def _ego_inputs(self, ego: Tensor) -> Tensor:
@@ -268,7 +268,7 @@ class DrivingRSSM(nn.Module):
             -1,
         )
 
-    def _surroundings(self, state: State) -> Tensor:
+    def surroundings(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""
         points = points_from(self.nearby_points.expand(len(state["pose"]), -1, -1), state["pose"])
         # Only what was seen: the latent must not depend on whether anybody looked at what was imagined.

@@ -1,0 +1,102 @@
+"""Training runs: they learn, and go on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.losses import LossConfig
+from learned_sim_env.training.trainer import Trainer
+from learned_sim_env.world_model.checkpoint import from_pretrained
+
+pytest.importorskip("tensorboard")
+
+TINY = TrainConfig(
+    model="rssm-tiny",
+    steps=6,
+    batch_size=4,
+    path_batch=8,
+    horizon=6,
+    warmup=2,
+    bf16=False,
+    loss=LossConfig(drawn_moments=2, seen_moments=1),
+)
+
+
+def command(data: Path, out: Path, *more: str) -> list[str]:
+    flags = ["--model", "rssm-tiny", "--batch-size", "4", "--path-batch", "8", "--horizon", "6", "--warmup", "2"]
+    flags += ["--no-bf16", "--save-every", "2", "--threads", "1", "--contexts", "4"]
+    return [sys.executable, "-m", "learned_sim_env.cli.main", "train", "--data", str(data), "--out", str(out), *flags, *more]
+
+
+def test_a_killed_run_goes_on_exactly(packed_file, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(packed_file, whole, "--steps", "14"), check=True, env=environment, capture_output=True)
+    process = subprocess.Popen(
+        command(packed_file, killed, "--steps", "14"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 120
+    while not (killed / "state.safetensors").exists() and time.time() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "checkpoint").exists(), "killed too late to tell anything"
+    subprocess.run(command(packed_file, killed, "--steps", "14"), check=True, env=environment, capture_output=True)
+    a, b = load_file(whole / "state.safetensors"), load_file(killed / "state.safetensors")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    checkpoint = from_pretrained(killed / "checkpoint")
+    assert len(checkpoint.contexts) == 4 and checkpoint.uncertainty_bound > 0
+    assert (killed / "dream-000014.png").exists() and list((killed / "tensorboard").iterdir())
+
+
+def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
+    config = replace(TINY, steps=60, learning_rate=3e-3)
+    trainer = Trainer(config, packed, tmp_path, log_every=1, picture_every=1000, save_every=1000)
+    window = trainer.train_data.sample(4, 0, 0)
+    trainer.train_data.sample = lambda *args: window  # type: ignore[method-assign]
+    trainer.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    train = [line for line in lines if line["kind"] == "train"]
+    for part in ("map", "detection", "terms", "agents", "motion"):
+        first, last = (sum(line[part] for line in some) for some in (train[:5], train[-5:]))
+        assert last < 0.8 * first, part
+
+
+def test_another_run_in_the_folder_is_refused(packed, tmp_path):
+    Trainer(TINY, packed, tmp_path)
+    with pytest.raises(ValueError, match="learning_rate=0.0008, this one has 0.1"):
+        Trainer(replace(TINY, learning_rate=0.1), packed, tmp_path)
+    Trainer(replace(TINY, steps=8), packed, tmp_path)
+
+
+def test_unknown_model_and_other_contract(packed, tmp_path):
+    with pytest.raises(ValueError, match="unknown model 'rssm-smal'. Did you mean 'rssm-small'"):
+        Trainer(replace(TINY, model="rssm-smal"), packed, tmp_path)
+    with pytest.raises(ValueError, match="recorded under another contract"):
+        Trainer(TINY, replace(packed, contract_fingerprint="f" * 64), tmp_path)
+
+
+def test_two_processes_of_torchrun_train_together(packed_file, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    line = torchrun + command(packed_file, tmp_path / "run", "--steps", "3")[2:]
+    done = subprocess.run(line, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert from_pretrained(tmp_path / "run" / "checkpoint").training["steps"] == 3
+
+
+@pytest.mark.gpu
+def test_trains_on_a_gpu(packed, tmp_path):
+    Trainer(replace(TINY, bf16=True), packed, tmp_path, device="cuda").run()
