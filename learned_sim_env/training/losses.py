@@ -27,6 +27,8 @@ from learned_sim_env.world_model.rssm import DrivingRSSM
 class LossConfig:
     """Weights of the parts of the loss, and how the imagined pictures are trained."""
 
+    # Pictures are averaged over pixels, not summed: with more weight than this the latents would carry nothing.
+    kl: float = 0.02
     kl_dynamics: float = 1.0
     kl_representation: float = 0.1
     motion: float = 1.0
@@ -43,6 +45,7 @@ class LossConfig:
     known_weight: float = 0.1  # of pixels that are remembered anyway
     drawn_moments: int = 5  # imagined moments a window whose picture is trained
     seen_moments: int = 3  # observed ones, drawn from the latent alone
+    posterior_steps: int = 12  # moments after the context that are observed as well, for the latent's own loss
     blank: float = 0.25  # share of pictures decoded from the latent alone
     revealed: float = 0.6  # share of the others that remember the map as seen a little earlier
     reveal_steps: int = 6  # [steps] how much earlier at most
@@ -54,16 +57,17 @@ def window_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Total loss and its parts, for a batch of windows and, for the ego's own motion, a larger one of paths."""
     c = batch.context
+    observed = min(c + config.posterior_steps, batch.semantic.shape[1])
     parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths)}
-    encodings = model.encoder(batch.semantic.flatten(0, 1)).float().unflatten(0, batch.semantic.shape[:2])
-    state, kl = _context(model, batch, encodings)
+    encodings = model.encoder(batch.semantic[:, :observed].flatten(0, 1)).float().unflatten(0, (-1, observed))
+    state, kl = _context(model, batch, encodings, config)
     outputs = _detect(model, batch)
     pose, motion, size = batch.agent_pose[:, c - 1], batch.agent_motion[:, c - 1], batch.agent_size[:, c - 1]
     seen = _in_view(model, pose, batch, c - 1)
     parts["detection"] = detection_loss(model.detector, outputs, pose, motion, size, seen)
-    kl_future, hs, zs = _posterior_future(model, batch, encodings, state)
-    parts["kl"] = _mean(torch.stack(kl + kl_future, 1), batch.valid)
-    parts["ensemble"] = _ensemble_loss(model, torch.stack(hs, 1).detach(), encodings[:, c:], batch.valid[:, c:])
+    kl_future, hs, zs = _posterior_future(model, batch, encodings, state, config)
+    parts["kl"] = _mean(torch.stack(kl + kl_future, 1), batch.valid[:, :observed])
+    parts["ensemble"] = _ensemble_loss(model, torch.stack(hs, 1).detach(), encodings[:, c:], batch.valid[:, c:observed])
     state.update(model.detector.boxes(outputs.detach(), batch.semantic[:, c - 1], model.config.slots))
     state, ids = _start_agents(model, state, batch, config)
     state["surroundings"] = model.surroundings(state)
@@ -72,7 +76,7 @@ def window_loss(
     parts["map"] = _map_loss(model, states, torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
     total = torch.zeros((), device=batch.ego.device)
     for name, value in parts.items():
-        total = total + value * (1.0 if name == "kl" else getattr(config, name))
+        total = total + value * getattr(config, name)
     return total, {name: value.detach() for name, value in parts.items()}
 
 
@@ -115,7 +119,7 @@ def imagine_window(model: DrivingRSSM, state: State, actions: Tensor) -> list[St
     return states
 
 
-def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor) -> tuple[State, list[Tensor]]:
+def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor, config: LossConfig) -> tuple[State, list[Tensor]]:
     """The state after the context, and the KL of each of its moments."""
     state, kls = model.initial(len(batch.ego)), []
     for t in range(batch.context):
@@ -124,26 +128,26 @@ def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor) -> tuple[State
         state, prior, posterior = model.observe_with_logits(
             state, batch.actions[:, t], observation, noise, detect=False, embedding=encodings[:, t]
         )
-        kls.append(_kl(prior, posterior))
+        kls.append(_kl(prior, posterior, config))
     return state, kls
 
 
-def _kl(prior: Tensor, posterior: Tensor) -> Tensor:
+def _kl(prior: Tensor, posterior: Tensor, config: LossConfig) -> Tensor:
     dynamics, representation = balanced_kl(prior, posterior)
-    return LossConfig.kl_dynamics * dynamics + LossConfig.kl_representation * representation
+    return config.kl_dynamics * dynamics + config.kl_representation * representation
 
 
 def _posterior_future(
-    model: DrivingRSSM, batch: Batch, encodings: Tensor, state: State
+    model: DrivingRSSM, batch: Batch, encodings: Tensor, state: State, config: LossConfig
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """KL, h and z of the moments after the context, everything else being observed."""
     h, z = state["h"], state["z"]
     kls, hs, zs = [], [], []
-    for t in range(batch.context, batch.ego.shape[1]):
+    for t in range(batch.context, encodings.shape[1]):
         h = model.latent.advance(h, z, model.step_inputs(batch.ego[:, t - 1], batch.actions[:, t], batch.motion[:, t]))
         prior, posterior = model.latent.prior_logits(h), model.latent.posterior_logits(h, encodings[:, t])
         z = model.latent.sample(posterior, torch.rand(len(h), model.config.groups, device=h.device))
-        kls.append(_kl(prior, posterior))
+        kls.append(_kl(prior, posterior, config))
         hs.append(h)
         zs.append(z)
     return kls, hs, zs
@@ -275,7 +279,7 @@ def _map_loss(
         targets.append(batch.static[:, c + i])
         valid.append(batch.valid[:, c + i])
     # Without this the encoder would be taught only through imagination, and its latents would say little.
-    for i in order[-config.seen_moments :]:
+    for i in torch.randperm(h.shape[1])[: config.seen_moments].tolist():
         latents.append(torch.cat([h[:, i], z[:, i]], -1))
         remembered.append(torch.full_like(batch.static[:, c + i], UNKNOWN))
         targets.append(batch.static[:, c + i])

@@ -229,7 +229,8 @@ class DrivingRSSM(nn.Module):
         remembered = self.memory.read_view(cells, origin, state["pose"])
         ids = self.decoder.fill(torch.cat([state["h"], state["z"]], -1), remembered)
         self.memory.write_imagined(cells, origin, state["pose"], ids, remembered == UNKNOWN)
-        return ids, cells, origin
+        # What is shown is what is remembered: two pixels of a turned view may share a cell.
+        return self.memory.read_view(cells, origin, state["pose"]), cells, origin
 
     def uncertainty(self, state: State) -> Tensor:
         """(B,) float32: disagreement of the ensemble about what is to be seen in `state`."""

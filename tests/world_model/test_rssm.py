@@ -1,0 +1,120 @@
+"""The driving world model: what holds for any weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from learned_sim_env.spec import SemanticClass
+from learned_sim_env.world_model.geometry import compose
+
+
+def observed(model, contexts, rows=slice(None)):
+    state = model.initial(len(contexts.ego[rows]))
+    for t in range(5):
+        seen = {"semantic": torch.tensor(contexts.semantic[rows, t]), "ego": torch.tensor(contexts.ego[rows, t])}
+        state = model.observe(state, torch.tensor(contexts.actions[rows, t]), seen)
+    return state
+
+
+def drive(model, state, steps, noise=True, draw=False):
+    for t in range(steps):
+        generator = torch.Generator().manual_seed(t)
+        b = len(state["pose"])
+        action = torch.rand(b, 2, generator=generator) - 0.3
+        state = model.imagine(state, action, torch.rand(b, model.noise_size, generator=generator) if noise else None)
+        if draw:
+            state = model.draw(state)[1]
+    return state
+
+
+def test_the_last_view_is_drawn_back_as_it_was_seen(model, contexts):
+    state = observed(model, contexts)
+    view, _ = model.draw(state)
+    seen = torch.tensor(contexts.semantic[:, -1])
+    # The ego and detected agents are painted over it, and what an agent hid has to be imagined.
+    plain = (seen < 6) & (view < 6)
+    assert torch.equal(view[plain], seen[plain])
+    assert (view[:, 48, 32] == SemanticClass.EGO).all()
+
+
+def test_nothing_but_pictures_depends_on_drawing(model, contexts):
+    start = observed(model, contexts)
+    blind, drawn = drive(model, start, 25), drive(model, start, 25, draw=True)
+    assert torch.equal(model.features(blind), model.features(drawn))
+    for name, value in model.decode(blind).items():
+        assert torch.equal(value, model.decode(drawn)[name])
+    assert torch.equal(model.uncertainty(blind), model.uncertainty(drawn))
+    assert not torch.equal(blind["map"], drawn["map"])
+
+
+def test_drawing_again_gives_the_same_picture(model, contexts):
+    state = drive(model, observed(model, contexts), 10)
+    first, state = model.draw(state)
+    second, _ = model.draw(state)
+    assert torch.equal(first, second)
+
+
+def test_rows_do_not_see_each_other(model, contexts):
+    together = observed(model, contexts)
+    changed = {k: v.clone() for k, v in together.items()}
+    for name, value in changed.items():
+        value[1:] = value[1:].roll(1, 0)
+    a, b = drive(model, together, 20, draw=True), drive(model, changed, 20, draw=True)
+    for name in a:
+        assert torch.equal(a[name][0], b[name][0]), name
+
+
+def test_state_is_flat_batch_first_and_does_not_grow(model, contexts):
+    state = observed(model, contexts)
+    later = drive(model, state, 60, draw=True)
+    assert later.keys() == state.keys()
+    for name, value in later.items():
+        assert value.shape == state[name].shape and value.dtype == state[name].dtype, name
+        assert len(value) == 6
+
+
+def test_the_pose_integrates_the_motion(model, contexts):
+    state = observed(model, contexts)
+    pose = state["pose"]
+    for t in range(15):
+        state = model.imagine(state, torch.full((6, 2), 0.2), None)
+        pose = compose(pose, model.decode(state)["motion"])
+    assert torch.allclose(state["pose"], pose, atol=1e-5)
+
+
+def test_the_ego_vector_repeats_action_and_motion(model, contexts):
+    state = model.imagine(observed(model, contexts), torch.tensor([[0.25, -0.5]]).repeat(6, 1), None)
+    decoded = model.decode(state)
+    assert torch.equal(decoded["ego"][:, 2:4], torch.tensor([[0.25, -0.5]]).repeat(6, 1))
+    assert torch.allclose(decoded["ego"][:, 1] * 0.1, decoded["motion"][:, 2], atol=1e-6)
+    assert (decoded["ego"][:, 0] >= 0).all()
+
+
+def test_without_noise_it_repeats_itself_and_with_noise_it_branches(model, contexts):
+    start = observed(model, contexts)
+    assert torch.equal(drive(model, start, 8, noise=False)["h"], drive(model, start, 8, noise=False)["h"])
+    a = model.imagine(start, torch.zeros(6, 2), torch.full((6, model.noise_size), 0.1))
+    b = model.imagine(start, torch.zeros(6, 2), torch.full((6, model.noise_size), 0.9))
+    assert not torch.equal(a["z"], b["z"])
+
+
+def test_observing_after_imagining_continues_from_where_the_ego_went(model, contexts):
+    state = drive(model, observed(model, contexts), 5, noise=False)
+    seen = {"semantic": torch.tensor(contexts.semantic[:, 0]), "ego": torch.tensor(contexts.ego[:, 0])}
+    state = model.observe(state, torch.zeros(6, 2), seen)
+    assert (state["pose"] == 0).all()
+    view, _ = model.draw(state)
+    assert torch.equal(view[:, 5, :], seen["semantic"][:, 5, :])
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+def test_bfloat16_copy_is_close_and_leaves_the_model_alone(model, contexts, batch):
+    rough = model.in_bfloat16()
+    state = observed(model, contexts, slice(batch))
+    a, b = drive(model, state, 3, noise=False), drive(rough, state, 3, noise=False)
+    assert all(v.dtype == b[k].dtype for k, v in a.items())
+    assert torch.allclose(a["h"], b["h"], atol=0.1) and not torch.equal(a["h"], b["h"])
+    # The ego's own motion is never rounded.
+    assert torch.equal(a["pose"], b["pose"])
+    assert next(model.latent.parameters()).dtype == torch.float32
