@@ -46,7 +46,7 @@ class RoadIndex:
         ]
 
     def on_route(self, pose: np.ndarray) -> tuple[float, float, float]:
-        """Where a pose (3,) is on the route: metres left to its end, signed offset [m] (left +), heading error [rad]."""
+        """Where a pose (3,) is on the route: metres left to its end, offset [m] (left +), heading error [rad]."""
         points = self.road_map.route
         segment = np.diff(points, axis=0)
         length2 = np.maximum((segment**2).sum(-1), 1e-9)

@@ -42,11 +42,14 @@ class Args:
     """CPU threads; 0: as PyTorch decides."""
     workers: int = 2
     """Simulator processes while recording."""
+    card: bool = False
+    """Write the table into the checkpoint's card as well."""
 
     def command(self) -> str:
         """What to type to repeat it."""
-        given = {name.replace("_", "-"): value for name, value in vars(self).items() if value not in (None, "")}
-        return shlex.join(["learned-sim", "evaluate", *(x for k, v in given.items() for x in (f"--{k}", str(v)))])
+        given = {name.replace("_", "-"): value for name, value in vars(self).items() if value not in (None, "", False)}
+        flags = (x for k, v in given.items() for x in ((f"--{k}",) if v is True else (f"--{k}", str(v))))
+        return shlex.join(["learned-sim", "evaluate", *flags])
 
 
 def run(args: Args) -> int:
@@ -55,7 +58,9 @@ def run(args: Args) -> int:
 
     from learned_sim_env.evaluation.episodes import open_episodes, record_episodes
     from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
-    from learned_sim_env.world_model.checkpoint import from_pretrained
+    from learned_sim_env.evaluation.report import write_text
+    from learned_sim_env.world_model.card import card
+    from learned_sim_env.world_model.checkpoint import find, from_pretrained
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
@@ -75,5 +80,10 @@ def run(args: Args) -> int:
     report = replace(report, about={**report.about, "split": args.seeds, "command": args.command()})
     paths = report.save(args.out)
     print(report.table())
+    if args.card:
+        measured = f"{report.table()}\nMade by `{args.command()}`.\n"
+        path = find(args.checkpoint) / "card.md"
+        write_text(path, card(checkpoint.name, checkpoint.training, measured))
+        paths.append(path)
     print("written: " + ", ".join(map(str, paths)))
     return 0

@@ -39,4 +39,4 @@ def to_continuous(action: Any, action_type: str, num_envs: int | None = None) ->
         )
     if not np.isfinite(array).all():
         raise ValueError(f"action {action!r} is not finite: steer and throttle_brake are numbers in [-1, 1]")
-    return np.clip(array.astype(np.float32), -1.0, 1.0)
+    return np.clip(array, -1.0, 1.0).astype(np.float32)

@@ -31,7 +31,7 @@ TRAINING_SEEDS = 1_000_000
 class TwinDrivingEnv(gym.Env):
     """Drive a route in a real simulator, seen from above.
 
-    Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed here from the simulator's scenes.
+    Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed from the simulator's scenes.
 
     Args:
         simulator: "metadrive".
@@ -71,7 +71,9 @@ class TwinDrivingEnv(gym.Env):
         self.obs_type, self.action_type, self.render_mode = obs_type, action_type, render_mode
         self.observation_space = self.contract.observation_space(obs_type)
         self.action_space = self.contract.action_space(action_type)
-        self.max_episode_steps = max_episode_steps or self.contract.max_episode_steps
+        self.max_episode_steps = self.contract.max_episode_steps if max_episode_steps is None else max_episode_steps
+        if self.max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps {max_episode_steps!r} is less than 1")
         self.renderer = BevRenderer(self.contract.bev)
         self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
         self._running = False
@@ -148,10 +150,10 @@ class TwinDrivingEnv(gym.Env):
 
     def _observation(self) -> Any:
         if self.obs_type == "semantic":
-            return self.semantic
+            return self.semantic.copy()
         if self.obs_type == "bev":
             return colourise(self.semantic)
-        return {"bev": colourise(self.semantic), "ego": self.ego_vector}
+        return {"bev": colourise(self.semantic), "ego": self.ego_vector.copy()}
 
     def _info(self, motion: np.ndarray, end_reason: str) -> dict[str, Any]:
         return {

@@ -71,7 +71,7 @@ class Report:
         """The main numbers as Markdown."""
         a = self.about
         parts = [
-            f"# {a['checkpoint']}\n\n"
+            f"# Evaluation of {a['checkpoint']}\n\n"
             f"Model {a['fingerprint'][:12]}, package {a['package_version']}, {a['episodes']} episodes of "
             f"{', '.join(a['simulators'])} (seeds {min(a['seeds'])} to {max(a['seeds'])}, {a['steps']} steps), "
             f"{a['windows']} windows, of which "
@@ -108,7 +108,7 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / name for name in ("report.json", "table.md", "figure.png")]
         write_json(paths[0], self.to_dict())
-        _write(paths[1], lambda path: path.write_text(self.table()))
+        write_text(paths[1], self.table())
         _write(paths[2], lambda path: draw_figure(self, path))
         return paths
 
@@ -166,6 +166,11 @@ def _markdown(head: list[str], rows: Iterable[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |" for row in (head, *rows)]
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    _write(path, lambda temporary: temporary.write_text(text))
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

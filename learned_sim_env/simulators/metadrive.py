@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,14 +82,10 @@ class MetaDriveSimulator:
 
     def __init__(self, contract: Contract):
         require("metadrive", extra="metadrive")
-        if not _engine.acquire(blocking=False):
-            raise RuntimeError(
-                "MetaDrive runs one engine a process and this process already has one: close the other environment, "
-                "or make this one with isolate=True, which gives it a process of its own"
-            )
-        self._held = True
         self._contract = contract
         self._env: Any = None
+        self._held = False
+        self._hold()
 
     @staticmethod
     def in_use() -> bool:
@@ -100,6 +97,7 @@ class MetaDriveSimulator:
         tag = options.get("scenario")
         if tag is not None and tag not in SCENARIO_TAGS:
             raise unknown("scenario", tag, SCENARIO_TAGS)
+        self._hold()
         if self._env is not None:
             # Only a fresh engine repeats an episode bit for bit: what ran before leaves traces of about 1e-6 m.
             self._env.close()
@@ -124,7 +122,7 @@ class MetaDriveSimulator:
         return self._scene(frozenset(c for c, hit in felt.items() if hit))
 
     def policy_action(self, name: str) -> np.ndarray:
-        """(2,) float32: what MetaDrive's own `"expert"` (PPO) or `"idm"` policy would do now, in the contract's signs."""
+        """(2,) float32, in the contract's signs: what MetaDrive's own "expert" (PPO) or "idm" policy would do now."""
         if name == "expert":
             from metadrive.examples.ppo_expert import numpy_expert
 
@@ -150,6 +148,17 @@ class MetaDriveSimulator:
         if self._held:
             self._held = False
             _engine.release()
+
+    def _hold(self) -> None:
+        """Take this process's engine, if it was not taken or was given back by `close`."""
+        if self._held:
+            return
+        if not _engine.acquire(blocking=False):
+            raise RuntimeError(
+                "MetaDrive runs one engine a process and this process already has one: close the other environment, "
+                "or make this one with isolate=True, which gives it a process of its own"
+            )
+        self._held = True
 
     def _scene(self, contacts: frozenset[SemanticClass]) -> Scene:
         return Scene(self._road_map, self._ego, self._read_agents(), contacts)
@@ -255,7 +264,7 @@ def _road_map(env: Any) -> RoadMap:
         for roads in block.block_network.graph.values():
             for lanes in roads.values():
                 tags.update({str(lane.index): BLOCKS.get(block.ID, (0.0, ""))[1] for lane in lanes})
-    route_roads = list(zip(checkpoints[:-1], checkpoints[1:]))
+    route_roads = list(pairwise(checkpoints))
     route = {str(lane.index) for a, b in route_roads for lane in network.graph[a][b]}
     lanes, lines = [], []
     for name, feature in env.current_map.get_map_features(interval=2).items():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
 import weakref
+from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -13,9 +17,14 @@ import numpy as np
 from learned_sim_env.scene import RoadMap, Scene
 from learned_sim_env.spec import Contract
 
+# The child finds its modules where this process does, wherever that looks for them.
+_COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from learned_sim_env.simulators.process import serve; serve()"
+# [s] that a child gets to close its simulator before it is killed.
+_PATIENCE = 5.0
+
 
 class ProcessSimulator:
-    """Runs `simulators.open_simulator(name, ...)` in a spawned child; every call is sent there and waited for.
+    """Runs `simulators.open_simulator(name, ...)` in a child; every call is sent there and waited for.
 
     Raises:
         RuntimeError: if the child died; a new `reset` starts another.
@@ -28,7 +37,8 @@ class ProcessSimulator:
 
     def reset(self, seed: int, options: dict[str, Any]) -> Scene:
         """As the simulator's; a child that died is replaced."""
-        if not self._process.is_alive():
+        if self._process.poll() is not None:
+            self.close()
             self._start()
         self._road_map, scene = self._call("reset", seed, options)
         return replace(scene, road_map=self._road_map)
@@ -47,62 +57,89 @@ class ProcessSimulator:
         self._finalizer()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, child = context.Pipe()
-        # Not a daemon: a vector environment's worker, itself a daemon, must be able to have one.
-        self._process = context.Process(target=_serve, args=(child, *self._arguments), daemon=False)
-        current = multiprocessing.current_process()
-        was_daemon, current._config["daemon"] = current._config.get("daemon"), False  # type: ignore[attr-defined]
+        # Not by `multiprocessing`: it would run the caller's script again, which may have no main guard, forbid a child
+        # to a vector environment's worker, and at exit wait for one that nobody closed before telling it to end.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._finalizer = weakref.finalize(self, _end, self._process)
         try:
-            self._process.start()
-        finally:
-            current._config["daemon"] = was_daemon  # type: ignore[attr-defined]
-        child.close()
-        self._finalizer = weakref.finalize(self, _end, self._process, self._pipe)
+            self._call("open", *self._arguments)
+        except BaseException:
+            self.close()
+            raise
 
     def _call(self, method: str, *arguments: Any) -> Any:
+        request, process = pickle.dumps((method, arguments)), self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            self._pipe.send((method, arguments))
-            good, value = self._pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            self._process.join(timeout=1)
+            process.stdin.write(request)
+            process.stdin.flush()
+            good, value = pickle.load(process.stdout)
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            self.close()
             raise RuntimeError(
-                f"the simulator's process ended with exit code {self._process.exitcode}: reset the environment to start another"
+                f"the simulator's process ended with exit code {process.returncode}: "
+                "reset the environment to start another"
             ) from error
+        except BaseException:
+            # Interrupted while it waited: the answer would be taken for that of the next call.
+            process.kill()
+            raise
         if not good:
             raise value
         return value
 
 
-def _serve(pipe: Connection, name: str, contract: Contract, settings: dict[str, object]) -> None:
+def serve() -> None:
+    """Answer calls on standard input, on what was standard output, until there is nobody to ask."""
     from learned_sim_env.simulators import open_simulator
 
+    # An interrupt at the terminal is for the caller, who ends this process by hanging up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # What a simulator prints must not be read as an answer.
+    os.dup2(2, 1)
     nothing = RoadMap((), (), np.zeros((0, 2)))
     simulator: Any = None
+    value: Any
     while True:
         try:
-            method, arguments = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+            method, arguments = pickle.load(requests)
+        except EOFError:
             break
         try:
-            if simulator is None:
-                simulator = open_simulator(name, contract, isolate=False, **settings)
-            value = getattr(simulator, method)(*arguments)
+            if method == "open":
+                name, contract, settings = arguments
+                simulator, value = open_simulator(name, contract, isolate=False, **settings), None
+            else:
+                value = getattr(simulator, method)(*arguments)
             # The map is large and stays the same until the next reset: it travels once.
             if method == "reset":
                 value = (value.road_map, replace(value, road_map=nothing))
             elif method == "step":
                 value = replace(value, road_map=nothing)
-            pipe.send((True, value))
+            answer = pickle.dumps((True, value))
         except Exception as error:
-            pipe.send((False, error))
+            answer = pickle.dumps((False, error))
+        try:
+            answers.write(answer)
+            answers.flush()
+        except BrokenPipeError:
+            break
     if simulator is not None:
         simulator.close()
 
 
-def _end(process: Any, pipe: Connection) -> None:
-    pipe.close()
-    process.join(timeout=5)
-    if process.is_alive():
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
         process.kill()
-        process.join()
+        process.wait()
+    process.stdout.close()

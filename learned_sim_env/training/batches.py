@@ -21,7 +21,7 @@ MIN_FUTURE = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows of L moments; the context is the first `context` of them. Moments after an episode's end are not `valid`.
+    """B windows of L moments, the first `context` of them the context; moments after an episode's end are not `valid`.
 
     semantic, static: (B, L, H, W) uint8, the view, and what stands still in it (movers and ego removed).
     ego: (B, L, 6). actions: (B, L, 2), leading to the moment. motion: (B, L, 3), of the step that led here.
@@ -71,7 +71,7 @@ class Paths:
 
 
 class WindowSampler:
-    """Draws windows of a packed data set; which ones depends on (seed, step, rank) alone, so a resumed run repeats them."""
+    """Draws windows of a packed data set; which, depends on (seed, step, rank) alone: a resumed run repeats them."""
 
     def __init__(self, data: PackedData, context: int, horizon: int, dt: float):
         if not len(data):

@@ -40,7 +40,7 @@ class LossConfig:
     births: float = 0.5
     map: float = 10.0
     ensemble: float = 1.0
-    # Of off-road, road, route, broken line, solid line, static object: rare classes are learned late or never otherwise.
+    # Of off-road, road, route, broken line, solid line, static object: rare classes are learned late or never without.
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
     known_weight: float = 0.1  # of pixels that are remembered anyway
     drawn_moments: int = 5  # imagined moments a window whose picture is trained
@@ -52,9 +52,7 @@ class LossConfig:
     true_agents: float = 0.75  # share of windows that start from true boxes rather than detected ones
 
 
-def window_loss(
-    model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConfig
-) -> tuple[Tensor, dict[str, Tensor]]:
+def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """Total loss and its parts, for a batch of windows and, for the ego's own motion, a larger one of paths."""
     c = batch.context
     observed = min(c + config.posterior_steps, batch.semantic.shape[1])

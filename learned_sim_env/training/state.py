@@ -1,4 +1,4 @@
-"""A training run's state on disk: everything needed to go on exactly where it was killed, written atomically, no pickle."""
+"""A training run's state on disk: all that is needed to go on where it was killed, written atomically, no pickle."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def load_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
     moments: dict[str, dict[str, torch.Tensor]] = {}
     with safe_open(path, "pt") as file:
         step = int(file.metadata()["step"])
-        weights = {}
-        for key in file.keys():
+        keys, weights = file.keys(), {}
+        for key in keys:
             kind, _, name = key.partition(".")
             if kind == "model":
                 weights[name] = file.get_tensor(key)

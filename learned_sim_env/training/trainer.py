@@ -44,7 +44,7 @@ class WindowLoss(nn.Module):
 
 
 class Trainer:
-    """One process of a run in folder `out`: `state.safetensors`, `run.json`, `metrics.jsonl`, TensorBoard events, pictures.
+    """One process of a run in folder `out`: `state.safetensors`, `run.json`, `metrics.jsonl`, TensorBoard, pictures.
 
     Args:
         config: the run.
@@ -87,7 +87,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        self.step = 0
+        self.step, self._metrics = 0, out / "metrics.jsonl"
         out.mkdir(parents=True, exist_ok=True)
         self._resume()
 
@@ -116,6 +116,15 @@ class Trainer:
             writer.close()
         if self.world > 1:
             torch.distributed.destroy_process_group()
+
+    def hours(self) -> float:
+        """Hours that were trained so far, interruptions left out, by the log."""
+        total = last = 0.0
+        for line in self._metrics.read_text().splitlines() if self._metrics.exists() else ():
+            seconds = json.loads(line).get("seconds", last)
+            # The clock of a resumed run begins anew.
+            total, last = total + (seconds - last if seconds >= last else seconds), seconds
+        return total / 3600
 
     def save(self) -> None:
         """Write everything a resumed run needs."""
@@ -178,7 +187,7 @@ class Trainer:
         self._record(writer, "train", {**values, "seconds": seconds})
 
     def _record(self, writer: Any, kind: str, values: dict[str, float]) -> None:
-        with open(self.out / "metrics.jsonl", "a") as file:
+        with open(self._metrics, "a") as file:
             file.write(json.dumps({"step": self.step, "kind": kind, **values}) + "\n")
         if writer is not None:
             for name, value in values.items():

@@ -31,11 +31,12 @@ class AgentMotion(nn.Module):
     def __init__(self, dt: float, hidden: tuple[int, ...] = (64, 64)):
         super().__init__()
         self.dt = dt
+        self.look_ahead: Tensor
         self.register_buffer("look_ahead", torch.tensor(LOOK_AHEAD), persistent=False)
         self.map_features = nn.Linear(len(LOOK_AHEAD) * (UNKNOWN + 1), hidden[0])
         self.net = MLP(hidden[0] + 12, hidden, 2)
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        nn.init.zeros_(self.net.output.weight)
+        nn.init.zeros_(self.net.output.bias)
 
     def places(self, agent_pose: Tensor) -> Tensor:
         """Anchored points (B, K * P, 2) [m] that `forward` wants the map's class ids of."""
@@ -87,7 +88,10 @@ class AgentMotion(nn.Module):
     def _ahead(
         self, pose: Tensor, motion: Tensor, classes: Tensor, ego: Tensor, ego_speed: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Distance [m] to whoever is next ahead in the agent's corridor, ego included (40: nobody), and its speed less one's own."""
+        """Distance [m] to whoever is next ahead in the agent's corridor (40: nobody), and its speed less one's own.
+
+        The ego counts as well.
+        """
         others = relative(pose[:, None], pose[:, :, None])  # (B, K, K, 3): [i, j] is j seen from i
         everyone = torch.cat([others, ego[:, :, None]], 2)
         speeds = torch.cat([motion[..., 0], ego_speed[:, None]], 1)

@@ -1,4 +1,4 @@
-"""Frozen models on disk: `model.safetensors`, `config.json`, `contexts.npz` and `card.md` in one folder. Never a pickle.
+"""Frozen models on disk: `model.safetensors`, `config.json`, `contexts.npz` and `card.md` in one folder, no pickle.
 
 Everything that could be wrong with a folder is found before any weight is used.
 """
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import learned_sim_env
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, Contract, unknown
+from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.rssm import DrivingRSSM
@@ -59,7 +60,6 @@ def save_pretrained(
     contexts: Contexts,
     uncertainty_bound: float,
     training: dict[str, Any],
-    card: str,
 ) -> Path:
     """Write a checkpoint folder; it appears whole or not at all, in place of one that was there."""
     path = Path(path)
@@ -68,7 +68,7 @@ def save_pretrained(
     temporary.mkdir(parents=True)
     save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, temporary / _FILES[0])
     contexts.save(temporary / _FILES[1])
-    (temporary / "card.md").write_text(card)
+    (temporary / "card.md").write_text(card(path.name, training))
     config = {
         "schema_version": SCHEMA_VERSION,
         "package_version": learned_sim_env.__version__,
@@ -111,8 +111,9 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
     if declared["fingerprint"] != contract.fingerprint():
         raise ValueError(
             f"checkpoint {folder.name} was trained for another contract ({declared['name']!r}, "
-            f"{declared['fingerprint'][:12]}) than the environment's ({contract.name!r}, {contract.fingerprint()[:12]}): "
-            "train one for this contract, or use the version of the package it was made with"
+            f"{declared['fingerprint'][:12]}) than the environment's ({contract.name!r}, "
+            f"{contract.fingerprint()[:12]}): train one for this contract, or use the version of the package it was "
+            "made with"
         )
     for name in _FILES:
         if _sha256(folder / name) != config["files"].get(name):

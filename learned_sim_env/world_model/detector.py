@@ -30,10 +30,12 @@ class Detector(nn.Module):
         super().__init__()
         self.bev = bev
         self.cell = STRIDE * bev.metres_per_pixel  # [m]
+        self.points: Tensor
         self.register_buffer("points", view_points(bev), persistent=False)
         self.stem = nn.Conv2d(6 + len(LAGS), width, 5, STRIDE, 2)
         self.blocks = nn.ModuleList(nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in (1, 2, 1, 2))
         self.head = nn.Conv2d(width, OUTPUTS, 1)
+        assert self.head.bias is not None
         nn.init.constant_(self.head.bias[:1], -4.0)
 
     def forward(self, semantic: Tensor, earlier: Tensor, earlier_pose: Tensor) -> Tensor:

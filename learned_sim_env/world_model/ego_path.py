@@ -33,7 +33,7 @@ class EgoPath(nn.Module):
         self.dynamics = MLP(inputs, hidden, 4)
         # Two observations leave only the slip to be found: the turn is observed, the distance nearly.
         self.inverse = MLP(inputs + 2, (96,), 2)
-        for head in (self.dynamics[-1], self.inverse[-1]):
+        for head in (self.dynamics.output, self.inverse.output):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 

@@ -22,11 +22,12 @@ class OutcomeHeads(nn.Module):
         # Terms are bounded by 1; symmetric bins spaced in symlog are finest near 0, where most values lie.
         bound = torch.log1p(torch.tensor(20.0))
         edges = torch.linspace(-1, 1, bins) * bound
+        self.bins: Tensor
         self.register_buffer("bins", edges.sign() * torch.expm1(edges.abs()) / 20.0, persistent=False)
         self.bin_count = bins
         self.net = MLP(features, (hidden,), len(GRADED_TERMS) * bins + len(EVENTS))
         # Events are rare: start from there.
-        nn.init.constant_(self.net[-1].bias[-len(EVENTS) :], -4.0)
+        nn.init.constant_(self.net.output.bias[-len(EVENTS) :], -4.0)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, features) to term logits (B, 4, bins) and event logits (B, 4), float32."""
@@ -51,9 +52,10 @@ class RouteHead(nn.Module):
     def __init__(self, features: int, hidden: int):
         super().__init__()
         self.net = MLP(features, (hidden // 2,), 2)
+        self.change: Tensor
         self.register_buffer("change", torch.tensor([0.2, 0.05]), persistent=False)
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        nn.init.zeros_(self.net.output.weight)
+        nn.init.zeros_(self.net.output.bias)
 
     def forward(self, latent: Tensor, route: Tensor, motion: Tensor) -> Tensor:
         """Offset [m] and heading error [rad] (B, 2) after `motion` (B, 3), from those before and the new latent."""

@@ -49,7 +49,7 @@ class Latent(nn.Module):
 
     def advance(self, h: Tensor, z: Tensor, inputs: Tensor) -> Tensor:
         """The next h from h, z and what is known of the step (B, inputs)."""
-        dtype = self.project[0].weight.dtype
+        dtype = self.cell.project.weight.dtype
         return self.cell(self.project(torch.cat([z, inputs], -1).to(dtype)), h.to(dtype)).float()
 
     def prior_logits(self, h: Tensor) -> Tensor:
@@ -65,7 +65,10 @@ class Latent(nn.Module):
         return torch.log((1 - UNIMIX) * probabilities + UNIMIX / self.classes)
 
     def sample(self, logits: Tensor, uniforms: Tensor | None, temperature: float = 1.0) -> Tensor:
-        """z (B, groups * classes) float32 by inverting the distribution of log-probabilities at `uniforms` (B, groups); None: the mode."""
+        """z (B, groups * classes) float32, drawn from log-probabilities (B, groups, classes).
+
+        Their distribution is inverted at `uniforms` (B, groups); None takes its mode.
+        """
         if uniforms is None or temperature == 0:
             index = logits.argmax(-1)
         else:
@@ -79,7 +82,7 @@ class Latent(nn.Module):
 
 
 def balanced_kl(prior: Tensor, posterior: Tensor, free_nats: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Dynamics and representation loss (B,) of two sets of logits (B, groups, classes), each no less than `free_nats`."""
+    """Dynamics and representation loss (B,) of two sets of logits (B, groups, classes), at least `free_nats` each."""
 
     def kl(p: Tensor, q: Tensor) -> Tensor:
         one = torch.distributions.OneHotCategorical
@@ -100,6 +103,7 @@ class Ensemble(nn.Module):
         self.inner = nn.Linear(hidden, members * width)
         self.outer = nn.Parameter(torch.randn(members, width, targets) / width**0.5)
         projection = torch.randn(embedding, targets, generator=torch.Generator().manual_seed(0)) / embedding**0.5
+        self.projection: Tensor
         self.register_buffer("projection", projection)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +31,12 @@ class MLP(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., size) to (..., out), computed in the dtype of the weights."""
-        return super().forward(x.to(self[0].weight.dtype))
+        return super().forward(x.to(cast(nn.Linear, self[0]).weight.dtype))
+
+    @property
+    def output(self) -> nn.Linear:
+        """The last layer."""
+        return cast(nn.Linear, self[-1])
 
 
 class GRUCell(nn.Module):
@@ -86,7 +93,7 @@ def one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
 
 
 def two_hot(x: Tensor, bins: Tensor) -> Tensor:
-    """Values (...,) as weights on their two nearest of the sorted `bins` (K,): (..., K), as DreamerV3, section on rewards."""
+    """Values (...,) as weights (..., K) on their two nearest of the sorted `bins` (K,), as DreamerV3 does rewards."""
     x = x.clamp(bins[0], bins[-1])
     above = torch.searchsorted(bins, x.contiguous()).clamp(1, len(bins) - 1)
     low, high = bins[above - 1], bins[above]

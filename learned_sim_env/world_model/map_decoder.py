@@ -28,7 +28,7 @@ class MapDecoder(nn.Module):
         self.out = nn.Linear(channels, PATCH**2 * NUM_STATIC)
 
     def forward(self, latent: Tensor, remembered: Tensor) -> Tensor:
-        """Logits (B, H, W, NUM_STATIC) from h and z (B, latent) and ids (B, H, W) uint8 with UNKNOWN where not known."""
+        """Logits (B, H, W, NUM_STATIC) from h and z (B, latent) and ids (B, H, W) uint8, UNKNOWN where not known."""
         x = self._tokens(latent, patches(remembered, PATCH))
         return unpatch(self.out(x), self.bev.height, self.bev.width, PATCH)
 

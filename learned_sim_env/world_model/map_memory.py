@@ -60,7 +60,7 @@ class MapMemory:
         return torch.where(held, ids, UNKNOWN)
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. A new map, and origin."""
+        """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. New map and origin."""
         cell = pose[:, :2] / self.bev.metres_per_pixel
         wanted = (cell / STRIDE).round().int() * STRIDE - self.size // 2
         cells = cells.clone()
@@ -91,7 +91,7 @@ class MapMemory:
         return cells
 
     def observe(self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
-        """A new map anchored to `pose` (B, 3), holding `semantic` (B, H, W) uint8 seen there and, around it, the old map."""
+        """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map."""
         b, m = len(pose), self.bev.metres_per_pixel
         fresh, new_origin = self.empty(b, cells.device)
         u = torch.arange(self.size, device=cells.device, dtype=torch.int32) - self.size // 2

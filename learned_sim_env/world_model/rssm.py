@@ -57,6 +57,7 @@ class DrivingRSSM(nn.Module):
         self.latent = Latent(2 + 7 + 3, config.embedding, config.hidden, config.groups, config.classes)
         latent_size = config.hidden + self.latent.z_size
         self.nearby = nn.Linear(len(NEARBY) * (UNKNOWN + 1), config.surroundings)
+        self.nearby_points: Tensor
         self.register_buffer("nearby_points", torch.tensor(NEARBY), persistent=False)
         self.latent_size = latent_size + 7 + 3 + 2 * config.surroundings
         self.heads = OutcomeHeads(self.latent_size, config.head_hidden)

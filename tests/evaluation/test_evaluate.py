@@ -153,7 +153,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         replay=np.zeros((5, 2), np.float32),
         replay_starts=np.array([0, 5]),
     )
-    save_pretrained(folder / "model", model, contexts, 1.0, {}, "# untrained\n")
+    save_pretrained(folder / "model", model, contexts, 1.0, {"steps": 0})
     return folder
 
 
@@ -169,10 +169,12 @@ def test_from_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
         "--device",
         "cpu",
     ]
-    assert main(["evaluate", *options, "--episodes", "4", "--stride", "20"]) == 0
+    assert main(["evaluate", *options, "--episodes", "4", "--stride", "20", "--card"]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["figure.png", "report.json", "table.md"]
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     table = (out / "table.md").read_text()
+    card = (folder / "model" / "card.md").read_text()
+    assert table in card and "learned-sim evaluate" in card and "| steps | 0 |" in card
     assert table in capsys.readouterr().out
     for word in (*CLASSES, "drifting boxes", "constant motion", "ADE at 1 s", "FDE at 3 s", "AUROC", "30 steps"):
         assert word in table

@@ -37,7 +37,8 @@ TINY = TrainConfig(
 def command(data: Path, out: Path, *more: str) -> list[str]:
     flags = ["--model", "rssm-tiny", "--batch-size", "4", "--path-batch", "8", "--horizon", "6", "--warmup", "2"]
     flags += ["--no-bf16", "--save-every", "2", "--threads", "1", "--contexts", "4"]
-    return [sys.executable, "-m", "learned_sim_env.cli.main", "train", "--data", str(data), "--out", str(out), *flags, *more]
+    flags += ["--data", str(data), "--out", str(out), *more]
+    return [sys.executable, "-m", "learned_sim_env.cli.main", "train", *flags]
 
 
 def test_a_killed_run_goes_on_exactly(packed_file, tmp_path):
@@ -45,7 +46,10 @@ def test_a_killed_run_goes_on_exactly(packed_file, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(packed_file, whole, "--steps", "14"), check=True, env=environment, capture_output=True)
     process = subprocess.Popen(
-        command(packed_file, killed, "--steps", "14"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(packed_file, killed, "--steps", "14"),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.time() + 120
     while not (killed / "state.safetensors").exists() and time.time() < deadline:
@@ -77,13 +81,13 @@ def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
 
 def test_another_run_in_the_folder_is_refused(packed, tmp_path):
     Trainer(TINY, packed, tmp_path)
-    with pytest.raises(ValueError, match="learning_rate=0.0008, this one has 0.1"):
+    with pytest.raises(ValueError, match=r"learning_rate=0\.0008, this one has 0.1"):
         Trainer(replace(TINY, learning_rate=0.1), packed, tmp_path)
     Trainer(replace(TINY, steps=8), packed, tmp_path)
 
 
 def test_unknown_model_and_other_contract(packed, tmp_path):
-    with pytest.raises(ValueError, match="unknown model 'rssm-smal'. Did you mean 'rssm-small'"):
+    with pytest.raises(ValueError, match=r"unknown model 'rssm-smal'\. Did you mean 'rssm-small'"):
         Trainer(replace(TINY, model="rssm-smal"), packed, tmp_path)
     with pytest.raises(ValueError, match="recorded under another contract"):
         Trainer(TINY, replace(packed, contract_fingerprint="f" * 64), tmp_path)

@@ -43,4 +43,4 @@ def contexts() -> Contexts:
 
 @pytest.fixture
 def folder(tmp_path, model, contexts) -> Path:
-    return save_pretrained(tmp_path / "small", model, contexts, 3.0, {"steps": 0}, "# card\n")
+    return save_pretrained(tmp_path / "small", model, contexts, 3.0, {"steps": 0})

@@ -101,9 +101,11 @@ def test_imagining_changes_nothing_that_is_known():
 
 
 def test_observing_from_another_pose_keeps_the_map_in_place_around_the_new_view():
-    memory, cells, origin = seen(torch.full((1, 64, 64), int(SemanticClass.ROAD), dtype=torch.uint8))
+    names = SemanticClass.ROAD, SemanticClass.ROUTE
+    road, route = (torch.full((1, 64, 64), int(name), dtype=torch.uint8) for name in names)
+    memory, cells, origin = seen(road)
     ahead = torch.tensor([[7.5, 0.0, 0.0]])
-    cells, origin = memory.observe(cells, origin, ahead, torch.full((1, 64, 64), int(SemanticClass.ROUTE), dtype=torch.uint8))
+    cells, origin = memory.observe(cells, origin, ahead, route)
     # The new anchor is 10 pixels ahead: the strip that only the first view held is behind the second one.
     points = torch.tensor([[[0.0, 0.0], [-15 * 0.75 - 7.5, 0.0], [-26 * 0.75, 0.0]]])
     assert memory.read(cells, origin, points)[0].tolist() == [SemanticClass.ROUTE, SemanticClass.ROAD, UNKNOWN]

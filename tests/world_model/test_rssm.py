@@ -58,7 +58,7 @@ def test_drawing_again_gives_the_same_picture(model, contexts):
 def test_rows_do_not_see_each_other(model, contexts):
     together = observed(model, contexts)
     changed = {k: v.clone() for k, v in together.items()}
-    for name, value in changed.items():
+    for value in changed.values():
         value[1:] = value[1:].roll(1, 0)
     a, b = drive(model, together, 20, draw=True), drive(model, changed, 20, draw=True)
     for name in a:
@@ -77,7 +77,7 @@ def test_state_is_flat_batch_first_and_does_not_grow(model, contexts):
 def test_the_pose_integrates_the_motion(model, contexts):
     state = observed(model, contexts)
     pose = state["pose"]
-    for t in range(15):
+    for _ in range(15):
         state = model.imagine(state, torch.full((6, 2), 0.2), None)
         pose = compose(pose, model.decode(state)["motion"])
     assert torch.allclose(state["pose"], pose, atol=1e-5)

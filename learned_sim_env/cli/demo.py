@@ -1,0 +1,120 @@
+"""Drive in a learned environment and film it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learned_sim_env.optional import require
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from learned_sim_env.environments.twin import TwinDrivingEnv
+    from learned_sim_env.pairing import Pair, Side
+
+ENV_ID = "LearnedDriving-v0"
+# Frames for which the end of an episode is held.
+HELD = 8
+
+
+@dataclass(frozen=True)
+class Args:
+    """Drive in a learned environment and film it, beside the simulator it was learned from where that is installed.
+
+    A driver that knows only speed and place on the route follows the route, and sees nobody. The simulator starts at
+    the same moment and gets the same actions. Writes OUT/demo.gif.
+    """
+
+    checkpoint: str = "bev-rssm"
+    """One that ships, a folder, or a hub id."""
+    seconds: float = 30.0
+    """How long to drive."""
+    seed: int = 0
+    """Of the dream."""
+    scenario: str | None = None
+    """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
+    out: Path = Path("runs/demo")
+    """Where to write."""
+    twin: bool = True
+    """Show the simulator beside the dream."""
+
+
+def run(args: Args) -> int:
+    """Drive, print what happened, write the film."""
+    import gymnasium as gym
+
+    from learned_sim_env.pairing import Pair
+    from learned_sim_env.recording import save_film
+
+    dream = gym.make(ENV_ID, checkpoint=args.checkpoint)
+    steps = round(args.seconds / dream.get_wrapper_attr("contract").dt)
+    if steps < 1:
+        raise ValueError(f"seconds is {args.seconds}; at least one step of 0.1 is needed")
+    pair = Pair(dream, _twin() if args.twin else None)
+    try:
+        require("PIL", extra="viewer")
+        why_no_film = ""
+    except ImportError as error:
+        why_no_film = str(error)
+    options = {} if args.scenario is None else {"scenario": args.scenario}
+    try:
+        film = _drive(pair, steps, args.seed, options, filmed=not why_no_film)
+    finally:
+        pair.close()
+    if why_no_film:
+        print(f"no film: {why_no_film}")
+    else:
+        print(f"written: {save_film(args.out / 'demo.gif', film)}")
+    return 0
+
+
+def _twin() -> TwinDrivingEnv | None:
+    from learned_sim_env.pairing import open_twin
+
+    try:
+        return open_twin(ENV_ID)
+    except ImportError as error:
+        print(f"without the simulator beside it: {error}")
+        return None
+
+
+def _drive(pair: Pair, steps: int, seed: int, options: dict[str, str], filmed: bool) -> list[np.ndarray]:
+    """Drive `steps` steps in as many episodes as it takes, print each, and return the frames."""
+    from learned_sim_env.policies import RouteFollower
+
+    film: list[np.ndarray] = []
+    dreamt: list[Side] = []
+    episodes = 0
+    while pair.steps < steps:
+        moment = pair.reset(None if episodes else seed, options)
+        moments = [moment]
+        driver = RouteFollower.from_ego(moment.observation["ego"])
+        while pair.steps < steps and not moment.over:
+            moment = pair.step(driver(moment.observation["ego"]))
+            moments.append(moment)
+        if filmed:
+            film += [m.picture() for m in moments]
+            film += film[-1:] * HELD
+        episodes += 1
+        dream, twin = [m.dream for m in moments], [m.twin for m in moments if m.twin is not None]
+        dreamt += dream
+        print(f"context {moment.info['context']} ({', '.join(moment.info['scenario_tags'])}), {len(moments) - 1} steps")
+        print(f"  dream:     {_account(dream)}")
+        if twin:
+            print(f"  MetaDrive: {_account(twin)}; view at the start equal in {pair.agreement:.1%} of its pixels")
+    ends = Counter(side.end_reason.replace("_", " ") for side in dreamt if side.end_reason)
+    print(
+        f"{pair.steps} steps in {episodes} episodes, return {sum(s.reward for s in dreamt):.1f}, "
+        f"cost {sum(s.cost for s in dreamt):g}, ended by {', '.join(f'{e} {n}' for e, n in ends.items()) or 'nothing'}"
+    )
+    speeds = f"{pair.steps / pair.dream_seconds:.0f} steps/s imagined and drawn"
+    print(speeds if pair.twin is None else f"{speeds}, {pair.steps / pair.twin_seconds:.0f} in MetaDrive")
+    return film
+
+
+def _account(sides: list[Side]) -> str:
+    end = sides[-1].end_reason.replace("_", " ") or "not ended"
+    return f"return {sum(s.reward for s in sides):6.1f}, cost {sum(s.cost for s in sides):g}, {end}"

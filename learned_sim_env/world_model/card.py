@@ -1,0 +1,23 @@
+"""A checkpoint's `card.md`: what it is, how it came to be, and what was measured of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card(name: str, training: dict[str, Any], measured: str = "") -> str:
+    """Markdown of a card.
+
+    Args:
+        name: of the checkpoint.
+        training: how it was trained, as in `config.json`.
+        measured: Markdown of an evaluation, with the command that repeats it.
+    """
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in training.items())
+    return (
+        f"# {name}\n\n"
+        "A world model of driving, seen from above: an RSSM whose state is factored into the ego's own motion, a "
+        "remembered map, road users as boxes, and a recurrent latent. It ships frozen, with the moments it starts from.\n\n"
+        f"## Training\n\n| | |\n|---|---|\n{rows}\n\n"
+        + (measured or "## Measured\n\nNothing yet: `learned-sim evaluate --card` fills this in.\n")
+    )

@@ -1,0 +1,44 @@
+"""Every example runs as it is, on what ships with the package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+# Arguments that shorten it, modules it needs beyond the base install, what it says, what it writes.
+RUNS = {
+    "drive_in_the_dream.py": ([], (), "m/s", None),
+    "vector_rollouts.py": (["--rows", "8", "--steps", "10"], (), "80 steps at", None),
+    "counterfactuals.py": (["--steps", "5"], ("PIL",), "steer +0.4:", "runs/counterfactuals.png"),
+    "dream_beside_twin.py": (["--steps", "5"], ("PIL", "metadrive"), "100.0% of", "runs/dream_beside_twin.gif"),
+}
+
+
+def test_every_example_is_run_here():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_example(name, tmp_path):
+    arguments, modules, says, writes = RUNS[name]
+    for module in modules:
+        pytest.importorskip(module, reason=f"{name} needs {module}")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error::DeprecationWarning:learned_sim_env", str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    written = [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()]
+    assert written == ([writes] if writes else [])
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_examples_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) < 80

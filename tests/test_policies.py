@@ -1,0 +1,60 @@
+"""The driver comes to its place on the route and to its speed, from wherever it begins."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learned_sim_env.policies import RouteFollower
+from learned_sim_env.spec import CONTRACTS
+
+DT = CONTRACTS["driving"].dt
+WHEELBASE, FULL_LOCK = 2.9, 0.7  # [m, rad] of a car
+
+
+def drive(driver, ego, seconds):
+    """A kinematic bicycle along a straight route; ego vectors (..., 6) before and after."""
+    ego = ego.copy()
+    for _ in range(round(seconds / DT)):
+        steer, throttle = np.moveaxis(driver(ego), -1, 0)
+        ego[..., 0] = np.maximum(ego[..., 0] + 4.0 * throttle * DT, 0.0)
+        ego[..., 1] = -ego[..., 0] * np.tan(steer * FULL_LOCK) / WHEELBASE  # positive steering is right
+        ego[..., 2:4] = np.stack([steer, throttle], -1)
+        ego[..., 5] += ego[..., 1] * DT
+        ego[..., 4] += ego[..., 0] * np.sin(ego[..., 5]) * DT
+    return ego
+
+
+def ego_vector(speed=8.0, distance=0.0, heading_error=0.0):
+    return np.array([speed, 0.0, 0.0, 0.0, distance, heading_error], np.float32)
+
+
+@given(st.floats(0, 15), st.floats(-4, 4), st.floats(-0.6, 0.6), st.floats(-2, 2))
+def test_comes_to_its_place_and_speed(speed, distance, heading_error, offset):
+    end = drive(RouteFollower(offset=offset, speed=6.0), ego_vector(speed, distance, heading_error), 20.0)
+    assert abs(end[4] - offset) < 0.2
+    assert abs(end[5]) < 0.05
+    assert abs(end[0] - 6.0) < 0.2
+
+
+def test_steers_right_when_it_is_left_of_its_place():
+    driver = RouteFollower()
+    assert driver(ego_vector(distance=1.0))[0] > 0 > driver(ego_vector(distance=-1.0))[0]
+    assert driver(ego_vector(heading_error=0.2))[0] > 0 > driver(ego_vector(heading_error=-0.2))[0]
+
+
+def test_many_rows_at_once():
+    egos = np.stack([ego_vector(3.0, 1.5, 0.1), ego_vector(9.0, -7.0, 0.0)])
+    driver = RouteFollower.from_ego(egos)
+    assert driver.offset.tolist() == [1.5, -2.0]
+    actions = driver(egos)
+    assert actions.shape == (2, 2)
+    assert actions.dtype == np.float32
+    for ego, action in zip(egos, actions):
+        assert np.array_equal(RouteFollower.from_ego(ego)(ego), action)
+
+
+@given(st.tuples(*[st.floats(-60, 60)] * 6))
+def test_actions_are_within_bounds(ego):
+    assert (np.abs(RouteFollower()(np.array(ego, np.float32))) <= 1).all()

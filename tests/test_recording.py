@@ -1,0 +1,93 @@
+"""Films keep every colour, enlarging keeps every pixel, labels can be read."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from learned_sim_env.recording import BAR_COLOUR, BAR_HEIGHT, beside, labelled, save_film, save_picture
+from learned_sim_env.rendering.palette import classes_of, colourise
+from learned_sim_env.spec import NUM_CLASSES
+
+NEEDS_PILLOW = "needs the extra [viewer]"
+
+
+@pytest.fixture
+def frames() -> np.ndarray:
+    return colourise(np.random.default_rng(0).integers(0, NUM_CLASSES, (5, 20, 30), dtype=np.uint8))
+
+
+def test_gif_is_exact(tmp_path, frames):
+    image = pytest.importorskip("PIL.Image", reason=NEEDS_PILLOW)
+    shown = [beside([labelled(f, f"step {i}", 3), labelled(f[::-1], "twin", 3)]) for i, f in enumerate(frames)]
+    path = save_film(tmp_path / "deep" / "film.gif", shown, fps=10)
+    with image.open(path) as film:
+        assert film.n_frames == len(shown)
+        for i, frame in enumerate(shown):
+            film.seek(i)
+            assert film.info["duration"] == 100
+            assert np.array_equal(np.asarray(film.convert("RGB")), frame)
+    assert [p.name for p in path.parent.iterdir()] == ["film.gif"]
+
+
+def test_mp4(tmp_path, frames):
+    imageio = pytest.importorskip("imageio.v2", reason=NEEDS_PILLOW)
+    pytest.importorskip("imageio_ffmpeg", reason=NEEDS_PILLOW)
+    large = frames.repeat(5, 1).repeat(5, 2)[:, 1:, 1:]  # odd sides
+    path = save_film(tmp_path / "film.mp4", list(large))
+    with imageio.get_reader(path) as film:
+        seen = [np.asarray(frame) for frame in film]
+    assert len(seen) == len(large)
+    assert seen[0].shape == (98, 148, 3)
+    # Lossy, but the same picture.
+    assert np.abs(seen[2].astype(int) - large[2, :98, :148]).mean() < 25
+
+
+def test_picture_is_exact(tmp_path, frames):
+    image = pytest.importorskip("PIL.Image", reason=NEEDS_PILLOW)
+    with image.open(save_picture(tmp_path / "picture.png", frames[0])) as picture:
+        assert np.array_equal(np.asarray(picture), frames[0])
+
+
+def test_label_stands_above_the_enlarged_frame(frames):
+    pytest.importorskip("PIL", reason=NEEDS_PILLOW)
+    shown = labelled(frames[0], "imagined, 12 steps since real", scale=7)
+    assert shown.shape == (BAR_HEIGHT + 140, 210, 3)
+    assert np.array_equal(shown[BAR_HEIGHT:][3::7, 3::7], frames[0])
+    assert classes_of(shown[BAR_HEIGHT:]).max() < NUM_CLASSES
+    bar = shown[:BAR_HEIGHT]
+    text = (bar != BAR_COLOUR).any(-1)
+    assert 0.02 < text.mean() < 0.4
+    assert not text[[0, -1]].any()
+    assert bar[text].max() > 200
+    assert not (labelled(frames[0], "", 7)[:BAR_HEIGHT] != BAR_COLOUR).any()
+
+
+def test_beside_keeps_every_frame(frames):
+    wide = beside(list(frames[:3]), gap=2)
+    assert wide.shape == (20, 94, 3)
+    assert np.array_equal(wide[:, 32:62], frames[1])
+    assert (wide[:, 30:32] == BAR_COLOUR).all()
+    assert np.array_equal(beside([frames[0]]), frames[0])
+
+
+def test_what_cannot_be_written(tmp_path, frames):
+    with pytest.raises(ValueError, match=r"Did you mean '\.gif'"):
+        save_film(tmp_path / "film.giff", list(frames))
+    with pytest.raises(ValueError, match="no frame"):
+        save_film(tmp_path / "film.gif", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_pillow_the_extra_is_named(monkeypatch, tmp_path, frames):
+    for module in ("PIL", "PIL.Image"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for call in (
+        lambda: save_film(tmp_path / "film.gif", list(frames)),
+        lambda: save_picture(tmp_path / "picture.png", frames[0]),
+        lambda: labelled(frames[0], "text"),
+    ):
+        with pytest.raises(ImportError, match=r"learned-sim-env\[viewer\]"):
+            call()
