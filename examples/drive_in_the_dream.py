@@ -11,5 +11,6 @@ for _ in range(200):
     observation, reward, terminated, truncated, info = env.step(driver(observation["ego"]))
     if terminated or truncated:
         break
-print(f"{info['imagined_steps']} steps imagined, now at {observation['ego'][0]:.1f} m/s, {info['end_reason'] or 'still driving'}")
+end = info["end_reason"] or "still driving"
+print(f"{info['imagined_steps']} steps imagined, {observation['ego'][0]:.1f} m/s, {end}")
 env.close()

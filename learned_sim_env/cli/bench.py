@@ -32,7 +32,7 @@ class Args:
 
     The learned environment is measured for 1, 16 and 256 rows, observed as latent state, class ids, or colours with ego
     vector, on one thread and on all, resets of ended episodes included. "x twin" compares with the simulator while it
-    drives, "x with resets" with whole episodes of it.
+    drives, "x with resets" with whole episodes of it. A machine can run as many of its processes as it has cores.
     """
 
     checkpoint: str = "bev-rssm"

@@ -13,7 +13,7 @@ from learned_sim_env.spec import unknown
 
 # Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass `Args` and `run(args)`.
 COMMANDS = {
-    "demo": "watch a learned environment, or drive in it",
+    "demo": "drive in a learned environment and film it beside its twin",
     "collect": "record episodes of a simulator as a dataset",
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",

@@ -32,6 +32,8 @@ BLOCKS = {
     "y": (0.5, "merge"),
     "Y": (0.5, "merge"),
 }
+# The blocks on which MetaDrive sets up accident scenes.
+ACCIDENT_BLOCKS = ("S", "C", "r", "R")
 POLICIES = ("expert", "idm")
 
 # MetaDrive keeps one engine a process; whoever holds this has it.
@@ -56,8 +58,8 @@ class Scenario:
         letters = list(BLOCKS)
         weights = np.array([BLOCKS[b][0] for b in letters])
         blocks = list(rng.choice(letters, size=rng.integers(1, 4), p=weights / weights.sum()))
-        if tag in ("straight", "curve", "intersection", "roundabout", "merge"):
-            matching = [b for b in letters if (BLOCKS[b][1] or "straight") == tag]
+        matching = ACCIDENT_BLOCKS if tag == "objects" else [b for b in letters if (BLOCKS[b][1] or "straight") == tag]
+        if matching:
             blocks[0] = str(rng.choice(matching))
         mode = str(rng.choice(["respawn", "trigger"]))
         # Respawned traffic is everywhere from the start, triggered traffic only where the ego comes.

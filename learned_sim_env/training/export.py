@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # An episode lasts at least this many steps after a context: nobody should start in the middle of a crash.
 ROOM_TO_DRIVE = 20
+# [m], [rad] How far off the middle of the route, and how much askew, a start may be.
+START_OFFSET, START_HEADING = 7.0, 0.8
 # Imagined steps, the quantile of their uncertainty on unseen maps, and how far beyond it the bound lies.
 BOUND_STEPS, BOUND_QUANTILE, BOUND_MARGIN = 50, 0.999, 1.5
 
@@ -38,6 +40,7 @@ def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
         for e, length in enumerate(episodes.lengths)
         # Apart from each other, and past the standstill in which every episode begins.
         for t in range(10 + CONTEXT_STEPS, int(length) - ROOM_TO_DRIVE, 5)
+        if _drivable(data, int(episodes.starts[e]) + t)
     ]
     if len(moments) < count:
         raise ValueError(
@@ -53,7 +56,7 @@ def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
 
 
 def uncertainty_bound(model: DrivingRSSM, data: PackedData, windows: int = 128) -> float:
-    """`BOUND_MARGIN` times the `BOUND_QUANTILE` quantile of the uncertainty in `BOUND_STEPS` imagined steps of unseen episodes.
+    """`BOUND_MARGIN` times the `BOUND_QUANTILE` quantile of the uncertainty in imagined futures of unseen episodes.
 
     So hardly any step that is like the data is cut off.
     """
@@ -95,6 +98,13 @@ def export(trainer: Trainer, data: PackedData, count: int) -> Path:
         uncertainty_bound(model, data),
         about,
     )
+
+
+def _drivable(data: PackedData, row: int) -> bool:
+    """Whether one would want to start here: on the route, roughly along it, and doing nothing wrong."""
+    _, _, _, _, distance, heading_error = data.arrays["ego"][row]
+    good = abs(distance) < START_OFFSET and abs(heading_error) < START_HEADING
+    return bool(good and not data.arrays["events"][row].any())
 
 
 def _evenly(tags: np.ndarray, count: int) -> set[int]:

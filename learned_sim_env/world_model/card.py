@@ -17,7 +17,8 @@ def card(name: str, training: dict[str, Any], measured: str = "") -> str:
     return (
         f"# {name}\n\n"
         "A world model of driving, seen from above: an RSSM whose state is factored into the ego's own motion, a "
-        "remembered map, road users as boxes, and a recurrent latent. It ships frozen, with the moments it starts from.\n\n"
+        "remembered map, road users as boxes, and a recurrent latent. It ships frozen, with the moments it starts "
+        "from.\n\n"
         f"## Training\n\n| | |\n|---|---|\n{rows}\n\n"
         + (measured or "## Measured\n\nNothing yet: `learned-sim evaluate --card` fills this in.\n")
     )

@@ -21,7 +21,9 @@ def packed_file(tmp_path_factory) -> Path:
     ends = ["time_limit", "collision", "off_road", "arrival"]
     seeds = [0, 1, 2, 3, 9, 19]
     drawn = [episode(seed, 60 + seed, ends[i % 4], (10.0 * i, -5.0, 0.4 * i)) for i, seed in enumerate(seeds)]
-    drawn = [replace(e, tags=np.ones_like(e.tags)) for e in drawn]
+    # On the route, and with every tag, so that contexts can be chosen among them.
+    near = np.array([1, 1, 1, 1, 0.1, 1], np.float32)
+    drawn = [replace(e, tags=np.ones_like(e.tags), ego=e.ego * near) for e in drawn]
     write_minari(folder / "data", drawn, "drawn/world-v0", "drawn")
     return pack(folder)
 
