@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from learned_sim_env.registration import register_all
+from learned_sim_env.version import __version__
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "from_pretrained"]
 
 register_all()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from learned_sim_env.files import replacing
 from learned_sim_env.optional import require
 from learned_sim_env.spec import unknown
 
@@ -50,9 +50,8 @@ def save_picture(path: Path, frame: np.ndarray) -> Path:
         ImportError: if Pillow is not installed.
     """
     image = require("PIL.Image", extra="viewer").fromarray(frame)
-    temporary = _temporary(path)
-    image.save(temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        image.save(temporary)
     return path
 
 
@@ -67,24 +66,17 @@ def save_film(path: Path, frames: Sequence[np.ndarray], fps: int = 10) -> Path:
         raise ValueError(f"{path}: there is no frame to write")
     if path.suffix not in FORMATS:
         raise unknown("film format", path.suffix, FORMATS)
-    temporary = _temporary(path)
-    if path.suffix == ".gif":
-        image = require("PIL.Image", extra="viewer")
-        first, *others = map(image.fromarray, frames)
-        first.save(temporary, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
-    else:
-        imageio = require("imageio.v2", extra="viewer")
-        require("imageio_ffmpeg", extra="viewer")
-        # The codec halves the resolution of colours, so both sides must be even.
-        height, width = (side - side % 2 for side in frames[0].shape[:2])
-        with imageio.get_writer(temporary, fps=fps, macro_block_size=None, quality=8) as writer:
-            for frame in frames:
-                writer.append_data(frame[:height, :width])
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        if path.suffix == ".gif":
+            image = require("PIL.Image", extra="viewer")
+            first, *others = map(image.fromarray, frames)
+            first.save(temporary, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+        else:
+            imageio = require("imageio.v2", extra="viewer")
+            require("imageio_ffmpeg", extra="viewer")
+            # The codec halves the resolution of colours, so both sides must be even.
+            height, width = (side - side % 2 for side in frames[0].shape[:2])
+            with imageio.get_writer(temporary, fps=fps, macro_block_size=None, quality=8) as writer:
+                for frame in frames:
+                    writer.append_data(frame[:height, :width])
     return path
-
-
-def _temporary(path: Path) -> Path:
-    """Where to write first, in a folder that exists; the suffix, which decides the format, stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

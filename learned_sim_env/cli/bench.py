@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from learned_sim_env.files import write_json
 
 if TYPE_CHECKING:
     from learned_sim_env.benchmark.speed import Setting, Speed
@@ -84,7 +85,8 @@ def run(args: Args) -> int:
         "twin_missing": missing,
         "rows": rows,
     }
-    print(f"written: {_write(args.json, report)}")
+    write_json(args.json, report)
+    print(f"written: {args.json}")
     return 0
 
 
@@ -106,11 +108,3 @@ def _figures(row: dict[str, Any]) -> list[str]:
 
 def _line(cells: list[Any]) -> str:
     return "  ".join(format(str(cell), width) for cell, (_, width) in zip(cells, COLUMNS)).rstrip()
-
-
-def _write(path: Path, report: dict[str, Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(temporary, path)
-    return path

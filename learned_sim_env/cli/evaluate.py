@@ -58,7 +58,8 @@ def run(args: Args) -> int:
 
     from learned_sim_env.evaluation.episodes import open_episodes, record_episodes
     from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
-    from learned_sim_env.evaluation.report import write_text
+    from learned_sim_env.evaluation.save import save
+    from learned_sim_env.files import write_text
     from learned_sim_env.world_model.card import card
     from learned_sim_env.world_model.checkpoint import find, from_pretrained
 
@@ -78,7 +79,7 @@ def run(args: Args) -> int:
         data = open_episodes(args.data, args.seeds, args.episodes)
     report = evaluate(checkpoint, data, config)
     report = replace(report, about={**report.about, "split": args.seeds, "command": args.command()})
-    paths = report.save(args.out)
+    paths = save(report, args.out)
     print(report.table())
     if args.card:
         measured = f"{report.table()}\nMade by `{args.command()}`.\n"

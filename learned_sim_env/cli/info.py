@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from learned_sim_env import __version__
 from learned_sim_env.registration import BACKENDS, EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
+from learned_sim_env.version import __version__
 
 # Distributions of the base install ("") and of each extra.
 PACKAGES = {

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from gymnasium.error import Error as GymnasiumError
 
-from learned_sim_env import __version__
 from learned_sim_env.spec import unknown
+from learned_sim_env.version import __version__
 
 # Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass `Args` and `run(args)`.
 COMMANDS = {

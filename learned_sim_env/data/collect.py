@@ -17,10 +17,11 @@ from typing import Any
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
 from learned_sim_env.data.episode import Episode, EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
-from learned_sim_env.data.store import EpisodeFolder, read_minari_seeds, write_json, write_minari
+from learned_sim_env.data.store import EpisodeFolder, read_minari_seeds, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.files import write_json
 from learned_sim_env.optional import require
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS, unknown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import numpy as np
 from learned_sim_env.data.episode import MOMENTS, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.data.store import contract_fingerprint, read_minari
+from learned_sim_env.files import replacing
 from learned_sim_env.spec import unknown
 
 # Raised when the layout of the packed file changes, so that older ones are made anew.
@@ -141,17 +141,12 @@ def pack(directory: Path | str) -> Path:
     members = {name: np.array(values) for name, values in about.items()}
     members["layout"], members["source"] = np.array(_LAYOUT), np.array(source)
     members["contract_fingerprint"] = np.array(contract_fingerprint(directory / "data"))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # bzip2 makes it half the size that deflate would, and numpy reads it all the same.
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_BZIP2) as archive:
-            for name in (*members, *rows):
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    array = members[name] if name in members else np.concatenate(rows.pop(name))
-                    np.lib.format.write_array(file, array, allow_pickle=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # bzip2 makes it half the size that deflate would, and numpy reads it all the same.
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_BZIP2) as archive:
+        for name in (*members, *rows):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                array = members[name] if name in members else np.concatenate(rows.pop(name))
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return path
 
 

@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.data.episode import INFOS, METADATA, OBSERVATIONS, SCHEMA, TRANSITIONS, Episode
+from learned_sim_env.files import UNFINISHED, replacing
 from learned_sim_env.optional import require
 from learned_sim_env.spec import CONTRACTS, Contract
 
@@ -21,22 +22,10 @@ from learned_sim_env.spec import CONTRACTS, Contract
 _BATCH = 16
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays as a compressed `.npz`, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 class EpisodeFolder:
@@ -51,7 +40,7 @@ class EpisodeFolder:
 
     def clean(self) -> None:
         """Remove what was left half written by a process that was killed; nothing else may be writing here."""
-        for leftover in self.path.glob(".*.tmp"):
+        for leftover in self.path.glob(f"{UNFINISHED}*"):
             leftover.unlink()
 
     def write(self, episode: Episode) -> None:

@@ -44,7 +44,8 @@ class LearnedDrivingEnv(gym.Env):
         obs_type: "dict", "bev", "semantic" or "latent".
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
-        max_episode_steps: the contract's if None.
+        max_episode_steps: the contract's if None. `gym.make` keeps this argument for Gymnasium's own wrapper, which can
+            only shorten episodes, and leaves `end_reason` empty.
         device: where the model is loaded, as torch names it.
         dtype: "float32", or "bfloat16" for the model's matrix products.
         temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.

@@ -39,7 +39,8 @@ class TwinDrivingEnv(gym.Env):
         obs_type: "dict", "bev" or "semantic".
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
-        max_episode_steps: the contract's if None.
+        max_episode_steps: the contract's if None. `gym.make` keeps this argument for Gymnasium's own wrapper, which can
+            only shorten episodes, and leaves `end_reason` empty.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
         settings: the simulator's own keyword arguments.
 

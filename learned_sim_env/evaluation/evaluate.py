@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
-import learned_sim_env
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation import ego
 from learned_sim_env.evaluation.bootstrap import Estimate, resample
@@ -27,6 +26,7 @@ from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_win
 from learned_sim_env.scene import wrap_angle
 from learned_sim_env.spec import RewardSpec
 from learned_sim_env.task import GRADED_TERMS
+from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 _BAR = "{l_bar}{bar}| {n:.0f}/{total:.0f} windows [{elapsed}<{remaining}, {rate_fmt}]"
@@ -94,7 +94,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
     about = {
         "checkpoint": checkpoint.name,
         "fingerprint": checkpoint.fingerprint,
-        "package_version": learned_sim_env.__version__,
+        "package_version": __version__,
         "contract": contract.name,
         "simulators": sorted({str(name) for name in data.simulators}),
         "episodes": len(data),

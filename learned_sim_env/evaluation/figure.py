@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from learned_sim_env.evaluation.bootstrap import Estimate
 from learned_sim_env.evaluation.iou import CLASSES
+from learned_sim_env.evaluation.report import Report
 from learned_sim_env.optional import require
-
-if TYPE_CHECKING:
-    from learned_sim_env.evaluation.report import Report
 
 # The model, then its baselines; told apart without colour vision too.
 _STYLES = (("#0072b2", "-"), ("#999999", ":"), ("#e69f00", "--"), ("#009e73", "-."))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from learned_sim_env.data.store import write_json
 from learned_sim_env.evaluation.bootstrap import Estimate
 from learned_sim_env.evaluation.events import WITHIN
 from learned_sim_env.evaluation.iou import CLASSES
@@ -101,17 +98,6 @@ class Report:
         ]
         return "\n\n".join(parts) + "\n"
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write `report.json`, `table.md` and `figure.png` (needs matplotlib), each whole or not at all."""
-        from learned_sim_env.evaluation.figure import draw_figure
-
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / name for name in ("report.json", "table.md", "figure.png")]
-        write_json(paths[0], self.to_dict())
-        write_text(paths[1], self.table())
-        _write(paths[2], lambda path: draw_figure(self, path))
-        return paths
-
     def _iou_table(self) -> str:
         steps = sorted({s for s in STEPS if s <= self.about["horizon"]} | {self.about["horizon"]})
         rows = [
@@ -166,17 +152,3 @@ def _markdown(head: list[str], rows: Iterable[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |" for row in (head, *rows)]
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    _write(path, lambda temporary: temporary.write_text(text))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

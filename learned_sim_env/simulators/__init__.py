@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from learned_sim_env.scene import Simulator
 from learned_sim_env.spec import Contract, unknown
 
@@ -22,14 +25,17 @@ def open_simulator(name: str, contract: Contract, isolate: bool | None = None, *
         ValueError: if there is no such simulator.
         ImportError: if what it needs is not installed.
     """
-    from importlib import import_module
-
     if name not in SIMULATORS:
         raise unknown("simulator", name, SIMULATORS)
-    module, _, class_name = SIMULATORS[name].partition(":")
-    simulator_class = getattr(import_module(module), class_name)
+    simulator_class = load(SIMULATORS[name])
     if isolate or (isolate is None and simulator_class.in_use()):
         from learned_sim_env.simulators.process import ProcessSimulator
 
-        return ProcessSimulator(name, contract, settings)
+        return ProcessSimulator(SIMULATORS[name], contract, settings)
     return simulator_class(contract, **settings)
+
+
+def load(path: str) -> Any:
+    """The class at "module:class"."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

@@ -24,14 +24,14 @@ _PATIENCE = 5.0
 
 
 class ProcessSimulator:
-    """Runs `simulators.open_simulator(name, ...)` in a child; every call is sent there and waited for.
+    """Runs the simulator class at `path` ("module:class") in a child; every call is sent there and waited for.
 
     Raises:
         RuntimeError: if the child died; a new `reset` starts another.
     """
 
-    def __init__(self, name: str, contract: Contract, settings: dict[str, object]):
-        self._arguments = (name, contract, settings)
+    def __init__(self, path: str, contract: Contract, settings: dict[str, object]):
+        self._arguments = (path, contract, settings)
         self._road_map: RoadMap | None = None
         self._start()
 
@@ -94,7 +94,7 @@ class ProcessSimulator:
 
 def serve() -> None:
     """Answer calls on standard input, on what was standard output, until there is nobody to ask."""
-    from learned_sim_env.simulators import open_simulator
+    from learned_sim_env.simulators import load
 
     # An interrupt at the terminal is for the caller, who ends this process by hanging up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -111,8 +111,8 @@ def serve() -> None:
             break
         try:
             if method == "open":
-                name, contract, settings = arguments
-                simulator, value = open_simulator(name, contract, isolate=False, **settings), None
+                path, contract, settings = arguments
+                simulator, value = load(path)(contract, **settings), None
             else:
                 value = getattr(simulator, method)(*arguments)
             # The map is large and stays the same until the next reset: it travels once.

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.data.store import write_json
+from learned_sim_env.files import write_json
 from learned_sim_env.optional import require
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.training.batches import Batch, Paths, WindowSampler

@@ -15,9 +15,9 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-import learned_sim_env
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, Contract, unknown
+from learned_sim_env.version import __version__
 from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.contexts import Contexts
@@ -71,7 +71,7 @@ def save_pretrained(
     (temporary / "card.md").write_text(card(path.name, training))
     config = {
         "schema_version": SCHEMA_VERSION,
-        "package_version": learned_sim_env.__version__,
+        "package_version": __version__,
         "architecture": "rssm",
         "model": asdict(model.config),
         "contract": {"name": model.contract.name, "fingerprint": model.contract.fingerprint()},
