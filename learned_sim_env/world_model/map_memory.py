@@ -8,6 +8,8 @@ forgets what falls out behind.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -49,15 +51,21 @@ class MapMemory:
 
     def read_view(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
         """What is remembered of the view from an anchored `pose` (B, 3): (B, H, W) uint8."""
-        bev = self.bev
-        forward = bev.ego_row - torch.arange(bev.height, device=pose.device)[:, None]
-        left = bev.ego_column - torch.arange(bev.width, device=pose.device)
-        x, y, c, s = (v[:, None, None] for v in (*(pose[:, :2] / bev.metres_per_pixel).unbind(-1), *_direction(pose)))
-        # A row's and a column's share of a pixel's place, added up: far cheaper than turning every pixel's.
-        u, v = (x + c * forward) - s * left, (y + s * forward) + c * left
-        index, held = self._index(origin[:, None, None], u.round().int(), v.round().int())
-        ids = cells.flatten(1).gather(1, index.flatten(1)).view_as(held) & (IMAGINED - 1)
-        return torch.where(held, ids, UNKNOWN)
+        index, held = self._locate_view(origin, pose)
+        return torch.where(held, self._look(cells, index), UNKNOWN)
+
+    def complete_view(self, cells: Tensor, origin: Tensor, pose: Tensor, imagine: Callable[[Tensor], Tensor]) -> Tensor:
+        """The view from `pose`, after what is not known of it was imagined and committed to `cells`, in place.
+
+        Args:
+            cells, origin: a map whose window follows `pose`, so that it holds all of the view.
+            imagine: from what is remembered (B, H, W) uint8 to the same with something known in place of UNKNOWN.
+        """
+        index, _ = self._locate_view(origin, pose)
+        remembered = self._look(cells, index)
+        self.write_imagined(cells, origin, pose, imagine(remembered), remembered == UNKNOWN)
+        # Read back, because two pixels of a turned view may share a cell: what is shown is what is remembered.
+        return self._look(cells, index)
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. New map and origin."""
@@ -72,11 +80,11 @@ class MapMemory:
             cells[moved] = cells[moved].masked_fill(gone[:, 0, :, None] | gone[:, 1, None, :], UNKNOWN)
         return cells, wanted
 
-    def write_imagined(self, cells: Tensor, origin: Tensor, pose: Tensor, ids: Tensor, new: Tensor) -> Tensor:
-        """Commit view pixels (B, H, W) uint8 where `new` (B, H, W) to cells of which nothing is known, in place."""
+    def write_imagined(self, cells: Tensor, origin: Tensor, pose: Tensor, ids: Tensor, new: Tensor) -> None:
+        """Write view pixels (B, H, W) uint8 where `new` (B, H, W) to cells of which nothing is known, in place."""
         row, pixel = new.flatten(1).nonzero(as_tuple=True)
         if not len(row):
-            return cells
+            return
         points = points_from(self.points.to(pose.device)[pixel][:, None], pose[row])[:, 0]
         values = ids.flatten(1)[row, pixel] | IMAGINED
         at = points / self.bev.metres_per_pixel
@@ -88,7 +96,6 @@ class MapMemory:
         free = [held & (flat[row * self.size**2 + index] == UNKNOWN) for index, held in target]
         for (index, _), ok in zip(target, free):
             flat[(row * self.size**2 + index)[ok]] = values[ok]
-        return cells
 
     def observe(self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
         """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map."""
@@ -104,6 +111,19 @@ class MapMemory:
         ids = semantic.flatten(1)
         fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, ids, fresh.gather(1, index)))
         return fresh.view(b, self.size, self.size), new_origin
+
+    def _locate_view(self, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Flat index (B, H, W) of the cells under a view's pixels, and whether the window holds them."""
+        bev = self.bev
+        forward = bev.ego_row - torch.arange(bev.height, device=pose.device)[:, None]
+        left = bev.ego_column - torch.arange(bev.width, device=pose.device)
+        x, y, c, s = (v[:, None, None] for v in (*(pose[:, :2] / bev.metres_per_pixel).unbind(-1), *_direction(pose)))
+        # A row's and a column's share of a pixel's place, added up: far cheaper than turning every pixel's.
+        u, v = (x + c * forward) - s * left, (y + s * forward) + c * left
+        return self._index(origin[:, None, None], u.round().int(), v.round().int())
+
+    def _look(self, cells: Tensor, index: Tensor) -> Tensor:
+        return cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & (IMAGINED - 1)
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> Tensor:
         index, held = self._locate(origin, points)

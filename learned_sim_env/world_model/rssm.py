@@ -227,11 +227,9 @@ class DrivingRSSM(nn.Module):
     def _draw_rows(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """What stands still in the view, and the map and its origin afterwards."""
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
-        remembered = self.memory.read_view(cells, origin, state["pose"])
-        ids = self.decoder.fill(torch.cat([state["h"], state["z"]], -1), remembered)
-        self.memory.write_imagined(cells, origin, state["pose"], ids, remembered == UNKNOWN)
-        # What is shown is what is remembered: two pixels of a turned view may share a cell.
-        return self.memory.read_view(cells, origin, state["pose"]), cells, origin
+        latent = torch.cat([state["h"], state["z"]], -1)
+        view = self.memory.complete_view(cells, origin, state["pose"], lambda known: self.decoder.fill(latent, known))
+        return view, cells, origin
 
     def uncertainty(self, state: State) -> Tensor:
         """(B,) float32: disagreement of the ensemble about what is to be seen in `state`."""

@@ -84,7 +84,7 @@ def test_imagined_pixels_are_remembered_without_holes(heading, x, y):
     pose = torch.tensor([[x, y, heading]])
     cells, origin = memory.follow(*memory.empty(1), pose)
     ids = torch.full((1, 64, 64), int(SemanticClass.ROAD), dtype=torch.uint8)
-    cells = memory.write_imagined(cells, origin, pose, ids, torch.ones_like(ids, dtype=torch.bool))
+    memory.write_imagined(cells, origin, pose, ids, torch.ones_like(ids, dtype=torch.bool))
     assert torch.equal(memory.read_view(cells, origin, pose), ids)
     # What was imagined can be told from what was seen.
     points = pose[:, None, :2]
