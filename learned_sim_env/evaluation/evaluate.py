@@ -129,15 +129,20 @@ def _ego(weights: np.ndarray, seen: Rollouts, method: str) -> dict[str, Estimate
 
 
 def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str, Estimate]:
+    predicted = expected_reward(seen.terms, seen.events, reward)
+    true = expected_reward(seen.true_terms, seen.true_events, reward)
     pairs = {
-        "reward": (
-            expected_reward(seen.terms, seen.events, reward),
-            expected_reward(seen.true_terms, seen.true_events, reward),
-        ),
+        "reward": (predicted, true),
         "graded": (seen.terms.sum(-1), seen.true_terms.sum(-1)),
         **{name: (seen.terms[..., i], seen.true_terms[..., i]) for i, name in enumerate(GRADED_TERMS)},
     }
-    return {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
+    found = {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
+    # A crash foreseen a step too late is as wrong, step by step, as one not foreseen; added up over time it is not.
+    for steps in (WITHIN, 3 * WITHIN):
+        if steps <= seen.valid.shape[1]:
+            mine, its = ((x * seen.valid)[:, :steps].sum(1, keepdims=True) for x in (predicted, true))
+            found[f"return over {steps} steps"] = Estimate.of(pearson(weights, mine, its, np.ones(mine.shape, bool)))
+    return found
 
 
 def _events(weights: np.ndarray, parts: list[Rollouts]) -> dict[str, Forecast]:

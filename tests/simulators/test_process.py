@@ -1,155 +1,161 @@
-"""Simulators in processes of their own: as many as wanted, whatever the program looks like, and none left behind."""
+"""A simulator in a process of its own behaves as it would here, can be killed or interrupted, and leaves nothing."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
+import pickle
 import signal
-import subprocess
 import sys
 import time
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.error import ResetNeeded
-from gymnasium.utils.env_checker import data_equivalence
 
-import learned_sim_env
-from learned_sim_env.simulators import open_simulator
+from learned_sim_env.simulators import SIMULATORS, open_simulator
 from learned_sim_env.spec import CONTRACTS
+from tests.toy_simulator import isolated_twin
 
-pytest.importorskip("metadrive", reason="MetaDrive is not installed")
-psutil = pytest.importorskip("psutil", reason="comes with MetaDrive")
-
-ID = "MetaDriveDriving-v0"
 FORWARD = np.array([0.1, 0.5], np.float32)
-ROOT = os.path.dirname(os.path.dirname(learned_sim_env.__file__))
-
-# No main guard and no close, as people write.
-PROGRAM = """
-import gymnasium, learned_sim_env, numpy
-print("started")
-first, second = gymnasium.make("MetaDriveDriving-v0"), gymnasium.make("MetaDriveDriving-v0")
-for env in (first, second):
-    env.reset(seed=1)
-for _ in range(3):
-    a, b = (env.step(numpy.zeros(2, numpy.float32))[0] for env in (first, second))
-print("same" if (a["bev"] == b["bev"]).all() and (a["ego"] == b["ego"]).all() else "different")
-"""
-
-
-def simulators() -> list:
-    """Simulator processes below this one."""
-    children = psutil.Process().children(recursive=True)
-    return [c for c in children if c.status() != psutil.STATUS_ZOMBIE and "simulators.process" in " ".join(c.cmdline())]
 
 
 @pytest.fixture(autouse=True)
-def none_left_behind():
-    before = simulators()
-    yield
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and len(simulators()) > len(before):
-        time.sleep(0.05)
-    assert simulators() == before
+def toy(monkeypatch):
+    """The toy simulator is one of the known ones."""
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
 
 
-def test_a_program_may_have_two_and_forget_to_close_them(tmp_path):
-    script = tmp_path / "program.py"
-    script.write_text(PROGRAM)
-    path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert done.stdout.split() == ["started", "same"], "the script ran once, and both drove the same episode"
+@pytest.fixture
+def opened():
+    """Opens the toy simulator in a process of its own, and closes it in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def open_toy(**settings):
+            simulator = open_simulator("toy", CONTRACTS["driving"], isolate=True, **settings)
+            stack.callback(simulator.close)
+            return simulator
+
+        yield open_toy
 
 
-def test_the_second_environment_gets_a_process_of_its_own():
-    first, second = gym.make(ID), gym.make(ID)
-    assert len(simulators()) == 1
+def alive(pid: int) -> bool:
+    """Whether a child of this process runs."""
     try:
-        first.reset(seed=1)
-        second.reset(seed=2)
-        with pytest.raises(RuntimeError, match="isolate=True"):
-            gym.make(ID, isolate=False)
-        for env in (first, second):
-            for _ in range(5):
-                env.step(FORWARD)
-        episodes = [[env.reset(seed=3), *(env.step(FORWARD) for _ in range(10))] for env in (first, second)]
-        assert data_equivalence(*episodes, exact=True)
-        with pytest.raises(ValueError, match=r"unknown scenario 'curv'\. Did you mean 'curve'\?"):
-            second.reset(options={"scenario": "curv"})
-        second.step(FORWARD)
-    finally:
-        first.close()
-        second.close()
-    assert not simulators()
-    assert second.reset(seed=3)[1] is not None, "and can be opened again"
-    second.close()
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
 
 
-def test_a_killed_simulator_is_named_and_replaced():
-    env = gym.make(ID, isolate=True)
-    try:
-        with pytest.raises(ResetNeeded):
-            env.step(FORWARD)
-        env.reset(seed=1)
-        first, *_ = env.step(FORWARD)
-        (child,) = simulators()
-        child.send_signal(signal.SIGKILL)
-        child.wait(5)
-        for _ in range(2):
-            with pytest.raises(RuntimeError, match=r"exit code -9: reset the environment to start another"):
-                env.step(FORWARD)
-        env.reset(seed=1)
-        again, *_ = env.step(FORWARD)
-        assert data_equivalence(first, again, exact=True)
-    finally:
-        env.close()
+def pid_of(simulator) -> int:
+    return simulator._process.pid
 
 
-def test_an_interrupted_call_does_not_answer_the_next_one():
-    simulator = open_simulator("metadrive", CONTRACTS["driving"], isolate=True)
+def test_it_answers_as_it_would_in_this_process(opened):
+    there, here = opened(top_speed=7.0), open_simulator("toy", CONTRACTS["driving"], isolate=False, top_speed=7.0)
+    for seed in (3, 4):
+        scenes = [
+            [simulator.reset(seed, {}), *(simulator.step(FORWARD) for _ in range(3))] for simulator in (there, here)
+        ]
+        assert pickle.dumps([s.ego for s in scenes[0]]) == pickle.dumps([s.ego for s in scenes[1]])
+        assert np.array_equal(scenes[0][0].road_map.route, scenes[1][0].road_map.route)
+        assert len({id(scene.road_map) for scene in scenes[0]}) == 1, "what is derived from a map is cached by identity"
+    assert np.array_equal(there.policy_action("idm"), here.policy_action("idm"))
+
+
+def test_errors_are_raised_here_and_cost_nothing(opened):
+    simulator = opened()
+    simulator.reset(0, {})
+    with pytest.raises(ValueError, match="no such place"):
+        simulator.reset(1, {"error": ValueError("no such place")})
+    assert simulator.step(FORWARD).ego.speed == 5.0
+
+
+def test_what_is_wrong_with_the_settings_is_said_when_it_is_opened():
+    with pytest.raises(TypeError, match="speed"):
+        open_simulator("toy", CONTRACTS["driving"], isolate=True, speed=3)
+
+
+def test_a_killed_one_is_named_and_replaced(opened):
+    simulator = opened()
     simulator.reset(1, {})
-    alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    before = simulator.step(FORWARD)
+    os.kill(pid_of(simulator), signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"exit code -9: reset the environment to start another"):
+            simulator.step(FORWARD)
+    simulator.reset(1, {})
+    assert simulator.step(FORWARD).ego == before.ego
+
+
+def test_an_interrupted_call_does_not_answer_the_next_one(opened):
+    simulator = opened(delay=0.3)
+    simulator.reset(0, {})
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(KeyboardInterrupt):
-            simulator.reset(2, {})
+            simulator.step(FORWARD)
     finally:
-        signal.signal(signal.SIGALRM, alarm)
+        signal.signal(signal.SIGALRM, handler)
     with pytest.raises(RuntimeError, match="reset the environment"):
         simulator.step(FORWARD)
-    assert simulator.reset(1, {}).ego.speed < 0.1
+    simulator.reset(7, {})
+    assert simulator.step(FORWARD).ego.x > 0.7
+
+
+def test_an_interrupt_at_the_terminal_is_left_to_the_caller(opened):
+    simulator = opened()
+    simulator.reset(0, {})
+    os.kill(pid_of(simulator), signal.SIGINT)
+    assert simulator.step(FORWARD).ego.speed == 5.0
+
+
+def test_closing_ends_it_and_a_reset_starts_another(opened):
+    simulator = opened()
+    pid = pid_of(simulator)
+    simulator.reset(0, {})
+    assert alive(pid)
     simulator.close()
+    simulator.close()
+    assert not alive(pid)
+    simulator.reset(0, {})
+    assert pid_of(simulator) != pid
 
 
-def test_what_is_wrong_with_the_simulator_is_said_when_it_is_opened():
-    with pytest.raises(TypeError, match="speed"):
-        open_simulator("metadrive", CONTRACTS["driving"], isolate=True, speed=3)
-
-
-def test_it_ends_with_its_owner():
-    simulator = open_simulator("metadrive", CONTRACTS["driving"], isolate=True)
-    assert len(simulators()) == 1
+def test_it_ends_with_what_held_it():
+    simulator = open_simulator("toy", CONTRACTS["driving"], isolate=True)
+    pid = pid_of(simulator)
+    assert alive(pid)
     del simulator
-    assert not simulators()
+    gc.collect()
+    assert not alive(pid)
 
 
-def test_gymnasiums_vector_environments_in_spawned_processes():
-    envs = gym.make_vec(ID, 2, vectorization_mode="async", vector_kwargs={"context": "spawn"}, isolate=True)
+def test_it_ends_when_its_owner_is_killed(tmp_path):
+    pid = os.fork()
+    if pid == 0:
+        SIMULATORS["toy"] = "tests.toy_simulator:ToySimulator"
+        child = pid_of(open_simulator("toy", CONTRACTS["driving"], isolate=True))
+        (tmp_path / "pid").write_text(str(child))
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    child = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 10
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(child, 0)
+            time.sleep(0.02)
+
+
+def test_a_vector_environments_worker_may_have_one():
+    envs = gym.vector.AsyncVectorEnv([isolated_twin] * 2, context="spawn")
     try:
-        observations, infos = envs.reset(seed=[1, 2])
+        observations, _ = envs.reset(seed=[1, 5])
         assert observations["bev"].shape == (2, 64, 64, 3)
-        for _ in range(3):
-            observations, rewards, *_ = envs.step(np.tile(FORWARD, (2, 1)))
-        assert not np.array_equal(*observations["ego"])
-        assert (rewards != 0).all()
-        assert infos["context"].tolist() == [-1, -1]
+        observations, *_ = envs.step(np.stack([FORWARD, 2 * FORWARD]))
+        assert observations["ego"][:, 0].tolist() == [5.0, 10.0]
     finally:
         envs.close()
+    assert "tests.toy_simulator" in sys.modules
