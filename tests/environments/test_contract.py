@@ -111,12 +111,12 @@ def test_the_seed_decides(env):
 
 
 def test_other_observations_and_actions(declaration):
-    env = create(declaration, obs_type="semantic", action_type="discrete", max_episode_steps=2)
+    env = create(declaration, obs_type="semantic", action_type="discrete", max_episode_steps=1)
     contract = CONTRACTS[declaration.contract]
     assert env.observation_space == contract.observation_space("semantic")
     assert env.action_space == contract.action_space("discrete")
-    env.reset(seed=0)
-    env.step(10)
+    observation, _ = env.reset(seed=0)
+    assert observation in env.observation_space
     *_, terminated, truncated, info = env.step(10)
     assert terminated or truncated
     assert info["end_reason"] in ("time_limit", "uncertainty", "collision", "off_road", "arrival")
