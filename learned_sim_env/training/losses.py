@@ -18,6 +18,7 @@ from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY,
 from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.heads import BIRTH_GRID
 from learned_sim_env.world_model.latent import balanced_kl
+from learned_sim_env.world_model.map_decoder import CLASS_WEIGHTS
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm import DrivingRSSM
@@ -40,8 +41,6 @@ class LossConfig:
     births: float = 0.5
     map: float = 10.0
     ensemble: float = 1.0
-    # Of off-road, road, route, broken line, solid line, static object: rare classes are learned late or never without.
-    class_weights: tuple[float, ...] = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
     known_weight: float = 0.1  # of pixels that are remembered anyway
     drawn_moments: int = 5  # imagined moments a window whose picture is trained
     seen_moments: int = 3  # observed ones, drawn from the latent alone
@@ -284,7 +283,7 @@ def _map_loss(
         valid.append(batch.valid[:, c + i])
     known, target = torch.cat(remembered), torch.cat(targets).long()
     logits = model.decoder(torch.cat(latents), known).float()
-    weights = torch.tensor(config.class_weights, device=device)
+    weights = torch.tensor(CLASS_WEIGHTS, device=device)
     loss = F.cross_entropy(logits.flatten(0, 2), target.flatten(), weight=weights, reduction="none").view(target.shape)
     weight = torch.where(known == UNKNOWN, 1.0, config.known_weight)
     return _mean((loss * weight).mean((-1, -2)), torch.cat(valid))

@@ -12,6 +12,11 @@ from learned_sim_env.world_model.layers import PatchMixer, RMSNorm, one_hot, pat
 from learned_sim_env.world_model.map_memory import NUM_STATIC, UNKNOWN
 
 
+# How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
+# be learned late or never otherwise.
+CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
+
+
 class MapDecoder(nn.Module):
     """A few large matrix products over patches: fast on a CPU."""
 
@@ -36,6 +41,8 @@ class MapDecoder(nn.Module):
         """`remembered` with the likeliest class where it was UNKNOWN: (B, H, W) uint8."""
         ids = patches(remembered, PATCH)
         logits = self.out(self._tokens(latent, ids)).unflatten(-1, (-1, NUM_STATIC))
+        # Training with weights makes rare classes seem likelier than they are.
+        logits = logits - torch.tensor(CLASS_WEIGHTS, device=logits.device).log()
         blank = ids == UNKNOWN
         ids[blank] = logits[blank].argmax(-1).to(torch.uint8)
         return unpatch(ids, self.bev.height, self.bev.width, PATCH)[..., 0]
