@@ -20,6 +20,7 @@ PACKAGES = {
     "carla": ("carla", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
+    "hub": ("huggingface_hub",),
     "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
 }
 
