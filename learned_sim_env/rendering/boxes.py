@@ -27,7 +27,7 @@ def paint_boxes(
     """
     m = bev.metres_per_pixel
     # Half a diagonal of a pixel at least, so that the smallest cone still covers a pixel's centre.
-    half = np.maximum(np.asarray(sizes, np.float32) / 2, m * np.float32(np.sqrt(0.5)))
+    half = np.maximum(np.asarray(sizes, np.float32) / 2, m * np.float32(np.sqrt(0.5) * (1 + 1e-6)))
     reach = np.hypot(half[:, 0], half[:, 1])
     row = bev.ego_row - poses[:, 0] / m
     column = bev.ego_column - poses[:, 1] / m

@@ -135,7 +135,7 @@ class Trainer:
         batch = self.train_data.sample(c.batch_size // self.world, c.seed, self.step, self.rank).to(self.device)
         paths = self.train_data.sample_paths(c.path_batch // self.world, c.seed, self.step, self.rank).to(self.device)
         # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
-        torch.manual_seed(hash((c.seed, self.step, self.rank)) % 2**63)
+        torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.model.train()

@@ -11,7 +11,6 @@ from learned_sim_env.world_model.latent import PATCH
 from learned_sim_env.world_model.layers import PatchMixer, RMSNorm, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import NUM_STATIC, UNKNOWN
 
-
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
 # be learned late or never otherwise.
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
