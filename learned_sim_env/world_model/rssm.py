@@ -36,7 +36,7 @@ EGO_SIZE = (4.515, 1.852)
 # [m] An agent that comes into view keeps this distance from the others.
 APART = 5.0
 # Rows drawn at a time: what they need stays in the processor's cache.
-DRAW_ROWS = 16
+DRAW_ROWS = 64
 # Views kept for the detector.
 VIEWS = max(LAGS)
 
