@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -61,6 +62,9 @@ COST_TERMS = ("collision", "off_road", "wrong_way")
 TERMINATIONS = ("collision", "off_road", "arrival")
 TRUNCATIONS = ("time_limit", "uncertainty")
 
+# Scenario seeds, by what they are for; others are left untouched.
+TRAINING_SCENARIOS, TEST_SCENARIOS = range(0, 1_000_000), range(1_000_000, 2_000_000)
+
 SCENARIO_TAGS = ("straight", "curve", "intersection", "roundabout", "merge", "traffic", "objects")
 
 # Keys of `info` after `reset` and after `step`, the same for every environment id. `ego_motion` is (3,) float32, see
@@ -111,6 +115,11 @@ class BevSpec:
     ego_row: int = 48
     ego_column: int = 32
 
+    def pixels(self, places: Any) -> tuple[Any, Any]:
+        """Row and column (...), not rounded, at which ego-frame places (..., 2) [m] appear; NumPy or torch."""
+        m = self.metres_per_pixel
+        return self.ego_row - places[..., 0] / m, self.ego_column - places[..., 1] / m
+
     def pixel_centres(self) -> np.ndarray:
         """Ego-frame position of every pixel's centre, shape (height, width, 2) float32, metres (x forward, y left)."""
         rows, columns = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
@@ -148,6 +157,12 @@ class Contract:
     ego_bounds: tuple[float, ...] = (60.0, 5.0, 1.0, 1.0, 50.0, float(np.pi))
     arrival_distance: float = 6.0  # [m] left on the route at which the ego has arrived
     wrong_way_angle: float = float(np.pi / 2)  # [rad] between ego and lane
+
+    def episode_steps(self, asked: int | None) -> int:
+        """Time limit of an episode [steps]: `asked`, or the contract's own; `ValueError` if that is less than 1."""
+        if asked is not None and asked < 1:
+            raise ValueError(f"max_episode_steps {asked!r} is less than 1")
+        return self.max_episode_steps if asked is None else asked
 
     def observation_space(self, obs_type: str = "dict", latent_size: int = 0) -> gym.Space:
         """Space of one observation; `latent_size` is needed for `obs_type="latent"` only."""

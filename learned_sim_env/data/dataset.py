@@ -14,7 +14,7 @@ from learned_sim_env.data.episode import MOMENTS, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.data.store import contract_fingerprint, read_minari
 from learned_sim_env.files import replacing
-from learned_sim_env.spec import unknown
+from learned_sim_env.spec import Contract, unknown
 
 # Raised when the layout of the packed file changes, so that older ones are made anew.
 _LAYOUT = 1
@@ -81,6 +81,14 @@ class PackedData:
     def __len__(self) -> int:
         """Number of episodes."""
         return len(self.seeds)
+
+    def check_contract(self, contract: Contract) -> None:
+        """Raise `ValueError` if the data was recorded under another contract than this one."""
+        if self.contract_fingerprint != contract.fingerprint():
+            raise ValueError(
+                f"the data was recorded under another contract ({self.contract_fingerprint[:12]}) than the one needed "
+                f"({contract.name!r}, {contract.fingerprint()[:12]}): collect it again"
+            )
 
     @property
     def steps(self) -> int:

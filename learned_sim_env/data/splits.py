@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-# Seeds that a collection for a split may use. Others are left untouched.
-COLLECTED_SPLITS = {"train": range(0, 1_000_000), "test": range(1_000_000, 2_000_000)}
+from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS
+
+# Seeds that a collection for a split may use.
+COLLECTED_SPLITS = {"train": TRAINING_SCENARIOS, "test": TEST_SCENARIOS}
 SPLITS = ("train", "validation", "test")
 
 

@@ -48,9 +48,7 @@ class Episodes:
         if isinstance(checkpoint, str | Path):
             checkpoint = from_pretrained(checkpoint, device=device)
         model, self.contract = checkpoint.model, checkpoint.contract
-        self.max_episode_steps = self.contract.max_episode_steps if max_episode_steps is None else max_episode_steps
-        if self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps {max_episode_steps!r} is less than 1")
+        self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
         self.checkpoint, self.obs_type = checkpoint, obs_type
         # Arguments of an environment with the same episodes, such as a branch.

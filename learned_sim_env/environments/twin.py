@@ -21,11 +21,9 @@ from learned_sim_env.spec import (
     REWARD_TERMS,
     SCENARIO_TAGS,
     TERMINATIONS,
+    TRAINING_SCENARIOS,
     unknown,
 )
-
-# `reset()` without a seed draws scenarios below this: those meant for training.
-TRAINING_SEEDS = 1_000_000
 
 
 class TwinDrivingEnv(gym.Env):
@@ -72,9 +70,7 @@ class TwinDrivingEnv(gym.Env):
         self.obs_type, self.action_type, self.render_mode = obs_type, action_type, render_mode
         self.observation_space = self.contract.observation_space(obs_type)
         self.action_space = self.contract.action_space(action_type)
-        self.max_episode_steps = self.contract.max_episode_steps if max_episode_steps is None else max_episode_steps
-        if self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps {max_episode_steps!r} is less than 1")
+        self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
         self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
         self._running = False
@@ -87,7 +83,7 @@ class TwinDrivingEnv(gym.Env):
         for name in options:
             if name != "scenario":
                 raise unknown("option", name, ("scenario",))
-        scenario = int(self.np_random.integers(TRAINING_SEEDS)) if seed is None else seed
+        scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
         self.scene = self.simulator.reset(scenario, options)
         self._steps, self._running = 0, True
         self._look()

@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.geometry import compose, points_from, relative, view_points
+from learned_sim_env.world_model.geometry import integrate, look_up, points_from, relative, view_points
 
 
 def copied(batch: Batch) -> np.ndarray:
@@ -54,23 +54,12 @@ def constant_motion(batch: Batch) -> Tensor:
     return integrate(last.expand(-1, batch.motion.shape[1] - batch.context, -1))
 
 
-def integrate(motion: Tensor) -> Tensor:
-    """Poses (B, T, 3) after motions (B, T, 3), each in the frame before it, from the pose (0, 0, 0) on."""
-    pose, poses = torch.zeros_like(motion[:, 0]), []
-    for step in motion.unbind(1):
-        pose = compose(pose, step)
-        poses.append(pose)
-    return torch.stack(poses, 1)
-
-
 def warp(view: Tensor, pose: Tensor, bev: BevSpec) -> Tensor:
     """Views (B, H, W) uint8 as seen from `pose` (B, T, 3), given in their own frames: (B, T, H, W) uint8.
 
     The nearest pixel counts; what lies outside the view is off-road.
     """
-    points = points_from(view_points(bev), pose) / bev.metres_per_pixel
-    row, column = (bev.ego_row - points[..., 0]).round().long(), (bev.ego_column - points[..., 1]).round().long()
-    inside = (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
-    index = torch.where(inside, row * bev.width + column, 0).flatten(1)
-    seen = view.flatten(1).gather(1, index).view(inside.shape)
-    return torch.where(inside, seen, int(SemanticClass.OFF_ROAD)).to(torch.uint8).unflatten(-1, view.shape[1:])
+    places = points_from(view_points(bev), pose)
+    seen, inside = look_up(view, places.flatten(1, 2), bev)
+    seen = torch.where(inside, seen, int(SemanticClass.OFF_ROAD)).to(torch.uint8)
+    return seen.view(*places.shape[:2], *view.shape[1:])

@@ -66,11 +66,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
     """
     config = config or EvaluateConfig()
     model, contract = checkpoint.model, checkpoint.contract
-    if data.contract_fingerprint != contract.fingerprint():
-        raise ValueError(
-            f"the episodes were recorded under another contract ({data.contract_fingerprint[:12]}) than that of "
-            f"checkpoint {checkpoint.name} ({contract.fingerprint()[:12]}): collect them again"
-        )
+    data.check_contract(contract)
     regular, ending = regular_windows(data, config.stride), ending_windows(data, config.stride, WITHIN)
     if not len(regular):
         raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")

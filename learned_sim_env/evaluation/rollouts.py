@@ -15,6 +15,7 @@ from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.training.pictures import after_context
+from learned_sim_env.world_model.geometry import integrate
 from learned_sim_env.world_model.protocol import WorldModel
 
 # How views are predicted, and how the ego's motion is.
@@ -76,7 +77,7 @@ def roll_out(
         predicted = _imagine(model, batch, seeds, draw)
         c = batch.context
         valid, true_speed = batch.valid[:, c:].numpy(), batch.ego[:, c:, 0].numpy()
-        pose = {"model": baselines.integrate(predicted["motion"]), "constant motion": baselines.constant_motion(batch)}
+        pose = {"model": integrate(predicted["motion"]), "constant motion": baselines.constant_motion(batch)}
         views = {}
         if draw:
             bev, dt = model.contract.bev, model.contract.dt

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.imagination.inference import Inference
-from learned_sim_env.world_model.protocol import State, WorldModel
+from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
 
 if TYPE_CHECKING:
     from learned_sim_env.world_model.contexts import Contexts
@@ -79,9 +79,7 @@ class Starts:
         with self._inference():
             device = self._inference.device
             ids, vector, action = (torch.tensor(array).to(device) for array in (semantic, ego, actions))
-            state = self._model.initial(len(ids))
-            for t in range(ids.shape[1]):
-                state = self._model.observe(state, action[:, t], {"semantic": ids[:, t], "ego": vector[:, t]})
+            state = warmed_up(self._model, ids, vector, action)
             decoded = self._model.decode(state)["ego"].float().cpu().numpy()
             if not self._pictures:
                 return Start(state, decoded)

@@ -54,6 +54,5 @@ class BevRenderer:
 
     def _pixels(self, points: np.ndarray, pose: np.ndarray) -> np.ndarray:
         """World points (..., 2) as fixed-point (column, row) for OpenCV, int32."""
-        local = to_frame(points, pose) / self.bev.metres_per_pixel
-        pixels = np.stack([self.bev.ego_column - local[..., 1], self.bev.ego_row - local[..., 0]], axis=-1)
-        return np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
+        row, column = self.bev.pixels(to_frame(points, pose))
+        return np.rint(np.stack([column, row], axis=-1) * (1 << _SHIFT)).astype(np.int32)

@@ -29,8 +29,7 @@ def paint_boxes(
     # Half a diagonal of a pixel at least, so that the smallest cone still covers a pixel's centre.
     half = np.maximum(np.asarray(sizes, np.float32) / 2, m * np.float32(np.sqrt(0.5) * (1 + 1e-6)))
     reach = np.hypot(half[:, 0], half[:, 1])
-    row = bev.ego_row - poses[:, 0] / m
-    column = bev.ego_column - poses[:, 1] / m
+    row, column = bev.pixels(poses)
     margin = reach / m
     seen = (row > -margin) & (row < bev.height - 1 + margin) & (column > -margin) & (column < bev.width - 1 + margin)
     if not seen.any():

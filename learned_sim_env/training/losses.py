@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.world_model.detector import LAGS, SIZE_SCALE, detection_loss
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
-from learned_sim_env.world_model.geometry import compose, relative
+from learned_sim_env.world_model.geometry import integrate, relative
 from learned_sim_env.world_model.heads import BIRTH_GRID
 from learned_sim_env.world_model.latent import balanced_kl
 from learned_sim_env.world_model.map_decoder import CLASS_WEIGHTS
@@ -95,12 +95,8 @@ def path_loss(path: EgoPath, batch: Paths) -> Tensor:
     read = (torch.stack(observed[1:], 1) - batch.motion[:, 1:c]) / path.change[:3]
     motion = torch.stack(predicted, 1)
     step = (motion - batch.motion[:, c:]) / path.change[:3]
-    pose, poses = torch.zeros_like(motion[:, 0]), []
-    for t in range(motion.shape[1]):
-        pose = compose(pose, motion[:, t])
-        poses.append(pose)
     # Small errors of every step add up to the pose: that is what the picture hangs on.
-    drift = relative(torch.stack(poses, 1), batch.pose[:, c:])
+    drift = relative(integrate(motion), batch.pose[:, c:])
     fast = (torch.stack(speeds, 1) - ego[:, c:, 0])[..., None] / path.change[3]
     ahead = _huber(step) + 0.3 * _huber(fast) + _huber(drift / drift.new_tensor([0.2, 0.2, 0.03]))
     return _mean(ahead, valid[:, c:]) + _mean(_huber(read), valid[:, 1:c])
@@ -159,9 +155,8 @@ def _detect(model: DrivingRSSM, batch: Batch) -> Tensor:
 
 def _in_view(model: DrivingRSSM, pose: Tensor, batch: Batch, t: int) -> Tensor:
     """Which agents (B, N) have their middle in the ego's view at moment t."""
-    bev, m = model.contract.bev, model.contract.bev.metres_per_pixel
-    local = relative(pose, batch.pose[:, t, None])
-    row, column = bev.ego_row - local[..., 0] / m, bev.ego_column - local[..., 1] / m
+    bev = model.contract.bev
+    row, column = bev.pixels(relative(pose, batch.pose[:, t, None]))
     inside = (row > -0.5) & (row < bev.height - 0.5) & (column > -0.5) & (column < bev.width - 0.5)
     return inside & (batch.agent_ids[:, t] >= 0)
 
@@ -237,11 +232,7 @@ def _birth_loss(model: DrivingRSSM, states: list[State], batch: Batch) -> Tensor
         who = born.float().argmax(-1)
         born = born.any(-1)
         pose = relative(batch.agent_pose[:, t].gather(1, who[:, None, None].expand(-1, 1, 3))[:, 0], batch.pose[:, t])
-        bev, cell_size = model.contract.bev, head.cell
-        m = bev.metres_per_pixel
-        row = ((bev.ego_row + 0.5) * m - pose[:, 0]) / cell_size
-        column = ((bev.ego_column + 0.5) * m - pose[:, 1]) / cell_size
-        cell = row.long().clamp(0, BIRTH_GRID - 1) * BIRTH_GRID + column.long().clamp(0, BIRTH_GRID - 1)
+        cell = head.cell_at(pose[:, :2])
         latent = torch.cat([state["h"], state["z"]], -1)
         target = torch.where(born, cell, BIRTH_GRID**2)
         loss = loss + _mean(F.cross_entropy(head.where(latent).float(), target, reduction="none"), batch.valid[:, t])
@@ -249,7 +240,7 @@ def _birth_loss(model: DrivingRSSM, states: list[State], batch: Batch) -> Tensor
         if len(rows):
             size = batch.agent_size[:, t].gather(1, who[:, None, None].expand(-1, 1, 2))[rows, 0]
             speed = batch.agent_motion[:, t].gather(1, who[:, None, None].expand(-1, 1, 2))[rows, 0, :1]
-            place = (pose[rows, :2] - head.place(cell[rows])) / cell_size
+            place = (pose[rows, :2] - head.place(cell[rows])) / head.cell
             p = pose[rows]
             wanted = [
                 place,

@@ -7,16 +7,14 @@ import torch
 
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.protocol import State, WorldModel
+from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
 
 
 @torch.no_grad()
 def after_context(model: WorldModel, batch: Batch) -> State:
     """The state after the real moments of the context."""
-    state = model.initial(len(batch.ego))
-    for t in range(batch.context):
-        state = model.observe(state, batch.actions[:, t], {"semantic": batch.semantic[:, t], "ego": batch.ego[:, t]})
-    return state
+    c = batch.context
+    return warmed_up(model, batch.semantic[:, :c], batch.ego[:, :c], batch.actions[:, :c])
 
 
 @torch.no_grad()

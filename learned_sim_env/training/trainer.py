@@ -75,11 +75,7 @@ class Trainer:
         if config.batch_size % self.world:
             raise ValueError(f"batch_size {config.batch_size} is not divisible by the {self.world} processes")
         contract = CONTRACTS["driving"]
-        if data.contract_fingerprint != contract.fingerprint():
-            raise ValueError(
-                f"the data was recorded under another contract ({data.contract_fingerprint[:12]}) than this package's "
-                f"({contract.fingerprint()[:12]}): collect it again"
-            )
+        data.check_contract(contract)
         self.train_data = WindowSampler(data.split("train"), CONTEXT_STEPS, config.horizon, contract.dt)
         self.validation = WindowSampler(data.split("validation"), CONTEXT_STEPS, config.horizon, contract.dt)
         torch.manual_seed(config.seed)

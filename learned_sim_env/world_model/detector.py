@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import points_from, view_points
+from learned_sim_env.world_model.geometry import look_up, points_from, relative, view_points
 
 # Earlier views used: this many steps ago.
 LAGS = (1, 2, 4)
@@ -57,17 +57,11 @@ class Detector(nn.Module):
 
     def _moved(self, semantic: Tensor, pose: Tensor) -> Tensor:
         """Where movers were in an earlier view, drawn in the present one: (B, H, W) bool."""
-        h, w, m = self.bev.height, self.bev.width, self.bev.metres_per_pixel
         # The earlier ego's frame from the present one: the inverse motion.
-        c, s = torch.cos(pose[:, 2]), torch.sin(pose[:, 2])
-        back = torch.stack([-(c * pose[:, 0] + s * pose[:, 1]), s * pose[:, 0] - c * pose[:, 1], -pose[:, 2]], -1)
-        points = points_from(self.points, back)
-        row = (self.bev.ego_row - points[..., 0] / m).round().long()
-        column = (self.bev.ego_column - points[..., 1] / m).round().long()
-        inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
-        ids = semantic.flatten(1).gather(1, row.clamp(0, h - 1) * w + column.clamp(0, w - 1))
+        back = relative(torch.zeros_like(pose), pose)
+        ids, inside = look_up(semantic, points_from(self.points, back), self.bev)
         mover = (ids == SemanticClass.VEHICLE) | (ids == SemanticClass.PEDESTRIAN)
-        return (mover & inside).view(-1, h, w)
+        return (mover & inside).view_as(semantic)
 
     def centres(self, device: torch.device | str) -> Tensor:
         """Ego-frame places of the cells' middles (H / 2, W / 2, 2) [m]."""
@@ -87,7 +81,7 @@ class Detector(nn.Module):
         heading = torch.atan2(found[..., 4], found[..., 3])
         size = found[..., 7:9].clamp(-1, 1.2).exp() * found.new_tensor(SIZE_SCALE)
         there = value > THRESHOLD
-        pedestrian = self._class_at(semantic, place) == SemanticClass.PEDESTRIAN
+        pedestrian = look_up(semantic, place, self.bev)[0] == SemanticClass.PEDESTRIAN
         classes = torch.where(pedestrian, int(SemanticClass.PEDESTRIAN), int(SemanticClass.VEHICLE))
         return {
             "agent_pose": torch.cat([place, heading[..., None]], -1),
@@ -95,12 +89,6 @@ class Detector(nn.Module):
             "agent_size": size,
             "agent_class": torch.where(there, classes, 0).to(torch.uint8),
         }
-
-    def _class_at(self, semantic: Tensor, place: Tensor) -> Tensor:
-        m = self.bev.metres_per_pixel
-        row = (self.bev.ego_row - place[..., 0] / m).round().long().clamp(0, self.bev.height - 1)
-        column = (self.bev.ego_column - place[..., 1] / m).round().long().clamp(0, self.bev.width - 1)
-        return semantic.flatten(1).gather(1, row * self.bev.width + column)
 
 
 def detection_loss(

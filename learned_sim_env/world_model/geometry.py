@@ -40,3 +40,23 @@ def points_from(points: Tensor, pose: Tensor) -> Tensor:
 def view_points(bev: BevSpec, device: torch.device | str = "cpu") -> Tensor:
     """Ego-frame places of all pixel centres, row by row: (H * W, 2) float32 [m]."""
     return torch.from_numpy(bev.pixel_centres()).reshape(-1, 2).to(device)
+
+
+def integrate(motion: Tensor) -> Tensor:
+    """Poses (B, T, 3) after motions (B, T, 3), each in the frame before it, from the pose (0, 0, 0) on."""
+    pose, poses = torch.zeros_like(motion[:, 0]), []
+    for step in motion.unbind(1):
+        pose = compose(pose, step)
+        poses.append(pose)
+    return torch.stack(poses, 1)
+
+
+def look_up(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]:
+    """Values (B, N) of a view (B, H, W) at the pixels nearest to ego-frame `places` (B, N, 2) [m].
+
+    Also whether a place is in the view (B, N) bool; where it is not, the value is that of the nearest pixel in it.
+    """
+    row, column = (x.round().long() for x in bev.pixels(places))
+    inside = (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
+    index = row.clamp(0, bev.height - 1) * bev.width + column.clamp(0, bev.width - 1)
+    return view.flatten(1).gather(1, index), inside

@@ -92,6 +92,11 @@ class BirthHead(nn.Module):
         m = self.bev.metres_per_pixel
         return torch.stack([(self.bev.ego_row - r) * m, (self.bev.ego_column - c) * m], -1)
 
+    def cell_at(self, place: Tensor) -> Tensor:
+        """The cell (...) int64 that an ego-frame `place` (..., 2) [m] lies in, or the nearest one."""
+        row, column = ((x + 0.5).div(self.bev.height // BIRTH_GRID).long() for x in self.bev.pixels(place))
+        return row.clamp(0, BIRTH_GRID - 1) * BIRTH_GRID + column.clamp(0, BIRTH_GRID - 1)
+
     def attributes(self, latent: Tensor, cell: Tensor) -> Tensor:
         """(B, 7) float32 for an agent that appears in `cell` (B,)."""
         return self.how(torch.cat([latent, self.embed(cell).to(latent.dtype)], -1)).float()

@@ -41,13 +41,8 @@ class MapMemory:
 
     def read(self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False) -> Tensor:
         """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered."""
-        index, held = self._locate(origin, points)
-        ids = cells.flatten(1).gather(1, index)
-        if seen_only:
-            held = held & (ids < IMAGINED)
-        else:
-            ids = ids & (IMAGINED - 1)
-        return torch.where(held, ids, UNKNOWN)
+        ids = self._raw(cells, origin, points)
+        return torch.where(ids < IMAGINED, ids, UNKNOWN) if seen_only else ids & (IMAGINED - 1)
 
     def read_view(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
         """What is remembered of the view from an anchored `pose` (B, 3): (B, H, W) uint8."""
@@ -126,11 +121,10 @@ class MapMemory:
         return cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & (IMAGINED - 1)
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> Tensor:
-        index, held = self._locate(origin, points)
+        """As `read`, with the mark of what was imagined."""
+        cell = (points / self.bev.metres_per_pixel).round().int()
+        index, held = self._index(origin[:, None], *cell.unbind(-1))
         return torch.where(held, cells.flatten(1).gather(1, index), UNKNOWN)
-
-    def _locate(self, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        return self._index(origin[:, None], *(points / self.bev.metres_per_pixel).round().int().unbind(-1))
 
     def _index(self, origin: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index of plane cells (u, v) (...) in the torus, and whether the window holds them."""

@@ -103,3 +103,18 @@ class WorldModel(Protocol):
         It depends on the state before that step and on its action, not on the noise of the step itself.
         """
         ...
+
+
+def warmed_up(model: WorldModel, semantic: Tensor, ego: Tensor, actions: Tensor) -> State:
+    """The state after T real moments.
+
+    Args:
+        model: a world model.
+        semantic: (B, T, H, W) uint8 class ids.
+        ego: (B, T, 6) float32, see `spec.EGO_FIELDS`.
+        actions: (B, T, 2) float32; action t led to moment t.
+    """
+    state = model.initial(len(ego))
+    for t in range(ego.shape[1]):
+        state = model.observe(state, actions[:, t], {"semantic": semantic[:, t], "ego": ego[:, t]})
+    return state

@@ -11,7 +11,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from learned_sim_env.environments.twin import TRAINING_SEEDS, TwinDrivingEnv
+from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import (
@@ -21,6 +21,7 @@ from learned_sim_env.spec import (
     INFO_KEYS,
     REWARD_TERMS,
     SCENARIO_TAGS,
+    TRAINING_SCENARIOS,
     SemanticClass,
 )
 from tests.toy_simulator import NEAR_A_CONE, NEAR_THE_EDGE, NEAR_THE_END
@@ -198,8 +199,8 @@ def test_reset_without_a_seed_draws_training_scenarios():
     assert first == scenarios(), "the generator goes on from the seed"
     assert first[0] == 3
     assert len(set(first)) == 21
-    assert max(first) < TRAINING_SEEDS
-    assert max(first) > TRAINING_SEEDS / 2
+    assert max(first) < TRAINING_SCENARIOS.stop
+    assert max(first) > TRAINING_SCENARIOS.stop / 2
 
 
 def test_options_reach_the_simulator():

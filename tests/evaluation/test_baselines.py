@@ -11,6 +11,7 @@ from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
+from learned_sim_env.world_model.geometry import integrate
 from tests.evaluation.world import BEV, CONTRACT, PIXEL
 
 T = 20
@@ -77,5 +78,5 @@ def test_constant_motion_is_exact_for_an_ego_at_constant_motion(window) -> None:
 
 def test_motions_are_integrated_each_in_the_frame_before_it() -> None:
     quarter = torch.tensor([1.0, 0.0, np.pi / 2]).expand(1, 4, 3)
-    pose = baselines.integrate(quarter)[0]
+    pose = integrate(quarter)[0]
     np.testing.assert_allclose(pose[:, :2], [[1, 0], [1, 1], [0, 1], [0, 0]], atol=1e-6)
