@@ -243,6 +243,9 @@ def _make_env(scenario: Scenario, seed: int, dt: float) -> Any:
             "traffic_mode": scenario.traffic_mode,
             "accident_prob": scenario.accident_probability,
             "random_spawn_lane_index": True,
+            # One car, always the same: the default one draws its brakes and engine anew for every scenario, and nothing
+            # that is observed tells of them before they are used.
+            "vehicle_config": {"vehicle_model": "static_default"},
             "physics_world_step_size": PHYSICS_STEP,
             "decision_repeat": round(dt / PHYSICS_STEP),
             "horizon": None,
