@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from learned_sim_env.spec import (
 EVENTS = ("collision", "off_road", "arrival", "wrong_way")
 # Reward terms that are graded; the others follow from events.
 GRADED_TERMS = REWARD_TERMS[:4]
+# Those of them that are a matter of prediction; the last follows from the actions.
+UNCERTAIN_TERMS = GRADED_TERMS[:-1]
 # [m] around the ego in which scenery and agents give a moment its tags.
 TAG_REACH = 25.0
 
@@ -84,10 +87,15 @@ def graded_terms(before: Scene, after: Scene, contract: Contract) -> np.ndarray:
             r.progress * np.clip(along / r.reference_speed, -1.0, 1.0),
             -r.lateral_speed * min(abs(across) / r.lateral_speed_bound, 1.0),
             -r.jerk * min(jerk / r.jerk_bound, 1.0),
-            -r.steering_change * abs(ego.steer - before.ego.steer) / 2,
+            steering_term(ego.steer - before.ego.steer, r),
         ],
         np.float32,
     )
+
+
+def steering_term(change: Any, reward: RewardSpec) -> Any:
+    """The graded term of a change of steering, in [-2, 2]; a number, NumPy or torch."""
+    return -reward.steering_change * abs(change) / 2
 
 
 def events(scene: Scene, contract: Contract) -> np.ndarray:

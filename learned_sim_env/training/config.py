@@ -6,7 +6,34 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from learned_sim_env.training.losses import LossConfig
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts of the loss, and how the imagined pictures are trained."""
+
+    # Pictures are averaged over pixels, not summed: with more weight than this the latents would carry nothing.
+    kl: float = 0.02
+    kl_dynamics: float = 1.0
+    kl_representation: float = 0.1
+    motion: float = 1.0
+    route: float = 1.0
+    terms: float = 1.0
+    events: float = 5.0
+    agents: float = 1.0
+    detection: float = 1.0
+    births: float = 0.5
+    map: float = 15.0
+    ensemble: float = 1.0
+    known_weight: float = 0.05  # of pixels that are remembered anyway
+    drawn_moments: int = 3  # imagined moments a window whose canvas is trained, besides the last observed one
+    seen_moments: int = 2  # observed ones, drawn from the latent alone
+    detected_moments: int = 2  # besides the last one of the context
+    posterior_steps: int = 12  # moments after the context that are observed as well, for the latent's own loss
+    blank: float = 0.1  # share of canvases decoded from the latent alone
+    own: float = 0.5  # share of windows whose map goes on from what the model itself imagined, not from the truth
+    reveal_steps: int = 8  # [steps] up to which moment before the drawn one the truth is known
+    compose_every: int = 3  # [steps] between the views that make up the true map
+    true_agents: float = 0.75  # share of windows that start from true boxes rather than detected ones
 
 
 @dataclass(frozen=True)
@@ -23,6 +50,8 @@ class TrainConfig:
     """Windows a step for the ego's own motion, which needs no pictures."""
     horizon: int = 25
     """Steps imagined after the five of the context, in a window."""
+    path_horizon: int = 40
+    """The same for the ego's own motion."""
     learning_rate: float = 8e-4
     """Of AdamW, after the warm-up; it falls to a twentieth along a cosine."""
     warmup: int = 200

@@ -22,8 +22,8 @@ from learned_sim_env.files import write_json
 from learned_sim_env.optional import require
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.training.batches import Batch, Paths, WindowSampler
-from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.losses import LossConfig, window_loss
+from learned_sim_env.training.config import LossConfig, TrainConfig
+from learned_sim_env.training.losses import window_loss
 from learned_sim_env.training.pictures import film_strips
 from learned_sim_env.training.state import load_state, save_state
 from learned_sim_env.world_model.config import MODELS
@@ -76,8 +76,13 @@ class Trainer:
             raise ValueError(f"batch_size {config.batch_size} is not divisible by the {self.world} processes")
         contract = CONTRACTS["driving"]
         data.check_contract(contract)
-        self.train_data = WindowSampler(data.split("train"), CONTEXT_STEPS, config.horizon, contract.dt)
-        self.validation = WindowSampler(data.split("validation"), CONTEXT_STEPS, config.horizon, contract.dt)
+        horizons = (config.horizon, config.path_horizon)
+        self.train_data, self.train_paths = (
+            WindowSampler(data.split("train"), CONTEXT_STEPS, horizon, contract.dt) for horizon in horizons
+        )
+        self.validation, self.validation_paths = (
+            WindowSampler(data.split("validation"), CONTEXT_STEPS, horizon, contract.dt) for horizon in horizons
+        )
         torch.manual_seed(config.seed)
         self.model = DrivingRSSM(MODELS[config.model], contract).to(self.device)
         self.optimizer = torch.optim.AdamW(
@@ -129,7 +134,7 @@ class Trainer:
     def _train_step(self, module: nn.Module) -> dict[str, Tensor]:
         c = self.config
         batch = self.train_data.sample(c.batch_size // self.world, c.seed, self.step, self.rank).to(self.device)
-        paths = self.train_data.sample_paths(c.path_batch // self.world, c.seed, self.step, self.rank).to(self.device)
+        paths = self.train_paths.sample_paths(c.path_batch // self.world, c.seed, self.step, self.rank).to(self.device)
         # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
         torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:
@@ -162,7 +167,7 @@ class Trainer:
         batches = 4
         for i in range(batches):
             batch = self.validation.sample(16, 0, i).to(self.device)
-            paths = self.validation.sample_paths(256, 0, i).to(self.device)
+            paths = self.validation_paths.sample_paths(256, 0, i).to(self.device)
             with self._precision():
                 _, parts = window_loss(self.model, batch, paths, self.config.loss)
             for name, value in parts.items():

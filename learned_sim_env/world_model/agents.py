@@ -11,30 +11,39 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.world_model.geometry import points_from, relative, rotate, wrap
+from learned_sim_env.world_model.geometry import place, points_from, relative, rotate, turn, wrap
 from learned_sim_env.world_model.layers import MLP, one_hot
 from learned_sim_env.world_model.map_memory import UNKNOWN
+from learned_sim_env.world_model.protocol import State
 
 # [m] An agent farther than this from the ego is forgotten.
 FORGET = 60.0
 # Places looked up in the remembered map, in the frame of an agent [m]: what lies ahead decides how it will steer.
-LOOK_AHEAD = [(x, y) for x in (0.0, 5.0, 10.0, 15.0, 20.0) for y in (-3.5, 0.0, 3.5)]
+LOOK_AHEAD = [(x, y) for x in (3.0, 10.0, 18.0) for y in (-3.5, 0.0, 3.5)]
 # [m/s^2] and [rad/s]: what a step's network output of 1 means.
 ACCELERATION_SCALE, YAW_RATE_SCALE = 3.0, 0.2
 # Half-widths of the gap in which another road user counts as ahead [m].
 CORRIDOR = 2.5
+# [m] of the ego drawn in the dream; the size of MetaDrive's default vehicle.
+EGO_SIZE = (4.515, 1.852)
+# [m] An agent that comes into view keeps this distance from the others.
+APART = 5.0
+# [m] Farther gaps to the ego count as this.
+GAP_REACH = 6.0
 
 
 class AgentMotion(nn.Module):
     """One clock step of every agent, from its motion, the map before it, the ego and whoever is ahead of it."""
 
-    def __init__(self, dt: float, hidden: tuple[int, ...] = (64, 64)):
+    def __init__(self, dt: float, hidden: tuple[int, ...] = (64, 48)):
         super().__init__()
         self.dt = dt
         self.look_ahead: Tensor
         self.register_buffer("look_ahead", torch.tensor(LOOK_AHEAD), persistent=False)
-        self.map_features = nn.Linear(len(LOOK_AHEAD) * (UNKNOWN + 1), hidden[0])
-        self.net = MLP(hidden[0] + 12, hidden, 2)
+        self.scale: Tensor
+        scale = [0.1, 1.0, 1 / YAW_RATE_SCALE, 0.2, 1.0, 0.05, 0.2, 1.0, 1.0, 0.1, 0.05, 0.1]
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+        self.net = MLP(len(LOOK_AHEAD) * (UNKNOWN + 1) + 12, hidden, 2, norm=False)
         nn.init.zeros_(self.net.output.weight)
         nn.init.zeros_(self.net.output.bias)
 
@@ -55,83 +64,144 @@ class AgentMotion(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Poses and motions after a step, shapes as before; `map_ids` (B, K * P) uint8 are those at `places`."""
         b, k, _ = agent_pose.shape
-        seen = one_hot(map_ids.view(b, k, -1), UNKNOWN + 1, self.map_features.weight.dtype).flatten(2)
-        ego = relative(ego_pose[:, None].expand(-1, k, -1), agent_pose)
-        gap, closing = self._ahead(agent_pose, agent_motion, agent_class, ego, ego_speed)
+        dtype = self.net.output.weight.dtype
+        seen = one_hot(map_ids.view(b, k, -1), UNKNOWN + 1, dtype).flatten(2)
+        gap, closing, ego = self._ahead(agent_pose, agent_motion, agent_class, ego_pose, ego_speed)
+        turned = ego_pose[:, None, 2] - agent_pose[..., 2]
         speed, yaw_rate = agent_motion.unbind(-1)
         x = torch.stack(
             [
-                speed / 10,
+                speed,
                 (speed < 0.3).float(),
-                yaw_rate / YAW_RATE_SCALE,
-                agent_size[..., 0] / 5,
+                yaw_rate,
+                agent_size[..., 0],
                 (agent_class == SemanticClass.PEDESTRIAN).float(),
-                (ego[..., 0] / 20).clamp(-2, 2),
-                (ego[..., 1] / 5).clamp(-2, 2),
-                torch.cos(ego[..., 2]),
-                torch.sin(ego[..., 2]),
-                (ego_speed[:, None] / 10).expand(-1, k),
-                gap / 20,
-                closing / 10,
+                ego[0].clamp(-40, 40),
+                ego[1].clamp(-10, 10),
+                torch.cos(turned),
+                torch.sin(turned),
+                ego_speed[:, None].expand(-1, k),
+                gap,
+                closing,
             ],
             -1,
         )
-        features = self.map_features(seen)
-        out = self.net(torch.cat([features, x.to(features.dtype)], -1)).float()
+        out = self.net(torch.cat([seen, (x * self.scale).to(dtype)], -1)).float()
         speed = (speed + out[..., 0] * ACCELERATION_SCALE * self.dt).clamp_min(0.0)
         yaw_rate = yaw_rate + out[..., 1] * YAW_RATE_SCALE
         heading = agent_pose[..., 2] + yaw_rate * self.dt
         forward = torch.stack([speed * self.dt, torch.zeros_like(speed)], -1)
-        place = agent_pose[..., :2] + rotate(forward, (heading + agent_pose[..., 2]) / 2)
-        return torch.cat([place, wrap(heading)[..., None]], -1), torch.stack([speed, yaw_rate], -1)
+        ahead = agent_pose[..., :2] + rotate(forward, (heading + agent_pose[..., 2]) / 2)
+        return torch.cat([ahead, wrap(heading)[..., None]], -1), torch.stack([speed, yaw_rate], -1)
 
     def _ahead(
-        self, pose: Tensor, motion: Tensor, classes: Tensor, ego: Tensor, ego_speed: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, pose: Tensor, motion: Tensor, classes: Tensor, ego_pose: Tensor, ego_speed: Tensor
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         """Distance [m] to whoever is next ahead in the agent's corridor (40: nobody), and its speed less one's own.
 
-        The ego counts as well.
+        The ego counts as well; also its place along and across the agent's heading. All (B, K).
         """
-        others = relative(pose[:, None], pose[:, :, None])  # (B, K, K, 3): [i, j] is j seen from i
-        everyone = torch.cat([others, ego[:, :, None]], 2)
+        here = place(pose)
+        everyone = torch.cat([here, place(ego_pose)[:, None]], 1)
+        # (B, K, K + 1): [i, j] is j seen from i.
+        seen = (everyone[:, None] - here[:, :, None]) * turn(-pose[..., 2:])
+        along, across = seen.real, seen.imag
         speeds = torch.cat([motion[..., 0], ego_speed[:, None]], 1)
         there = torch.cat([classes > 0, torch.ones_like(classes[:, :1], dtype=torch.bool)], 1)
-        ahead = (everyone[..., 0] > 1.0) & (everyone[..., 1].abs() < CORRIDOR) & there[:, None]
-        gap, who = torch.where(ahead, everyone[..., 0], 40.0).min(-1)
+        ahead = (along > 1.0) & (across.abs() < CORRIDOR) & there[:, None]
+        gap, who = torch.where(ahead, along, 40.0).min(-1)
         gap = gap.clamp_max(40.0)
-        closing = speeds.gather(1, who) - motion[..., 0]
-        return gap, torch.where(gap < 40.0, closing, 0.0)
+        closing = torch.where(gap < 40.0, speeds.gather(1, who) - motion[..., 0], 0.0)
+        return gap, closing, (along[..., -1], across[..., -1])
 
 
 class AgentSummary(nn.Module):
-    """What the agents around the ego mean for it: (B, size), order of slots irrelevant."""
+    """What the agents around the ego mean for it: (B, size), order irrelevant; last, the smallest `box_gap`."""
 
     def __init__(self, size: int, hidden: int = 48):
         super().__init__()
-        self.each = MLP(9, (hidden,), size)
+        self.each = MLP(10, (hidden,), size - 1, norm=False)
 
     def forward(
         self, agent_pose: Tensor, agent_motion: Tensor, agent_size: Tensor, agent_class: Tensor, ego_pose: Tensor
     ) -> Tensor:
         """Agents as in the module's docstring, ego pose (B, 3) in the same frame."""
+        there = agent_class > 0
         seen = relative(agent_pose, ego_pose[:, None])
+        xy = seen[..., :2]
+        gap = box_gap(seen, agent_size)
+        # Fine near, coarse far: a collision is decided within metres.
         x = torch.cat(
             [
-                # Fine near, coarse far: a collision is decided within metres.
-                (seen[..., :2] / 3).clamp(-4, 4),
-                (seen[..., :2] / 20).clamp(-3, 3),
+                (xy / 3).clamp(-4, 4),
+                (xy / 20).clamp(-3, 3),
                 torch.cos(seen[..., 2:]),
                 torch.sin(seen[..., 2:]),
                 agent_motion[..., :1] / 10,
                 agent_size / 5,
+                (gap[..., None] / 2).clamp(-1, 4),
             ],
             -1,
         )
         out = torch.nn.functional.silu(self.each(x)).float()
-        return torch.where((agent_class > 0)[..., None], out, 0).amax(1)
+        out = torch.where(there[..., None], out, 0).amax(1)
+        nearest = torch.where(there, gap, GAP_REACH).amin(1).clamp(-1, GAP_REACH)
+        return torch.cat([out, nearest[:, None]], 1)
+
+
+def box_gap(pose: Tensor, size: Tensor) -> Tensor:
+    """How far boxes are from touching the ego's (...) [m], below 0 where they overlap.
+
+    The largest gap along the axes of either box: the separating-axis test. Off a corner it is less than the distance.
+
+    Args:
+        pose: (..., 3) in the ego frame.
+        size: (..., 2) length and width [m].
+    """
+    x, y = pose[..., 0].abs(), pose[..., 1].abs()
+    cos, sin = torch.cos(pose[..., 2]), torch.sin(pose[..., 2])
+    ahead = (pose[..., 0] * cos + pose[..., 1] * sin).abs()
+    aside = (pose[..., 1] * cos - pose[..., 0] * sin).abs()
+    cos, sin = cos.abs(), sin.abs()
+    length, width = size[..., 0] / 2, size[..., 1] / 2
+    ego_length, ego_width = EGO_SIZE[0] / 2, EGO_SIZE[1] / 2
+    own = torch.maximum(x - length * cos - width * sin - ego_length, y - length * sin - width * cos - ego_width)
+    other = torch.maximum(
+        ahead - ego_length * cos - ego_width * sin - length, aside - ego_length * sin - ego_width * cos - width
+    )
+    return torch.maximum(own, other)
 
 
 def forget_far(agent_class: Tensor, agent_pose: Tensor, ego_pose: Tensor) -> Tensor:
     """Classes (B, K) with the slots emptied whose agent is out of reach of the ego."""
     far = ((agent_pose[..., :2] - ego_pose[:, None, :2]) ** 2).sum(-1) > FORGET**2
     return agent_class.masked_fill(far, 0)
+
+
+def no_agents(batch_size: int, slots: int, device: torch.device | str) -> State:
+    """The agents' part of a state, all slots empty."""
+    return {
+        "agent_pose": torch.zeros(batch_size, slots, 3, device=device),
+        "agent_motion": torch.zeros(batch_size, slots, 2, device=device),
+        "agent_size": torch.ones(batch_size, slots, 2, device=device),
+        "agent_class": torch.zeros(batch_size, slots, dtype=torch.uint8, device=device),
+    }
+
+
+def appear(state: State, appears: Tensor, pose: Tensor, motion: Tensor, size: Tensor) -> State:
+    """The agents of `state`, with a vehicle more in the rows `appears` (B,) bool: in the first empty slot, if there is
+    one, and nobody appears inside another.
+
+    pose: (B, 3) anchored. motion, size: (B, 2), see the module's docstring.
+    """
+    there = state["agent_class"] > 0
+    near = ((state["agent_pose"][..., :2] - pose[:, None, :2]) ** 2).sum(-1) < APART**2
+    appears = appears & ~(near & there).any(-1)
+    first = torch.nn.functional.one_hot((~there).float().argmax(-1), there.shape[1]).bool()
+    slot = first & ~there & appears[:, None]
+    return {
+        "agent_pose": torch.where(slot[..., None], pose[:, None], state["agent_pose"]),
+        "agent_motion": torch.where(slot[..., None], motion[:, None], state["agent_motion"]),
+        "agent_size": torch.where(slot[..., None], size[:, None], state["agent_size"]),
+        "agent_class": state["agent_class"].masked_fill(slot, int(SemanticClass.VEHICLE)),
+    }

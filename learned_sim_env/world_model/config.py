@@ -12,14 +12,14 @@ from learned_sim_env.spec import unknown
 class RSSMConfig:
     """Architecture of `DrivingRSSM`."""
 
-    hidden: int = 256  # width of the recurrent state h
-    groups: int = 32  # categorical latents ...
-    classes: int = 16  # ... of this many classes
+    hidden: int = 128  # width of the recurrent state h
+    groups: int = 12  # categorical latents ...
+    classes: int = 16  # ... of this many classes; below 16, a softmax takes ten times as long on a CPU
     embedding: int = 256  # width of an encoded view
     channels: int = 96  # of encoder and decoder, per patch
     surroundings: int = 48  # features of the nearby map, and of the nearby agents
-    head_hidden: int = 192
-    slots: int = 12  # agents remembered at a time
+    head_hidden: int = 128
+    slots: int = 8  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
     ensemble: int = 5
 
@@ -36,7 +36,7 @@ class RSSMConfig:
 # What `learned-sim train --model` offers.
 MODELS = {
     "rssm-tiny": RSSMConfig(
-        hidden=32, groups=4, classes=4, embedding=32, channels=16, surroundings=8, head_hidden=32, slots=4
+        hidden=32, groups=4, classes=16, embedding=32, channels=16, surroundings=8, head_hidden=32, slots=4
     ),
     "rssm-small": RSSMConfig(),
     "rssm-base": RSSMConfig(hidden=512, groups=32, classes=32, embedding=512, channels=192, head_hidden=384),

@@ -15,7 +15,7 @@ from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import look_up, points_from, relative, view_points
 
 # Earlier views used: this many steps ago.
-LAGS = (1, 2, 4)
+LAGS = (1, 2, 3, 4)
 STRIDE = 2
 # Outputs of a cell: score, place (2) in cells, cos and sin of the heading, speed / 10, yaw rate / 0.2, log size (2).
 OUTPUTS = 9
@@ -26,7 +26,7 @@ THRESHOLD = 0.4
 class Detector(nn.Module):
     """Views to boxes."""
 
-    def __init__(self, bev: BevSpec, width: int = 32):
+    def __init__(self, bev: BevSpec, width: int = 48):
         super().__init__()
         self.bev = bev
         self.cell = STRIDE * bev.metres_per_pixel  # [m]
@@ -49,19 +49,25 @@ class Detector(nn.Module):
         movers = [self._moved(earlier[:, i], earlier_pose[:, i]) for i in range(len(LAGS))]
         groups = [(6, 7), (7, 7), (5, 5), (1, 4), (2, 2), (8, 8)]
         now = [((semantic >= low) & (semantic <= high)) for low, high in groups]
-        x = torch.stack(now + movers, 1).to(self.stem.weight.dtype)
+        x = torch.cat([torch.stack(now, 1), torch.stack(movers, 1)], 1).to(self.stem.weight.dtype)
         x = F.silu(self.stem(x))
         for block in self.blocks:
             x = x + F.silu(block(x))
         return self.head(x).float()
 
     def _moved(self, semantic: Tensor, pose: Tensor) -> Tensor:
-        """Where movers were in an earlier view, drawn in the present one: (B, H, W) bool."""
+        """Where movers were in an earlier view, drawn in the present one: (B, H, W) float32 in [0, 1]."""
+        bev = self.bev
         # The earlier ego's frame from the present one: the inverse motion.
         back = relative(torch.zeros_like(pose), pose)
-        ids, inside = look_up(semantic, points_from(self.points, back), self.bev)
-        mover = (ids == SemanticClass.VEHICLE) | (ids == SemanticClass.PEDESTRIAN)
-        return (mover & inside).view_as(semantic)
+        row, column = bev.pixels(points_from(self.points, back))
+        # Between pixels: a tenth of a pixel in a step is the difference between driving and standing.
+        grid = torch.stack([2 * column / (bev.width - 1) - 1, 2 * row / (bev.height - 1) - 1], -1)
+        mover = (semantic == SemanticClass.VEHICLE) | (semantic == SemanticClass.PEDESTRIAN)
+        moved = F.grid_sample(
+            mover[:, None].float(), grid.view(-1, bev.height, bev.width, 2), align_corners=True, padding_mode="zeros"
+        )
+        return moved[:, 0]
 
     def centres(self, device: torch.device | str) -> Tensor:
         """Ego-frame places of the cells' middles (H / 2, W / 2, 2) [m]."""

@@ -15,6 +15,16 @@ def rotate(points: Tensor, heading: Tensor) -> Tensor:
     return torch.stack([c * x - s * y, s * x + c * y], -1)
 
 
+def place(pose: Tensor) -> Tensor:
+    """Where poses (..., 2 or 3) are, as complex numbers (...): a turn is then a product, and many points are cheap."""
+    return torch.complex(pose[..., 0], pose[..., 1])
+
+
+def turn(angle: Tensor) -> Tensor:
+    """The complex numbers (...) by which a place is multiplied to turn it counter-clockwise by `angle` (...)."""
+    return torch.polar(angle.new_ones(()), angle)
+
+
 def wrap(angle: Tensor) -> Tensor:
     """Angles [rad] brought into [-pi, pi]."""
     return angle - 2 * torch.pi * torch.round(angle / (2 * torch.pi))
@@ -34,7 +44,8 @@ def relative(pose: Tensor, frame: Tensor) -> Tensor:
 
 def points_from(points: Tensor, pose: Tensor) -> Tensor:
     """Points (..., N, 2) given in the frame of `pose` (..., 3), in the frame in which `pose` is given."""
-    return rotate(points, pose[..., None, 2]) + pose[..., None, :2]
+    turned = torch.view_as_complex(points.contiguous()) * turn(pose[..., None, 2])
+    return torch.view_as_real(turned + place(pose)[..., None])
 
 
 def view_points(bev: BevSpec, device: torch.device | str = "cpu") -> Tensor:

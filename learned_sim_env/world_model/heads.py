@@ -7,17 +7,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
-from learned_sim_env.task import EVENTS, GRADED_TERMS
-from learned_sim_env.world_model.layers import MLP, two_hot
+from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS
+from learned_sim_env.world_model.detector import SIZE_SCALE
+from learned_sim_env.world_model.layers import MLP, Norm, two_hot
 
 # Cells of the view's grid in which an agent can appear, per side; agents appear at most once a step.
-BIRTH_GRID = 16
+BIRTH_GRID = 8
 
 
 class OutcomeHeads(nn.Module):
     """Graded reward terms by symlog two-hot bins (DreamerV3) and events as Bernoulli logits."""
 
-    def __init__(self, features: int, hidden: int, bins: int = 41):
+    def __init__(self, features: int, hidden: int, bins: int = 21):
         super().__init__()
         # Terms are bounded by 1; symmetric bins spaced in symlog are finest near 0, where most values lie.
         bound = torch.log1p(torch.tensor(20.0))
@@ -25,63 +26,82 @@ class OutcomeHeads(nn.Module):
         self.bins: Tensor
         self.register_buffer("bins", edges.sign() * torch.expm1(edges.abs()) / 20.0, persistent=False)
         self.bin_count = bins
-        self.net = MLP(features, (hidden,), len(GRADED_TERMS) * bins + len(EVENTS))
+        self.net = MLP(features, (hidden,), len(UNCERTAIN_TERMS) * bins + len(EVENTS))
         # Events are rare: start from there.
         nn.init.constant_(self.net.output.bias[-len(EVENTS) :], -4.0)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, features) to term logits (B, 4, bins) and event logits (B, 4), float32."""
-        terms, events = self.net(features).float().split([len(GRADED_TERMS) * self.bin_count, len(EVENTS)], -1)
-        return terms.unflatten(-1, (len(GRADED_TERMS), -1)), events
+        """(B, features) to term logits (B, 3, bins) and event logits (B, 4), float32."""
+        terms, events = self.net(features).float().split([len(UNCERTAIN_TERMS) * self.bin_count, len(EVENTS)], -1)
+        return terms.unflatten(-1, (len(UNCERTAIN_TERMS), -1)), events
 
     def expected_terms(self, logits: Tensor) -> Tensor:
-        """(B, 4) float32, the means of the binned distributions."""
-        return logits.softmax(-1) @ self.bins.float()
+        """(B, 3) float32, the means of the binned distributions."""
+        return logits.softmax(-1) @ self.bins
 
     def loss(self, features: Tensor, terms: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropies (B,) of graded terms (B, 4) and of events (B, 4) bool."""
+        """Cross-entropies (B,) of terms (B, 3) and of events (B, 4) bool."""
         term_logits, event_logits = self(features)
         term_loss = -(two_hot(terms, self.bins) * term_logits.log_softmax(-1)).sum((-1, -2))
         event_loss = F.binary_cross_entropy_with_logits(event_logits, events.float(), reduction="none").sum(-1)
         return term_loss, event_loss
 
 
-class RouteHead(nn.Module):
-    """How offset and heading error to the route change in a step: exact for a straight route, plus what is learned."""
+class Foresight(nn.Module):
+    """What the latent says of a step: how the route goes on, and where a road user comes into view, if one does.
 
-    def __init__(self, features: int, hidden: int):
-        super().__init__()
-        self.net = MLP(features, (hidden // 2,), 2)
-        self.change: Tensor
-        self.register_buffer("change", torch.tensor([0.2, 0.05]), persistent=False)
-        nn.init.zeros_(self.net.output.weight)
-        nn.init.zeros_(self.net.output.bias)
-
-    def forward(self, latent: Tensor, route: Tensor, motion: Tensor) -> Tensor:
-        """Offset [m] and heading error [rad] (B, 2) after `motion` (B, 3), from those before and the new latent."""
-        learned = self.net(torch.cat([latent, route_features(route)], -1)).float() * self.change
-        distance, error = route.unbind(-1)
-        side = motion[:, 0] * torch.sin(error) + motion[:, 1] * torch.cos(error)
-        straight = torch.stack([distance + side, error + motion[:, 2]], -1)
-        return straight + learned
-
-
-def route_features(route: Tensor) -> Tensor:
-    """Offset and heading error (B, 2) as network inputs (B, 3): angles by sine and cosine."""
-    return torch.stack([route[..., 0] / 5, torch.sin(route[..., 1]), torch.cos(route[..., 1])], -1)
-
-
-class BirthHead(nn.Module):
-    """Where an agent comes into view in a step, if one does, and how it is."""
+    One hidden layer serves all of it.
+    """
 
     def __init__(self, bev: BevSpec, latent: int, hidden: int):
         super().__init__()
         self.bev = bev
         self.cell = bev.height * bev.metres_per_pixel / BIRTH_GRID  # [m]
-        self.where = MLP(latent, (hidden // 2,), BIRTH_GRID**2 + 1)
-        self.embed = nn.Embedding(BIRTH_GRID**2, 32)
+        self.hidden = nn.Sequential(nn.Linear(latent + 3, hidden, bias=False), Norm(hidden), nn.SiLU())
+        self.turn = nn.Linear(hidden, 2)
+        self.where = nn.Linear(hidden, BIRTH_GRID**2 + 1)
+        self.embed = nn.Embedding(BIRTH_GRID**2, hidden)
         # Place in the cell (2), cos and sin of the heading, speed / 10, log size relative to a common car (2).
-        self.how = MLP(latent + 32, (hidden // 2,), 7)
+        self.how = nn.Linear(hidden, 7)
+        self.change: Tensor
+        self.register_buffer("change", torch.tensor([0.2, 0.05]), persistent=False)
+        self.common_size: Tensor
+        self.register_buffer("common_size", torch.tensor(SIZE_SCALE), persistent=False)
+        nn.init.zeros_(self.turn.weight)
+        nn.init.zeros_(self.turn.bias)
+
+    def forward(self, h: Tensor, z: Tensor, route: Tensor) -> Tensor:
+        """Hidden features (B, hidden) that the others take, from the latent after a step and the route before it.
+
+        route: (B, 3), see `rssm.DrivingRSSM.ego_inputs`.
+        """
+        return self.hidden(torch.cat([h, z, route], -1).to(self.turn.weight.dtype))
+
+    def route(self, hidden: Tensor, route: Tensor, motion: Tensor) -> Tensor:
+        """Offset [m] and heading error [rad] (B, 2) after `motion` (B, 3), from those before.
+
+        Exact for a straight route, plus what is learned.
+        """
+        distance, error = route.unbind(-1)
+        side = motion[:, 0] * torch.sin(error) + motion[:, 1] * torch.cos(error)
+        straight = torch.stack([distance + side, error + motion[:, 2]], -1)
+        return straight + self.turn(hidden).float() * self.change
+
+    def births(self, hidden: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Who comes into view: at most one a step, where the distribution is inverted at `uniform` (B,).
+
+        Returns whether somebody does (B,) bool, and the pose (B, 3) in the ego frame, motion and size (B, 2) it has or
+        would have, see `agents`.
+        """
+        likely = self.where(hidden).float().softmax(-1).cumsum(-1)
+        choice = (likely < uniform[:, None]).sum(-1)
+        cell = choice.clamp_max(BIRTH_GRID**2 - 1)
+        found = self.attributes(hidden, cell)
+        place = self.place(cell) + found[:, :2].clamp(-0.5, 0.5) * self.cell
+        pose = torch.cat([place, torch.atan2(found[:, 3:4], found[:, 2:3])], -1)
+        speed = (found[:, 4:5] * 10).clamp_min(0)
+        size = found[:, 5:7].clamp(-1, 1.2).exp() * self.common_size
+        return choice < BIRTH_GRID**2, pose, torch.cat([speed, torch.zeros_like(speed)], -1), size
 
     def place(self, cell: Tensor) -> Tensor:
         """Ego-frame middle (..., 2) [m] of cells (...) int64 counted row by row from the front left."""
@@ -97,6 +117,6 @@ class BirthHead(nn.Module):
         row, column = ((x + 0.5).div(self.bev.height // BIRTH_GRID).long() for x in self.bev.pixels(place))
         return row.clamp(0, BIRTH_GRID - 1) * BIRTH_GRID + column.clamp(0, BIRTH_GRID - 1)
 
-    def attributes(self, latent: Tensor, cell: Tensor) -> Tensor:
+    def attributes(self, hidden: Tensor, cell: Tensor) -> Tensor:
         """(B, 7) float32 for an agent that appears in `cell` (B,)."""
-        return self.how(torch.cat([latent, self.embed(cell).to(latent.dtype)], -1)).float()
+        return self.how(F.silu(hidden + self.embed(cell).to(hidden.dtype))).float()

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
 from torch.nn import functional as F
 
 from learned_sim_env.spec import NUM_CLASSES, BevSpec
-from learned_sim_env.world_model.layers import MLP, GRUCell, PatchMixer, RMSNorm, one_hot, patches
+from learned_sim_env.world_model.layers import MLP, GRUCell, Norm, PatchMixer, one_hot, patches
 
 UNIMIX = 0.01
 PATCH = 8
@@ -27,7 +26,7 @@ class Encoder(nn.Module):
         self.embed = nn.Linear(PATCH**2 * NUM_CLASSES, channels)
         self.mixers = nn.Sequential(PatchMixer(tokens, channels), PatchMixer(tokens, channels))
         self.narrow = nn.Linear(channels, 32)
-        self.out = nn.Sequential(nn.Linear(tokens * 32, size), RMSNorm(size))
+        self.out = nn.Sequential(nn.Linear(tokens * 32, size), Norm(size))
 
     def forward(self, semantic: Tensor) -> Tensor:
         """(B, H, W) uint8 to (B, size)."""
@@ -42,51 +41,48 @@ class Latent(nn.Module):
         super().__init__()
         self.groups, self.classes = groups, classes
         self.hidden_size, self.z_size = hidden, groups * classes
-        self.project = nn.Sequential(nn.Linear(self.z_size + inputs, hidden, bias=False), RMSNorm(hidden), nn.SiLU())
-        self.cell = GRUCell(hidden, hidden)
+        self.cell = GRUCell(self.z_size + inputs, hidden)
         self.prior = MLP(hidden, (hidden,), self.z_size)
         self.posterior = MLP(hidden + embedding, (hidden,), self.z_size)
 
     def advance(self, h: Tensor, z: Tensor, inputs: Tensor) -> Tensor:
         """The next h from h, z and what is known of the step (B, inputs)."""
         dtype = self.cell.project.weight.dtype
-        return self.cell(self.project(torch.cat([z, inputs], -1).to(dtype)), h.to(dtype)).float()
+        return self.cell(torch.cat([z, inputs], -1).to(dtype), h.to(dtype)).float()
 
-    def prior_logits(self, h: Tensor) -> Tensor:
-        """Log-probabilities (B, groups, classes) float32, before seeing."""
+    def believed(self, h: Tensor) -> Tensor:
+        """Prior: probabilities (B, groups, classes) float32, before seeing."""
         return self._mixed(self.prior(h))
 
-    def posterior_logits(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """Log-probabilities (B, groups, classes) float32, after seeing what `embedding` (B, E) encodes."""
+    def seen(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Posterior: probabilities (B, groups, classes) float32, after seeing what `embedding` (B, E) encodes."""
         return self._mixed(self.posterior(torch.cat([h, embedding.to(h.dtype)], -1)))
 
     def _mixed(self, logits: Tensor) -> Tensor:
         probabilities = logits.float().unflatten(-1, (self.groups, self.classes)).softmax(-1)
-        return torch.log((1 - UNIMIX) * probabilities + UNIMIX / self.classes)
+        return (1 - UNIMIX) * probabilities + UNIMIX / self.classes
 
-    def sample(self, logits: Tensor, uniforms: Tensor | None, temperature: float = 1.0) -> Tensor:
-        """z (B, groups * classes) float32, drawn from log-probabilities (B, groups, classes).
+    def sample(self, probabilities: Tensor, uniforms: Tensor | None, temperature: float = 1.0) -> Tensor:
+        """z (B, groups * classes) float32, drawn from probabilities (B, groups, classes).
 
         Their distribution is inverted at `uniforms` (B, groups); None takes its mode.
         """
         if uniforms is None or temperature == 0:
-            index = logits.argmax(-1)
+            index = probabilities.argmax(-1)
         else:
-            probabilities = logits.exp() if temperature == 1 else (logits / temperature).softmax(-1)
-            cumulative = probabilities.cumsum(-1)
-            index = (cumulative < uniforms[..., None]).sum(-1).clamp_max(self.classes - 1)
+            likely = probabilities if temperature == 1 else (probabilities.log() / temperature).softmax(-1)
+            index = (likely.cumsum(-1) < uniforms[..., None]).sum(-1).clamp_max(self.classes - 1)
         z = one_hot(index, self.classes, torch.float32)
         if torch.is_grad_enabled():
-            z = z + logits.exp() - logits.exp().detach()
+            z = z + probabilities - probabilities.detach()
         return z.flatten(-2)
 
 
 def balanced_kl(prior: Tensor, posterior: Tensor, free_nats: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Dynamics and representation loss (B,) of two sets of logits (B, groups, classes), at least `free_nats` each."""
+    """Dynamics and representation loss (B,) of two sets of probabilities (B, groups, classes), each >= `free_nats`."""
 
-    def kl(p: Tensor, q: Tensor) -> Tensor:
-        one = torch.distributions.OneHotCategorical
-        return kl_divergence(one(logits=p, validate_args=False), one(logits=q, validate_args=False)).sum(-1)
+    def kl(q: Tensor, p: Tensor) -> Tensor:
+        return (q * (q.log() - p.log())).sum((-1, -2))
 
     return kl(posterior.detach(), prior).clamp_min(free_nats), kl(posterior, prior.detach()).clamp_min(free_nats)
 
@@ -97,7 +93,7 @@ class Ensemble(nn.Module):
     Disagreement as in Plan2Explore (arXiv 2005.05960). They learn the same from different starting weights.
     """
 
-    def __init__(self, hidden: int, embedding: int, members: int = 5, width: int = 64, targets: int = 32):
+    def __init__(self, hidden: int, embedding: int, members: int = 5, width: int = 32, targets: int = 16):
         super().__init__()
         self.members = members
         self.inner = nn.Linear(hidden, members * width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import cast
 
 import torch
@@ -9,22 +10,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class RMSNorm(nn.RMSNorm):
-    """`nn.RMSNorm` in the dtype of its input: with another one than the weight's, the fused kernel is not used."""
+class Norm(nn.LayerNorm):
+    """Layer normalisation without offset, in the dtype of its input.
+
+    It serves as DreamerV3's RMSNorm does, and unlike that one it is a single operation on a CPU, if the weight has the
+    dtype of the input.
+    """
+
+    def __init__(self, size: int):
+        super().__init__(size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., size) to the same shape and dtype."""
-        weight = self.weight
-        return F.rms_norm(x, self.normalized_shape, None if weight is None else weight.to(x.dtype), self.eps)
+        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), None, self.eps)
 
 
 class MLP(nn.Sequential):
-    """Linear, RMSNorm and SiLU for each width in `hidden`, then a linear layer to `out` features."""
+    """Linear, Norm (unless `norm` is False) and SiLU for each width in `hidden`, then a linear layer to `out`."""
 
-    def __init__(self, size: int, hidden: tuple[int, ...], out: int):
+    def __init__(self, size: int, hidden: tuple[int, ...], out: int, norm: bool = True):
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(size, width, bias=False), RMSNorm(width), nn.SiLU()]
+            layers += [nn.Linear(size, width, bias=not norm), *([Norm(width)] if norm else []), nn.SiLU()]
             size = width
         layers.append(nn.Linear(size, out))
         super().__init__(*layers)
@@ -45,7 +52,7 @@ class GRUCell(nn.Module):
     def __init__(self, size: int, hidden: int):
         super().__init__()
         self.project = nn.Linear(size + hidden, 3 * hidden, bias=False)
-        self.norm = RMSNorm(3 * hidden)
+        self.norm = Norm(3 * hidden)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """Input (B, size) and state (B, hidden) to the next state (B, hidden)."""
@@ -60,7 +67,7 @@ class PatchMixer(nn.Module):
 
     def __init__(self, tokens: int, channels: int, expand: int = 2):
         super().__init__()
-        self.norm_tokens, self.norm_channels = RMSNorm(channels), RMSNorm(channels)
+        self.norm_tokens, self.norm_channels = Norm(channels), Norm(channels)
         self.mix_in, self.mix_out = (nn.Parameter(torch.randn(tokens, tokens) / tokens**0.5) for _ in range(2))
         self.channels = nn.Sequential(
             nn.Linear(channels, expand * channels), nn.SiLU(), nn.Linear(expand * channels, channels)
@@ -89,7 +96,14 @@ def unpatch(tokens: Tensor, height: int, width: int, size: int) -> Tensor:
 
 def one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     """(...,) integer ids as (..., classes) of `dtype`."""
-    return (ids[..., None] == torch.arange(classes, device=ids.device, dtype=ids.dtype)).to(dtype)
+    return F.embedding(ids if ids.dtype is torch.int64 else ids.int(), _eye(classes, dtype, ids.device))
+
+
+@functools.cache
+def _eye(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # Made outside of inference mode, so that training may use it as well.
+    with torch.inference_mode(False):
+        return torch.eye(size, dtype=dtype, device=device)
 
 
 def two_hot(x: Tensor, bins: Tensor) -> Tensor:

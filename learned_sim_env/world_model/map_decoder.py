@@ -1,4 +1,4 @@
-"""Static classes of a view, from the latent and from what is remembered of it: the part that imagines new road."""
+"""Static classes of the canvas, from the latent and from what is remembered of it: the part that imagines new road."""
 
 from __future__ import annotations
 
@@ -8,46 +8,71 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.latent import PATCH
-from learned_sim_env.world_model.layers import PatchMixer, RMSNorm, one_hot, patches, unpatch
-from learned_sim_env.world_model.map_memory import NUM_STATIC, UNKNOWN
+from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
+from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
 
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
 # be learned late or never otherwise.
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
+# Width of what the latent says of a patch.
+SAID = 32
 
 
 class MapDecoder(nn.Module):
-    """A few large matrix products over patches: fast on a CPU."""
+    """A few large matrix products over patches: what lies in a patch goes on in its neighbours."""
 
     def __init__(self, bev: BevSpec, latent: int, channels: int):
         super().__init__()
-        self.bev = bev
-        self.num_tokens = bev.height * bev.width // PATCH**2
+        self.height, self.width = bev.height + 2 * MARGIN, bev.width + 2 * MARGIN
+        self.grid = (self.height // PATCH, self.width // PATCH)
+        tokens = self.grid[0] * self.grid[1]
         self.remembered = nn.Linear(PATCH**2 * (UNKNOWN + 1), channels)
         self.imagined = nn.Sequential(
-            nn.Linear(latent, 256, bias=False), RMSNorm(256), nn.SiLU(), nn.Linear(256, self.num_tokens * 64)
+            nn.Linear(latent, 256, bias=False), Norm(256), nn.SiLU(), nn.Linear(256, tokens * SAID)
         )
-        self.join = nn.Linear(64, channels)
-        self.mixers = nn.Sequential(PatchMixer(self.num_tokens, channels), PatchMixer(self.num_tokens, channels))
+        self.join = nn.Linear(SAID, channels)
+        self.near, self.far = Neighbours(channels), Neighbours(channels)
+        self.everywhere = PatchMixer(tokens, channels)
         self.out = nn.Linear(channels, PATCH**2 * NUM_STATIC)
+        self.log_weights: Tensor
+        self.register_buffer("log_weights", torch.tensor(CLASS_WEIGHTS).log(), persistent=False)
 
     def forward(self, latent: Tensor, remembered: Tensor) -> Tensor:
-        """Logits (B, H, W, NUM_STATIC) from h and z (B, latent) and ids (B, H, W) uint8, UNKNOWN where not known."""
+        """Logits (B, H, W, NUM_STATIC) of a canvas, from h and z (B, latent) and ids uint8, UNKNOWN where not known."""
         x = self._tokens(latent, patches(remembered, PATCH))
-        return unpatch(self.out(x), self.bev.height, self.bev.width, PATCH)
+        return unpatch(self.out(x), self.height, self.width, PATCH)
 
     def fill(self, latent: Tensor, remembered: Tensor) -> Tensor:
-        """`remembered` with the likeliest class where it was UNKNOWN: (B, H, W) uint8."""
+        """The canvas `remembered` (B, H, W) uint8 with the likeliest class where it was UNKNOWN."""
         ids = patches(remembered, PATCH)
         logits = self.out(self._tokens(latent, ids)).unflatten(-1, (-1, NUM_STATIC))
-        # Training with weights makes rare classes seem likelier than they are.
-        logits = logits - torch.tensor(CLASS_WEIGHTS, device=logits.device).log()
         blank = ids == UNKNOWN
-        ids[blank] = logits[blank].argmax(-1).to(torch.uint8)
-        return unpatch(ids, self.bev.height, self.bev.width, PATCH)[..., 0]
+        ids[blank] = self.likeliest(logits[blank])
+        return unpatch(ids, self.height, self.width, PATCH)[..., 0]
+
+    def likeliest(self, logits: Tensor) -> Tensor:
+        """Classes (...) uint8 of logits (..., NUM_STATIC)."""
+        # Training with weights makes rare classes seem likelier than they are.
+        return (logits - self.log_weights.to(logits.dtype)).argmax(-1).to(torch.uint8)
 
     def _tokens(self, latent: Tensor, ids: Tensor) -> Tensor:
         dtype = self.out.weight.dtype
-        imagined = self.imagined(latent.to(dtype)).unflatten(-1, (self.num_tokens, 64))
+        said = self.imagined(latent.to(dtype)).unflatten(-1, (-1, SAID))
         seen = self.remembered(one_hot(ids, UNKNOWN + 1, dtype).flatten(2))
-        return self.mixers(seen + self.join(F.silu(imagined)))
+        x = self.near(seen + self.join(F.silu(said)), self.grid)
+        return self.far(self.everywhere(x), self.grid)
+
+
+class Neighbours(nn.Module):
+    """Tokens on a grid take in those around them: a residual 3 x 3 convolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = Norm(channels)
+        self.around = nn.Conv2d(channels, channels, 3, padding=1)
+        self.mix = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, tokens, channels) to the same shape."""
+        image = self.norm(x).unflatten(1, grid).permute(0, 3, 1, 2)
+        return x + self.mix(F.silu(self.around(image).permute(0, 2, 3, 1).flatten(1, 2)))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import points_from, view_points
+from learned_sim_env.world_model.geometry import points_from, rotate, view_points
 
 # What can be remembered: everything that stands still. Movers and the ego hide it.
 NUM_STATIC = SemanticClass.STATIC_OBJECT + 1
@@ -23,16 +23,32 @@ UNKNOWN = NUM_STATIC
 IMAGINED = 0x80
 # [cells] The window follows the ego in steps of this size.
 STRIDE = 8
+# [pixels] Whenever something is missing in the view, this much more around it is imagined as well, so that nothing is
+# missing for a while.
+MARGIN = 8
+# Rows whose views are read at a time: what they need stays in the processor's cache.
+READ_ROWS = 64
+# Rows for which road is imagined at a time, always as many, so that a row's road does not depend on how many others
+# need some.
+CHUNK = 16
 
 
 class MapMemory:
-    """Reads and writes maps of `size` x `size` cells, (B, size, size) uint8, with origins (B, 2) int32."""
+    """Reads and writes maps of `size` x `size` cells, (B, size, size) uint8, with origins (B, 2) int32.
+
+    The *view* is what the contract shows, (H, W); the *canvas* is the view with `MARGIN` pixels more on every side.
+    """
 
     def __init__(self, bev: BevSpec, size: int):
         if size & (size - 1):
             raise ValueError(f"map size {size} is not a power of two")
-        self.bev, self.size = bev, size
+        self.bev, self.size, self._bits = bev, size, size.bit_length() - 1
         self.points = view_points(bev)
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width of the canvas [pixels]."""
+        return self.bev.height + 2 * MARGIN, self.bev.width + 2 * MARGIN
 
     def empty(self, batch_size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """A map of which nothing is known, and its origin, with the anchor in the middle."""
@@ -44,23 +60,41 @@ class MapMemory:
         ids = self._raw(cells, origin, points)
         return torch.where(ids < IMAGINED, ids, UNKNOWN) if seen_only else ids & (IMAGINED - 1)
 
-    def read_view(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
-        """What is remembered of the view from an anchored `pose` (B, 3): (B, H, W) uint8."""
-        index, held = self._locate_view(origin, pose)
+    def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
+        """What is remembered of the canvas around an anchored `pose` (B, 3): uint8."""
+        u, v = self._canvas_cells(pose)
+        index, held = self._index(origin[:, None, None], u, v)
         return torch.where(held, self._look(cells, index), UNKNOWN)
 
-    def complete_view(self, cells: Tensor, origin: Tensor, pose: Tensor, imagine: Callable[[Tensor], Tensor]) -> Tensor:
-        """The view from `pose`, after what is not known of it was imagined and committed to `cells`, in place.
+    def complete_view(
+        self, cells: Tensor, origin: Tensor, pose: Tensor, imagine: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """The view (B, H, W) uint8 from `pose`, after what is not known of it was imagined and committed, in place.
 
         Args:
             cells, origin: a map whose window follows `pose`, so that it holds all of the view.
-            imagine: from what is remembered (B, H, W) uint8 to the same with something known in place of UNKNOWN.
+            pose: (B, 3).
+            imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
+                known in place of UNKNOWN.
         """
-        index, _ = self._locate_view(origin, pose)
-        remembered = self._look(cells, index)
-        self.write_imagined(cells, origin, pose, imagine(remembered), remembered == UNKNOWN)
-        # Read back, because two pixels of a turned view may share a cell: what is shown is what is remembered.
-        return self._look(cells, index)
+        view = torch.cat(
+            [
+                self._look(some, self._locate_view(where))
+                for some, where in zip(cells.split(READ_ROWS), pose.split(READ_ROWS))
+            ]
+        )
+        blank = (view == UNKNOWN).flatten(1).any(1).nonzero()[:, 0]
+        for start in range(0, len(blank), CHUNK):
+            some = blank[start : start + CHUNK]
+            rows = torch.cat([some, some[-1:].expand(min(len(pose), CHUNK) - len(some))])
+            mine, where, at = cells[rows], pose[rows], origin[rows]
+            remembered = self.read_canvas(mine, at, where)
+            canvas = imagine(rows, remembered)
+            self.commit(mine, at, where, canvas, remembered == UNKNOWN)
+            cells[rows] = mine
+            # Read back, because two pixels of a turned view may share a cell: what is shown is what is remembered.
+            view[rows] = self._look(mine, self._locate_view(where))
+        return view
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. New map and origin."""
@@ -75,31 +109,30 @@ class MapMemory:
             cells[moved] = cells[moved].masked_fill(gone[:, 0, :, None] | gone[:, 1, None, :], UNKNOWN)
         return cells, wanted
 
-    def write_imagined(self, cells: Tensor, origin: Tensor, pose: Tensor, ids: Tensor, new: Tensor) -> None:
-        """Write view pixels (B, H, W) uint8 where `new` (B, H, W) to cells of which nothing is known, in place."""
+    def commit(self, cells: Tensor, origin: Tensor, pose: Tensor, ids: Tensor, new: Tensor) -> None:
+        """Write canvas pixels `ids` uint8 where `new` to cells of which nothing is known, in place, as imagined."""
         row, pixel = new.flatten(1).nonzero(as_tuple=True)
         if not len(row):
             return
-        points = points_from(self.points.to(pose.device)[pixel][:, None], pose[row])[:, 0]
+        place = [part.flatten(1)[row, pixel] for part in self._places(pose, MARGIN)]
         values = ids.flatten(1)[row, pixel] | IMAGINED
-        at = points / self.bev.metres_per_pixel
-        flat = cells.view(-1)
+        flat, base = cells.view(-1), row * self.size**2
         # A turned pixel grid leaves holes: the four cells around a pixel first, its nearest last.
-        low = at.floor().int()
-        corners = [low, low + low.new_tensor([0, 1]), low + low.new_tensor([1, 0]), low + 1, at.round().int()]
-        target = [self._index(origin[row], *corner.unbind(-1)) for corner in corners]
-        free = [held & (flat[row * self.size**2 + index] == UNKNOWN) for index, held in target]
+        low_u, low_v = ((part - self.size // 2) >> self._bits for part in place)
+        corners = [(low_u, low_v), (low_u, low_v + 1), (low_u + 1, low_v), (low_u + 1, low_v + 1)]
+        nearest = (place[0] >> self._bits, place[1] >> self._bits)
+        target = [self._index(origin[row], *cell) for cell in [*corners, nearest]]
+        free = [held & (flat[base + index] == UNKNOWN) for index, held in target]
         for (index, _), ok in zip(target, free):
-            flat[(row * self.size**2 + index)[ok]] = values[ok]
+            flat[(base + index)[ok]] = values[ok]
 
     def observe(self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
         """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map."""
         b, m = len(pose), self.bev.metres_per_pixel
         fresh, new_origin = self.empty(b, cells.device)
-        u = torch.arange(self.size, device=cells.device, dtype=torch.int32) - self.size // 2
-        grid = torch.stack(torch.meshgrid(u, u, indexing="ij"), -1).reshape(1, -1, 2)
-        index, _ = self._index(new_origin[:, None], *grid.expand(b, -1, -1).unbind(-1))
-        old = self._raw(cells, origin, points_from(grid * m, pose))
+        grid = self.cell_points(cells.device)
+        old = self._raw(cells, origin, points_from(grid.expand(b, -1, -1), pose))
+        index = self._index(new_origin[:, None], *self._grid(cells.device).expand(b, -1, -1).unbind(-1))[0]
         fresh = fresh.flatten(1).scatter(1, index, old)
         view = (self.points.to(cells.device) / m).round().int()[None].expand(b, -1, -1)
         index, _ = self._index(new_origin[:, None], *view.unbind(-1))
@@ -107,15 +140,63 @@ class MapMemory:
         fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, ids, fresh.gather(1, index)))
         return fresh.view(b, self.size, self.size), new_origin
 
-    def _locate_view(self, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Flat index (B, H, W) of the cells under a view's pixels, and whether the window holds them."""
-        bev = self.bev
-        forward = bev.ego_row - torch.arange(bev.height, device=pose.device)[:, None]
-        left = bev.ego_column - torch.arange(bev.width, device=pose.device)
-        x, y, c, s = (v[:, None, None] for v in (*(pose[:, :2] / bev.metres_per_pixel).unbind(-1), *_direction(pose)))
-        # A row's and a column's share of a pixel's place, added up: far cheaper than turning every pixel's.
-        u, v = (x + c * forward) - s * left, (y + s * forward) + c * left
-        return self._index(origin[:, None, None], u.round().int(), v.round().int())
+    def compose(self, views: Tensor, poses: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The map that several views of the same ground add up to; later ones count where they overlap.
+
+        Args:
+            views: (B, T, H, W) uint8 classes below UNKNOWN.
+            poses: (B, T, 3) they were seen from, in the frame of the anchor.
+            known: (B, T) bool, whether a view is to be used.
+
+        Returns:
+            A map anchored there, and its origin.
+        """
+        b, t = poses.shape[:2]
+        _, origin = self.empty(b, views.device)
+        grid = self.cell_points(views.device).expand(b, -1, -1)
+        ids = torch.full(grid.shape[:2], UNKNOWN, dtype=torch.uint8, device=views.device)
+        for i in range(t):
+            seen = rotate(grid - poses[:, i, None, :2], -poses[:, i, 2, None])
+            row, column = (x.round_().long() for x in self.bev.pixels(seen))
+            inside = (row >= 0) & (row < self.bev.height) & (column >= 0) & (column < self.bev.width)
+            pixel = torch.where(inside, row * self.bev.width + column, 0)
+            ids = torch.where(inside & known[:, i, None], views[:, i].flatten(1).gather(1, pixel), ids)
+        index, _ = self._index(origin[:, None], *self._grid(views.device).expand(b, -1, -1).unbind(-1))
+        cells = torch.zeros_like(ids).scatter_(1, index, ids)
+        return cells.view(b, self.size, self.size), origin
+
+    def cell_points(self, device: torch.device | str) -> Tensor:
+        """(1, size * size, 2) [m] anchored places of the cells of a map with the anchor in the middle."""
+        return self._grid(device) * self.bev.metres_per_pixel
+
+    def _grid(self, device: torch.device | str) -> Tensor:
+        u = torch.arange(self.size, device=device, dtype=torch.int32) - self.size // 2
+        return torch.stack(torch.meshgrid(u, u, indexing="ij"), -1).reshape(1, -1, 2)
+
+    def _places(self, pose: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+        """Where the pixels of a view with a margin lie: (B, H, W) int32, in cells times `size`, rounding included.
+
+        Whole numbers with as many binary places as a cell's index has bits, a row's and a column's share of a pixel's
+        place added up: far cheaper than turning every pixel's.
+        """
+        bev, one = self.bev, float(self.size)
+        x, y = (pose[:, :2] / bev.metres_per_pixel).unbind(-1)
+        x, y, c, s = (v[:, None, None] for v in (x + 0.5, y + 0.5, torch.cos(pose[:, 2]), torch.sin(pose[:, 2])))
+        forward = bev.ego_row + margin - torch.arange(bev.height + 2 * margin, device=pose.device)[:, None]
+        left = bev.ego_column + margin - torch.arange(bev.width + 2 * margin, device=pose.device)
+        rows = [((start + turn * forward) * one).round().int() for start, turn in ((x, c), (y, s))]
+        columns = [(turn * left * one).round().int() for turn in (-s, c)]
+        return rows[0] + columns[0], rows[1] + columns[1]
+
+    def _canvas_cells(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Plane cells (u, v) (B, H, W) int32 under the pixels of the canvas."""
+        return tuple(place >> self._bits for place in self._places(pose, MARGIN))  # type: ignore[return-value]
+
+    def _locate_view(self, pose: Tensor) -> Tensor:
+        """Flat index (B, H, W) int64 of the cells under a view's pixels, if the window holds them."""
+        u, v = self._places(pose, 0)
+        # The bits of u stand already where the index wants them.
+        return ((u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1)).long()
 
     def _look(self, cells: Tensor, index: Tensor) -> Tensor:
         return cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & (IMAGINED - 1)
@@ -132,8 +213,3 @@ class MapMemory:
         # The size is a power of two: no bit above it is set in an offset within the window, negative ones included.
         held = ((u - u0) | (v - v0)) & -self.size == 0
         return ((u & self.size - 1) * self.size + (v & self.size - 1)).long(), held
-
-
-def _direction(pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the heading of poses (B, 3)."""
-    return torch.cos(pose[:, 2]), torch.sin(pose[:, 2])

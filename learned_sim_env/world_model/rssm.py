@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
-from learned_sim_env.spec import Contract, SemanticClass
+from learned_sim_env.spec import Contract
+from learned_sim_env.task import steering_term
 from learned_sim_env.world_model import agents as agents_module
-from learned_sim_env.world_model.agents import AgentMotion, AgentSummary
+from learned_sim_env.world_model.agents import EGO_SIZE, AgentMotion, AgentSummary
 from learned_sim_env.world_model.config import RSSMConfig
-from learned_sim_env.world_model.detector import LAGS, SIZE_SCALE, Detector
+from learned_sim_env.world_model.detector import LAGS, Detector
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.geometry import compose, points_from, relative
-from learned_sim_env.world_model.heads import BIRTH_GRID, BirthHead, OutcomeHeads, RouteHead, route_features
+from learned_sim_env.world_model.heads import Foresight, OutcomeHeads
 from learned_sim_env.world_model.latent import Encoder, Ensemble, Latent
 from learned_sim_env.world_model.layers import one_hot
 from learned_sim_env.world_model.map_decoder import MapDecoder
@@ -29,14 +30,9 @@ from learned_sim_env.world_model.protocol import Observation, State
 
 # Parts that never run in reduced precision: centimetres add up.
 EXACT = ("ego_path", "detector")
-# Places around the ego whose remembered class decides what happens next, ego frame [m].
-NEARBY = [(-3.0 + 1.5 * i, -4.5 + 1.5 * j) for i in range(9) for j in range(7)]
-# [m] of the ego drawn in the dream; the size of MetaDrive's default vehicle.
-EGO_SIZE = (4.515, 1.852)
-# [m] An agent that comes into view keeps this distance from the others.
-APART = 5.0
-# Rows drawn at a time: what they need stays in the processor's cache.
-DRAW_ROWS = 64
+# Places around the ego whose remembered class decides what happens next, ego frame [m]: finer under and before it.
+NEARBY = [(1.5 * i, 0.75 * j) for i in range(-1, 3) for j in range(-2, 3)]
+NEARBY += [(3.0 * i, 3.0 * j) for i in range(-1, 5) for j in (-2, -1, 1, 2)]
 # Views kept for the detector.
 VIEWS = max(LAGS)
 
@@ -59,10 +55,12 @@ class DrivingRSSM(nn.Module):
         self.nearby = nn.Linear(len(NEARBY) * (UNKNOWN + 1), config.surroundings)
         self.nearby_points: Tensor
         self.register_buffer("nearby_points", torch.tensor(NEARBY), persistent=False)
-        self.latent_size = latent_size + 7 + 3 + 2 * config.surroundings
+        self.ego_scale: Tensor
+        scale = [1 / SPEED_SCALE, contract.dt / MOTION_SCALE[2], 1.0, 1.0, 0.2]
+        self.register_buffer("ego_scale", torch.tensor(scale), persistent=False)
+        self.latent_size = latent_size + 7 + 3 + 3 + 2 + 2 * config.surroundings
         self.heads = OutcomeHeads(self.latent_size, config.head_hidden)
-        self.route = RouteHead(latent_size + 3, config.head_hidden)
-        self.births = BirthHead(bev, latent_size, config.head_hidden)
+        self.foresight = Foresight(bev, latent_size, config.head_hidden)
         self.decoder = MapDecoder(bev, latent_size, config.channels)
         self.ensemble = Ensemble(config.hidden, config.embedding, config.ensemble)
 
@@ -76,7 +74,8 @@ class DrivingRSSM(nn.Module):
         model = copy.deepcopy(self)
         for name, module in model.named_children():
             if name not in EXACT:
-                module.bfloat16()
+                for parameter in module.parameters():
+                    parameter.data = parameter.data.bfloat16()
         return model
 
     def initial(self, batch_size: int) -> State:
@@ -101,14 +100,14 @@ class DrivingRSSM(nn.Module):
             "view_pose": zeros(VIEWS, 3),
             "seen": zeros(dtype=torch.bool),
             "surroundings": zeros(2 * c.surroundings),
-            **self._no_agents(batch_size, device),
+            **agents_module.no_agents(batch_size, c.slots, device),
         }
 
     def observe(self, state: State, action: Tensor, observation: Observation) -> State:
         """Posterior: `action` (B, 2) led from the last observation to this one."""
-        return self.observe_with_logits(state, action, observation)[0]
+        return self.observe_with_beliefs(state, action, observation)[0]
 
-    def observe_with_logits(
+    def observe_with_beliefs(
         self,
         state: State,
         action: Tensor,
@@ -117,7 +116,7 @@ class DrivingRSSM(nn.Module):
         detect: bool = True,
         embedding: Tensor | None = None,
     ) -> tuple[State, Tensor, Tensor]:
-        """`observe`, and the logits of prior and posterior.
+        """`observe`, and the probabilities of prior and posterior.
 
         `noise` (B, groups) samples z, None takes its mode; `embedding` (B, E), if at hand, spares encoding the view.
         """
@@ -135,9 +134,9 @@ class DrivingRSSM(nn.Module):
         view_pose = torch.cat([view_pose[:, 1:], torch.zeros_like(view_pose[:, :1])], 1)
         view_pose = torch.where(seen[:, None, None], view_pose, 0)
 
-        h = self.latent.advance(state["h"], state["z"], self.step_inputs(state["ego"], action, motion))
+        h = self.latent.advance(state["h"], state["z"], self.step_inputs(self.ego_inputs(state["ego"]), action, motion))
         embedding = self.encoder(semantic) if embedding is None else embedding
-        prior, posterior = self.latent.prior_logits(h), self.latent.posterior_logits(h, embedding)
+        prior, posterior = self.latent.believed(h), self.latent.seen(h, embedding)
         new: State = {
             "h": h,
             "z": self.latent.sample(posterior, noise),
@@ -151,7 +150,11 @@ class DrivingRSSM(nn.Module):
             "view_pose": view_pose,
             "seen": torch.ones_like(seen),
         }
-        new.update(self._detect(state, semantic, anchor) if detect else self._no_agents(len(h), h.device))
+        new.update(
+            self._detect(state, semantic, anchor)
+            if detect
+            else agents_module.no_agents(len(h), self.config.slots, h.device)
+        )
         new["surroundings"] = self.surroundings(new)
         return new, prior, posterior
 
@@ -163,9 +166,10 @@ class DrivingRSSM(nn.Module):
             motions, actions, speed = self.ego_path.imagine(state["motions"], state["actions"], ego[:, 0], action)
         motion = motions[:, -1]
         pose = compose(state["pose"], motion)
-        h = self.latent.advance(state["h"], state["z"], self.step_inputs(ego, action, motion))
+        inputs = self.ego_inputs(ego)
+        h = self.latent.advance(state["h"], state["z"], self.step_inputs(inputs, action, motion))
         uniforms = None if noise is None else noise[:, : self.config.groups]
-        z = self.latent.sample(self.latent.prior_logits(h), uniforms, temperature)
+        z = self.latent.sample(self.latent.believed(h), uniforms, temperature)
         new = {
             **state,
             "h": h,
@@ -174,32 +178,46 @@ class DrivingRSSM(nn.Module):
             "actions": actions,
             "pose": pose,
         }
-        route = self.route(torch.cat([h, z], -1), ego[:, 4:6], motion)
+        foreseen = self.foresight(h, z, inputs[:, 4:])
+        route = self.foresight.route(foreseen, ego[:, 4:6], motion)
         new["ego"] = torch.cat([speed[:, None], motion[:, 2:] / self.contract.dt, action, route], -1)
-        new.update(self.move_agents(state, pose, speed))
+        places = self.agent_motion.places(state["agent_pose"])
+        ids = self._ids_seen(new, torch.cat([places, self._nearby(pose)], 1))
+        new.update(self.move_agents(state, ids[:, : places.shape[1]], pose, speed))
         if noise is not None and temperature > 0 and not self.training:
-            new.update(self._appear(new, noise[:, self.config.groups]))
-        new["surroundings"] = self.surroundings(new)
+            appears, born, motion, size = self.foresight.births(foreseen, noise[:, self.config.groups])
+            if appears.any():
+                new.update(agents_module.appear(new, appears, compose(pose, born), motion, size))
+        new["surroundings"] = self._surroundings(new, ids[:, places.shape[1] :])
         return new
 
-    def move_agents(self, state: State, ego_pose: Tensor, ego_speed: Tensor) -> State:
-        """The agents of `state` a step later, `ego_pose` (B, 3) and `ego_speed` (B,) being the ego's then."""
-        pose = state["agent_pose"]
-        ids = self.memory.read(state["map"], state["map_origin"], self.agent_motion.places(pose), seen_only=True)
+    def move_agents(self, state: State, ids: Tensor, ego_pose: Tensor, ego_speed: Tensor) -> State:
+        """The agents of `state` a step later.
+
+        ids: (B, N) uint8, the map at `agent_motion.places`. ego_pose, ego_speed: (B, 3) and (B,), the ego's then.
+        """
         pose, motion = self.agent_motion(
-            pose, state["agent_motion"], state["agent_size"], state["agent_class"], ego_pose, ego_speed, ids
+            *(state[key] for key in ("agent_pose", "agent_motion", "agent_size", "agent_class")),
+            ego_pose,
+            ego_speed,
+            ids,
         )
         classes = agents_module.forget_far(state["agent_class"], pose, ego_pose)
         return {"agent_pose": pose, "agent_motion": motion, "agent_class": classes}
 
     def features(self, state: State) -> Tensor:
-        """(B, latent_size) float32: recurrent state, latents, ego, last motion, nearby map and agents."""
+        """(B, latent_size) float32: recurrent state, latents, ego, last motion, its change and the action's, nearby map
+        and agents.
+        """
+        motions, actions = state["motions"][:, -2:] / self.ego_path.scale, state["actions"][:, -2:]
         return torch.cat(
             [
                 state["h"],
                 state["z"],
-                self._ego_inputs(state["ego"]),
-                state["motions"][:, -1] / self.ego_path.scale,
+                self.ego_inputs(state["ego"]),
+                motions[:, 1],
+                (motions[:, 1] - motions[:, 0]) * 10,
+                actions[:, 1] - actions[:, 0],
                 state["surroundings"],
             ],
             -1,
@@ -208,28 +226,24 @@ class DrivingRSSM(nn.Module):
     def decode(self, state: State) -> dict[str, Tensor]:
         """Ego vector, motion, graded reward terms and probabilities of events."""
         terms, events = self.heads(self.features(state))
+        steer = state["actions"][:, -2:, :1]
+        steering = steering_term(steer[:, 1] - steer[:, 0], self.contract.reward)
         return {
             "ego": state["ego"],
             "motion": state["motions"][:, -1],
-            "terms": self.heads.expected_terms(terms),
+            "terms": torch.cat([self.heads.expected_terms(terms), steering], -1),
             "events": events.sigmoid(),
         }
 
     def draw(self, state: State) -> tuple[Tensor, State]:
         """The view (B, H, W) uint8, and the state in which newly imagined map is remembered."""
-        parts = [
-            self._draw_rows({k: v[i : i + DRAW_ROWS] for k, v in state.items()})
-            for i in range(0, len(state["pose"]), DRAW_ROWS)
-        ]
-        ids, cells, origin = (torch.cat(part) for part in zip(*parts))
-        return self._paint(ids, state), {**state, "map": cells, "map_origin": origin}
-
-    def _draw_rows(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        """What stands still in the view, and the map and its origin afterwards."""
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
-        latent = torch.cat([state["h"], state["z"]], -1)
-        view = self.memory.complete_view(cells, origin, state["pose"], lambda known: self.decoder.fill(latent, known))
-        return view, cells, origin
+
+        def imagine(rows: Tensor, remembered: Tensor) -> Tensor:
+            return self.decoder.fill(torch.cat([state["h"][rows], state["z"][rows]], -1), remembered)
+
+        view = self.memory.complete_view(cells, origin, state["pose"], imagine)
+        return self._paint(view, state), {**state, "map": cells, "map_origin": origin}
 
     def uncertainty(self, state: State) -> Tensor:
         """(B,) float32: disagreement of the ensemble about what is to be seen in `state`."""
@@ -252,32 +266,32 @@ class DrivingRSSM(nn.Module):
         paint_ego(image, *EGO_SIZE, self.contract.bev)
         return torch.from_numpy(image).to(ids.device)
 
-    def step_inputs(self, ego: Tensor, action: Tensor, motion: Tensor) -> Tensor:
-        """What the latent is told of a step (B, 12): the ego (B, 6) before it, the action (B, 2), the motion (B, 3)."""
-        return torch.cat([self._ego_inputs(ego), action, motion / self.ego_path.scale], -1)
+    def step_inputs(self, inputs: Tensor, action: Tensor, motion: Tensor) -> Tensor:
+        """What the latent is told of a step (B, 12): `ego_inputs` before it, the action (B, 2), the motion (B, 3)."""
+        return torch.cat([inputs, action, motion / self.ego_path.scale], -1)
 
-    def _ego_inputs(self, ego: Tensor) -> Tensor:
-        """The ego vector (B, 6) as network inputs (B, 7)."""
-        return torch.cat(
-            [
-                ego[:, :1] / SPEED_SCALE,
-                ego[:, 1:2] * self.contract.dt / MOTION_SCALE[2],
-                ego[:, 2:4],
-                route_features(ego[:, 4:6]),
-            ],
-            -1,
-        )
+    def ego_inputs(self, ego: Tensor) -> Tensor:
+        """The ego vector (B, 6) as network inputs (B, 7), the last three the route's: angles by sine and cosine."""
+        scaled, error = ego[:, :5] * self.ego_scale, ego[:, 5:]
+        return torch.cat([scaled, torch.sin(error), torch.cos(error)], -1)
 
     def surroundings(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""
-        points = points_from(self.nearby_points.expand(len(state["pose"]), -1, -1), state["pose"])
+        return self._surroundings(state, self._ids_seen(state, self._nearby(state["pose"])))
+
+    def _nearby(self, pose: Tensor) -> Tensor:
+        return points_from(self.nearby_points.expand(len(pose), -1, -1), pose)
+
+    def _ids_seen(self, state: State, points: Tensor) -> Tensor:
         # Only what was seen: the latent must not depend on whether anybody looked at what was imagined.
-        ids = self.memory.read(state["map"], state["map_origin"], points, seen_only=True)
+        return self.memory.read(state["map"], state["map_origin"], points, seen_only=True)
+
+    def _surroundings(self, state: State, ids: Tensor) -> Tensor:
         near = self.nearby(one_hot(ids, UNKNOWN + 1, self.nearby.weight.dtype).flatten(1))
         around = self.agent_summary(
             *(state[k] for k in ("agent_pose", "agent_motion", "agent_size", "agent_class", "pose"))
         )
-        return torch.cat([torch.nn.functional.silu(near), around], -1).float()
+        return torch.cat([torch.nn.functional.silu(near).float(), around], -1)
 
     def _detect(self, state: State, semantic: Tensor, anchor: Tensor) -> State:
         earlier = torch.stack([state["views"][:, -lag] for lag in LAGS], 1)
@@ -286,37 +300,3 @@ class DrivingRSSM(nn.Module):
         earlier = torch.where(seen[:, None, None, None], earlier, semantic[:, None])
         pose = torch.where(seen[:, None, None], relative(pose, anchor[:, None]), 0)
         return self.detector.boxes(self.detector(semantic, earlier, pose), semantic, self.config.slots)
-
-    def _appear(self, state: State, uniform: Tensor) -> State:
-        """At most one agent that comes into view in a step, in the first empty slot."""
-        latent = torch.cat([state["h"], state["z"]], -1)
-        probabilities = self.births.where(latent).float().softmax(-1)
-        choice = (probabilities.cumsum(-1) < uniform[:, None]).sum(-1)
-        cell = choice.clamp_max(BIRTH_GRID**2 - 1)
-        found = self.births.attributes(latent, cell)
-        place = self.births.place(cell) + found[:, :2].clamp(-0.5, 0.5) * self.births.cell
-        pose = compose(state["pose"], torch.cat([place, torch.atan2(found[:, 3:4], found[:, 2:3])], -1))
-        speed = (found[:, 4:5] * 10).clamp_min(0)
-        size = found[:, 5:7].clamp(-1, 1.2).exp() * found.new_tensor(SIZE_SCALE)
-        # Nobody appears inside another.
-        there = state["agent_class"] > 0
-        near = ((state["agent_pose"][..., :2] - pose[:, None, :2]) ** 2).sum(-1) < APART**2
-        appears = (choice < BIRTH_GRID**2) & ~(near & there).any(-1)
-        first = torch.nn.functional.one_hot((~there).float().argmax(-1), self.config.slots).bool()
-        slot = first & ~there & appears[:, None]
-        motion = torch.cat([speed, torch.zeros_like(speed)], -1)
-        return {
-            "agent_pose": torch.where(slot[..., None], pose[:, None], state["agent_pose"]),
-            "agent_motion": torch.where(slot[..., None], motion[:, None], state["agent_motion"]),
-            "agent_size": torch.where(slot[..., None], size[:, None], state["agent_size"]),
-            "agent_class": state["agent_class"].masked_fill(slot, int(SemanticClass.VEHICLE)),
-        }
-
-    def _no_agents(self, batch_size: int, device: torch.device) -> State:
-        k = self.config.slots
-        return {
-            "agent_pose": torch.zeros(batch_size, k, 3, device=device),
-            "agent_motion": torch.zeros(batch_size, k, 2, device=device),
-            "agent_size": torch.ones(batch_size, k, 2, device=device),
-            "agent_class": torch.zeros(batch_size, k, dtype=torch.uint8, device=device),
-        }

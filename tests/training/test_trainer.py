@@ -15,8 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.losses import LossConfig
+from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 

@@ -20,8 +20,9 @@ def model() -> DrivingRSSM:
     torch.manual_seed(0)
     model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"]).eval().requires_grad_(False)
     # Untrained agents and egos would all move alike.
-    for module in (model.ego_path.dynamics, model.agent_motion.net, model.route.net):
+    for module in (model.ego_path.dynamics, model.agent_motion.net):
         torch.nn.init.normal_(module[-1].weight, std=0.3)
+    torch.nn.init.normal_(model.foresight.turn.weight, std=0.3)
     return model
 
 
