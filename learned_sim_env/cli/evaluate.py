@@ -5,9 +5,17 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from learned_sim_env.optional import require
+
+if TYPE_CHECKING:
+    from learned_sim_env.data.dataset import PackedData
+    from learned_sim_env.evaluation.reporting.parts import Part
+    from learned_sim_env.world_model.checkpoint import Checkpoint
+
+# As `evaluation.ladder.LEVELS`, which is imported only where it is used: it needs torch.
+Levels = Literal["validity", "prediction", "responses", "return_trip", "trust", "all"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +23,8 @@ class Args:
     """Compare a world model's futures with what a simulator recorded, and with baselines, with 95% intervals.
 
     Prints a table, and writes table.md, report.json and figure.png. Without --data, episodes of unseen scenarios are
-    recorded first, in OUT/episodes; the same command goes on where it was stopped.
+    recorded first, in OUT/episodes; the same command goes on where it was stopped. --levels goes deeper and writes
+    ladder.html, a page with figures and film strips, and ladder.json.
     """
 
     checkpoint: str = "bev-rssm"
@@ -42,13 +51,18 @@ class Args:
     """CPU threads; 0: as PyTorch decides."""
     workers: int = 2
     """Simulator processes while recording."""
+    levels: tuple[Levels, ...] = ()
+    """Levels of the ladder of trust to measure as well; "all" takes a quarter of an hour on two cores."""
     card: bool = False
     """Write the table into the checkpoint's card as well."""
 
     def command(self) -> str:
         """What to type to repeat it."""
-        given = {name.replace("_", "-"): value for name, value in vars(self).items() if value not in (None, "", False)}
-        flags = (x for k, v in given.items() for x in ((f"--{k}",) if v is True else (f"--{k}", str(v))))
+        flags: list[str] = []
+        for name, value in vars(self).items():
+            if value not in (None, "", False, ()):
+                values = () if value is True else value if isinstance(value, tuple) else (value,)
+                flags += [f"--{name.replace('_', '-')}", *map(str, values)]
         return shlex.join(["learned-sim", "evaluate", *flags])
 
 
@@ -86,5 +100,29 @@ def run(args: Args) -> int:
         path = find(args.checkpoint) / "card.md"
         write_text(path, card(checkpoint.name, checkpoint.training, measured))
         paths.append(path)
+    if args.levels:
+        paths += _climb(args, checkpoint, data)
     print("written: " + ", ".join(map(str, paths)))
     return 0
+
+
+def _climb(args: Args, checkpoint: Checkpoint, data: PackedData) -> list[Path]:
+    """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
+    from learned_sim_env.evaluation.ladder import LEVELS, climb
+    from learned_sim_env.evaluation.reporting.html import write_html
+    from learned_sim_env.files import write_json
+
+    levels = [level for level in LEVELS if level in args.levels or "all" in args.levels]
+    about = {
+        "checkpoint": f"{checkpoint.name} {checkpoint.fingerprint[:12]}",
+        "episodes": f"{len(data)}, seeds {data.seeds.min()} to {data.seeds.max()}, {data.steps} steps",
+        "command": args.command(),
+    }
+    page, values = args.out / "ladder.html", args.out / "ladder.json"
+    parts: list[Part] = []
+    for level, found in climb(checkpoint, data, levels, args.out, args.batch_size, args.workers):
+        parts += found
+        print(f"{level}: done", flush=True)
+        write_html(page, f"How far to trust {checkpoint.name}", about, parts)
+        write_json(values, {"about": about, **{part.name: part.values for part in parts}})
+    return [page, values]

@@ -8,9 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation import ego
-from learned_sim_env.evaluation.bootstrap import Estimate, resample
-from learned_sim_env.evaluation.events import (
+from learned_sim_env.evaluation.measures import ego
+from learned_sim_env.evaluation.measures.bootstrap import Estimate, resample
+from learned_sim_env.evaluation.measures.events import (
     FORECASTS,
     WITHIN,
     auroc,
@@ -18,9 +18,9 @@ from learned_sim_env.evaluation.events import (
     happened_within,
     probability_within,
 )
-from learned_sim_env.evaluation.iou import iou
+from learned_sim_env.evaluation.measures.iou import iou
+from learned_sim_env.evaluation.measures.reward import expected_reward, pearson
 from learned_sim_env.evaluation.report import Forecast, Report
-from learned_sim_env.evaluation.reward import expected_reward, pearson
 from learned_sim_env.evaluation.rollouts import MOTION_METHODS, VIEW_METHODS, Rollouts, roll_out
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
 from learned_sim_env.scene import wrap_angle

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.bootstrap import Estimate
-from learned_sim_env.evaluation.iou import CLASSES
+from learned_sim_env.evaluation.measures.bootstrap import Estimate
+from learned_sim_env.evaluation.measures.iou import CLASSES
 from learned_sim_env.evaluation.report import Report
 from learned_sim_env.optional import require
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.bootstrap import Estimate
-from learned_sim_env.evaluation.events import WITHIN
-from learned_sim_env.evaluation.iou import CLASSES
+from learned_sim_env.evaluation.measures.bootstrap import Estimate
+from learned_sim_env.evaluation.measures.events import WITHIN
+from learned_sim_env.evaluation.measures.iou import CLASSES
 
 # Steps that the table shows, as far as the horizon goes; the JSON has all.
 STEPS = (1, 5, 15, 30, 60)

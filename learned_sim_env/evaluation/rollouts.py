@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.iou import confusion
+from learned_sim_env.evaluation.measures.iou import confusion
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.training.batches import Batch

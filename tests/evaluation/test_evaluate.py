@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from learned_sim_env import __version__
+from learned_sim_env.cli.evaluate import Levels
 from learned_sim_env.cli.main import main
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import write_minari
+from learned_sim_env.evaluation import ladder
 from learned_sim_env.evaluation.episodes import open_episodes
 from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
-from learned_sim_env.evaluation.iou import CLASSES
+from learned_sim_env.evaluation.measures.iou import CLASSES
 from learned_sim_env.evaluation.report import Report
+from learned_sim_env.evaluation.reporting.parts import Part
+from learned_sim_env.evaluation.return_trip.return_trip import ReturnConfig, return_trip
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import Contexts
@@ -190,6 +196,27 @@ def test_from_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
     for method in ("model", "last view", "moved view", "drifting boxes"):
         assert len(report["iou"][method]["route"]["value"]) == about["horizon"] == 30
     assert report["ego"]["model"]["fde"]["low"][29] <= report["ego"]["model"]["fde"]["value"][29]
+
+
+def test_levels_of_the_ladder_are_written_as_they_come(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(get_args(Levels)) == {*ladder.LEVELS, "all"}
+
+    def fails(*args: object) -> Part:
+        raise ValueError("no trust today")
+
+    config = partial(ReturnConfig, contexts=2, steps=5, ago=(2,), circle=10, replicates=5)
+    monkeypatch.setattr(ladder, "return_trip", lambda model: return_trip(model, config()))
+    monkeypatch.setattr(ladder, "trust", fails)
+    options = ["--checkpoint", str(folder / "model"), "--data", str(folder / "data"), "--out", str(tmp_path)]
+    command = ["evaluate", *options, "--episodes", "2", "--stride", "50", "--levels", "trust", "return_trip"]
+    # The second level fails: the first is not lost.
+    assert main(command) == 2
+    found = json.loads((tmp_path / "ladder.json").read_text())
+    assert list(found) == ["about", "return_trip"]
+    assert found["about"]["command"].endswith("--levels trust return_trip")
+    assert "return_trip" in (tmp_path / "ladder.html").read_text()
 
 
 def test_episodes_of_another_split_are_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.evaluation.bootstrap import ratio
+from learned_sim_env.evaluation.measures.bootstrap import ratio
 from learned_sim_env.spec import COST_TERMS, TERMINATIONS
 from learned_sim_env.task import EVENTS
 

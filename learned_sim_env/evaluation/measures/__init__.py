@@ -1,0 +1,1 @@
+"""Numbers that compare predictions with what happened, each saying what it cannot show."""

@@ -1,0 +1,1 @@
+"""Whether a road is where it was when one comes back."""
