@@ -92,7 +92,7 @@ def run(args: Args) -> int:
 
 def _row(setting: Setting, speed: Speed, twin: tuple[Speed, Speed] | None, resets: bool) -> dict[str, Any]:
     """One measurement, JSON-ready; `resets`: whether their time is in it."""
-    ratios = [speed.median / t.median for t in twin] if twin else [None, None]
+    ratios = [speed.typical / t.typical for t in twin] if twin else [None, None]
     return {
         **asdict(setting),
         "resets": resets,
