@@ -19,12 +19,12 @@ from learned_sim_env.evaluation.measures.events import (
     probability_within,
 )
 from learned_sim_env.evaluation.measures.iou import iou
-from learned_sim_env.evaluation.measures.reward import expected_reward, pearson
+from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
 from learned_sim_env.evaluation.report import Forecast, Report
 from learned_sim_env.evaluation.rollouts import MOTION_METHODS, VIEW_METHODS, Rollouts, roll_out
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
 from learned_sim_env.scene import wrap_angle
-from learned_sim_env.spec import RewardSpec
+from learned_sim_env.spec import TERMINATIONS, RewardSpec
 from learned_sim_env.task import GRADED_TERMS
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
@@ -134,10 +134,13 @@ def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str
     }
     found = {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
     # A crash foreseen a step too late is as wrong, step by step, as one not foreseen; added up over time it is not.
+    # After the end of an episode there is no reward, and a prediction must know of the end by itself.
+    mine, its = still_running(seen.events) * predicted, np.where(seen.valid, true, 0.0)
     for steps in (WITHIN, 3 * WITHIN):
         if steps <= seen.valid.shape[1]:
-            mine, its = ((x * seen.valid)[:, :steps].sum(1, keepdims=True) for x in (predicted, true))
-            found[f"return over {steps} steps"] = Estimate.of(pearson(weights, mine, its, np.ones(mine.shape, bool)))
+            known = happened_within(seen.true_events, seen.valid, TERMINATIONS, steps)[1][:, None]
+            dreamt, truly = (x[:, :steps].sum(1, keepdims=True) for x in (mine, its))
+            found[f"return over {steps} steps"] = Estimate.of(pearson(weights, dreamt, truly, known))
     return found
 
 

@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from learned_sim_env.evaluation.measures import ego
 from learned_sim_env.evaluation.measures.events import auroc, calibration_error, happened_within, probability_within
 from learned_sim_env.evaluation.measures.iou import CLASSES, confusion, iou
-from learned_sim_env.evaluation.measures.reward import expected_reward, pearson
+from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
 from learned_sim_env.spec import NUM_CLASSES, TERMINATIONS, RewardSpec, SemanticClass
-from learned_sim_env.task import outcome
+from learned_sim_env.task import EVENTS, outcome
 
 ONCE = np.ones((1, 1))
 
@@ -141,3 +141,12 @@ def test_what_happened_is_unknown_only_where_recording_stopped_early() -> None:
     happened, known = happened_within(events, valid, ("collision",))
     assert happened.tolist() == [True, False, False, False]
     assert known.tolist() == [True, False, True, False]
+
+
+def test_there_is_no_reward_after_an_end_that_is_sure() -> None:
+    events = np.zeros((2, 4, len(EVENTS)))
+    events[0, 1, EVENTS.index("collision")] = 1.0
+    events[1, 0, EVENTS.index("arrival")], events[1, 2, EVENTS.index("off_road")] = 0.5, 0.5
+    # Driving against the traffic ends nothing.
+    events[..., EVENTS.index("wrong_way")] = 1.0
+    assert still_running(events).tolist() == [[1, 1, 0, 0], [1, 0.5, 0.5, 0.25]]

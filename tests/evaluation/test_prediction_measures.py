@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.measures.events import happened_within, probability_within
 from learned_sim_env.evaluation.measures.image_error import mean_squared_error, ssim, wrong_share
 from learned_sim_env.evaluation.measures.iou import confusion
-from learned_sim_env.evaluation.prediction.forecasting import outcome_within, probability, skill
+from learned_sim_env.evaluation.prediction.forecasting import skill
 from learned_sim_env.evaluation.prediction.safe_horizon import compounded, rate_per_step, steps_within
 from learned_sim_env.evaluation.prediction.straight_on import blocked, urgency
 from learned_sim_env.evaluation.windows import WindowReader, regular_windows
@@ -112,13 +113,13 @@ def test_urgency_orders_moments_by_how_soon() -> None:
 def test_probability_and_outcome_within_some_steps() -> None:
     probabilities = np.zeros((1, 20, 4), np.float32)
     probabilities[0, 0, 0] = probabilities[0, 9, 1] = 0.5
-    assert [probability(probabilities, ("collision", "off_road"), s)[0] for s in (5, 10)] == [0.5, 0.75]
+    assert [probability_within(probabilities, ("collision", "off_road"), s)[0] for s in (5, 10)] == [0.5, 0.75]
     events, valid = np.zeros((3, 20, 4), bool), np.ones((3, 20), bool)
     events[0, 7, 0] = True
     valid[1, 12:] = False
     valid[2, 4:] = False
     events[2, 3, 2] = True
-    found = {s: [x.tolist() for x in outcome_within(events, valid, ("collision",), s)] for s in (5, 10, 20)}
+    found = {s: [x.tolist() for x in happened_within(events, valid, ("collision",), s)] for s in (5, 10, 20)}
     assert found[5] == [[False] * 3, [True] * 3]
     assert found[10] == [[True, False, False], [True] * 3]
     assert found[20] == [[True, False, False], [True, False, True]]

@@ -20,22 +20,27 @@ FORECASTS: dict[str, tuple[str, ...]] = {
 BINS = 10
 
 
-def probability_within(probabilities: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """(N,) probability that any of the events `names` happens, from those of steps (N, T, 4), taken as independent."""
+def probability_within(probabilities: np.ndarray, names: tuple[str, ...], steps: int = WITHIN) -> np.ndarray:
+    """(N,) probability that any of the events `names` happens within `steps`, from those of steps (N, T, 4).
+
+    Steps and events are taken as independent, so an event announced over several steps is counted several times.
+    """
     columns = [EVENTS.index(name) for name in names]
-    return 1 - (1 - probabilities[:, :WITHIN, columns].astype(np.float64)).prod((1, 2))
+    return 1 - (1 - probabilities[:, :steps, columns].astype(np.float64)).prod((1, 2))
 
 
-def happened_within(events: np.ndarray, valid: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether any of the events `names` happened, (N,) bool, and whether that is known, (N,) bool.
+def happened_within(
+    events: np.ndarray, valid: np.ndarray, names: tuple[str, ...], steps: int = WITHIN
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether any of the events `names` happened within `steps`, (N,) bool, and whether that is known, (N,) bool.
 
     events: (N, T, 4) bool. valid: (N, T) bool. It is unknown where recording stopped too early for another reason than
     the end of the episode.
     """
-    recorded = events[:, :WITHIN] & valid[:, :WITHIN, None]
+    recorded = events[:, :steps] & valid[:, :steps, None]
     happened = recorded[..., [EVENTS.index(name) for name in names]].any((1, 2))
     ended = recorded[..., [EVENTS.index(name) for name in TERMINATIONS]].any((1, 2))
-    return happened, ended | valid[:, :WITHIN].all(1)
+    return happened, ended | valid[:, :steps].all(1)
 
 
 def auroc(weights: np.ndarray, scores: np.ndarray, happened: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from learned_sim_env.evaluation.measures.bootstrap import ratio
-from learned_sim_env.spec import RewardSpec
+from learned_sim_env.spec import TERMINATIONS, RewardSpec
 from learned_sim_env.task import EVENTS, GRADED_TERMS, outcome
 
 
@@ -15,6 +15,15 @@ def expected_reward(terms: np.ndarray, events: np.ndarray, reward: RewardSpec) -
     # The reward adds up, so that of an event is its probability times what it is worth alone.
     worth = outcome(nothing, np.eye(len(EVENTS), dtype=bool), reward).reward
     return terms.sum(-1) + events @ worth
+
+
+def still_running(events: np.ndarray) -> np.ndarray:
+    """(N, T) float64: probability that no step before has ended the episode, from events (N, T, 4), probabilities or
+    what happened. Given the futures of others, steps are taken as independent.
+    """
+    ending = events[..., [EVENTS.index(name) for name in TERMINATIONS]].astype(np.float64)
+    going_on = np.cumprod((1 - ending).prod(-1), 1)
+    return np.concatenate([np.ones((len(events), 1)), going_on[:, :-1]], 1)
 
 
 def pearson(weights: np.ndarray, predicted: np.ndarray, true: np.ndarray, valid: np.ndarray) -> np.ndarray:

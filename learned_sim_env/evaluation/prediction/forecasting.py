@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio
-from learned_sim_env.evaluation.measures.events import BINS, auroc, calibration_error
+from learned_sim_env.evaluation.measures.events import (
+    BINS,
+    auroc,
+    calibration_error,
+    happened_within,
+    probability_within,
+)
 from learned_sim_env.evaluation.prediction.futures import Futures
 from learned_sim_env.evaluation.prediction.straight_on import urgency
 from learned_sim_env.evaluation.reporting.display import STYLES, at, number, plain, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
 from learned_sim_env.spec import COST_TERMS, TERMINATIONS
-from learned_sim_env.task import EVENTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,29 +27,6 @@ if TYPE_CHECKING:
 # [s] How far ahead, and what: any of these events.
 AHEAD = (0.5, 1.0, 2.0)
 _FORECASTS = {"terminal": TERMINATIONS, "cost": COST_TERMS}
-
-
-def probability(probabilities: np.ndarray, names: Sequence[str], steps: int) -> np.ndarray:
-    """(N,) float64 that any of the events `names` happens within `steps`, from those of steps (N, T, 4).
-
-    Steps and events are taken as independent, so an event announced over several steps is counted several times.
-    """
-    columns = [EVENTS.index(name) for name in names]
-    return 1 - (1 - probabilities[:, :steps, columns].astype(np.float64)).prod((1, 2))
-
-
-def outcome_within(
-    events: np.ndarray, valid: np.ndarray, names: Sequence[str], steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whether any of the events `names` happened within `steps`, (N,) bool, and whether that is known, (N,) bool.
-
-    events: (N, T, 4) bool. valid: (N, T) bool. It is unknown where recording stopped earlier for another reason than
-    the end of the episode.
-    """
-    recorded = events[:, :steps] & valid[:, :steps, None]
-    happened = recorded[..., [EVENTS.index(name) for name in names]].any((1, 2))
-    ended = recorded[..., [EVENTS.index(name) for name in TERMINATIONS]].any((1, 2))
-    return happened, ended | valid[:, :steps].all(1)
 
 
 def skill(weights: np.ndarray, probabilities: np.ndarray, happened: np.ndarray) -> np.ndarray:
@@ -85,9 +67,9 @@ def forecasts_part(parts: Sequence[Futures], weigh: Callable[[np.ndarray], np.nd
     for name, names in _FORECASTS.items():
         for seconds in AHEAD:
             steps = round(seconds / dt)
-            p = np.concatenate([probability(part.events, names, steps) for part in parts])
+            p = np.concatenate([probability_within(part.events, names, steps) for part in parts])
             simple = np.concatenate([urgency(part.blocked, steps) for part in parts])
-            judged = [outcome_within(part.true_events, part.valid, names, steps) for part in parts]
+            judged = [happened_within(part.true_events, part.valid, names, steps) for part in parts]
             happened, known = (np.concatenate(x) for x in zip(*judged))
             some = known & fair
             found[name][seconds] = {

@@ -20,21 +20,17 @@ from tqdm import tqdm
 
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.evaluation.measures.reward import expected_reward
+from learned_sim_env.evaluation.measures.reward import expected_reward, still_running
 from learned_sim_env.files import replacing
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.pairing import bring_to_context
 from learned_sim_env.scene import to_frame, wrap_angle
 from learned_sim_env.simulators.metadrive import MetaDriveSimulator
-from learned_sim_env.spec import TERMINATIONS
-from learned_sim_env.task import EVENTS
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.geometry import integrate
-
-_ENDING = [EVENTS.index(name) for name in TERMINATIONS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +74,8 @@ def imagined_counterfactuals(
                     raise ValueError(f"the model's {name!r} is not finite {t + 1} steps after the context")
         motion, terms, events = (torch.stack([step[n] for step in steps], 1) for n in ("motion", "terms", "events"))
         pose = integrate(motion).numpy()
-    going_on = np.cumprod((1 - events.numpy()[..., _ENDING]).prod(-1), 1)
-    alive = np.concatenate([np.ones((len(pose), 1)), going_on[:, :-1]], 1)
-    reward = alive * expected_reward(terms.numpy(), events.numpy(), checkpoint.contract.reward)
+    expected = expected_reward(terms.numpy(), events.numpy(), checkpoint.contract.reward)
+    reward = still_running(events.numpy()) * expected
     return Counterfactuals(pose.reshape(*shape, 3), reward.reshape(shape), np.ones(shape, bool))
 
 
