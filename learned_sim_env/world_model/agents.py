@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.world_model.geometry import place, points_from, relative, rotate, turn, wrap
+from learned_sim_env.world_model.geometry import place, points_from, relative, turn, wrap
 from learned_sim_env.world_model.layers import MLP, one_hot
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.protocol import State
@@ -90,8 +90,8 @@ class AgentMotion(nn.Module):
         speed = (speed + out[..., 0] * ACCELERATION_SCALE * self.dt).clamp_min(0.0)
         yaw_rate = yaw_rate + out[..., 1] * YAW_RATE_SCALE
         heading = agent_pose[..., 2] + yaw_rate * self.dt
-        forward = torch.stack([speed * self.dt, torch.zeros_like(speed)], -1)
-        ahead = agent_pose[..., :2] + rotate(forward, (heading + agent_pose[..., 2]) / 2)
+        along = (heading + agent_pose[..., 2]) / 2
+        ahead = agent_pose[..., :2] + torch.stack([along.cos(), along.sin()], -1) * (speed * self.dt)[..., None]
         return torch.cat([ahead, wrap(heading)[..., None]], -1), torch.stack([speed, yaw_rate], -1)
 
     def _ahead(
@@ -188,20 +188,20 @@ def no_agents(batch_size: int, slots: int, device: torch.device | str) -> State:
     }
 
 
-def appear(state: State, appears: Tensor, pose: Tensor, motion: Tensor, size: Tensor) -> State:
-    """The agents of `state`, with a vehicle more in the rows `appears` (B,) bool: in the first empty slot, if there is
-    one, and nobody appears inside another.
+def appear(state: State, rows: Tensor, pose: Tensor, motion: Tensor, size: Tensor) -> State:
+    """The agents of `state`, with a vehicle more in each of `rows` (n,) int64, in the first empty slot if there is one.
 
-    pose: (B, 3) anchored. motion, size: (B, 2), see the module's docstring.
+    Nobody appears inside another.
+
+    pose: (n, 3) anchored. motion, size: (n, 2), see the module's docstring.
     """
-    there = state["agent_class"] > 0
-    near = ((state["agent_pose"][..., :2] - pose[:, None, :2]) ** 2).sum(-1) < APART**2
-    appears = appears & ~(near & there).any(-1)
-    first = torch.nn.functional.one_hot((~there).float().argmax(-1), there.shape[1]).bool()
-    slot = first & ~there & appears[:, None]
-    return {
-        "agent_pose": torch.where(slot[..., None], pose[:, None], state["agent_pose"]),
-        "agent_motion": torch.where(slot[..., None], motion[:, None], state["agent_motion"]),
-        "agent_size": torch.where(slot[..., None], size[:, None], state["agent_size"]),
-        "agent_class": state["agent_class"].masked_fill(slot, int(SemanticClass.VEHICLE)),
-    }
+    there = state["agent_class"][rows] > 0
+    near = ((state["agent_pose"][rows, :, :2] - pose[:, None, :2]) ** 2).sum(-1) < APART**2
+    fits = ~(near & there).any(-1) & ~there.all(-1)
+    rows, slot = rows[fits], there.to(torch.uint8).argmin(-1)[fits]
+    new = {key: state[key].clone() for key in ("agent_pose", "agent_motion", "agent_size", "agent_class")}
+    new["agent_pose"][rows, slot] = pose[fits]
+    new["agent_motion"][rows, slot] = motion[fits]
+    new["agent_size"][rows, slot] = size[fits]
+    new["agent_class"][rows, slot] = int(SemanticClass.VEHICLE)
+    return new

@@ -19,7 +19,7 @@ class RSSMConfig:
     channels: int = 96  # of encoder and decoder, per patch
     surroundings: int = 48  # features of the nearby map, and of the nearby agents
     head_hidden: int = 128
-    slots: int = 8  # agents remembered at a time
+    slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
     ensemble: int = 5
 

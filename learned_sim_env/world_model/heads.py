@@ -90,18 +90,20 @@ class Foresight(nn.Module):
     def births(self, hidden: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Who comes into view: at most one a step, where the distribution is inverted at `uniform` (B,).
 
-        Returns whether somebody does (B,) bool, and the pose (B, 3) in the ego frame, motion and size (B, 2) it has or
-        would have, see `agents`.
+        Returns the n rows (n,) int64 in which somebody does, and the pose (n, 3) in the ego frame, motion and size
+        (n, 2) it has, see `agents`.
         """
         likely = self.where(hidden).float().softmax(-1).cumsum(-1)
         choice = (likely < uniform[:, None]).sum(-1)
-        cell = choice.clamp_max(BIRTH_GRID**2 - 1)
-        found = self.attributes(hidden, cell)
+        rows = (choice < BIRTH_GRID**2).nonzero()[:, 0]
+        cell = choice[rows]
+        # Of all rows alike, so that a row's numbers do not depend on how many others there are.
+        found = self.attributes(hidden, choice.clamp_max(BIRTH_GRID**2 - 1))[rows]
         place = self.place(cell) + found[:, :2].clamp(-0.5, 0.5) * self.cell
         pose = torch.cat([place, torch.atan2(found[:, 3:4], found[:, 2:3])], -1)
         speed = (found[:, 4:5] * 10).clamp_min(0)
         size = found[:, 5:7].clamp(-1, 1.2).exp() * self.common_size
-        return choice < BIRTH_GRID**2, pose, torch.cat([speed, torch.zeros_like(speed)], -1), size
+        return rows, pose, torch.cat([speed, torch.zeros_like(speed)], -1), size
 
     def place(self, cell: Tensor) -> Tensor:
         """Ego-frame middle (..., 2) [m] of cells (...) int64 counted row by row from the front left."""
