@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 from learned_sim_env.evaluation.measures.events import WITHIN
 from learned_sim_env.evaluation.measures.iou import CLASSES
+from learned_sim_env.evaluation.reporting.display import at, number, plain, text
 
 # Steps that the table shows, as far as the horizon goes; the JSON has all.
 STEPS = (1, 5, 15, 30, 60)
@@ -53,14 +52,13 @@ class Report:
         return {
             "about": self.about,
             "iou": {
-                method: {name: _plain(_column(estimate, i)) for i, name in enumerate(CLASSES)}
+                method: {name: plain(_column(estimate, i)) for i, name in enumerate(CLASSES)}
                 for method, estimate in self.iou.items()
             },
-            "ego": {method: {k: _plain(v) for k, v in metrics.items()} for method, metrics in self.ego.items()},
-            "reward_correlation": {name: _plain(estimate) for name, estimate in self.reward.items()},
+            "ego": {method: {k: plain(v) for k, v in metrics.items()} for method, metrics in self.ego.items()},
+            "reward_correlation": {name: plain(estimate) for name, estimate in self.reward.items()},
             "events_within_1s": {
-                name: {k: _plain(v) if isinstance(v, Estimate) else _number(v) for k, v in vars(forecast).items()}
-                for name, forecast in self.events.items()
+                name: {k: plain(v) for k, v in vars(forecast).items()} for name, forecast in self.events.items()
             },
         }
 
@@ -78,7 +76,7 @@ class Report:
             self._iou_table(),
             self._ego_table(),
             "## Reward: correlation with the true one, all steps\n\n"
-            + _markdown(["term", "Pearson r"], [[name, _text(e, 3)] for name, e in self.reward.items()]),
+            + _markdown(["term", "Pearson r"], [[name, text(e, 3)] for name, e in self.reward.items()]),
             "## Events within 1 s of the context\n\n"
             + _markdown(
                 ["event", "moments", "positive", "AUROC", "predicted", "observed", "calibration error"],
@@ -87,10 +85,10 @@ class Report:
                         name,
                         str(f.windows),
                         str(f.positives),
-                        _text(f.auroc, 3),
-                        _cell(f.predicted, 4),
-                        _cell(f.observed, 4),
-                        _text(f.calibration_error, 4),
+                        text(f.auroc, 3),
+                        number(f.predicted, 4),
+                        number(f.observed, 4),
+                        text(f.calibration_error, 4),
                     ]
                     for name, f in self.events.items()
                 ],
@@ -101,7 +99,7 @@ class Report:
     def _iou_table(self) -> str:
         steps = sorted({s for s in STEPS if s <= self.about["horizon"]} | {self.about["horizon"]})
         rows = [
-            [name, method, *(_text(_column(e, (s - 1, i)), 3) for s in steps)]
+            [name, method, *(text(_column(e, (s - 1, i)), 3) for s in steps)]
             for i, name in enumerate(CLASSES)
             for method, e in self.iou.items()
         ]
@@ -115,36 +113,14 @@ class Report:
         for label, name, unit, scale in (*wanted, ("yaw error", "yaw_error", "degrees", 180 / math.pi)):
             for step in (WITHIN, 3 * WITHIN):
                 if step <= self.about["horizon"]:
-                    cells = [_text(_column(m[name], step - 1), 3, scale) for m in self.ego.values()]
+                    cells = [text(_column(m[name], step - 1), 3, scale) for m in self.ego.values()]
                     rows.append([f"{label} at {step * self.about['dt']:.0f} s [{unit}]", *cells])
         return "## Ego motion\n\n" + _markdown(["error", *self.ego], rows)
 
 
 def _column(estimate: Estimate, index: Any) -> Estimate:
     """Of the last axis, or at a whole index."""
-    index = index if isinstance(index, tuple) else (..., index)
-    return Estimate(estimate.value[index], estimate.low[index], estimate.high[index])
-
-
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    return {name: _number(value) for name, value in vars(estimate).items()}
-
-
-def _number(value: Any) -> Any:
-    if np.ndim(value):
-        return [_number(v) for v in value]
-    if isinstance(value, int):
-        return value
-    return round(float(value), 6) if math.isfinite(value) else None
-
-
-def _text(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
-    value, low, high = (_cell(x * scale, digits) for x in (estimate.value, estimate.low, estimate.high))
-    return value if value == "-" else f"{value} [{low}, {high}]"
-
-
-def _cell(value: Any, digits: int) -> str:
-    return f"{float(value):.{digits}f}" if math.isfinite(value) else "-"
+    return at(estimate, index if isinstance(index, tuple) else (..., index))
 
 
 def _markdown(head: list[str], rows: Iterable[list[str]]) -> str:
