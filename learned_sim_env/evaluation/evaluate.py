@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.measures import ego
 from learned_sim_env.evaluation.measures.bootstrap import Estimate, resample
 from learned_sim_env.evaluation.measures.events import (
@@ -20,8 +21,9 @@ from learned_sim_env.evaluation.measures.events import (
 )
 from learned_sim_env.evaluation.measures.iou import iou
 from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
+from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS, join
 from learned_sim_env.evaluation.report import Forecast, Report
-from learned_sim_env.evaluation.rollouts import MOTION_METHODS, VIEW_METHODS, Rollouts, roll_out
+from learned_sim_env.evaluation.rollouts import Rollouts, roll_out
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
 from learned_sim_env.scene import wrap_angle
 from learned_sim_env.spec import TERMINATIONS, RewardSpec
@@ -50,9 +52,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.horizon < WITHIN:
             raise ValueError(f"horizon is {self.horizon}; forecasts of events need at least {WITHIN} steps")
-        for name, least in (("stride", 1), ("samples", 0), ("batch_size", 1), ("replicates", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        check_at_least(self, stride=1, samples=0, batch_size=1, replicates=1)
 
 
 def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | None = None) -> Report:
@@ -76,7 +76,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
         for part in roll_out(model, reader, windows, config.batch_size, config.samples, draw):
             parts.append(part)
             bar.update(len(part.valid) / max(config.samples, 1))
-        return Rollouts.join(parts)
+        return join(parts)
 
     with tqdm(total=len(regular) + len(ending), unit="window", bar_format=_BAR) as bar:
         seen = rollouts(regular, config.horizon, draw=True)

@@ -11,6 +11,7 @@ import numpy as np
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 from learned_sim_env.evaluation.measures.iou import CLASSES
 from learned_sim_env.evaluation.report import Report
+from learned_sim_env.evaluation.reporting.display import curve
 from learned_sim_env.optional import require
 
 # The model, then its baselines; told apart without colour vision too.
@@ -48,7 +49,5 @@ def draw_figure(report: Report, path: Path) -> None:
 
 
 def _line(axis: Any, estimate: Estimate, index: Any, label: str, style: tuple[str, str], scale: float = 1.0) -> None:
-    value, low, high = (scale * x[index] for x in (estimate.value, estimate.low, estimate.high))
-    steps = np.arange(1, len(value) + 1)
-    axis.plot(steps, value, style[1], color=style[0], label=label)
-    axis.fill_between(steps, low, high, color=style[0], alpha=0.15, linewidth=0)
+    shown = Estimate(*(scale * x[index] for x in (estimate.value, estimate.low, estimate.high)))
+    curve(axis, np.arange(1, len(shown.value) + 1), shown, label, style)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import points_from, rotate, view_points
+from learned_sim_env.world_model.geometry import look_up, points_from, rotate, view_points
 
 # What can be remembered: everything that stands still. Movers and the ego hide it.
 NUM_STATIC = SemanticClass.STATIC_OBJECT + 1
@@ -44,11 +44,6 @@ class MapMemory:
             raise ValueError(f"map size {size} is not a power of two")
         self.bev, self.size, self._bits = bev, size, size.bit_length() - 1
         self.points = view_points(bev)
-
-    @property
-    def canvas(self) -> tuple[int, int]:
-        """Height and width of the canvas [pixels]."""
-        return self.bev.height + 2 * MARGIN, self.bev.width + 2 * MARGIN
 
     def empty(self, batch_size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """A map of which nothing is known, and its origin, with the anchor in the middle."""
@@ -157,10 +152,8 @@ class MapMemory:
         ids = torch.full(grid.shape[:2], UNKNOWN, dtype=torch.uint8, device=views.device)
         for i in range(t):
             seen = rotate(grid - poses[:, i, None, :2], -poses[:, i, 2, None])
-            row, column = (x.round_().long() for x in self.bev.pixels(seen))
-            inside = (row >= 0) & (row < self.bev.height) & (column >= 0) & (column < self.bev.width)
-            pixel = torch.where(inside, row * self.bev.width + column, 0)
-            ids = torch.where(inside & known[:, i, None], views[:, i].flatten(1).gather(1, pixel), ids)
+            shown, inside = look_up(views[:, i], seen, self.bev)
+            ids = torch.where(inside & known[:, i, None], shown, ids)
         index, _ = self._index(origin[:, None], *self._grid(views.device).expand(b, -1, -1).unbind(-1))
         cells = torch.zeros_like(ids).scatter_(1, index, ids)
         return cells.view(b, self.size, self.size), origin

@@ -185,9 +185,9 @@ class DrivingRSSM(nn.Module):
         ids = self._ids_seen(new, torch.cat([places, self._nearby(pose)], 1))
         new.update(self.move_agents(state, ids[:, : places.shape[1]], pose, speed))
         if noise is not None and temperature > 0 and not self.training:
-            rows, born, speed, size = self.foresight.births(foreseen, noise[:, self.config.groups])
+            rows, born, going, size = self.foresight.births(foreseen, noise[:, self.config.groups])
             if len(rows):
-                new.update(agents_module.appear(new, rows, compose(pose[rows], born), speed, size))
+                new.update(agents_module.appear(new, rows, compose(pose[rows], born), going, size))
         new["surroundings"] = self._surroundings(new, ids[:, places.shape[1] :])
         return new
 

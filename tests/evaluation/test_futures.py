@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.open_loop import join
 from learned_sim_env.evaluation.prediction.accuracy import accuracy
 from learned_sim_env.evaluation.prediction.forecasting import forecasts_part
 from learned_sim_env.evaluation.prediction.futures import Futures, follow
@@ -21,19 +22,10 @@ from tests.evaluation.world import CONTRACT, Oracle
 
 
 @pytest.fixture(scope="module")
-def tagged(world: PackedData) -> PackedData:
-    """The drawn world, in which episode 0 is straight road and the others are curves with traffic."""
-    tags = np.zeros_like(world.arrays["tags"])
-    tags[: world.lengths[0], SCENARIO_TAGS.index("straight")] = True
-    tags[world.lengths[0] :, [SCENARIO_TAGS.index("curve"), SCENARIO_TAGS.index("traffic")]] = True
-    return replace(world, arrays={**world.arrays, "tags": tags})
-
-
-@pytest.fixture(scope="module")
 def seen(tagged: PackedData) -> Futures:
     """A perfect model's futures."""
     reader = WindowReader(tagged, 30, CONTRACT.dt)
-    return Futures.join(list(follow(Oracle(tagged), reader, regular_windows(tagged, 10), 10)))
+    return join(list(follow(Oracle(tagged), reader, regular_windows(tagged, 10), 10)))
 
 
 def test_a_future_that_was_once_off_has_failed(seen: Futures) -> None:
@@ -91,7 +83,7 @@ class Blind(Oracle):
 def test_forecasts_of_nothing_are_worth_nothing(tagged: PackedData) -> None:
     model, reader = Blind(tagged), WindowReader(tagged, 20, CONTRACT.dt)
     parts = [
-        Futures.join(list(follow(model, reader, windows, 16, draw=False)))
+        join(list(follow(model, reader, windows, 16, draw=False)))
         for windows in (regular_windows(tagged, 10), ending_windows(tagged, 10, 20))
     ]
     part = forecasts_part(parts, lambda episode: np.ones((3, len(episode))), CONTRACT.dt)

@@ -18,22 +18,12 @@ from learned_sim_env.evaluation.prediction.strips import choose
 from learned_sim_env.evaluation.reporting.html import write_html
 from learned_sim_env.evaluation.reporting.parts import Part
 from learned_sim_env.evaluation.windows import WindowReader, regular_windows
-from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.rssm import DrivingRSSM
 from tests.evaluation.world import CONTRACT, PIXEL, Oracle, checkpoint
 
 CONFIG = PredictionConfig(horizon=30, stride=20, batch_size=8, branch_windows=3, branches=3, replicates=30)
 NAMES = ("prediction", "scenarios", "forecasts", "safe_horizon", "branches", "realism", "film_strips")
-
-
-@pytest.fixture(scope="module")
-def tagged(world: PackedData) -> PackedData:
-    """The drawn world, in which episode 0 is straight road and the others are curves with traffic."""
-    tags = np.zeros_like(world.arrays["tags"])
-    tags[: world.lengths[0], SCENARIO_TAGS.index("straight")] = True
-    tags[world.lengths[0] :, [SCENARIO_TAGS.index("curve"), SCENARIO_TAGS.index("traffic")]] = True
-    return replace(world, arrays={**world.arrays, "tags": tags})
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation.measures.bootstrap import ratio
-from learned_sim_env.evaluation.prediction.futures import dream
+from learned_sim_env.evaluation.open_loop import dream
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.spec import NUM_CLASSES, SemanticClass
 from learned_sim_env.world_model.geometry import integrate

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.measures.frechet import clip_features, motion_features
 from learned_sim_env.evaluation.measures.image_error import ssim
 from learned_sim_env.evaluation.measures.iou import confusion
+from learned_sim_env.evaluation.open_loop import dream, views_by_method
 from learned_sim_env.evaluation.prediction.straight_on import blocked
-from learned_sim_env.evaluation.rollouts import VIEW_METHODS
 from learned_sim_env.evaluation.windows import WindowReader, Windows
-from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.training.pictures import after_context
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.geometry import integrate
 from learned_sim_env.world_model.protocol import WorldModel
@@ -60,17 +56,6 @@ class Futures:
 
     def __len__(self) -> int:
         return len(self.episode)
-
-    @staticmethod
-    def join(parts: list[Futures]) -> Futures:
-        """Those of all windows in one."""
-
-        def joined(values: list) -> Any:
-            if isinstance(values[0], dict):
-                return {name: np.concatenate([value[name] for value in values]) for name in values[0]}
-            return np.concatenate(values)
-
-        return Futures(**{f.name: joined([getattr(part, f.name) for part in parts]) for f in fields(Futures)})
 
 
 def follow(
@@ -130,16 +115,11 @@ def _of_views(
     speed: dict[str, np.ndarray],
 ) -> dict[str, dict[str, np.ndarray]]:
     """The fields of `Futures` that compare views."""
-    c, bev, dt = batch.context, model.contract.bev, model.contract.dt
+    c = batch.context
     truth, valid = batch.semantic[:, c:].numpy(), batch.valid[:, c:].numpy()
-    drawn = (
-        imagined,
-        baselines.copied(batch),
-        baselines.moved(batch, bev),
-        baselines.drifted(batch, reader.mover_velocities(windows), bev, dt),
-    )
+    drawn = views_by_method(imagined, batch, reader.mover_velocities(windows), model.contract)
     # The ego looks the same in every view; a baseline that does not draw it is not worse for that.
-    views = {name: np.where(truth == SemanticClass.EGO, truth, view) for name, view in zip(VIEW_METHODS, drawn)}
+    views = {name: np.where(truth == SemanticClass.EGO, truth, view) for name, view in drawn.items()}
     at = [s - 1 for s in SSIM_STEPS if s <= truth.shape[1]]
     # Baselines that are told the true motion have the motion they are told.
     moves = {"true": (batch.pose[:, c:].numpy(), batch.ego[:, c:, 0].numpy())}
@@ -150,38 +130,3 @@ def _of_views(
         "looks": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
         "motions": {name: motion_features(*move) for name, move in moves.items()},
     }
-
-
-@torch.inference_mode()
-def dream(model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool) -> dict[str, torch.Tensor]:
-    """What `decode` gives, and "view" if `draw`, for every step after the context: (B, T, ...) each, on the CPU.
-
-    Args:
-        model: on any device.
-        batch: of B windows; the model sees their contexts, and then their actions only. Past the end of an episode the
-            last action is held.
-        seeds: (B,) int64 of the noise, None for the mode.
-        draw: also draw the view at every step.
-
-    Raises:
-        ValueError: if the model predicts something that is not finite.
-    """
-    device = next(iter(model.initial(1).values())).device
-    batch = batch.to(device)
-    state = after_context(model, batch)
-    if draw:
-        _, state = model.draw(state)
-    steps: list[dict[str, torch.Tensor]] = []
-    for t in range(batch.context, batch.actions.shape[1]):
-        noise = None
-        if seeds is not None:
-            noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
-        state = model.imagine(state, batch.actions[:, t], noise)
-        step = dict(model.decode(state))
-        for name, value in step.items():
-            if not torch.isfinite(value).all():
-                raise ValueError(f"the model's {name!r} is not finite {t - batch.context + 1} steps after the context")
-        if draw:
-            step["view"], state = model.draw(state)
-        steps.append({name: value.cpu() for name, value in step.items()})
-    return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}

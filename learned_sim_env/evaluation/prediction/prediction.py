@@ -9,8 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.measures import frechet
 from learned_sim_env.evaluation.measures.bootstrap import resample
+from learned_sim_env.evaluation.open_loop import join
 from learned_sim_env.evaluation.prediction import branching
 from learned_sim_env.evaluation.prediction.accuracy import accuracy, accuracy_part
 from learned_sim_env.evaluation.prediction.branches_part import branches_part
@@ -50,11 +52,8 @@ class PredictionConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"horizon": _LEAST_HORIZON, "branches": 2}
-        for name in asdict(self):
-            bound = least.get(name, 0 if name == "seed" else 1)
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {bound}")
+        least = {"horizon": _LEAST_HORIZON, "branches": 2, "seed": 0}
+        check_at_least(self, **{name: least.get(name, 1) for name in asdict(self)})
 
 
 def measure_prediction(
@@ -88,7 +87,7 @@ def measure_prediction(
         for part in follow(model, reader, windows, config.batch_size, draw):
             parts.append(part)
             bar.update(len(part))
-        return Futures.join(parts)
+        return join(parts)
 
     with tqdm(total=len(regular) + len(ending) + len(branched), unit="window") as bar:
         seen = futures(regular, config.horizon, draw=True)

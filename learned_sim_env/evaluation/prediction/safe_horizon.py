@@ -11,11 +11,11 @@ from learned_sim_env.evaluation.measures import ego
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 from learned_sim_env.evaluation.measures.image_error import wrong_share
 from learned_sim_env.evaluation.measures.iou import CLASSES, iou
+from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS
 from learned_sim_env.evaluation.prediction.accuracy import displacement
 from learned_sim_env.evaluation.prediction.futures import Futures
 from learned_sim_env.evaluation.reporting.display import STYLES, at, curve, number, plain, steps_text, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
-from learned_sim_env.evaluation.rollouts import MOTION_METHODS, VIEW_METHODS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

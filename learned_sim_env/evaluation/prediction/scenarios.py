@@ -9,11 +9,11 @@ import numpy as np
 from learned_sim_env.evaluation.measures import ego
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 from learned_sim_env.evaluation.measures.iou import CLASSES, iou
+from learned_sim_env.evaluation.open_loop import MOTION_METHODS
 from learned_sim_env.evaluation.prediction.accuracy import displacement
 from learned_sim_env.evaluation.prediction.futures import Futures
 from learned_sim_env.evaluation.reporting.display import at, plain, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
-from learned_sim_env.evaluation.rollouts import MOTION_METHODS
 from learned_sim_env.spec import SCENARIO_TAGS
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.measures.bootstrap import resample
 from learned_sim_env.evaluation.reporting.parts import Part
 from learned_sim_env.evaluation.responses.counterfactuals import TwinCounterfactuals, gather, imagined_counterfactuals
@@ -53,9 +54,7 @@ class ResponsesConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("contexts", "workers", "replicates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(self, contexts=1, workers=1, replicates=1)
         if not self.steps or list(self.steps) != sorted({s for s in self.steps if s >= 1}):
             raise ValueError(f"steps are {self.steps}; they must be at least 1 and increase")
         if not self.actions or self.actions[0] != (0.0, 0.0):

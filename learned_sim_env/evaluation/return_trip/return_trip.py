@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.evaluation.measures.iou import CLASSES, confusion, iou
 from learned_sim_env.evaluation.reporting.display import at, number, plain, text
@@ -51,9 +52,7 @@ class ReturnConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("contexts", "steps", "circle", "replicates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(self, contexts=1, steps=1, circle=1, replicates=1)
         if not self.ago or not all(1 <= steps <= self.steps for steps in self.ago):
             raise ValueError(f"ago is {self.ago}; it must name moments from 1 to {self.steps} steps back")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.limits import check_at_least
+from learned_sim_env.evaluation.open_loop import join
 from learned_sim_env.evaluation.windows import WindowReader, Windows, regular_windows
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import SemanticClass
@@ -40,10 +42,7 @@ class TrustConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"horizon": DRAW_EVERY, "stride": 1, "samples": 0, "batch_size": 1, "replicates": 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {value}")
+        check_at_least(self, horizon=DRAW_EVERY, stride=1, samples=0, batch_size=1, replicates=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +82,7 @@ def uncertain_futures(model: WorldModel, data: PackedData, config: TrustConfig) 
             seeds = torch.arange(first, first + len(some)) if config.samples else None
             parts.append(_imagine(model, some, reader.read(some), seeds))
             bar.update(len(some))
-    return UncertainFutures(
-        **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(UncertainFutures)}
-    )
+    return join(parts)
 
 
 def scores_of(futures: UncertainFutures) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.behaviours import OrnsteinUhlenbeck
+from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Starts
@@ -46,9 +47,7 @@ class ValidityConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("contexts", "steps", "watched"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(self, contexts=1, steps=1, watched=1)
         if self.watched >= self.contexts:
             raise ValueError(f"watched is {self.watched}; it must be less than the {self.contexts} contexts")
 

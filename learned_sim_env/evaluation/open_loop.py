@@ -1,0 +1,85 @@
+"""What a model predicts after its context without seeing any more, and what the baselines do."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from learned_sim_env.evaluation import baselines
+from learned_sim_env.imagination.noise import uniforms
+from learned_sim_env.spec import Contract
+from learned_sim_env.training.batches import Batch
+from learned_sim_env.training.pictures import after_context
+from learned_sim_env.world_model.protocol import WorldModel
+
+# How views are predicted, and how the ego's motion is.
+VIEW_METHODS = ("model", "last view", "moved view", "drifting boxes")
+MOTION_METHODS = ("model", "constant motion")
+
+T = TypeVar("T")
+
+
+@torch.inference_mode()
+def dream(model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool) -> dict[str, torch.Tensor]:
+    """What `decode` gives, and "view" if `draw`, for every step after the context: (B, T, ...) each, on the CPU.
+
+    Args:
+        model: on any device.
+        batch: of B windows; the model sees their contexts, and then their actions only. Past the end of an episode the
+            last action is held.
+        seeds: (B,) int64 of the noise, None for the mode.
+        draw: also draw the view at every step.
+
+    Raises:
+        ValueError: if the model predicts something that is not finite.
+    """
+    device = next(iter(model.initial(1).values())).device
+    batch = batch.to(device)
+    state = after_context(model, batch)
+    if draw:
+        _, state = model.draw(state)
+    steps: list[dict[str, torch.Tensor]] = []
+    for t in range(batch.context, batch.actions.shape[1]):
+        noise = None
+        if seeds is not None:
+            noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
+        state = model.imagine(state, batch.actions[:, t], noise)
+        step = dict(model.decode(state))
+        for name, value in step.items():
+            if not torch.isfinite(value).all():
+                raise ValueError(f"the model's {name!r} is not finite {t - batch.context + 1} steps after the context")
+        if draw:
+            step["view"], state = model.draw(state)
+        steps.append({name: value.cpu() for name, value in step.items()})
+    return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
+
+
+def views_by_method(
+    imagined: np.ndarray, batch: Batch, velocities: np.ndarray, contract: Contract
+) -> dict[str, np.ndarray]:
+    """(B, T, H, W) uint8 class ids by method of `VIEW_METHODS`.
+
+    imagined: the model's. velocities: of the movers, see `windows.WindowReader.mover_velocities`.
+    """
+    drawn = (
+        imagined,
+        baselines.copied(batch),
+        baselines.moved(batch, contract.bev),
+        baselines.drifted(batch, velocities, contract.bev, contract.dt),
+    )
+    return dict(zip(VIEW_METHODS, drawn))
+
+
+def join(parts: list[T]) -> T:
+    """One of dataclasses of arrays, or of dicts of arrays, that holds the rows of all of them."""
+
+    def joined(values: list) -> Any:
+        if isinstance(values[0], dict):
+            return {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+        return np.concatenate(values)
+
+    kind: Any = type(parts[0])
+    return kind(**{f.name: joined([getattr(part, f.name) for part in parts]) for f in fields(kind)})
