@@ -9,6 +9,9 @@ import numpy as np
 
 from learned_sim_env.scene import Lane, Line, RoadMap, wrap_angle
 
+# The route ahead is described by the headings of so many chords of this length [m], from where the ego is alongside.
+STATIONS = 14
+STATION = 4.0
 # [m] Lane polygons of one road may leave seams of a few centimetres; a point this near to a lane is on it.
 SEAM = 0.3
 
@@ -59,6 +62,20 @@ class RoadIndex:
         side = segment[i, 0] * offset[i, 1] - segment[i, 1] * offset[i, 0]
         distance = float(np.copysign(np.hypot(*offset[i]), side))
         return float(left), distance, float(wrap_angle(pose[2] - heading))
+
+    def route_headings(self, left: float) -> np.ndarray:
+        """(STATIONS,) headings [rad], unwrapped, of the route's chords from one of its points to that `STATION` m on.
+
+        The first starts where `left` metres are left; past its end the route goes straight on.
+        """
+        beyond = self.route_s[-1] + STATION * (STATIONS + 1)
+        end = self.road_map.route[-1] + (beyond - self.route_s[-1]) * np.array(
+            [np.cos(self.route_tangents[-1]), np.sin(self.route_tangents[-1])]
+        )
+        s = self.route_s[-1] - left + STATION * np.arange(STATIONS + 1)
+        known = np.append(self.route_s, beyond)
+        x, y = (np.interp(s, known, np.append(self.road_map.route[:, k], end[k])) for k in (0, 1))
+        return np.unwrap(np.arctan2(np.diff(y), np.diff(x)))
 
 
 @lru_cache(maxsize=4)

@@ -67,15 +67,14 @@ class ToyModel:
             "motion": torch.stack([z, zero, zero], 1),
             "terms": torch.stack([throttle, -steer.abs(), zero, z / 16], 1),
             "events": events,
+            "uncertainty": torch.where((state["action"] == -1).all(1), SURPRISING, 0.25),
+            "features": self.features(state),
         }
 
     def draw(self, state):
         self.drawn += 1
         ids = (state["z"].long() + state["wander"]) % NUM_CLASSES
         return ids.to(torch.uint8)[:, None, None].repeat(1, HEIGHT, WIDTH), {**state, "ink": state["ink"] + 1}
-
-    def uncertainty(self, state):
-        return torch.where((state["action"] == -1).all(1), SURPRISING, 0.25)
 
 
 class NeuralToy(ToyModel):

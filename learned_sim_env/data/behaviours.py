@@ -134,8 +134,9 @@ class StopAndGo:
     def act(self, env: TwinDrivingEnv) -> np.ndarray:
         self._left -= _DT
         if self._left < 0.0:
-            self._left = self._rng.uniform(2.0, 6.0)
-            self._target = float(self._rng.choice([0.0, 3.0, 8.0, 14.0, 22.0]))
+            self._left = self._rng.uniform(2.0, 10.0)
+            # The last is beyond what the vehicle can do: full throttle, for long enough to get there.
+            self._target = float(self._rng.choice([0.0, 3.0, 8.0, 14.0, 25.0]))
         steer = _policy(env, "idm")[0]
         return _action(steer, 0.3 * (self._target - env.scene.ego.speed))
 

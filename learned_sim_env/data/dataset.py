@@ -17,7 +17,7 @@ from learned_sim_env.files import replacing
 from learned_sim_env.spec import Contract, unknown
 
 # Raised when the layout of the packed file changes, so that older ones are made anew.
-_LAYOUT = 1
+_LAYOUT = 2
 _PLANES = ("map", "objects")
 _ROWS = tuple(name for name in SCHEMA if name not in ("semantic", "map"))
 

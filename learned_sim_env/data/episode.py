@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learned_sim_env.road import STATIONS, road_index
 from learned_sim_env.scene import Agents
 from learned_sim_env.spec import (
     COST_TERMS,
@@ -52,6 +53,8 @@ INFOS: dict[str, tuple[tuple[int, ...], type]] = {
     "agent_poses": ((AGENT_SLOTS, 3), np.float32),
     "agent_sizes": ((AGENT_SLOTS, 2), np.float32),
     "agent_velocities": ((AGENT_SLOTS, 2), np.float32),
+    "route_left": ((), np.float32),
+    "route_headings": ((STATIONS,), np.float32),
     "reward_terms": ((len(REWARD_TERMS),), np.float32),
     "cost_terms": ((len(COST_TERMS),), np.float32),
     "events": ((len(EVENTS),), np.bool_),
@@ -70,6 +73,8 @@ class Episode:
     ego: (T+1, 6) float32, `EGO_FIELDS`. ego_pose: (T+1, 3) float64. ego_velocity: (T+1, 2) float32.
     agent_ids: (T+1, 32) int64, -1 where the slot is empty; the same number is the same agent in all rows, in whatever
     slot. agent_classes, agent_poses, agent_sizes (length, width), agent_velocities: zeros where the slot is empty.
+    route_left: (T+1,) float32, what is left of the route [m]. route_headings: (T+1, 14) float32 [rad], see
+    `road.RoadIndex.route_headings`.
     reward_terms, cost_terms, events, tags: of the step that led to the moment, in the order of `REWARD_TERMS`,
     `COST_TERMS`, `task.EVENTS`, `SCENARIO_TAGS`.
     actions: (T, 2) float32. rewards: (T,) float32. terminations, truncations: (T,) bool.
@@ -94,6 +99,8 @@ class Episode:
     agent_poses: np.ndarray
     agent_sizes: np.ndarray
     agent_velocities: np.ndarray
+    route_left: np.ndarray
+    route_headings: np.ndarray
     reward_terms: np.ndarray
     cost_terms: np.ndarray
     events: np.ndarray
@@ -152,6 +159,8 @@ class EpisodeRecorder:
     def moment(self) -> None:
         """Append what the environment's latest scene shows."""
         env, scene = self._env, self._env.scene
+        road = road_index(scene.road_map)
+        left, _, _ = road.on_route(scene.ego.pose)
         row = {
             "semantic": env.semantic,
             "ego": env.ego_vector,
@@ -159,6 +168,8 @@ class EpisodeRecorder:
             "ego_pose": scene.ego.pose,
             "ego_velocity": np.asarray(scene.ego.velocity),
             **agent_slots(scene.agents),
+            "route_left": left,
+            "route_headings": road.route_headings(left),
             "reward_terms": env.outcome.reward_terms[0],
             "cost_terms": env.outcome.cost_terms[0],
             "events": env.events,

@@ -75,9 +75,12 @@ def batched(records: np.ndarray, tags: np.ndarray, mask: np.ndarray) -> dict[str
 
 def _masked(values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     infos: dict[str, Any] = {}
+    everyone = mask.all()
     for key, value in values.items():
         if isinstance(value, dict):
             infos[key] = _masked(value, mask)
+        elif everyone:
+            infos[key] = value.copy()
         else:
             infos[key] = np.full(value.shape, None if value.dtype == object else 0, value.dtype)
             infos[key][mask] = value[mask]

@@ -71,6 +71,7 @@ class Rollout:
         self._dtypes = {name: value.dtype for name, value in self._state.items()}
         self._view = np.zeros((num_rows, model.contract.bev.height, model.contract.bev.width), np.uint8)
         self._drawn = np.zeros(num_rows, bool)
+        self._features: torch.Tensor | None = None  # of the state as it is, if known
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -81,6 +82,7 @@ class Rollout:
             index = torch.from_numpy(rows).to(self._inference.device)
             for name, value in start.state.items():
                 self._state[name][index] = value.to(self._inference.device, self._dtypes[name])
+        self._features = None
         self.seeds[rows], self.steps[rows] = seeds, steps
         self._drawn[rows] = start.view is not None
         if start.view is not None:
@@ -100,7 +102,8 @@ class Rollout:
             state = model.imagine(self._state, action, noise, self.temperature)
             heads = model.decode(state)
             # One transfer, however many heads.
-            sampled = {"events": heads["events"] > threshold, "uncertainty": model.uncertainty(state)[:, None]}
+            self._features = heads["features"]
+            sampled = {"events": heads["events"] > threshold, "uncertainty": heads["uncertainty"][:, None]}
             packed = torch.cat([{**heads, **sampled}[name] for name in _COLUMNS], 1).float().cpu().numpy()
             self._state = {name: value.to(self._dtypes[name]) for name, value in state.items()}
         self.steps += 1
@@ -112,7 +115,9 @@ class Rollout:
         """(B, latent_size) float32 of every row; never draws."""
         with self._inference():
             # Copied, because a model may return a tensor of the state, whose rows are written in place.
-            return self.model.features(self._state).float().cpu().numpy().copy()
+            if self._features is None:
+                self._features = self.model.features(self._state)
+            return self._features.float().cpu().numpy().copy()
 
     def draw(self, rows: np.ndarray | None = None) -> None:
         """Draw those of `rows` (n,) int64, or of all, that were not drawn since their last step."""

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.reductions import huber, masked_mean
+from learned_sim_env.world_model.births import BIRTH_GRID
 from learned_sim_env.world_model.detector import LAGS, SIZE_SCALE, detection_loss
 from learned_sim_env.world_model.geometry import relative
-from learned_sim_env.world_model.heads import BIRTH_GRID
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
@@ -76,9 +76,9 @@ def agent_loss(pose: Tensor, motion: Tensor, ids: Tensor, batch: Batch) -> Tenso
 def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of the cell in which an agent comes into view, and the error of how it is.
 
-    foreseen: (B * T, ...), hidden features of `heads.Foresight` for the steps after the context.
+    foreseen: (B * T, hidden), `Latent.foresee` after the steps that follow the context.
     """
-    head, c, last = model.foresight, batch.context, batch.ego.shape[1]
+    head, c, last = model.births, batch.context, batch.ego.shape[1]
     here = torch.stack([_in_view(model, batch.agent_pose[:, t], batch, t) for t in range(c - 1, last)], 1)
     ids = batch.agent_ids
     before = torch.where(here[:, :-1], ids[:, c - 1 : -1], -2)

@@ -26,6 +26,7 @@ class Batch:
     semantic, static: (B, L, H, W) uint8, the view, and what stands still in it (movers and ego removed).
     ego: (B, L, 6). actions: (B, L, 2), leading to the moment. motion: (B, L, 3), of the step that led here.
     pose: (B, L, 3) in the frame of the ego at the last moment of the context.
+    route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`.
     terms: (B, L, 4). events: (B, L, 4) bool. valid: (B, L) bool. stepped: (B, L) bool, whether a step led here.
     agent_ids: (B, L, 16) int64, -1 empty. agent_pose: (B, L, 16, 3) in the same frame as `pose`. agent_motion:
     (B, L, 16, 2) speed along the heading and yaw rate. agent_size: (B, L, 16, 2). agent_class: (B, L, 16) uint8.
@@ -38,6 +39,7 @@ class Batch:
     actions: Tensor
     motion: Tensor
     pose: Tensor
+    route: Tensor
     terms: Tensor
     events: Tensor
     valid: Tensor
@@ -86,6 +88,11 @@ class WindowSampler:
             raise ValueError(f"no episode is longer than the context of {context} moments")
         self._last = np.cumsum(self.starts)
 
+    @property
+    def top_speed(self) -> float:
+        """[m/s] The highest speed of the ego in all of the data set."""
+        return float(self.data.arrays["ego"][:, 0].max())
+
     def sample(self, size: int, seed: int, step: int, rank: int = 0) -> Batch:
         """`size` windows."""
         rng = np.random.default_rng([seed, step, rank])
@@ -109,6 +116,7 @@ class WindowSampler:
             **vars(paths),
             semantic=torch.from_numpy(semantic),
             static=torch.from_numpy(static),
+            route=torch.from_numpy(a["route_headings"][row] - a["ego_pose"][row][..., 2:].astype(np.float32)),
             terms=torch.from_numpy(a["reward_terms"][row][..., : len(GRADED_TERMS)]),
             events=torch.from_numpy(a["events"][row]),
             stepped=torch.from_numpy(stepped),

@@ -23,7 +23,10 @@ class LossConfig:
     detection: float = 1.0
     births: float = 0.5
     map: float = 15.0
-    ensemble: float = 1.0
+    found: float = 1.0  # the route, in views
+    guessed: float = 0.1  # how the route goes on
+    doubt: float = 0.1
+    route_noise: float = 0.02  # [rad] by which a chord of the route that the map is drawn along is turned
     known_weight: float = 0.05  # of pixels that are remembered anyway
     drawn_moments: int = 3  # imagined moments a window whose canvas is trained, besides the last observed one
     seen_moments: int = 2  # observed ones, drawn from the latent alone
@@ -54,6 +57,8 @@ class TrainConfig:
     """The same for the ego's own motion."""
     learning_rate: float = 8e-4
     """Of AdamW, after the warm-up; it falls to a twentieth along a cosine."""
+    path_learning_rate: float = 2e-3
+    """The same for the ego's own motion: its network is small."""
     warmup: int = 200
     """Steps over which the learning rate rises."""
     weight_decay: float = 1e-3

@@ -70,7 +70,7 @@ def uncertainty_bound(model: DrivingRSSM, data: PackedData, windows: int = 128) 
                 batch.ego.device
             )
             state = model.imagine(state, batch.actions[:, t], noise)
-            values.append(torch.where(batch.valid[:, t], model.uncertainty(state), torch.nan))
+            values.append(torch.where(batch.valid[:, t], model.decode(state)["uncertainty"], torch.nan))
     return BOUND_MARGIN * float(np.nanquantile(torch.stack(values).float().cpu().numpy(), BOUND_QUANTILE))
 
 

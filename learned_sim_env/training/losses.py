@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from learned_sim_env.road import STATION
 from learned_sim_env.task import UNCERTAIN_TERMS
 from learned_sim_env.training.agent_losses import agent_loss, birth_loss, detect, start_agents
 from learned_sim_env.training.batches import Batch, Paths
@@ -17,9 +17,10 @@ from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.map_loss import map_loss
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
-from learned_sim_env.world_model.geometry import integrate, relative
+from learned_sim_env.world_model.geometry import integrate, relative, turn, unwound
 from learned_sim_env.world_model.latent import balanced_kl
 from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.route_path import TOLD
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
 
@@ -29,17 +30,19 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     observed = min(c + config.posterior_steps, batch.semantic.shape[1])
     parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths)}
     encodings = model.encoder(batch.semantic[:, :observed].flatten(0, 1)).float().unflatten(0, (-1, observed))
+    found = model.route_path.headings(encodings)
     state, kl = _context(model, batch, encodings, config)
     boxes, parts["detection"] = detect(model, batch, config)
-    kl_future, hs, zs = _posterior_future(model, batch, encodings, state, config)
+    kl_future, hs, zs = _posterior_future(model, batch, encodings, found, state, config)
     parts["kl"] = masked_mean(torch.stack(kl + kl_future, 1), batch.valid[:, :observed])
-    parts["ensemble"] = _ensemble_loss(model, torch.stack(hs, 1).detach(), encodings[:, c:], batch.valid[:, c:observed])
+    parts["found"] = _found_loss(found, batch)
+    parts["guessed"] = model.route_path.guess_loss(batch.route).mean()
     state.update(boxes)
     state, ids = start_agents(model, state, batch, config)
     state["surroundings"] = model.surroundings(state)
     states = imagine_window(model, state, batch.actions[:, c:])
-    parts.update(_rollout_losses(model, state, states, ids, batch))
-    parts["map"] = map_loss(model, [state, *states], torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
+    parts["map"], wrong = map_loss(model, [state, *states], torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
+    parts.update(_rollout_losses(model, states, ids, wrong, batch))
     total = torch.zeros((), device=batch.ego.device)
     for name, value in parts.items():
         total = total + value * getattr(config, name)
@@ -100,15 +103,16 @@ def _kl(prior: Tensor, posterior: Tensor, config: LossConfig) -> Tensor:
 
 
 def _posterior_future(
-    model: DrivingRSSM, batch: Batch, encodings: Tensor, state: State, config: LossConfig
+    model: DrivingRSSM, batch: Batch, encodings: Tensor, found: Tensor, state: State, config: LossConfig
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """KL, h and z of the moments after the context, everything else being observed."""
     h, z = state["h"], state["z"]
     kls, hs, zs = [], [], []
     for t in range(batch.context, encodings.shape[1]):
-        inputs = model.ego_inputs(batch.ego[:, t - 1])
+        ego = batch.ego[:, t - 1]
+        inputs = model.inputs(ego, found[:, t - 1, TOLD] - ego[:, 5:])
         h = model.latent.advance(h, z, model.step_inputs(inputs, batch.actions[:, t], batch.motion[:, t]))
-        prior, posterior = model.latent.believed(h), model.latent.seen(h, encodings[:, t])
+        prior, posterior = model.latent.believed(model.latent.foresee(h)), model.latent.seen(h, encodings[:, t])
         z = model.latent.sample(posterior, torch.rand(len(h), model.config.groups, device=h.device))
         kls.append(_kl(prior, posterior, config))
         hs.append(h)
@@ -116,9 +120,18 @@ def _posterior_future(
     return kls, hs, zs
 
 
+def _found_loss(found: Tensor, batch: Batch) -> Tensor:
+    """The route's chords (B, T, STATIONS) against the true ones: their headings, and where they lead."""
+    true = unwound(batch.route + batch.ego[..., 5:])[:, : found.shape[1]]
+    place = (STATION * (turn(found) - turn(true))).cumsum(-1)
+    error = torch.stack([(found - true) / 0.1, place.real / 2, place.imag / 2], -1)
+    return masked_mean(huber(error).mean(-1), batch.valid[:, : found.shape[1]])
+
+
 def _rollout_losses(
-    model: DrivingRSSM, start: State, states: list[State], ids: Tensor, batch: Batch
+    model: DrivingRSSM, states: list[State], ids: Tensor, wrong: Tensor, batch: Batch
 ) -> dict[str, Tensor]:
+    """`wrong` (B, T): share of the map that was drawn wrong, NaN where none was drawn."""
     c, valid = batch.context, batch.valid[:, batch.context :]
 
     def stack(key: str) -> Tensor:
@@ -128,20 +141,15 @@ def _rollout_losses(
     route = ego[..., 4:6] - batch.ego[:, c:, 4:6]
     route = torch.stack([route[..., 0] / 0.5, torch.sin(route[..., 1]) / 0.1], -1)
     features = torch.stack([model.features(s) for s in states], 1)
-    terms, events = model.heads.loss(features, batch.terms[:, c:, : len(UNCERTAIN_TERMS)], batch.events[:, c:])
-    before = torch.cat([start["ego"][:, None], ego[:, :-1]], 1).flatten(0, 1)
-    h, z = stack("h").flatten(0, 1), stack("z").flatten(0, 1)
-    foreseen = model.foresight(h, z, model.ego_inputs(before)[:, 4:])
+    lost = (stack("pose") - batch.pose[:, c:])[..., :2].norm(dim=-1).detach()
+    terms, events, doubt = model.heads.loss(
+        features, batch.terms[:, c:, : len(UNCERTAIN_TERMS)], batch.events[:, c:], torch.stack([lost, wrong], -1)
+    )
     return {
         "route": masked_mean(huber(route), valid),
         "terms": masked_mean(terms, valid),
         "events": masked_mean(events, valid),
+        "doubt": masked_mean(doubt[..., 0], valid) + masked_mean(doubt[..., 1], valid & ~wrong.isnan()),
         "agents": agent_loss(stack("agent_pose"), stack("agent_motion"), ids, batch),
-        "births": birth_loss(model, foreseen, batch),
+        "births": birth_loss(model, model.latent.foresee(stack("h").flatten(0, 1)), batch),
     }
-
-
-def _ensemble_loss(model: DrivingRSSM, h: Tensor, encodings: Tensor, valid: Tensor) -> Tensor:
-    target = model.ensemble.target(encodings.flatten(0, 1))
-    error = F.mse_loss(model.ensemble(h.flatten(0, 1)), target.expand(model.ensemble.members, -1, -1), reduction="none")
-    return masked_mean(error.mean((0, 2)).unflatten(0, valid.shape), valid)

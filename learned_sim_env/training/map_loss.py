@@ -9,16 +9,21 @@ from torch.nn import functional as F
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.reductions import masked_mean
+from learned_sim_env.world_model.geometry import relative, unwound
 from learned_sim_env.world_model.map_decoder import CLASS_WEIGHTS
-from learned_sim_env.world_model.map_memory import UNKNOWN
+from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.route_path import chain, seen_from
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
 
-def map_loss(model: DrivingRSSM, states: list[State], h: Tensor, z: Tensor, batch: Batch, config: LossConfig) -> Tensor:
+def map_loss(
+    model: DrivingRSSM, states: list[State], h: Tensor, z: Tensor, batch: Batch, config: LossConfig
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of what stands still: along an imagined drive, and at some observed moments from the latent alone.
 
-    The drive is drawn as it will be in use: what was imagined at one moment is remembered at the next.
+    The drive is drawn as it will be in use: what was imagined at one moment is remembered at the next. Also the share
+    of the view (B, T) drawn wrong at the moments after the context, NaN where the model was not left to itself.
     """
     memory, c, device = model.memory, batch.context, batch.ego.device
     truth, origin = _true_map(model, batch, config)
@@ -26,6 +31,7 @@ def map_loss(model: DrivingRSSM, states: list[State], h: Tensor, z: Tensor, batc
     own = torch.rand(len(batch.ego), 1, 1, device=device) < config.own
     drawn = torch.randperm(len(states) - 1)[: config.drawn_moments].add(1).sort().values.tolist()
     losses, valid = [], []
+    wrong = batch.ego.new_full(batch.ego.shape[:2], torch.nan)
     for i in [0, *drawn]:
         pose = states[i]["pose"].detach()
         cells, home = memory.follow(cells, home, pose)
@@ -36,18 +42,38 @@ def map_loss(model: DrivingRSSM, states: list[State], h: Tensor, z: Tensor, batc
             memory.commit(cells, home, earlier, shown, (shown != UNKNOWN) & ~own)
         known = memory.read_canvas(cells, home, pose)
         known = known.masked_fill(torch.rand(len(own), 1, 1, device=device) < config.blank, UNKNOWN)
-        logits = model.decoder(torch.cat([states[i]["h"], states[i]["z"]], -1), known)
-        losses.append(_canvas_loss(logits, known, memory.read_canvas(truth, origin, pose), config))
+        logits = model.decoder(
+            torch.cat([states[i]["h"], states[i]["z"]], -1), _route(batch, c - 1 + i, pose, config), known
+        )
+        target = memory.read_canvas(truth, origin, pose)
+        losses.append(_canvas_loss(logits, known, target, config))
         valid.append(batch.valid[:, c - 1 + i])
-        memory.commit(cells, home, pose, model.decoder.likeliest(logits.detach()), own & (known == UNKNOWN))
+        drawn_ids = torch.where(known == UNKNOWN, model.decoder.likeliest(logits.detach()), known)
+        memory.commit(cells, home, pose, drawn_ids, own & (known == UNKNOWN))
+        wrong[:, c - 1 + i] = torch.where(own[:, 0, 0], _share_wrong(drawn_ids, target), torch.nan)
     # Without this the encoder would be taught only through imagination, and its latents would say little.
     for i in torch.randperm(h.shape[1])[: config.seen_moments].tolist():
-        target = memory.read_canvas(truth, origin, batch.pose[:, c + i])
+        pose = batch.pose[:, c + i]
+        target = memory.read_canvas(truth, origin, pose)
         nothing = torch.full_like(target, UNKNOWN)
-        logits = model.decoder(torch.cat([h[:, i], z[:, i]], -1), nothing)
+        logits = model.decoder(torch.cat([h[:, i], z[:, i]], -1), _route(batch, c + i, pose, config), nothing)
         losses.append(_canvas_loss(logits, nothing, target, config))
         valid.append(batch.valid[:, c + i])
-    return masked_mean(torch.cat(losses), torch.cat(valid))
+    return masked_mean(torch.cat(losses), torch.cat(valid)), wrong[:, c:]
+
+
+def _route(batch: Batch, t: int, pose: Tensor, config: LossConfig) -> Tensor:
+    """The true route at moment t as seen from `pose` (B, 3), bent a little, as it will be when found in views."""
+    noise = config.route_noise * torch.randn_like(batch.route[:, t]).cumsum(-1)
+    route = chain(unwound(batch.route[:, t] + batch.ego[:, t, 5:]) + noise, batch.ego[:, t])
+    return seen_from(route, relative(pose, batch.pose[:, t]))
+
+
+def _share_wrong(ids: Tensor, target: Tensor) -> Tensor:
+    """(B,) of the view's known pixels, from canvases (B, H, W) uint8."""
+    ids, target = (x[:, MARGIN:-MARGIN, MARGIN:-MARGIN] for x in (ids, target))
+    known = target != UNKNOWN
+    return ((ids != target) & known).sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
 
 
 def _true_map(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[Tensor, Tensor]:

@@ -85,8 +85,12 @@ class Trainer:
         )
         torch.manual_seed(config.seed)
         self.model = DrivingRSSM(MODELS[config.model], contract).to(self.device)
+        self.model.ego_path.top_speed.fill_(self.train_data.top_speed)
+        path = list(self.model.ego_path.parameters())
+        others = [p for name, p in self.model.named_parameters() if not name.startswith("ego_path.")]
+        groups = [{"params": others, "peak": config.learning_rate}, {"params": path, "peak": config.path_learning_rate}]
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            groups, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
         self.step, self._metrics = 0, out / "metrics.jsonl"
         out.mkdir(parents=True, exist_ok=True)
@@ -138,7 +142,7 @@ class Trainer:
         # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
         torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = group["peak"] * self._schedule()
         self.model.train()
         with self._precision():
             loss, parts = module(batch, paths)
@@ -149,11 +153,12 @@ class Trainer:
             self.optimizer.step()
         return {**parts, "total": loss.detach(), "gradient_norm": norm.detach()}
 
-    def _learning_rate(self) -> float:
+    def _schedule(self) -> float:
+        """Share of a learning rate's peak."""
         c = self.config
         rising = min(1.0, (self.step + 1) / c.warmup)
         falling = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.step / c.steps))
-        return c.learning_rate * rising * falling
+        return rising * falling
 
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else nullcontext()

@@ -19,7 +19,7 @@ from learned_sim_env.world_model.protocol import State
 # [m] An agent farther than this from the ego is forgotten.
 FORGET = 60.0
 # Places looked up in the remembered map, in the frame of an agent [m]: what lies ahead decides how it will steer.
-LOOK_AHEAD = [(x, y) for x in (3.0, 10.0, 18.0) for y in (-3.5, 0.0, 3.5)]
+LOOK_AHEAD = [(x, y) for x in (8.0, 18.0) for y in (-3.5, 0.0, 3.5)]
 # [m/s^2] and [rad/s]: what a step's network output of 1 means.
 ACCELERATION_SCALE, YAW_RATE_SCALE = 3.0, 0.2
 # Half-widths of the gap in which another road user counts as ahead [m].
@@ -143,8 +143,8 @@ class AgentSummary(nn.Module):
             ],
             -1,
         )
-        out = torch.nn.functional.silu(self.each(x)).float()
-        out = torch.where(there[..., None], out, 0).amax(1)
+        out = torch.nn.functional.silu(self.each(x))
+        out = out.masked_fill(~there[..., None], 0).amax(1).float()
         nearest = torch.where(there, gap, GAP_REACH).amin(1).clamp(-1, GAP_REACH)
         return torch.cat([out, nearest[:, None]], 1)
 

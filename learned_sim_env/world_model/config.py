@@ -21,7 +21,6 @@ class RSSMConfig:
     head_hidden: int = 128
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
-    ensemble: int = 5
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> RSSMConfig:

@@ -1,7 +1,7 @@
 """The ego's own motion: low-dimensional, observed and nearly deterministic, so it has its own path in the state.
 
-A residual network predicts the next motion (dx, dy, dyaw in the ego frame before the step) and speed from the last
-motions and actions; it is trained over many steps on its own predictions.
+A network predicts the changes of speed and turn, and the slip, from the last motions and actions; the motion (dx, dy,
+dyaw in the ego frame before the step) follows by kinematics. It is trained over many steps on its own predictions.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ ACTION_HISTORY = 5
 MOTION_SCALE = (1.0, 0.1, 0.1)
 MOTION_CHANGE = (0.05, 0.02, 0.02)
 SPEED_SCALE, SPEED_CHANGE = 10.0, 0.5
+# Inputs that are products of others.
+PRODUCTS = 10
 
 
 class EgoPath(nn.Module):
     """Next motion and speed of the ego; and the motion behind two successive real observations."""
 
-    def __init__(self, dt: float, hidden: tuple[int, ...] = (192, 192)):
+    def __init__(self, dt: float, hidden: tuple[int, ...] = (128, 128)):
         super().__init__()
         self.dt = dt
         self.scale: Tensor
         self.change: Tensor
         self.register_buffer("scale", torch.tensor(MOTION_SCALE), persistent=False)
         self.register_buffer("change", torch.tensor((*MOTION_CHANGE, SPEED_CHANGE)), persistent=False)
-        inputs = 3 * MOTION_HISTORY + 2 * ACTION_HISTORY + 1
+        # [m/s] Faster than this nothing was ever seen to drive: belongs to what was learned, so it is stored.
+        self.top_speed: Tensor
+        self.register_buffer("top_speed", torch.tensor(torch.inf))
+        inputs = 3 * MOTION_HISTORY + 2 * ACTION_HISTORY + 1 + PRODUCTS
         self.dynamics = MLP(inputs, hidden, 4)
         # Two observations leave only the slip to be found: the turn is observed, the distance nearly.
         self.inverse = MLP(inputs + 2, (96,), 2)
@@ -54,8 +59,9 @@ class EgoPath(nn.Module):
         with torch.autocast(motions.device.type, enabled=False):
             out = self.dynamics(self._inputs(motions, actions, speed)) * self.change
         # Forward only: nothing in the contract's actions drives backwards.
-        motion, speed = motions[:, -1] + out[:, :3], (speed + out[:, 3]).clamp_min(0.0)
-        return torch.cat([motions[:, 1:], motion[:, None]], 1), actions, speed
+        later = torch.minimum((speed + out[:, 3]).clamp_min(0.0), self.top_speed)
+        motion = self._motion(speed, later, motions[:, -1, 2] + out[:, 2], out[:, :2])
+        return torch.cat([motions[:, 1:], motion[:, None]], 1), actions, later
 
     def observe(
         self, motions: Tensor, actions: Tensor, speed: Tensor, action: Tensor, ego: Tensor, seen: Tensor
@@ -79,10 +85,19 @@ class EgoPath(nn.Module):
         with torch.autocast(motions.device.type, enabled=False):
             x = torch.cat([self._inputs(motions, actions, speed), extra], -1)
             slip = torch.where(seen[:, None], self.inverse(x) * self.change[:2], 0)
-        along = (speed + new_speed) / 2 * self.dt
-        place = torch.stack([along * torch.cos(dyaw / 2), along * torch.sin(dyaw / 2)], -1) + slip
-        motion = torch.cat([place, dyaw[:, None]], -1)[:, None]
+        motion = self._motion(speed, new_speed, dyaw, slip)[:, None]
         return torch.where(seen[:, None, None], torch.cat([motions[:, 1:], motion], 1), motion), actions
 
+    def _motion(self, speed: Tensor, later: Tensor, dyaw: Tensor, slip: Tensor) -> Tensor:
+        """(B, 3): an arc of length mean speed times dt that turns by dyaw, plus what the wheels slip (B, 2) [m]."""
+        along = (speed + later) * (self.dt / 2)
+        place = torch.view_as_real(torch.polar(along, dyaw / 2)) + slip
+        return torch.cat([place, dyaw[:, None]], -1)
+
     def _inputs(self, motions: Tensor, actions: Tensor, speed: Tensor) -> Tensor:
-        return torch.cat([(motions / self.scale).flatten(1), actions.flatten(1), speed[:, None] / SPEED_SCALE], -1)
+        speed = speed[:, None] / SPEED_SCALE
+        steer, throttle_brake = actions[:, -2:].unbind(-1)
+        # Products that forces are made of, which a small network would have to approximate.
+        turning, yaw = speed * steer, motions[:, -1, 2:] / self.scale[2]
+        products = [turning, speed * turning, turning * steer.abs(), throttle_brake.relu(), speed * yaw, speed * speed]
+        return torch.cat([(motions / self.scale).flatten(1), actions.flatten(1), speed, *products], -1)

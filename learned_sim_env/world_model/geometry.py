@@ -30,6 +30,11 @@ def wrap(angle: Tensor) -> Tensor:
     return angle - 2 * torch.pi * torch.round(angle / (2 * torch.pi))
 
 
+def unwound(headings: Tensor) -> Tensor:
+    """Successive headings (..., N) [rad], all turned by as many whole turns as bring the first into [-pi, pi]."""
+    return headings - headings[..., :1] + wrap(headings[..., :1])
+
+
 def compose(pose: Tensor, motion: Tensor) -> Tensor:
     """The pose after `motion` (..., 3), which is given in the frame of `pose` (..., 3)."""
     place = pose[..., :2] + rotate(motion[..., :2], pose[..., 2])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from learned_sim_env.spec import NUM_CLASSES, BevSpec
 from learned_sim_env.world_model.layers import MLP, GRUCell, Norm, PatchMixer, one_hot, patches
@@ -42,7 +41,8 @@ class Latent(nn.Module):
         self.groups, self.classes = groups, classes
         self.hidden_size, self.z_size = hidden, groups * classes
         self.cell = GRUCell(self.z_size + inputs, hidden)
-        self.prior = MLP(hidden, (hidden,), self.z_size)
+        self.foresight = nn.Sequential(nn.Linear(hidden, hidden, bias=False), Norm(hidden), nn.SiLU())
+        self.prior = nn.Linear(hidden, self.z_size)
         self.posterior = MLP(hidden + embedding, (hidden,), self.z_size)
 
     def advance(self, h: Tensor, z: Tensor, inputs: Tensor) -> Tensor:
@@ -50,9 +50,13 @@ class Latent(nn.Module):
         dtype = self.cell.project.weight.dtype
         return self.cell(torch.cat([z, inputs], -1).to(dtype), h.to(dtype)).float()
 
-    def believed(self, h: Tensor) -> Tensor:
-        """Prior: probabilities (B, groups, classes) float32, before seeing."""
-        return self._mixed(self.prior(h))
+    def foresee(self, h: Tensor) -> Tensor:
+        """(B, hidden): what h says of what will be seen, in the dtype of the weights."""
+        return self.foresight(h.to(self.prior.weight.dtype))
+
+    def believed(self, foreseen: Tensor) -> Tensor:
+        """Prior: probabilities (B, groups, classes) float32, before seeing, from what was foreseen (B, hidden)."""
+        return self._mixed(self.prior(foreseen))
 
     def seen(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Posterior: probabilities (B, groups, classes) float32, after seeing what `embedding` (B, E) encodes."""
@@ -85,33 +89,3 @@ def balanced_kl(prior: Tensor, posterior: Tensor, free_nats: float = 1.0) -> tup
         return (q * (q.log() - p.log())).sum((-1, -2))
 
     return kl(posterior.detach(), prior).clamp_min(free_nats), kl(posterior, prior.detach()).clamp_min(free_nats)
-
-
-class Ensemble(nn.Module):
-    """Several predictors of the next view's encoding from h alone; where they disagree, the model does not know.
-
-    Disagreement as in Plan2Explore (arXiv 2005.05960). They learn the same from different starting weights.
-    """
-
-    def __init__(self, hidden: int, embedding: int, members: int = 5, width: int = 32, targets: int = 16):
-        super().__init__()
-        self.members = members
-        self.inner = nn.Linear(hidden, members * width)
-        self.outer = nn.Parameter(torch.randn(members, width, targets) / width**0.5)
-        projection = torch.randn(embedding, targets, generator=torch.Generator().manual_seed(0)) / embedding**0.5
-        self.projection: Tensor
-        self.register_buffer("projection", projection)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """(B, hidden) to predictions (members, B, targets) float32."""
-        x = F.silu(self.inner(h.to(self.inner.weight.dtype))).unflatten(-1, (self.members, -1)).transpose(0, 1)
-        return torch.bmm(x, self.outer.to(x.dtype)).float()
-
-    def target(self, embedding: Tensor) -> Tensor:
-        """What members predict of an encoding (B, embedding): (B, targets)."""
-        return embedding.float().detach() @ self.projection.float()
-
-    def disagreement(self, h: Tensor) -> Tensor:
-        """(B,) float32: standard deviation between members, averaged over targets."""
-        x = self(h)
-        return (x - x.mean(0)).square_().mean(0).sqrt_().mean(-1)

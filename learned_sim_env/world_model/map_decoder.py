@@ -1,4 +1,4 @@
-"""Static classes of the canvas, from the latent and from what is remembered of it: the part that imagines new road."""
+"""Static classes of the canvas, from the latent, the route and what is remembered: the part that imagines road."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.latent import PATCH
 from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
+from learned_sim_env.world_model.route_path import SIDES, beside
 
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
 # be learned late or never otherwise.
@@ -31,21 +32,32 @@ class MapDecoder(nn.Module):
             nn.Linear(latent, 256, bias=False), Norm(256), nn.SiLU(), nn.Linear(256, tokens * SAID)
         )
         self.join = nn.Linear(SAID, channels)
+        self.led = nn.Sequential(nn.Linear(SIDES + 5, channels), nn.SiLU(), nn.Linear(channels, channels))
+        rows, columns = (torch.arange(n) * PATCH + (PATCH - 1) / 2 - MARGIN for n in self.grid)
+        x, y = (bev.ego_row - rows) * bev.metres_per_pixel, (bev.ego_column - columns) * bev.metres_per_pixel
+        self.middles: Tensor  # (tokens, 2) ego-frame middles of the patches [m]
+        self.register_buffer("middles", torch.cartesian_prod(x, y), persistent=False)
         self.near, self.far = Neighbours(channels), Neighbours(channels)
         self.everywhere = PatchMixer(tokens, channels)
         self.out = nn.Linear(channels, PATCH**2 * NUM_STATIC)
         self.log_weights: Tensor
         self.register_buffer("log_weights", torch.tensor(CLASS_WEIGHTS).log(), persistent=False)
 
-    def forward(self, latent: Tensor, remembered: Tensor) -> Tensor:
-        """Logits (B, H, W, NUM_STATIC) of a canvas, from h and z (B, latent) and ids uint8, UNKNOWN where not known."""
-        x = self._tokens(latent, patches(remembered, PATCH))
+    def forward(self, latent: Tensor, route: Tensor, remembered: Tensor) -> Tensor:
+        """Logits (B, H, W, NUM_STATIC) of a canvas.
+
+        Args:
+            latent: (B, latent), h and z.
+            route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`.
+            remembered: (B, H, W) uint8, UNKNOWN where not known.
+        """
+        x = self._tokens(latent, route, patches(remembered, PATCH))
         return unpatch(self.out(x), self.height, self.width, PATCH)
 
-    def fill(self, latent: Tensor, remembered: Tensor) -> Tensor:
+    def fill(self, latent: Tensor, route: Tensor, remembered: Tensor) -> Tensor:
         """The canvas `remembered` (B, H, W) uint8 with the likeliest class where it was UNKNOWN."""
         ids = patches(remembered, PATCH)
-        logits = self.out(self._tokens(latent, ids)).unflatten(-1, (-1, NUM_STATIC))
+        logits = self.out(self._tokens(latent, route, ids)).unflatten(-1, (-1, NUM_STATIC))
         blank = ids == UNKNOWN
         ids[blank] = self.likeliest(logits[blank])
         return unpatch(ids, self.height, self.width, PATCH)[..., 0]
@@ -55,11 +67,12 @@ class MapDecoder(nn.Module):
         # Training with weights makes rare classes seem likelier than they are.
         return (logits - self.log_weights.to(logits.dtype)).argmax(-1).to(torch.uint8)
 
-    def _tokens(self, latent: Tensor, ids: Tensor) -> Tensor:
+    def _tokens(self, latent: Tensor, route: Tensor, ids: Tensor) -> Tensor:
         dtype = self.out.weight.dtype
         said = self.imagined(latent.to(dtype)).unflatten(-1, (-1, SAID))
         seen = self.remembered(one_hot(ids, UNKNOWN + 1, dtype).flatten(2))
-        x = self.near(seen + self.join(F.silu(said)), self.grid)
+        led = self.led(beside(route, self.middles.expand(len(route), -1, -1)).to(dtype))
+        x = self.near(seen + led + self.join(F.silu(said)), self.grid)
         return self.far(self.everywhere(x), self.grid)
 
 

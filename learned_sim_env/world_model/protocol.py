@@ -86,6 +86,8 @@ class WorldModel(Protocol):
             "motion": (B, 3), of the step that led here, in the ego frame before it, see `spec.MOTION_FIELDS`.
             "terms": (B, 4), the graded reward terms of that step, weighted, see `task.GRADED_TERMS`.
             "events": (B, 4), probabilities of `task.EVENTS` at that step.
+            "uncertainty": (B,), 0 or more: how wrong the model expects to be about the state.
+            "features": (B, latent_size), as `features` gives them.
         """
         ...
 
@@ -94,13 +96,6 @@ class WorldModel(Protocol):
 
         Returns:
             (B, H, W) uint8 class ids, and the state. Drawing that state again gives the same picture.
-        """
-        ...
-
-    def uncertainty(self, state: State) -> Tensor:
-        """(B,) float32 >= 0: how little the model knows about the step that led to an imagined `state`.
-
-        It depends on the state before that step and on its action, not on the noise of the step itself.
         """
         ...
 

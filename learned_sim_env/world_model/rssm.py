@@ -1,8 +1,9 @@
 """The driving world model: a recurrent state-space model whose state is factored by what the world is made of.
 
 The ego's own motion has an exact residual path (`ego_path`); what stands still is a remembered map moved rigidly by
-that motion (`map_memory`, `map_decoder`); road users are boxes with motion of their own (`agents`, `detector`); the
-recurrent latent (`latent`) carries what is uncertain: what others will do, road not seen yet, where the route leads.
+that motion (`map_memory`, `map_decoder`); the route is a chain of stations on the ground (`route_path`); road users are
+boxes with motion of their own (`agents`, `detector`); the recurrent latent (`latent`) carries what is uncertain: what
+others will do, road not seen yet.
 """
 
 from __future__ import annotations
@@ -13,28 +14,33 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
+from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import Contract
 from learned_sim_env.task import steering_term
 from learned_sim_env.world_model import agents as agents_module
 from learned_sim_env.world_model.agents import EGO_SIZE, AgentMotion, AgentSummary
+from learned_sim_env.world_model.births import Births
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.detector import LAGS, Detector
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
-from learned_sim_env.world_model.geometry import compose, points_from, relative
-from learned_sim_env.world_model.heads import Foresight, OutcomeHeads
-from learned_sim_env.world_model.latent import Encoder, Ensemble, Latent
+from learned_sim_env.world_model.geometry import compose, points_from, relative, turn
+from learned_sim_env.world_model.heads import OutcomeHeads
+from learned_sim_env.world_model.latent import Encoder, Latent
 from learned_sim_env.world_model.layers import one_hot
 from learned_sim_env.world_model.map_decoder import MapDecoder
 from learned_sim_env.world_model.map_memory import UNKNOWN, MapMemory
 from learned_sim_env.world_model.protocol import Observation, State
+from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, chain, seen_from
 
 # Parts that never run in reduced precision: centimetres add up.
 EXACT = ("ego_path", "detector")
 # Places around the ego whose remembered class decides what happens next, ego frame [m]: finer under and before it.
 NEARBY = [(1.5 * i, 0.75 * j) for i in range(-1, 3) for j in range(-2, 3)]
-NEARBY += [(3.0 * i, 3.0 * j) for i in range(-1, 5) for j in (-2, -1, 1, 2)]
+NEARBY += [(4.0 * i, 3.0 * j) for i in range(1, 4) for j in (-2, -1, 1, 2)]
 # Views kept for the detector.
 VIEWS = max(LAGS)
+# How much networks are told of the ego and its route, see `DrivingRSSM.inputs`.
+INPUTS = 7 + 2 * len(TOLD)
 
 
 class DrivingRSSM(nn.Module):
@@ -50,7 +56,8 @@ class DrivingRSSM(nn.Module):
         self.agent_summary = AgentSummary(config.surroundings)
         self.detector = Detector(bev)
         self.encoder = Encoder(bev, config.channels, config.embedding)
-        self.latent = Latent(2 + 7 + 3, config.embedding, config.hidden, config.groups, config.classes)
+        self.route_path = RoutePath(config.embedding)
+        self.latent = Latent(INPUTS + 2 + 3, config.embedding, config.hidden, config.groups, config.classes)
         latent_size = config.hidden + self.latent.z_size
         self.nearby = nn.Linear(len(NEARBY) * (UNKNOWN + 1), config.surroundings)
         self.nearby_points: Tensor
@@ -58,16 +65,15 @@ class DrivingRSSM(nn.Module):
         self.ego_scale: Tensor
         scale = [1 / SPEED_SCALE, contract.dt / MOTION_SCALE[2], 1.0, 1.0, 0.2]
         self.register_buffer("ego_scale", torch.tensor(scale), persistent=False)
-        self.latent_size = latent_size + 7 + 3 + 3 + 2 + 2 * config.surroundings
+        self.latent_size = latent_size + INPUTS + 3 + 3 + 2 + 2 * config.surroundings + 1
         self.heads = OutcomeHeads(self.latent_size, config.head_hidden)
-        self.foresight = Foresight(bev, latent_size, config.head_hidden)
+        self.births = Births(bev, config.hidden)
         self.decoder = MapDecoder(bev, latent_size, config.channels)
-        self.ensemble = Ensemble(config.hidden, config.embedding, config.ensemble)
 
     @property
     def noise_size(self) -> int:
-        """Uniforms a row needs a step: one a categorical latent, and one for who comes into view."""
-        return self.config.groups + 1
+        """Uniforms a row needs a step: one a categorical latent, one for who comes into view, one for the route."""
+        return self.config.groups + 2
 
     def in_bfloat16(self) -> DrivingRSSM:
         """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
@@ -94,6 +100,9 @@ class DrivingRSSM(nn.Module):
             "motions": zeros(MOTION_HISTORY, 3),
             "actions": zeros(ACTION_HISTORY, 2),
             "pose": zeros(3),
+            "route": zeros(STATIONS + 1, 3),
+            "inputs": zeros(INPUTS),
+            "age": zeros(),
             "map": cells,
             "map_origin": origin,
             "views": zeros(VIEWS, h, w, dtype=torch.uint8),
@@ -134,16 +143,21 @@ class DrivingRSSM(nn.Module):
         view_pose = torch.cat([view_pose[:, 1:], torch.zeros_like(view_pose[:, :1])], 1)
         view_pose = torch.where(seen[:, None, None], view_pose, 0)
 
-        h = self.latent.advance(state["h"], state["z"], self.step_inputs(self.ego_inputs(state["ego"]), action, motion))
+        h = self.latent.advance(state["h"], state["z"], self.step_inputs(state["inputs"], action, motion))
         embedding = self.encoder(semantic) if embedding is None else embedding
-        prior, posterior = self.latent.believed(h), self.latent.seen(h, embedding)
+        route = chain(self.route_path.headings(embedding), ego)
+        pose = torch.zeros_like(state["pose"])
+        prior, posterior = self.latent.believed(self.latent.foresee(h)), self.latent.seen(h, embedding)
         new: State = {
             "h": h,
             "z": self.latent.sample(posterior, noise),
             "ego": ego,
             "motions": motions,
             "actions": actions,
-            "pose": torch.zeros_like(state["pose"]),
+            "pose": pose,
+            "route": route,
+            "inputs": self.inputs(ego, alongside(route, pose)[2]),
+            "age": torch.zeros_like(state["age"]),
             "map": cells,
             "map_origin": origin,
             "views": views,
@@ -166,26 +180,31 @@ class DrivingRSSM(nn.Module):
             motions, actions, speed = self.ego_path.imagine(state["motions"], state["actions"], ego[:, 0], action)
         motion = motions[:, -1]
         pose = compose(state["pose"], motion)
-        inputs = self.ego_inputs(ego)
-        h = self.latent.advance(state["h"], state["z"], self.step_inputs(inputs, action, motion))
+        h = self.latent.advance(state["h"], state["z"], self.step_inputs(state["inputs"], action, motion))
         uniforms = None if noise is None else noise[:, : self.config.groups]
-        z = self.latent.sample(self.latent.believed(h), uniforms, temperature)
+        foreseen = self.latent.foresee(h)
+        z = self.latent.sample(self.latent.believed(foreseen), uniforms, temperature)
+        route = self.route_path.follow(state["route"], pose, None if noise is None else noise[:, -1])
+        offset, error, ahead = alongside(route, pose)
+        turning = motion[:, 2] / self.contract.dt
+        ego = torch.cat([torch.stack([speed, turning], -1), action, torch.stack([offset, error], -1)], -1)
         new = {
             **state,
             "h": h,
             "z": z,
+            "ego": ego,
             "motions": motions,
             "actions": actions,
             "pose": pose,
+            "route": route,
+            "inputs": self.inputs(ego, ahead),
+            "age": state["age"] + 1,
         }
-        foreseen = self.foresight(h, z, inputs[:, 4:])
-        route = self.foresight.route(foreseen, ego[:, 4:6], motion)
-        new["ego"] = torch.cat([speed[:, None], motion[:, 2:] / self.contract.dt, action, route], -1)
         places = self.agent_motion.places(state["agent_pose"])
         ids = self._ids_seen(new, torch.cat([places, self._nearby(pose)], 1))
         new.update(self.move_agents(state, ids[:, : places.shape[1]], pose, speed))
         if noise is not None and temperature > 0 and not self.training:
-            rows, born, going, size = self.foresight.births(foreseen, noise[:, self.config.groups])
+            rows, born, going, size = self.births(foreseen, noise[:, self.config.groups])
             if len(rows):
                 new.update(agents_module.appear(new, rows, compose(pose[rows], born), going, size))
         new["surroundings"] = self._surroundings(new, ids[:, places.shape[1] :])
@@ -206,26 +225,28 @@ class DrivingRSSM(nn.Module):
         return {"agent_pose": pose, "agent_motion": motion, "agent_class": classes}
 
     def features(self, state: State) -> Tensor:
-        """(B, latent_size) float32: recurrent state, latents, ego, last motion, its change and the action's, nearby map
-        and agents.
+        """(B, latent_size) float32: recurrent state, latents, ego and route, last motion, its change and the action's,
+        nearby map and agents, and how long ago anything was real.
         """
         motions, actions = state["motions"][:, -2:] / self.ego_path.scale, state["actions"][:, -2:]
         return torch.cat(
             [
                 state["h"],
                 state["z"],
-                self.ego_inputs(state["ego"]),
+                state["inputs"],
                 motions[:, 1],
                 (motions[:, 1] - motions[:, 0]) * 10,
                 actions[:, 1] - actions[:, 0],
                 state["surroundings"],
+                torch.log1p(state["age"])[:, None] / 3,
             ],
             -1,
         )
 
     def decode(self, state: State) -> dict[str, Tensor]:
-        """Ego vector, motion, graded reward terms and probabilities of events."""
-        terms, events = self.heads(self.features(state))
+        """Ego vector, motion, reward terms, events' probabilities, uncertainty, and the features behind them."""
+        features = self.features(state)
+        terms, events, doubt = self.heads(features)
         steer = state["actions"][:, -2:, :1]
         steering = steering_term(steer[:, 1] - steer[:, 0], self.contract.reward)
         return {
@@ -233,6 +254,8 @@ class DrivingRSSM(nn.Module):
             "motion": state["motions"][:, -1],
             "terms": torch.cat([self.heads.expected_terms(terms), steering], -1),
             "events": events.sigmoid(),
+            "uncertainty": self.heads.uncertainty(doubt),
+            "features": features,
         }
 
     def draw(self, state: State) -> tuple[Tensor, State]:
@@ -240,14 +263,11 @@ class DrivingRSSM(nn.Module):
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
 
         def imagine(rows: Tensor, remembered: Tensor) -> Tensor:
-            return self.decoder.fill(torch.cat([state["h"][rows], state["z"][rows]], -1), remembered)
+            latent = torch.cat([state["h"][rows], state["z"][rows]], -1)
+            return self.decoder.fill(latent, seen_from(state["route"][rows], state["pose"][rows]), remembered)
 
         view = self.memory.complete_view(cells, origin, state["pose"], imagine)
         return self._paint(view, state), {**state, "map": cells, "map_origin": origin}
-
-    def uncertainty(self, state: State) -> Tensor:
-        """(B,) float32: disagreement of the ensemble about what is to be seen in `state`."""
-        return self.ensemble.disagreement(state["h"])
 
     def _paint(self, ids: Tensor, state: State) -> Tensor:
         """Agents and ego over the map, by the code that paints simulators' scenes."""
@@ -267,13 +287,16 @@ class DrivingRSSM(nn.Module):
         return torch.from_numpy(image).to(ids.device)
 
     def step_inputs(self, inputs: Tensor, action: Tensor, motion: Tensor) -> Tensor:
-        """What the latent is told of a step (B, 12): `ego_inputs` before it, the action (B, 2), the motion (B, 3)."""
+        """What the latent is told of a step: `inputs` before it, the action (B, 2), the motion (B, 3)."""
         return torch.cat([inputs, action, motion / self.ego_path.scale], -1)
 
-    def ego_inputs(self, ego: Tensor) -> Tensor:
-        """The ego vector (B, 6) as network inputs (B, 7), the last three the route's: angles by sine and cosine."""
-        scaled, error = ego[:, :5] * self.ego_scale, ego[:, 5:]
-        return torch.cat([scaled, torch.sin(error), torch.cos(error)], -1)
+    def inputs(self, ego: Tensor, ahead: Tensor) -> Tensor:
+        """The ego vector (B, 6) and the route's headings ahead (B, len(TOLD)) as network inputs (B, INPUTS).
+
+        Angles by cosine and sine.
+        """
+        angles = turn(torch.cat([ego[:, 5:], ahead], -1))
+        return torch.cat([ego[:, :5] * self.ego_scale, torch.view_as_real(angles).flatten(1)], -1)
 
     def surroundings(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""

@@ -40,6 +40,7 @@ class Doubtful(Oracle):
     def decode(self, state):
         heads = super().decode(state)
         heads["motion"] *= 1 + torch.from_numpy(self.share[state["row"].numpy()])[:, None]
+        heads["uncertainty"] = torch.from_numpy(self.says[state["row"].numpy()]).float()
         return heads
 
     def draw(self, state):
@@ -47,9 +48,6 @@ class Doubtful(Oracle):
         for some, share in zip(view, self.share[state["row"].numpy()]):
             some.view(-1)[: round(share * 2000)] = 7
         return view, state
-
-    def uncertainty(self, state):
-        return torch.from_numpy(self.says[state["row"].numpy()]).float()
 
 
 def doubtful(data: PackedData, knows: bool, bound: float = 1.2) -> SimpleNamespace:

@@ -46,6 +46,6 @@ def test_a_summary_says_how_near_the_nearest_is_and_does_not_depend_on_slots():
     out = summary(pose, motion, size, there, torch.zeros(1, 3))
     assert out[0, -1].item() == pytest.approx(6 - 2 - EGO_SIZE[0] / 2)
     order = [2, 1, 0]
-    assert torch.equal(out, summary(pose[:, order], motion, size, there[:, order], torch.zeros(1, 3)))
+    torch.testing.assert_close(out, summary(pose[:, order], motion, size, there[:, order], torch.zeros(1, 3)))
     nobody = summary(pose, motion, size, torch.zeros_like(there), torch.zeros(1, 3))
     assert nobody[0].tolist() == [0.0] * 15 + [GAP_REACH]

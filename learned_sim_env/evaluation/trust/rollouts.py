@@ -118,7 +118,7 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
         state = model.imagine(state, batch.actions[:, context + t], noise)
         heads = model.decode(state)
-        uncertainty.append(model.uncertainty(state))
+        uncertainty.append(heads["uncertainty"])
         motion.append(heads["motion"])
         speed.append(heads["ego"][:, 0])
         if (t + 1) % DRAW_EVERY == 0:

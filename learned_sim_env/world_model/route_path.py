@@ -1,0 +1,140 @@
+"""The route ahead: a chain of stations on the ground that the ego moves along, imagined on, once, at its end.
+
+Where the ego is on the route follows from the chain, and road is drawn around it: what is felt and what is seen agree.
+In a state it is `route` (B, STATIONS + 1, 3): places [m] and headings [rad], unwrapped, of the chords from a station to
+the next one, `STATION` metres on, in the anchored frame. The ego is between the second station and the third.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_sim_env.road import STATION, STATIONS
+from learned_sim_env.world_model.geometry import place, turn, wrap
+from learned_sim_env.world_model.layers import MLP
+
+# Chords whose headings the networks are told, counted from the one after the ego's.
+TOLD = (1, 3, 5, 8, 12)
+# Turns between successive chords from which the next one is guessed.
+PAST = 4
+# Turns that can be imagined [rad]: finest around none. A power of two, for a fast softmax.
+TURNS = 32
+SHARPEST = 0.6
+# [rad] What an output of 1 means.
+TURN_SCALE = 0.2
+
+
+class RoutePath(nn.Module):
+    """Finds the route in a view, follows it, and guesses how it goes on."""
+
+    def __init__(self, embedding: int, hidden: int = 128):
+        super().__init__()
+        self.find = MLP(embedding, (hidden,), STATIONS)
+        nn.init.zeros_(self.find.output.weight)
+        nn.init.zeros_(self.find.output.bias)
+        self.guess = MLP(PAST, (32,), TURNS, norm=False)
+        grid = torch.linspace(-1, 1, TURNS - 1)
+        self.turns: Tensor
+        # Powers keep the middle one at exactly none; the last is there to make the number even and never likely.
+        turns = SHARPEST * grid * grid.abs()
+        self.register_buffer("turns", torch.cat([turns, turns[-1:]]), persistent=False)
+
+    def headings(self, embedding: Tensor) -> Tensor:
+        """(B, STATIONS) [rad] float32: headings of the chords ahead, relative to the route's where the ego is."""
+        return (self.find(embedding).float() * TURN_SCALE).cumsum(-1)
+
+    def guesses(self, turns: Tensor) -> Tensor:
+        """Logits (..., TURNS) of the next turn from the last ones (..., PAST) [rad]."""
+        return self.guess(turns / TURN_SCALE).float()
+
+    def guess_loss(self, headings: Tensor) -> Tensor:
+        """Cross-entropy (...) of the turns in true headings (..., STATIONS)."""
+        turns = headings.diff(dim=-1)
+        last = turns.unfold(-1, PAST, 1)[..., :-1, :]
+        wanted = (turns[..., PAST:, None] - self.turns[:-1]).abs().argmin(-1)
+        loss = F.cross_entropy(self.guesses(last).flatten(0, -2), wanted.flatten(), reduction="none")
+        return loss.view(wanted.shape).mean(-1)
+
+    def follow(self, route: Tensor, pose: Tensor, uniform: Tensor | None) -> Tensor:
+        """The chain when the ego is at `pose` (B, 3): one station on in rows where it passed one.
+
+        uniform: (B,) in [0, 1), at which the distribution of the next turn is inverted; None takes its mode.
+        """
+        along = ((place(pose) - place(route[:, 1])) * turn(-route[:, 1, 2])).real
+        heading = route[:, -PAST - 1 :, 2]
+        likely = self.guesses(heading.diff(dim=-1)).softmax(-1)
+        if uniform is None:
+            which = likely.argmax(-1)
+        else:
+            which = (likely.cumsum(-1) < uniform[:, None]).sum(-1).clamp_max(TURNS - 1)
+        last = route[:, -1]
+        end = torch.view_as_real(place(last) + STATION * turn(last[:, 2]))
+        new = torch.cat([end, (last[:, 2] + self.turns[which])[:, None]], -1)
+        return torch.where((along > STATION)[:, None, None], torch.cat([route[:, 1:], new[:, None]], 1), route)
+
+
+def chain(headings: Tensor, ego: Tensor) -> Tensor:
+    """The route (B, STATIONS + 1, 3) in the ego frame.
+
+    headings: (B, STATIONS) as `RoutePath.headings`. ego: (B, 6) vectors, whose distance and heading error it keeps.
+    """
+    distance, heading = ego[:, 4], -ego[:, 5]
+    chords = heading[:, None] + headings
+    # Its tangent at a station is the mean of the chords' on both sides: such that the one at the ego is as observed.
+    chords = torch.cat([2 * heading[:, None] - chords[:, :1], chords], 1)
+    steps = STATION * turn(chords)
+    foot = torch.complex(distance * torch.sin(heading), -distance * torch.cos(heading))
+    places = foot[:, None] + torch.cat([-steps[:, :1], (steps[:, 1:].cumsum(1) - steps[:, 1:])], 1)
+    return torch.cat([torch.view_as_real(places), chords[..., None]], -1)
+
+
+def seen_from(route: Tensor, pose: Tensor) -> Tensor:
+    """A chain in the frame of `pose` (B, 3), which is given in the same frame as the chain was."""
+    places = (place(route) - place(pose)[:, None]) * turn(-pose[:, None, 2])
+    return torch.cat([torch.view_as_real(places), route[..., 2:] - pose[:, None, 2:]], -1)
+
+
+def alongside(route: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where a pose (B, 3) is on the route.
+
+    Returns:
+        Offset [m], left positive, and heading error [rad], both (B,): a cubic with the chain's tangents lies between
+        its stations. And the headings (B, len(TOLD)) [rad] of chords ahead, seen from the pose, not wrapped.
+    """
+    heading = route[:, :, 2]
+    seen = (place(pose) - place(route[:, 1])) * turn(-heading[:, 1])
+    t = (seen.real / STATION).clamp(0, 1)
+    bends = heading[:, :3].diff(dim=-1) / 2
+    first, second = -bends[:, 0], bends[:, 1]
+    side = t * (1 - t) * ((1 - t) * first - t * second) * STATION
+    here = heading[:, 1] + first + t * (second - first)
+    start, end = heading[:, _FROM], heading[:, _TO]
+    told = torch.lerp(start, end, t[:, None]) - pose[:, 2:]
+    return seen.imag - side, wrap(pose[:, 2] - here), told
+
+
+_FROM = [i + 1 for i in TOLD]
+_TO = [i + 2 for i in TOLD]
+
+
+def beside(route: Tensor, points: Tensor) -> Tensor:
+    """What the route is to places: (B, N, SIDES + 5) features, near 1.
+
+    route: (B, STATIONS + 1, 3). points: (B, N, 2) in the same frame [m].
+    """
+    places, stations = torch.view_as_complex(points.contiguous()), place(route)
+    which = (places[:, :, None] - stations[:, None]).abs().argmin(-1)
+    heading = (route[:, :, 2] + F.pad(route[:, :-1, 2], (1, 0), value=0.0)) / 2
+    heading = torch.cat([route[:, :1, 2], heading[:, 1:]], 1).gather(1, which)
+    seen = (places - stations.gather(1, which)) * turn(-heading)
+    along, across = seen.real / STATION, seen.imag
+    centres = torch.arange(SIDES, device=points.device) * SIDE - (SIDES - 1) / 2 * SIDE
+    near = torch.exp(-(((across[..., None] - centres) / SIDE) ** 2))
+    facts = [along.clamp(-2, 2), (across / 10).clamp(-3, 3), heading.cos(), heading.sin(), which / STATIONS]
+    return torch.cat([near, torch.stack(facts, -1)], -1)
+
+
+# Lateral places [m] that `beside` tells apart.
+SIDES, SIDE = 17, 1.5
