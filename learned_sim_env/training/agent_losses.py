@@ -95,7 +95,7 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     cell = head.cell_at(pose[:, :2])
     wrong = F.cross_entropy(head.where(foreseen).float(), torch.where(born, cell, BIRTH_GRID**2), reduction="none")
     size, speed = of_it(batch.agent_size), of_it(batch.agent_motion)[:, :1]
-    place = (pose[:, :2] - head.place(cell)) / head.cell
+    place = (pose[:, :2] - head.middles[cell]) / head.cell
     wanted = [place, pose[:, 2:].cos(), pose[:, 2:].sin(), speed / 10, (size / size.new_tensor(SIZE_SCALE)).log()]
     error = F.smooth_l1_loss(head.attributes(foreseen, cell), torch.cat(wanted, -1), beta=0.1, reduction="none")
     return masked_mean(wrong + torch.where(born, error.sum(-1), 0), batch.valid[:, c:].flatten())

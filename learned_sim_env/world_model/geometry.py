@@ -27,7 +27,7 @@ def turn(angle: Tensor) -> Tensor:
 
 def wrap(angle: Tensor) -> Tensor:
     """Angles [rad] brought into [-pi, pi]."""
-    return angle - 2 * torch.pi * torch.round(angle / (2 * torch.pi))
+    return torch.remainder(angle + torch.pi, 2 * torch.pi) - torch.pi
 
 
 def unwound(headings: Tensor) -> Tensor:
@@ -37,8 +37,8 @@ def unwound(headings: Tensor) -> Tensor:
 
 def compose(pose: Tensor, motion: Tensor) -> Tensor:
     """The pose after `motion` (..., 3), which is given in the frame of `pose` (..., 3)."""
-    place = pose[..., :2] + rotate(motion[..., :2], pose[..., 2])
-    return torch.cat([place, wrap(pose[..., 2:] + motion[..., 2:])], -1)
+    after = place(pose) + place(motion) * turn(pose[..., 2])
+    return torch.cat([torch.view_as_real(after), wrap(pose[..., 2:] + motion[..., 2:])], -1)
 
 
 def relative(pose: Tensor, frame: Tensor) -> Tensor:

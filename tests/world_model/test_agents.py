@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.task import EVENTS, events
 from learned_sim_env.world_model.agents import EGO_SIZE, GAP_REACH, AgentSummary, box_gap
+from learned_sim_env.world_model.geometry import place, turn
 from tests import scenes
+
+
+def gap_to(pose, size):
+    return box_gap(place(pose), turn(pose[2]), size).item()
 
 
 @given(
@@ -24,7 +29,7 @@ from tests import scenes
 )
 @settings(max_examples=200, deadline=None)
 def test_boxes_overlap_the_ego_where_a_simulator_would_call_it_a_collision(x, y, heading, length, width):
-    gap = box_gap(torch.tensor([x, y, heading]), torch.tensor([length, width])).item()
+    gap = gap_to(torch.tensor([x, y, heading]), torch.tensor([length, width]))
     assume(abs(gap) > 1e-3)
     scene = scenes.scene(others=scenes.agents((SemanticClass.VEHICLE, x, y, heading, length, width)))
     scene = replace(scene, ego=replace(scene.ego, length=EGO_SIZE[0], width=EGO_SIZE[1]))
@@ -33,9 +38,9 @@ def test_boxes_overlap_the_ego_where_a_simulator_would_call_it_a_collision(x, y,
 
 def test_the_gap_is_the_distance_between_bumpers():
     ahead = torch.tensor([10.0, 0.0, 0.0]), torch.tensor([4.0, 2.0])
-    assert box_gap(*ahead).item() == pytest.approx(10 - 2 - EGO_SIZE[0] / 2)
+    assert gap_to(*ahead) == pytest.approx(10 - 2 - EGO_SIZE[0] / 2)
     beside = torch.tensor([0.0, 3.0, torch.pi]), torch.tensor([4.0, 2.0])
-    assert box_gap(*beside).item() == pytest.approx(3 - 1 - EGO_SIZE[1] / 2, abs=1e-5)
+    assert gap_to(*beside) == pytest.approx(3 - 1 - EGO_SIZE[1] / 2, abs=1e-5)
 
 
 def test_a_summary_says_how_near_the_nearest_is_and_does_not_depend_on_slots():
