@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
+from learned_sim_env.evaluation.blobs import drifting_blobs
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
@@ -16,7 +17,7 @@ from learned_sim_env.training.pictures import after_context
 from learned_sim_env.world_model.protocol import WorldModel
 
 # How views are predicted, and how the ego's motion is.
-VIEW_METHODS = ("model", "last view", "moved view", "drifting boxes")
+VIEW_METHODS = ("model", "last view", "moved view", "drifting blobs", "drifting boxes")
 MOTION_METHODS = ("model", "constant motion")
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ def views_by_method(
         imagined,
         baselines.copied(batch),
         baselines.moved(batch, contract.bev),
+        drifting_blobs(batch, contract.bev, contract.dt),
         baselines.drifted(batch, velocities, contract.bev, contract.dt),
     )
     return dict(zip(VIEW_METHODS, drawn))

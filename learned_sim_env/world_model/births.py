@@ -54,7 +54,7 @@ class Births(nn.Module):
         return rows, pose, torch.cat([speed, torch.zeros_like(speed)], -1), size
 
     def cell_at(self, place: Tensor) -> Tensor:
-        """The cell (...) int64, counted as `middles`, that an ego-frame `place` (..., 2) [m] lies in, or the nearest."""
+        """The cell (...) int64, as in `middles`, that an ego-frame `place` (..., 2) [m] lies in, or the nearest."""
         row, column = ((x + 0.5).div(self.bev.height // BIRTH_GRID).long() for x in self.bev.pixels(place))
         return row.clamp(0, BIRTH_GRID - 1) * BIRTH_GRID + column.clamp(0, BIRTH_GRID - 1)
 
