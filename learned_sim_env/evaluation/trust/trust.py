@@ -73,11 +73,12 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
             f"over episodes, {config.replicates} bootstrap replicates."
         ),
         limits=(
-            "An order is not a size: whether as much is wrong as the uncertainty says is another question. What chance decides (what others will do, which road comes next) is an error here and need not "
-            "be an uncertainty, so that even a perfect one would not score 1. It was learned from errors in training data: "
-            "of what is unlike them it knows nothing. Recorded actions lead where data is; a policy trained inside "
-            "may seek out where the model is wrong and sure, which only level 7 can show. Steps after the end of an "
-            "episode do not count, so the worst moments, crashes, count only before they happen. Views are drawn every "
+            "An order is not a size: whether as much is wrong as the uncertainty says is another question. What chance "
+            "decides (what others will do, which road comes next) is an error here and need not be an uncertainty, so "
+            "that even a perfect one would not score 1. It was learned from errors in training data: of what is unlike "
+            "them it knows nothing. Recorded actions lead where data is; a policy trained inside may seek out where "
+            "the model is wrong and sure, which only level 7 can show. Steps after the end of an episode do not count, "
+            "so the worst moments, crashes, count only before they happen. Views are drawn every "
             f"{DRAW_EVERY} steps only, and fill in at once what an environment imagines bit by bit."
         ),
         tables=(
