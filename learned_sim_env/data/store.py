@@ -72,6 +72,8 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
     from minari.dataset.minari_storage import MinariStorage
 
     contract = CONTRACTS["driving"]
+    # Minari 0.5.4 joins a relative path to itself.
+    path = path.resolve()
     temporary, old = (path.with_name(f".{path.name}.{suffix}") for suffix in ("new", "old"))
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -115,7 +117,7 @@ def read_minari(path: Path) -> Iterator[Episode]:
     require("minari", extra="train")
     from minari import MinariDataset
 
-    dataset = MinariDataset(path)
+    dataset = MinariDataset(path.resolve())
     metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for data, meta in zip(dataset.iterate_episodes(), metadata, strict=True):
         arrays: dict[str, Any] = {**data.observations, **data.infos}
@@ -131,7 +133,7 @@ def read_minari_seeds(path: Path) -> list[int]:
     require("minari", extra="train")
     from minari import MinariDataset
 
-    dataset = MinariDataset(path)
+    dataset = MinariDataset(path.resolve())
     return [int(meta["seed"]) for meta in dataset.storage.get_episode_metadata(dataset.episode_indices)]
 
 

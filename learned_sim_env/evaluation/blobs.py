@@ -1,4 +1,4 @@
-"""Movers at constant velocity from pictures alone: the fair baseline beside `baselines.drifted`, which is told the truth.
+"""Movers at constant velocity from pictures alone: the fair baseline beside `baselines.drifted`, which knows the boxes.
 
 Connected pixels of movers in the last view are a blob; its velocity is how far its middle is from the nearest one's
 in an earlier view. Only the ego's true motion is known.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
+from learned_sim_env.world_model.cross_section import read_section, sweep
 from learned_sim_env.world_model.latent import PATCH
 from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
@@ -32,6 +33,9 @@ class MapDecoder(nn.Module):
             nn.Linear(latent, 256, bias=False), Norm(256), nn.SiLU(), nn.Linear(256, tokens * SAID)
         )
         self.join = nn.Linear(SAID, channels)
+        self.bev = bev
+        self.swept = nn.Linear(PATCH**2 * (UNKNOWN + 1), channels, bias=False)
+        nn.init.zeros_(self.swept.weight)
         self.led = nn.Sequential(nn.Linear(SIDES + 5, channels), nn.SiLU(), nn.Linear(channels, channels))
         rows, columns = (torch.arange(n) * PATCH + (PATCH - 1) / 2 - MARGIN for n in self.grid)
         x, y = (bev.ego_row - rows) * bev.metres_per_pixel, (bev.ego_column - columns) * bev.metres_per_pixel
@@ -51,13 +55,13 @@ class MapDecoder(nn.Module):
             route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`.
             remembered: (B, H, W) uint8, UNKNOWN where not known.
         """
-        x = self._tokens(latent, route, patches(remembered, PATCH))
+        x = self._tokens(latent, route, remembered, patches(remembered, PATCH))
         return unpatch(self.out(x), self.height, self.width, PATCH)
 
     def fill(self, latent: Tensor, route: Tensor, remembered: Tensor) -> Tensor:
         """The canvas `remembered` (B, H, W) uint8 with the likeliest class where it was UNKNOWN."""
         ids = patches(remembered, PATCH)
-        logits = self.out(self._tokens(latent, route, ids)).unflatten(-1, (-1, NUM_STATIC))
+        logits = self.out(self._tokens(latent, route, remembered, ids)).unflatten(-1, (-1, NUM_STATIC))
         blank = ids == UNKNOWN
         ids[blank] = self.likeliest(logits[blank])
         return unpatch(ids, self.height, self.width, PATCH)[..., 0]
@@ -67,11 +71,13 @@ class MapDecoder(nn.Module):
         # Training with weights makes rare classes seem likelier than they are.
         return (logits - self.log_weights.to(logits.dtype)).argmax(-1).to(torch.uint8)
 
-    def _tokens(self, latent: Tensor, route: Tensor, ids: Tensor) -> Tensor:
+    def _tokens(self, latent: Tensor, route: Tensor, canvas: Tensor, ids: Tensor) -> Tensor:
         dtype = self.out.weight.dtype
         said = self.imagined(latent.to(dtype)).unflatten(-1, (-1, SAID))
         seen = self.remembered(one_hot(ids, UNKNOWN + 1, dtype).flatten(2))
-        led = self.led(beside(route, self.middles.expand(len(route), -1, -1)).to(dtype))
+        near = beside(route, self.middles.expand(len(route), -1, -1))
+        swept = sweep(read_section(canvas, route, self.bev), near, self.bev, PATCH)
+        led = self.led(near.features().to(dtype)) + self.swept(one_hot(swept, UNKNOWN + 1, dtype).flatten(2))
         x = self.near(seen + led + self.join(F.silu(said)), self.grid)
         return self.far(self.everywhere(x), self.grid)
 

@@ -7,6 +7,8 @@ the next one, `STATION` metres on, in the anchored frame. The ego is between the
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -119,21 +121,33 @@ _FROM = [i + 1 for i in TOLD]
 _TO = [i + 2 for i in TOLD]
 
 
-def beside(route: Tensor, points: Tensor) -> Tensor:
-    """What the route is to places: (B, N, SIDES + 5) features, near 1.
-
-    route: (B, STATIONS + 1, 3). points: (B, N, 2) in the same frame [m].
+class Beside(NamedTuple):
+    """Where N places are by their nearest stations, all (B, N): metres along the route from the second station and
+    across it (left positive), the route's heading there [rad], and the station's number.
     """
+
+    arc: Tensor
+    across: Tensor
+    heading: Tensor
+    which: Tensor
+
+    def features(self) -> Tensor:
+        """(B, N, SIDES + 5) float32, near 1."""
+        centres = torch.arange(SIDES, device=self.across.device) * SIDE - (SIDES - 1) / 2 * SIDE
+        near = torch.exp(-(((self.across[..., None] - centres) / SIDE) ** 2))
+        along = self.arc / STATION - (self.which - 1)
+        h, facts = self.heading, (along.clamp(-2, 2), (self.across / 10).clamp(-3, 3))
+        return torch.cat([near, torch.stack([*facts, h.cos(), h.sin(), self.which / STATIONS], -1)], -1)
+
+
+def beside(route: Tensor, points: Tensor) -> Beside:
+    """Where places (B, N, 2) [m] are beside a route in the same frame."""
     places, stations = torch.view_as_complex(points.contiguous()), place(route)
     which = (places[:, :, None] - stations[:, None]).abs().argmin(-1)
-    heading = (route[:, :, 2] + F.pad(route[:, :-1, 2], (1, 0), value=0.0)) / 2
-    heading = torch.cat([route[:, :1, 2], heading[:, 1:]], 1).gather(1, which)
+    # A station's heading is the mean of the chords' on both sides.
+    heading = torch.cat([route[:, :1, 2], (route[:, 1:, 2] + route[:, :-1, 2]) / 2], 1).gather(1, which)
     seen = (places - stations.gather(1, which)) * turn(-heading)
-    along, across = seen.real / STATION, seen.imag
-    centres = torch.arange(SIDES, device=points.device) * SIDE - (SIDES - 1) / 2 * SIDE
-    near = torch.exp(-(((across[..., None] - centres) / SIDE) ** 2))
-    facts = [along.clamp(-2, 2), (across / 10).clamp(-3, 3), heading.cos(), heading.sin(), which / STATIONS]
-    return torch.cat([near, torch.stack(facts, -1)], -1)
+    return Beside((which - 1) * STATION + seen.real, seen.imag, heading, which)
 
 
 # Lateral places [m] that `beside` tells apart.

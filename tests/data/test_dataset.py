@@ -118,6 +118,15 @@ def test_a_failed_write_leaves_the_old_dataset(collection: Path, tmp_path: Path)
     assert len(load_episodes(tmp_path)) == 2
 
 
+def test_a_folder_may_be_named_from_where_one_is(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("some").mkdir()
+    write_minari(Path("some/data"), load_episodes(collection)[:2], "some-v0", "two episodes")
+    assert len(load_episodes("some")) == 2
+
+
 def test_nothing_to_pack(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="collect one first"):
         pack(tmp_path)

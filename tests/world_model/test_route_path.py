@@ -106,7 +106,7 @@ def test_a_chain_seen_from_elsewhere_is_the_same_chain():
 def test_what_lies_beside_a_route_is_told_by_its_side():
     straight = circle(1e9)
     places = torch.tensor([[[20.0, 3.0], [20.0, -3.0], [20.0, 0.0]]])
-    left, right, on = beside(straight, places)[0]
+    left, right, on = beside(straight, places).features()[0]
     assert left[:SIDES].argmax() == (SIDES - 1) // 2 + 2
     assert right[:SIDES].argmax() == (SIDES - 1) // 2 - 2
     assert on[:SIDES].argmax() == (SIDES - 1) // 2

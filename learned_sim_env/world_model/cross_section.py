@@ -1,0 +1,91 @@
+"""How the road would look if it simply went on along the route: its cross-section, swept.
+
+The cross-section is read off what is remembered, where the route leaves it: what lies under the road's markings, and
+which markings there are, in steps of a pixel across the route. It is a proposal: the map decoder may follow it or not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.road import STATION
+from learned_sim_env.scene import Line
+from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.world_model.geometry import place, turn
+from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.route_path import Beside
+
+# Bins across the route, the middle one on it; and places along it [m] at which sections are looked for.
+BINS = 45
+ALONG = tuple(1.5 * i for i in range(-6, 27))
+# Of what is known at a place across the route, the last so many sections count.
+RECENT = 8
+# Of those, a solid line shows in so many at least.
+SOLID = 3
+_WAVE = 2 * torch.pi / Line.period
+
+
+class CrossSection(NamedTuple):
+    """Of B roads. surface: (B, BINS) uint8, UNKNOWN where nothing is known. line: (B, BINS) uint8, 0 for none.
+
+    phase: (B,) [rad] of the waves, a dash and a gap long, on whose crests dashes lie.
+    """
+
+    surface: Tensor
+    line: Tensor
+    phase: Tensor
+
+
+def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
+    """The cross-section where what is known of canvases (B, H, W) uint8 ends, along routes in the ego frame."""
+    arcs = torch.tensor(ALONG, device=route.device)
+    index = (arcs / STATION).floor().long() + 1
+    chord = route[:, index.clamp(0, route.shape[1] - 1)]
+    ahead = turn(chord[..., 2])
+    middle = place(chord) + (arcs - (index - 1) * STATION) * ahead
+    across = (torch.arange(BINS, device=route.device) - BINS // 2) * bev.metres_per_pixel
+    points = middle[..., None] + (ahead * 1j)[..., None] * across
+    row, column = (x.round().long() + MARGIN for x in bev.pixels(torch.view_as_real(points)))
+    height, width = canvas.shape[1:]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    flat = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    ids = torch.where(inside, canvas.flatten(1).gather(1, flat.flatten(1)).view_as(flat), UNKNOWN)
+    known = ids != UNKNOWN
+    recent = known & (known.flip(1).cumsum(1).flip(1) <= RECENT)
+    ids = torch.where(recent, ids, UNKNOWN)
+    # The first of equal counts wins: where nothing but markings shows, they are on a road.
+    surfaces = torch.tensor([SemanticClass.ROAD, SemanticClass.OFF_ROAD, SemanticClass.ROUTE], device=ids.device)
+    surface = surfaces[(ids[..., None] == surfaces).sum(1).argmax(-1)]
+    broken, solid = ((ids == c) for c in (SemanticClass.BROKEN_LINE, SemanticClass.SOLID_LINE))
+    lines = torch.where(_peaks(broken.sum(1), 1), int(SemanticClass.BROKEN_LINE), 0)
+    lines = torch.where(_peaks(solid.sum(1), SOLID), int(SemanticClass.SOLID_LINE), lines)
+    crest = (broken.sum(2) * turn(_WAVE * arcs)).sum(1)
+    return CrossSection(
+        torch.where(recent.any(1), surface, UNKNOWN).to(torch.uint8), lines.to(torch.uint8), crest.angle()
+    )
+
+
+def sweep(section: CrossSection, beside: Beside, bev: BevSpec, patch: int) -> Tensor:
+    """The section drawn along the route: (B, tokens, patch * patch) uint8 of patches whose middles lie `beside` it."""
+    m = bev.metres_per_pixel
+    inside = (patch - 1) / 2 - torch.arange(patch, device=beside.across.device)
+    x, y = (m * inside).repeat_interleave(patch), (m * inside).repeat(patch)
+    c, s = beside.heading.cos()[..., None], beside.heading.sin()[..., None]
+    across = beside.across[..., None] + c * y - s * x
+    arc = beside.arc[..., None] + c * x + s * y
+    bins = (across / m).round().long() + BINS // 2
+    held = (bins >= 0) & (bins < BINS)
+    bins = bins.clamp(0, BINS - 1).flatten(1)
+    surface, line = (part.gather(1, bins).view_as(arc) for part in (section.surface, section.line))
+    dash = torch.cos(_WAVE * arc - section.phase[:, None, None]) > torch.cos(torch.tensor(_WAVE * Line.dash / 2))
+    shown = (line == SemanticClass.SOLID_LINE) | ((line == SemanticClass.BROKEN_LINE) & dash)
+    return torch.where(held, torch.where(shown, line, surface), UNKNOWN)
+
+
+def _peaks(counts: Tensor, least: int) -> Tensor:
+    """Which of counts (B, N) are at least `least` and no less than their neighbours: a line is one bin wide."""
+    before, after = counts.roll(1, 1), counts.roll(-1, 1)
+    return (counts >= least) & (counts >= before) & (counts > after)

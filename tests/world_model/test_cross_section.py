@@ -1,0 +1,91 @@
+import torch
+
+from learned_sim_env.road import STATIONS
+from learned_sim_env.spec import CONTRACTS, SemanticClass
+from learned_sim_env.world_model.cross_section import BINS, read_section, sweep
+from learned_sim_env.world_model.layers import unpatch
+from learned_sim_env.world_model.map_decoder import MapDecoder
+from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.route_path import beside, chain
+
+BEV = CONTRACTS["driving"].bev
+PATCH = 8
+# A road straight ahead, by columns right of the view's left edge, in pixels.
+EDGES, MIDDLE, DIVIDER = (22, 42), 32, 37
+
+
+def straight_road():
+    """A view of a road along the route: solid edges, a dashed divider, the route's lane on its right half."""
+    view = torch.full((1, BEV.height, BEV.width), int(SemanticClass.OFF_ROAD), dtype=torch.uint8)
+    view[:, :, EDGES[0] : EDGES[1] + 1] = int(SemanticClass.ROAD)
+    view[:, :, MIDDLE : EDGES[1]] = int(SemanticClass.ROUTE)
+    for edge in EDGES:
+        view[:, :, edge] = int(SemanticClass.SOLID_LINE)
+    # 3 m of dash every 9 m are 4 of 12 pixels.
+    dashes = torch.arange(BEV.height) % 12 < 4
+    view[:, dashes, DIVIDER] = int(SemanticClass.BROKEN_LINE)
+    return view
+
+
+def canvas_of(view):
+    size = (1, BEV.height + 2 * MARGIN, BEV.width + 2 * MARGIN)
+    canvas = torch.full(size, UNKNOWN, dtype=torch.uint8)
+    canvas[:, MARGIN:-MARGIN, MARGIN:-MARGIN] = view
+    return canvas
+
+
+def swept(canvas, route):
+    middles = MapDecoder(BEV, 4, 8).middles[None]
+    ids = sweep(read_section(canvas, route, BEV), beside(route, middles), BEV, PATCH)
+    return unpatch(ids, *canvas.shape[1:], PATCH)[..., 0]
+
+
+STRAIGHT = chain(torch.zeros(1, STATIONS), torch.zeros(1, 6))
+
+
+def test_a_straight_road_goes_on_as_it_is():
+    view = straight_road()
+    hidden = view.clone()
+    hidden[:, :30] = UNKNOWN
+    out = swept(canvas_of(hidden), STRAIGHT)[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    inner = slice(BEV.ego_column - 20, BEV.ego_column + 20)
+    right = out[0, :30, inner] == view[0, :30, inner]
+    assert right.float().mean() > 0.98
+    for line in (*EDGES, DIVIDER):
+        assert right[:, line - inner.start].float().mean() > 0.8
+    assert (out[0, :30, [0, -1]] == UNKNOWN).all()
+
+
+def test_the_road_follows_the_route():
+    turns = torch.full((1, STATIONS), 0.1)
+    turns[:, :4] = 0
+    hidden = straight_road()
+    hidden[:, : BEV.ego_row - 16] = UNKNOWN
+    route = chain(turns.cumsum(1), torch.zeros(1, 6))
+    out = swept(canvas_of(hidden), route)[0]
+    for x, y, _ in route[0, 5:9].tolist():
+        row, column = (
+            BEV.ego_row + MARGIN - x / BEV.metres_per_pixel,
+            BEV.ego_column + MARGIN - y / BEV.metres_per_pixel,
+        )
+        around = out[round(row) - 2 : round(row) + 3, round(column) - 2 : round(column) + 3]
+        assert ((around == SemanticClass.ROAD) | (around == SemanticClass.ROUTE)).float().mean() > 0.8
+    # It bends to the left, so the straight continuation is off the road.
+    assert (out[:MARGIN, BEV.ego_column + MARGIN + 4 : BEV.ego_column + MARGIN + 9] != SemanticClass.ROUTE).all()
+
+
+def test_nothing_known_is_nothing_proposed():
+    canvas = torch.full((2, 80, 80), UNKNOWN, dtype=torch.uint8)
+    section = read_section(canvas, STRAIGHT.expand(2, -1, -1), BEV)
+    assert (section.surface == UNKNOWN).all() and section.surface.shape == (2, BINS)
+    assert (section.line == 0).all()
+
+
+def test_what_is_farthest_along_the_route_counts():
+    view = straight_road()
+    # The left half of the road ends in the middle of what is known.
+    view[:, :40, : MIDDLE - 1] = int(SemanticClass.OFF_ROAD)
+    view[:, :20] = UNKNOWN
+    section = read_section(canvas_of(view), STRAIGHT, BEV)
+    left = section.surface[0, BINS // 2 + 3 : BINS // 2 + 9]
+    assert (left == SemanticClass.OFF_ROAD).all()
