@@ -6,10 +6,12 @@ which markings there are, in steps of a pixel across the route. It is a proposal
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from learned_sim_env.road import STATION
 from learned_sim_env.scene import Line
@@ -25,17 +27,17 @@ ALONG = tuple(1.5 * i for i in range(-6, 27))
 RECENT = 8
 # Of those, a solid line shows in so many at least.
 SOLID = 3
-_WAVE = 2 * torch.pi / Line.period
+# [1/m] Waves as long as a dash and a gap; they are higher than this on a dash.
+_WAVE = 2 * math.pi / Line.period
+_DASH = math.cos(_WAVE * Line.dash / 2)
 
 
 class CrossSection(NamedTuple):
-    """Of B roads. surface: (B, BINS) uint8, UNKNOWN where nothing is known. line: (B, BINS) uint8, 0 for none.
-
-    phase: (B,) [rad] of the waves, a dash and a gap long, on whose crests dashes lie.
+    """Of B roads. profile: (B, 2, BINS + 2) uint8 across the road, left last: on dashes, and between them; UNKNOWN
+    where nothing is known, and in the outermost two. phase: (B,) [rad] of the waves on whose crests dashes lie.
     """
 
-    surface: Tensor
-    line: Tensor
+    profile: Tensor
     phase: Tensor
 
 
@@ -59,13 +61,13 @@ def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
     # The first of equal counts wins: where nothing but markings shows, they are on a road.
     surfaces = torch.tensor([SemanticClass.ROAD, SemanticClass.OFF_ROAD, SemanticClass.ROUTE], device=ids.device)
     surface = surfaces[(ids[..., None] == surfaces).sum(1).argmax(-1)]
+    surface = torch.where(recent.any(1), surface, UNKNOWN)
     broken, solid = ((ids == c) for c in (SemanticClass.BROKEN_LINE, SemanticClass.SOLID_LINE))
-    lines = torch.where(_peaks(broken.sum(1), 1), int(SemanticClass.BROKEN_LINE), 0)
-    lines = torch.where(_peaks(solid.sum(1), SOLID), int(SemanticClass.SOLID_LINE), lines)
+    between = torch.where(_peaks(solid.sum(1), SOLID), int(SemanticClass.SOLID_LINE), surface)
+    dashed = _peaks(broken.sum(1), 1) & (between != SemanticClass.SOLID_LINE)
+    profile = torch.stack([torch.where(dashed, int(SemanticClass.BROKEN_LINE), between), between], 1)
     crest = (broken.sum(2) * turn(_WAVE * arcs)).sum(1)
-    return CrossSection(
-        torch.where(recent.any(1), surface, UNKNOWN).to(torch.uint8), lines.to(torch.uint8), crest.angle()
-    )
+    return CrossSection(F.pad(profile.to(torch.uint8), (1, 1), value=UNKNOWN), crest.angle())
 
 
 def sweep(section: CrossSection, beside: Beside, bev: BevSpec, patch: int) -> Tensor:
@@ -74,15 +76,10 @@ def sweep(section: CrossSection, beside: Beside, bev: BevSpec, patch: int) -> Te
     inside = (patch - 1) / 2 - torch.arange(patch, device=beside.across.device)
     x, y = (m * inside).repeat_interleave(patch), (m * inside).repeat(patch)
     c, s = beside.heading.cos()[..., None], beside.heading.sin()[..., None]
-    across = beside.across[..., None] + c * y - s * x
-    arc = beside.arc[..., None] + c * x + s * y
-    bins = (across / m).round().long() + BINS // 2
-    held = (bins >= 0) & (bins < BINS)
-    bins = bins.clamp(0, BINS - 1).flatten(1)
-    surface, line = (part.gather(1, bins).view_as(arc) for part in (section.surface, section.line))
-    dash = torch.cos(_WAVE * arc - section.phase[:, None, None]) > torch.cos(torch.tensor(_WAVE * Line.dash / 2))
-    shown = (line == SemanticClass.SOLID_LINE) | ((line == SemanticClass.BROKEN_LINE) & dash)
-    return torch.where(held, torch.where(shown, line, surface), UNKNOWN)
+    bins = ((beside.across[..., None] + c * y - s * x) / m + (BINS // 2 + 1)).round().clamp(0, BINS + 1)
+    wave = _WAVE * (beside.arc[..., None] + c * x + s * y) - section.phase[:, None, None]
+    index = bins + (BINS + 2) * (wave.cos() < _DASH)
+    return section.profile.flatten(1).gather(1, index.flatten(1).long()).view_as(index)
 
 
 def _peaks(counts: Tensor, least: int) -> Tensor:

@@ -143,7 +143,9 @@ class Beside(NamedTuple):
 def beside(route: Tensor, points: Tensor) -> Beside:
     """Where places (B, N, 2) [m] are beside a route in the same frame."""
     places, stations = torch.view_as_complex(points.contiguous()), place(route)
-    which = (places[:, :, None] - stations[:, None]).abs().argmin(-1)
+    # Squared distances, less what is the same for all stations.
+    far = stations.abs().square()[:, None] - 2 * points @ route[..., :2].transpose(1, 2)
+    which = far.argmin(-1)
     # A station's heading is the mean of the chords' on both sides.
     heading = torch.cat([route[:, :1, 2], (route[:, 1:, 2] + route[:, :-1, 2]) / 2], 1).gather(1, which)
     seen = (places - stations.gather(1, which)) * turn(-heading)

@@ -77,8 +77,7 @@ def test_the_road_follows_the_route():
 def test_nothing_known_is_nothing_proposed():
     canvas = torch.full((2, 80, 80), UNKNOWN, dtype=torch.uint8)
     section = read_section(canvas, STRAIGHT.expand(2, -1, -1), BEV)
-    assert (section.surface == UNKNOWN).all() and section.surface.shape == (2, BINS)
-    assert (section.line == 0).all()
+    assert (section.profile == UNKNOWN).all() and section.profile.shape == (2, 2, BINS + 2)
 
 
 def test_what_is_farthest_along_the_route_counts():
@@ -87,5 +86,5 @@ def test_what_is_farthest_along_the_route_counts():
     view[:, :40, : MIDDLE - 1] = int(SemanticClass.OFF_ROAD)
     view[:, :20] = UNKNOWN
     section = read_section(canvas_of(view), STRAIGHT, BEV)
-    left = section.surface[0, BINS // 2 + 3 : BINS // 2 + 9]
+    left = section.profile[0, 1, BINS // 2 + 4 : BINS // 2 + 10]
     assert (left == SemanticClass.OFF_ROAD).all()
