@@ -26,7 +26,7 @@ class LossConfig:
     found: float = 1.0  # the route, in views
     guessed: float = 0.1  # how the route goes on
     doubt: float = 0.1
-    route_noise: float = 0.02  # [rad] by which a chord of the route that the map is drawn along is turned
+    route_noise: float = 0.004  # [rad] by which a chord of the route that the map is drawn along is turned
     known_weight: float = 0.05  # of pixels that are remembered anyway
     drawn_moments: int = 3  # imagined moments a window whose canvas is trained, besides the last observed one
     seen_moments: int = 2  # observed ones, drawn from the latent alone
