@@ -42,13 +42,13 @@ def map_loss(
             memory.commit(cells, home, earlier, shown, (shown != UNKNOWN) & ~own)
         known = memory.read_canvas(cells, home, pose)
         known = known.masked_fill(torch.rand(len(own), 1, 1, device=device) < config.blank, UNKNOWN)
-        logits = model.decoder(
+        logits, swept = model.decoder(
             torch.cat([states[i]["h"], states[i]["z"]], -1), _route(batch, c - 1 + i, pose, config), known
         )
         target = memory.read_canvas(truth, origin, pose)
         losses.append(_canvas_loss(logits, known, target, config))
         valid.append(batch.valid[:, c - 1 + i])
-        drawn_ids = torch.where(known == UNKNOWN, model.decoder.likeliest(logits.detach()), known)
+        drawn_ids = torch.where(known == UNKNOWN, model.decoder.choose(logits.detach(), swept), known)
         memory.commit(cells, home, pose, drawn_ids, own & (known == UNKNOWN))
         wrong[:, c - 1 + i] = torch.where(own[:, 0, 0], _share_wrong(drawn_ids, target), torch.nan)
     # Without this the encoder would be taught only through imagination, and its latents would say little.
@@ -56,7 +56,7 @@ def map_loss(
         pose = batch.pose[:, c + i]
         target = memory.read_canvas(truth, origin, pose)
         nothing = torch.full_like(target, UNKNOWN)
-        logits = model.decoder(torch.cat([h[:, i], z[:, i]], -1), _route(batch, c + i, pose, config), nothing)
+        logits, _ = model.decoder(torch.cat([h[:, i], z[:, i]], -1), _route(batch, c + i, pose, config), nothing)
         losses.append(_canvas_loss(logits, nothing, target, config))
         valid.append(batch.valid[:, c + i])
     return masked_mean(torch.cat(losses), torch.cat(valid)), wrong[:, c:]

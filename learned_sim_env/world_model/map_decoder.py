@@ -16,6 +16,8 @@ from learned_sim_env.world_model.route_path import SIDES, beside
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
 # be learned late or never otherwise.
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0)
+# A class that is proposed by sweeping the road's cross-section counts as so much likelier (a difference of logits).
+PROPOSED = 3.0
 # Width of what the latent says of a patch.
 SAID = 32
 
@@ -47,31 +49,33 @@ class MapDecoder(nn.Module):
         self.log_weights: Tensor
         self.register_buffer("log_weights", torch.tensor(CLASS_WEIGHTS).log(), persistent=False)
 
-    def forward(self, latent: Tensor, route: Tensor, remembered: Tensor) -> Tensor:
-        """Logits (B, H, W, NUM_STATIC) of a canvas.
+    def forward(self, latent: Tensor, route: Tensor, remembered: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, H, W, NUM_STATIC) of a canvas, and its classes (B, H, W) uint8 if the road simply went on.
 
         Args:
             latent: (B, latent), h and z.
             route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`.
             remembered: (B, H, W) uint8, UNKNOWN where not known.
         """
-        x = self._tokens(latent, route, remembered, patches(remembered, PATCH))
-        return unpatch(self.out(x), self.height, self.width, PATCH)
+        x, swept = self._tokens(latent, route, remembered, patches(remembered, PATCH))
+        logits, swept = (unpatch(t, self.height, self.width, PATCH) for t in (self.out(x), swept))
+        return logits, swept[..., 0]
 
     def fill(self, latent: Tensor, route: Tensor, remembered: Tensor) -> Tensor:
-        """The canvas `remembered` (B, H, W) uint8 with the likeliest class where it was UNKNOWN."""
+        """The canvas `remembered` (B, H, W) uint8 with classes chosen where it was UNKNOWN; arguments as `forward`."""
         ids = patches(remembered, PATCH)
-        logits = self.out(self._tokens(latent, route, remembered, ids)).unflatten(-1, (-1, NUM_STATIC))
-        blank = ids == UNKNOWN
-        ids[blank] = self.likeliest(logits[blank])
+        x, swept = self._tokens(latent, route, remembered, ids)
+        logits, blank = self.out(x).unflatten(-1, (-1, NUM_STATIC)), ids == UNKNOWN
+        ids[blank] = self.choose(logits[blank], swept[blank])
         return unpatch(ids, self.height, self.width, PATCH)[..., 0]
 
-    def likeliest(self, logits: Tensor) -> Tensor:
-        """Classes (...) uint8 of logits (..., NUM_STATIC)."""
-        # Training with weights makes rare classes seem likelier than they are.
-        return (logits - self.log_weights.to(logits.dtype)).argmax(-1).to(torch.uint8)
+    def choose(self, logits: Tensor, swept: Tensor) -> Tensor:
+        """Classes (...) uint8 from logits (..., NUM_STATIC) and proposed classes (...) uint8, UNKNOWN for none."""
+        # Pixel by pixel, a marking that may lie one pixel aside is never the likeliest: what fits together goes first.
+        proposed = one_hot(swept, UNKNOWN + 1, logits.dtype)[..., :NUM_STATIC]
+        return (logits - self.log_weights.to(logits.dtype) + PROPOSED * proposed).argmax(-1).to(torch.uint8)
 
-    def _tokens(self, latent: Tensor, route: Tensor, canvas: Tensor, ids: Tensor) -> Tensor:
+    def _tokens(self, latent: Tensor, route: Tensor, canvas: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         dtype = self.out.weight.dtype
         said = self.imagined(latent.to(dtype)).unflatten(-1, (-1, SAID))
         seen = self.remembered(one_hot(ids, UNKNOWN + 1, dtype).flatten(2))
@@ -79,7 +83,7 @@ class MapDecoder(nn.Module):
         swept = sweep(read_section(canvas, route, self.bev), near, self.bev, PATCH)
         led = self.led(near.features().to(dtype)) + self.swept(one_hot(swept, UNKNOWN + 1, dtype).flatten(2))
         x = self.near(seen + led + self.join(F.silu(said)), self.grid)
-        return self.far(self.everywhere(x), self.grid)
+        return self.far(self.everywhere(x), self.grid), swept
 
 
 class Neighbours(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
 from learned_sim_env.road import STATIONS
-from learned_sim_env.spec import Contract
+from learned_sim_env.spec import Contract, SemanticClass
 from learned_sim_env.task import steering_term
 from learned_sim_env.world_model import agents as agents_module
 from learned_sim_env.world_model.agents import EGO_SIZE, AgentMotion, AgentSummary
@@ -30,13 +30,15 @@ from learned_sim_env.world_model.layers import one_hot
 from learned_sim_env.world_model.map_decoder import MapDecoder
 from learned_sim_env.world_model.map_memory import UNKNOWN, MapMemory
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, chain, seen_from
+from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, beside, chain, seen_from
 
 # Parts that never run in reduced precision: centimetres add up.
 EXACT = ("ego_path", "detector")
 # Places around the ego whose remembered class decides what happens next, ego frame [m]: finer under and before it.
 NEARBY = [(1.5 * i, 0.75 * j) for i in range(-1, 3) for j in range(-2, 3)]
 NEARBY += [(4.0 * i, 3.0 * j) for i in range(1, 4) for j in (-2, -1, 1, 2)]
+# [m] Where the map was not seen, there is road so near to the route.
+ROADWAY = 7.0
 # Views kept for the detector.
 VIEWS = max(LAGS)
 # How much networks are told of the ego and its route, see `DrivingRSSM.inputs`.
@@ -206,7 +208,8 @@ class DrivingRSSM(nn.Module):
         if noise is not None and temperature > 0 and not self.training:
             rows, born, going, size = self.births(foreseen, noise[:, self.config.groups])
             if len(rows):
-                new.update(agents_module.appear(new, rows, compose(pose[rows], born), going, size))
+                born, fits = self._on_the_road(new, rows, compose(pose[rows], born))
+                new.update(agents_module.appear(new, rows[fits], born[fits], going[fits], size[fits]))
         new["surroundings"] = self._surroundings(new, ids[:, places.shape[1] :])
         return new
 
@@ -301,6 +304,21 @@ class DrivingRSSM(nn.Module):
     def surroundings(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""
         return self._surroundings(state, self._ids_seen(state, self._nearby(state["pose"])))
+
+    def _on_the_road(self, state: State, rows: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Poses (n, 3) for agents that appear in `rows` (n,), and which of them are on a road (n,) bool.
+
+        Of what was not seen, the route is all that is known: near it there is road, and one drives along it either way.
+        """
+        places = pose[:, None, :2]
+        ids = self.memory.read(state["map"][rows], state["map_origin"][rows], places, seen_only=True)[:, 0]
+        near = beside(state["route"][rows], places)
+        across, along = near.across[:, 0].abs(), near.heading[:, 0]
+        heading = along + torch.round((pose[:, 2] - along) / torch.pi) * torch.pi
+        unseen = ids == UNKNOWN
+        pose = torch.cat([pose[:, :2], torch.where(unseen, heading, pose[:, 2])[:, None]], -1)
+        road = (ids >= int(SemanticClass.ROAD)) & (ids <= int(SemanticClass.SOLID_LINE))
+        return pose, torch.where(unseen, across < ROADWAY, road)
 
     def _nearby(self, pose: Tensor) -> Tensor:
         return points_from(self.nearby_points.expand(len(pose), -1, -1), pose)
