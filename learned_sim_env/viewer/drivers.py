@@ -11,6 +11,7 @@ from learned_sim_env.policies import RouteFollower
 from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:
+    from learned_sim_env.viewer.moments import Moment
     from learned_sim_env.viewer.session import Session
 
 # What `--policy` takes besides the path of a file.
@@ -20,7 +21,10 @@ NAMES = ("human", "expert")
 class Driver(Protocol):
     """Drives a session."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        ...
 
     def __call__(self, session: Session) -> np.ndarray:
         """Action (2,) float32 in [-1, 1] for the session's present moment."""
@@ -34,7 +38,7 @@ class Expert:
 
     def __init__(self) -> None:
         self._follower: RouteFollower | None = None
-        self._last = None
+        self._last: Moment | None = None
 
     def __call__(self, session: Session) -> np.ndarray:
         moment = session.moment

@@ -28,8 +28,8 @@ class Status:
     """What the viewer itself is doing.
 
     driver: who drives, "" where nobody says. rate: steps a second that are asked for, 0 where nothing is timed. marked:
-    imagined steps at the mark, -1 without one. strength: of a perturbation. futures: [s] that the futures of the overlay
-    are apart. model_ms, display_ms: what a step and a frame took. note: what has just happened.
+    imagined steps at the mark, -1 without one. strength: of a perturbation. futures: [s] since the futures of the
+    overlay parted. model_ms, display_ms: what a step and a frame took. note: what has just happened.
     """
 
     driver: str = ""

@@ -46,9 +46,7 @@ class Rect:
 
     def holds(self, other: Rect) -> bool:
         """Whether the other one lies inside."""
-        return (
-            self.x <= other.x and self.y <= other.y and self.right >= other.right and self.bottom >= other.bottom
-        )
+        return self.x <= other.x and self.y <= other.y and self.right >= other.right and self.bottom >= other.bottom
 
     def meets(self, other: Rect) -> bool:
         """Whether the two have a pixel in common."""
@@ -118,7 +116,8 @@ def _views(
     w, h = factor * view[1], factor * view[0]
     x = area.x + (area.width - columns * w - (columns - 1) * gap) // 2
     y = area.y + (area.height - rows * (h + caption) - (rows - 1) * gap) // 2
-    cells = [Rect(x + i % columns * (w + gap), y + i // columns * (h + caption + gap), w, h + caption) for i in range(4)]
+    places = [divmod(i, columns) for i in range(4)]
+    cells = [Rect(x + c * (w + gap), y + r * (h + caption + gap), w, h + caption) for r, c in places]
     views = tuple(Rect(c.x, c.y + caption, w, h) for c in cells[:3])
     captions = tuple(Rect(c.x, c.y, w, caption) for c in cells[:3])
     return views, captions, cells[3], factor

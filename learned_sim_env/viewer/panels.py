@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Panel:
 def lines(rect: Rect, count: int) -> list[Rect]:
     """`count` rows of the same height."""
     edges = [rect.y + rect.height * i // count for i in range(count + 1)]
-    return [Rect(rect.x, top, rect.width, bottom - top) for top, bottom in zip(edges, edges[1:])]
+    return [Rect(rect.x, top, rect.width, bottom - top) for top, bottom in pairwise(edges)]
 
 
 def driving(p: Panel) -> None:

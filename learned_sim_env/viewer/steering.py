@@ -45,10 +45,9 @@ class Wheel:
         wanted_steer = steer_limit(speed) * ((RIGHT in held) - (LEFT in held))
         wanted_pedal = float(UP in held) - float(DOWN in held)
         steer, pedal = (float(v) for v in self.action)
-        self.action = np.array(
-            [_towards(steer, wanted_steer, TURN, RETURN, seconds), _towards(pedal, wanted_pedal, PRESS, RELEASE, seconds)],
-            np.float32,
-        )
+        steer = _towards(steer, wanted_steer, TURN, RETURN, seconds)
+        pedal = _towards(pedal, wanted_pedal, PRESS, RELEASE, seconds)
+        self.action = np.array([steer, pedal], np.float32)
         return self.action
 
     def release(self) -> None:
@@ -81,7 +80,8 @@ class Pad:
     """The first game controller, if there is one; it may come and go."""
 
     def __init__(self, pygame: Any):
-        self._pygame, self._device = pygame, None
+        self._pygame = pygame
+        self._device: Any = None
         try:
             # SDL knows where the sticks and triggers of several hundred controllers are.
             from pygame._sdl2 import controller
@@ -112,10 +112,7 @@ class Pad:
         if self._device is None:
             return None
         axis, pygame = self._device.get_axis, self._pygame
-        x, left, right = (
-            axis(a) / 32767
-            for a in (pygame.CONTROLLER_AXIS_LEFTX, pygame.CONTROLLER_AXIS_TRIGGERLEFT, pygame.CONTROLLER_AXIS_TRIGGERRIGHT)
-        )
-        action = from_stick(x, left, right)
+        axes = pygame.CONTROLLER_AXIS_LEFTX, pygame.CONTROLLER_AXIS_TRIGGERLEFT, pygame.CONTROLLER_AXIS_TRIGGERRIGHT
+        action = from_stick(*(axis(a) / 32767 for a in axes))
         action[0] *= steer_limit(speed)
         return action if action.any() else None
