@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -257,8 +258,10 @@ class App:
         return self._action
 
     def _draw(self) -> None:
+        # What is to be seen may take the model a while, which is not the display's time.
+        frame = self.drive.frame()
         began = time.perf_counter()
-        self.board.draw(self.display.surface, self.drive.frame(), HELP if self._help else ())
+        self.board.draw(self.display.surface, frame, HELP if self._help else ())
         self.display.flip()
         self.display_times.append(time.perf_counter() - began)
         self.drive.display_ms += 0.1 * (1e3 * self.display_times[-1] - self.drive.display_ms)
@@ -269,7 +272,7 @@ class App:
     def _rescue(self) -> None:
         """The X server has gone, and the process goes next."""
         try:
-            print(f"learned-sim: error: the display is lost{self._saved()}", flush=True)
+            print(f"learned-sim: error: the display is lost{self._saved()}", file=sys.stderr, flush=True)
         finally:
             os._exit(2)
 

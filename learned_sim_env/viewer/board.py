@@ -96,7 +96,7 @@ class Board:
             p.veil(layout.views[0], colours.text, (frame.overlay * VEIL).astype(np.uint8))
         if not frame.twin_wanted:
             return
-        captions = [source_of(frame, colours), ("real: MetaDrive", colours.good), ("difference", colours.text)]
+        captions = [source_of(frame, colours), ("real: the simulator", colours.good), ("difference", colours.text)]
         for rect, (words, colour) in zip(layout.captions, captions):
             p.text(rect, words, layout.px(SMALL), colour)
         twin = frame.twin

@@ -131,7 +131,8 @@ class Drive:
     def frame(self) -> Frame:
         """What is to be seen now."""
         if self._scripted is not None:
-            return self._scripted
+            mine = {"paused": self.paused, "recording": self.recording is not None}
+            return replace(self._scripted, status=replace(self._scripted.status, **mine))
         status = Status(
             driver="you" if self.by_hand else self.policy.name,
             rate=self.rate,
@@ -159,6 +160,8 @@ class Drive:
         """Record what is to be seen now."""
         if self.recording is not None:
             self.recording.add(kind, self.session.moment, self.frame())
+            if self.recording.error is not None:
+                self.say(f"the film cannot be written: {self.recording.error}")
 
     def jumped(self, note: str) -> None:
         """After the session has gone elsewhere."""

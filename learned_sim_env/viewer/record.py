@@ -48,6 +48,9 @@ class Recording:
         path: of the film, see `film_path`.
         fps: frames a second.
         about: what goes on the tape besides, see `tape.Tape`.
+
+    Attributes:
+        error: why the film cannot be written, or None.
     """
 
     def __init__(self, path: Path, fps: float, **about: Any):
@@ -55,7 +58,7 @@ class Recording:
         self._board = Board()
         self._recorder = Recorder(fps=fps, size=list(self._size), **about)
         self._last: np.ndarray | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._pictures: queue.Queue[np.ndarray | None] = queue.Queue(WAITING)
         # Opened here, so that what cannot be written is known at once.
         self._film = Film(path, fps)
@@ -75,7 +78,7 @@ class Recording:
         """End it; returns what was written. Without a frame, nothing is.
 
         Raises:
-            OSError: if the film could not be written; the tape is, all the same.
+            ValueError: if the film could not be written; the tape is, all the same.
         """
         self._pictures.put(None)
         self._thread.join()
@@ -83,8 +86,8 @@ class Recording:
             return []
         written = [self.tape().save(self.path.with_suffix(".npz"))]
         written.append(save_picture(self.path.with_suffix(".png"), self._last))
-        if self._error is not None:
-            raise OSError(f"the film {self.path} could not be written ({self._error}); {written[0]} can be replayed")
+        if self.error is not None:
+            raise ValueError(f"the film {self.path} could not be written ({self.error}); {written[0]} can be replayed")
         return [self.path, *written]
 
     def tape(self) -> Tape:
@@ -97,7 +100,7 @@ class Recording:
                 while (picture := self._pictures.get()) is not None:
                     film.add(picture)
         except BaseException as error:
-            self._error = error
+            self.error = error
             # Whoever adds frames must not wait for ever.
             while self._pictures.get() is not None:
                 pass
