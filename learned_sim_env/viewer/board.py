@@ -9,7 +9,7 @@ import numpy as np
 
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.viewer.frame import Frame
-from learned_sim_env.viewer.layout import SMALLEST, Layout, Rect, arrange
+from learned_sim_env.viewer.layout import PANELS, SMALLEST, WATCHING, Layout, Rect, arrange
 from learned_sim_env.viewer.painter import Painter, Type
 from learned_sim_env.viewer.panels import DRAWN, NORMAL, SMALL, Panel, lines
 from learned_sim_env.viewer.theme import Theme, theme
@@ -41,8 +41,10 @@ class Board:
             keys: names and meanings, to be shown over it; none: not shown.
         """
         colours = theme(frame.status.palette)
+        self._driven = bool(frame.status.rate)
         self.painter = p = Painter(surface, self._type)
-        self.layout = layout = arrange(surface.get_size(), frame.view.shape[:2], frame.twin_wanted)
+        names = tuple(PANELS) if self._driven else WATCHING
+        self.layout = layout = arrange(surface.get_size(), frame.view.shape[:2], frame.twin_wanted, names)
         p.fill(Rect(0, 0, *surface.get_size()), colours.background)
         self._header(frame, colours)
         self._views(frame, colours)
@@ -56,7 +58,7 @@ class Board:
         hint = Rect(layout.footer.right - layout.px(110), layout.footer.y, layout.px(110), layout.footer.height)
         note = Rect(layout.footer.x, layout.footer.y, layout.footer.width - hint.width, hint.height)
         p.text(note, frame.status.note, layout.px(NORMAL), colours.warn)
-        if frame.status.rate:
+        if self._driven:
             p.text(hint, "F1: keys", layout.px(SMALL), colours.dim, "r")
         if keys:
             self._keys(keys, colours)
@@ -142,7 +144,8 @@ class Board:
         colour = colours.good if reason == "arrival" else colours.warn if reason == "time_limit" else colours.bad
         title, hint = lines(band.inset(layout.px(6)), 2)
         p.text(title, reason.replace("_", " ").upper(), layout.px(30), colour, "c")
-        p.text(hint, "R again   N next   Z rewind   V to the mark", layout.px(SMALL), colours.dim, "c")
+        if self._driven:
+            p.text(hint, "R again   N next   Z rewind   V to the mark", layout.px(SMALL), colours.dim, "c")
 
     def _keys(self, keys: Sequence[tuple[str, str]], colours: Theme) -> None:
         p, layout = self.painter, self.layout

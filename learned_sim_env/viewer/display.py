@@ -55,7 +55,9 @@ class Display:
             self._windowed = self.size
             self._screen = self._pygame.display.set_mode((0, 0), self._pygame.FULLSCREEN)
         else:
-            self._screen = self._pygame.display.set_mode(self._windowed, self._pygame.RESIZABLE)
+            # Some drivers leave full screen the first time, and take the size only the second.
+            for _ in range(2):
+                self._screen = self._pygame.display.set_mode(self._windowed, self._pygame.RESIZABLE)
         self._fit()
 
     def resized(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 # [pixels] For which the sizes below are meant; everything grows with the window.
@@ -19,6 +20,8 @@ PANELS = {
     "clock": 66,
     "session": 88,
 }
+# Those of a window in which nobody drives.
+WATCHING = tuple(PANELS)[:5]
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,14 @@ class Layout:
         return max(1, round(length * self.unit))
 
 
-def arrange(size: tuple[int, int], view: tuple[int, int], twin: bool) -> Layout:
+def arrange(size: tuple[int, int], view: tuple[int, int], twin: bool, names: Sequence[str] = tuple(PANELS)) -> Layout:
     """A layout.
 
     Args:
         size: width and height of the picture, at least `SMALLEST` [pixels].
         view: height and width of a view, which is enlarged by a whole factor so that its classes keep sharp edges.
         twin: make room for the twin and the difference.
+        names: of the panels, from above.
     """
     width, height = size
     unit = min(width / BASE[0], height / BASE[1])
@@ -95,7 +99,9 @@ def arrange(size: tuple[int, int], view: tuple[int, int], twin: bool) -> Layout:
     gap = px(8)
     area = Rect(margin, header.bottom + gap, left, footer.y - header.bottom - 2 * gap)
     views, captions, numbers, factor = _views(area, view, twin, px(CAPTION), gap)
-    return Layout(size, unit, factor, header, footer, views, captions, numbers, _panels(size, margin, column, gap))
+    return Layout(
+        size, unit, factor, header, footer, views, captions, numbers, _panels(size, margin, column, gap, names)
+    )
 
 
 def _views(
@@ -123,11 +129,11 @@ def _views(
     return views, captions, cells[3], factor
 
 
-def _panels(size: tuple[int, int], margin: int, column: int, gap: int) -> dict[str, Rect]:
-    room = size[1] - 2 * margin - (len(PANELS) - 1) * gap
-    total, y, panels = sum(PANELS.values()), float(margin), {}
-    for name, height in PANELS.items():
-        share = room * height / total
+def _panels(size: tuple[int, int], margin: int, column: int, gap: int, names: Sequence[str]) -> dict[str, Rect]:
+    room = size[1] - 2 * margin - (len(names) - 1) * gap
+    total, y, panels = sum(PANELS[name] for name in names), float(margin), {}
+    for name in names:
+        share = room * PANELS[name] / total
         panels[name] = Rect(size[0] - margin - column, round(y), column, round(y + share) - round(y))
         y += share + gap
     return panels

@@ -54,13 +54,14 @@ class Painter:
     """Draws on a surface.
 
     Attributes:
-        texts: what was written: the text, where it stands, and where it had to stay.
+        texts: what was written: the text, where it stands, and where it had to stay. cut: texts that lost letters.
     """
 
     def __init__(self, surface: Any, type_: Type):
         self._pygame = require("pygame", extra="viewer")
         self.surface, self.type = surface, type_
         self.texts: list[tuple[str, Rect, Rect]] = []
+        self.cut: list[str] = []
 
     def fill(self, rect: Rect, colour: Colour, radius: int = 0) -> None:
         """A filled rectangle, with rounded corners if `radius` [pixels] is given."""
@@ -96,8 +97,10 @@ class Painter:
         px = max(6, min(px, room.height))
         while px > 6 and (self.type.width(text, px) > room.width or self.type.height(px) > room.height):
             px -= 1
-        while text and self.type.width(text, px) > room.width:
-            text = text[:-1]
+        if self.type.width(text, px) > room.width:
+            self.cut.append(text)
+            while text and self.type.width(text, px) > room.width:
+                text = text[:-1]
         image = self.type.rendered(text, px, colour)
         width, height = image.get_size()
         x = room.x + round((room.width - width) * ANCHORS[anchor])

@@ -95,6 +95,7 @@ class Recording:
         return self._recorder.tape()
 
     def _encode(self) -> None:
+        picture = None
         try:
             with self._film as film:
                 while (picture := self._pictures.get()) is not None:
@@ -102,5 +103,5 @@ class Recording:
         except BaseException as error:
             self.error = error
             # Whoever adds frames must not wait for ever.
-            while self._pictures.get() is not None:
-                pass
+            while picture is not None:
+                picture = self._pictures.get()

@@ -88,6 +88,6 @@ def read_actions(path: Path) -> np.ndarray:
     if actions.dtype.kind not in "fiu" or actions.ndim != 2 or actions.shape[1] != 2 or not len(actions):
         raise ValueError(f"{path} holds {actions.dtype} of shape {actions.shape}: (T, 2) numbers are needed")
     if not (np.abs(actions) <= 1).all():
-        wrong = actions[~(np.abs(actions) <= 1)][0]
+        wrong = actions[~(np.abs(actions) <= 1)][0].item()
         raise ValueError(f"{path} holds {wrong}: steer and throttle_brake are numbers in [-1, 1]")
     return actions.astype(np.float32)
