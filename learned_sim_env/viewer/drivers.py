@@ -43,7 +43,7 @@ class Expert:
     def __call__(self, session: Session) -> np.ndarray:
         moment = session.moment
         # Another place than the one that the last action led to: the lane is chosen anew.
-        if self._follower is None or moment.parent is not self._last:
+        if self._follower is None or self._last not in (moment, moment.parent):
             self._follower = RouteFollower.from_ego(moment.observation["ego"])
         self._last = moment
         return self._follower(moment.observation["ego"])

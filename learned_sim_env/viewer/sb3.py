@@ -111,7 +111,8 @@ def _settings(path: Path, described: Any) -> dict[str, Any]:
 
     settings: dict[str, Any] = {}
     for name, value in (described if isinstance(described, dict) else {}).items():
-        if name.startswith(":"):
+        # Pickles and their types, and what matters to training alone.
+        if name.startswith((":", "optimizer_")):
             continue
         # What is no JSON stands there as its text.
         activation = re.fullmatch(r"<class 'torch\.nn\.modules\.activation\.(\w+)'>", str(value))
@@ -128,11 +129,16 @@ def _observations(session: Session) -> Iterator[tuple[str, gym.Space]]:
     from stable_baselines3.common.preprocessing import is_image_space
     from stable_baselines3.common.vec_env import VecTransposeImage
 
+    def transposed(space: Any) -> gym.Space:
+        return VecTransposeImage.transpose_space(space) if is_image_space(space) else space
+
     size = len(session.features())
     for obs_type in OBS_TYPES:
         space = session.contract.observation_space(obs_type, size)
-        pictures = isinstance(space, gym.spaces.Dict) or is_image_space(space)
-        yield obs_type, VecTransposeImage.transpose_space(space) if pictures else space
+        if isinstance(space, gym.spaces.Dict):
+            yield obs_type, gym.spaces.Dict({name: transposed(part) for name, part in space.items()})
+        else:
+            yield obs_type, transposed(space)
 
 
 def _signature(space: gym.Space) -> dict[str, tuple[int, ...]] | tuple[int, ...]:
