@@ -235,6 +235,7 @@ class Drive:
             self.say("the replay is over: drive on from here")
             return
         self._scripted = frame
+        self.steps += 1
         if self.recording is not None:
             self.recording.add(kind, self.session.moment, frame)
 

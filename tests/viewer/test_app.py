@@ -9,6 +9,7 @@ import pytest
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.viewer.app import App, unused
 from learned_sim_env.viewer.drive import HELD, PACES, STRENGTHS
+from learned_sim_env.viewer.replay import Replay
 from learned_sim_env.viewer.tape import Tape
 from tests.toy_model import CRASH
 from tests.viewer.conftest import same
@@ -347,6 +348,36 @@ def test_what_cannot_be_done_is_said(app, keyboard):
     assert note(app) == "this environment declares no twin"
     keyboard.wait(0.3)
     assert steps(app) == 3
+
+
+def test_a_recording_is_shown_again_and_can_be_driven_on(app, keyboard, tmp_path):
+    keyboard.press("g")
+    keyboard.wait(1)
+    keyboard.press("g")
+    tape, here = Tape.load(tmp_path / "film.npz"), app.drive.session.moment
+    app.drive.script = Replay(tape, app.drive.session).frames()
+    keyboard.wait(0.6)
+    assert steps(app) == 5
+    assert "REC" not in said(app)
+    keyboard.wait(1)
+    assert same(app.drive.session.moment, here)
+    assert app.drive.paused
+    assert "drive on from here" in note(app)
+    keyboard.press("p")
+    keyboard.wait(0.5)
+    assert steps(app) == 15
+
+
+def test_whoever_takes_the_wheel_ends_a_replay(app, keyboard, tmp_path):
+    keyboard.press("g")
+    keyboard.wait(1)
+    keyboard.press("g")
+    app.drive.script = Replay(Tape.load(tmp_path / "film.npz"), app.drive.session).frames()
+    keyboard.wait(0.6)
+    keyboard.press("m")
+    keyboard.wait(1)
+    assert steps(app) == 15
+    assert app.drive.script is None
 
 
 def test_a_slow_machine_does_not_fall_behind_for_ever(app, keyboard):
