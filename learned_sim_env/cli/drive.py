@@ -83,6 +83,7 @@ def _check(args: Args) -> None:
 
 def _window(args: Args, drive: Drive) -> int:
     from learned_sim_env.viewer.app import App
+    from learned_sim_env.viewer.record import film_path
     from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
     from learned_sim_env.viewer.tape import Tape
 
@@ -97,8 +98,9 @@ def _window(args: Args, drive: Drive) -> int:
     if args.twin:
         drive.toggle_twin()
     if args.record is not None:
-        app.record()
-        print(drive.frame().status.note)
+        path, said = film_path(args.record)
+        print(said or f"recording {path}", flush=True)
+        drive.record(path)
     app.run()
     print(_times("model, a step", drive.model_times))
     print(_times("display, a picture", app.display_times))

@@ -16,8 +16,8 @@ from learned_sim_env.viewer.theme import Theme, theme
 
 # What is the same in dream and twin is drawn this dark in the picture of their difference.
 DARKENED = 0.35
-# How strong the overlay is where nothing is certain.
-VEIL = 0.85
+# Of a pixel's side, the overlay's dot where nothing is certain.
+DOT = 0.7
 
 
 class Board:
@@ -95,7 +95,7 @@ class Board:
         p, layout = self.painter, self.layout
         p.picture(layout.views[0], colours.classes[frame.view])
         if frame.overlay is not None:
-            p.veil(layout.views[0], colours.text, (frame.overlay * VEIL).astype(np.uint8))
+            self._dots(layout.views[0], frame.overlay, colours)
         if not frame.twin_wanted:
             return
         captions = [source_of(frame, colours), ("real: the simulator", colours.good), ("difference", colours.text)]
@@ -112,6 +112,16 @@ class Board:
         if twin.end_reason:
             self._end(twin.end_reason, layout.views[1], colours)
         self._numbers(frame, colours)
+
+    def _dots(self, view: Rect, overlay: np.ndarray, colours: Theme) -> None:
+        """A dot on each pixel, the larger the less it is certain: what it covers can still be read around it."""
+        factor = self.layout.factor
+        for row, column in np.argwhere(overlay):
+            side = max(2, round(DOT * factor * float(overlay[row, column] / 255) ** 0.5))
+            margin = (factor - side) // 2
+            dot = Rect(view.x + int(column) * factor + margin, view.y + int(row) * factor + margin, side, side)
+            self.painter.fill(dot, colours.background)
+            self.painter.fill(dot.inset(1), colours.text)
 
     def _numbers(self, frame: Frame, colours: Theme) -> None:
         """What dream and twin differ in, side by side."""
@@ -144,7 +154,7 @@ class Board:
         colour = colours.good if reason == "arrival" else colours.warn if reason == "time_limit" else colours.bad
         title, hint = lines(band.inset(layout.px(6)), 2)
         p.text(title, reason.replace("_", " ").upper(), layout.px(30), colour, "c")
-        if self._driven:
+        if self._driven and view is layout.views[0]:
             p.text(hint, "R again   N next   Z rewind   V to the mark", layout.px(SMALL), colours.dim, "c")
 
     def _keys(self, keys: Sequence[tuple[str, str]], colours: Theme) -> None:

@@ -131,8 +131,8 @@ class Drive:
     def frame(self) -> Frame:
         """What is to be seen now."""
         if self._scripted is not None:
-            mine = {"paused": self.paused, "recording": self.recording is not None}
-            return replace(self._scripted, status=replace(self._scripted.status, **mine))
+            status = replace(self._scripted.status, paused=self.paused, recording=self.recording is not None)
+            return replace(self._scripted, status=status)
         status = Status(
             driver="you" if self.by_hand else self.policy.name,
             rate=self.rate,
@@ -210,7 +210,7 @@ class Drive:
         """Show where other futures differ, or no longer."""
         self._futures = None if self._futures is not None else Futures(self.session.env.unwrapped)
         self._overlaid = None
-        self.say("white: there, other futures differ" if self._futures is not None else "")
+        self.say("dots: where other futures differ" if self._futures is not None else "")
 
     def next_palette(self) -> None:
         """The other colours."""

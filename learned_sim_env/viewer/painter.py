@@ -115,13 +115,6 @@ class Painter:
         image = self._pygame.image.frombuffer(np.ascontiguousarray(rgb).tobytes(), rgb.shape[1::-1], "RGB")
         self.surface.blit(self._pygame.transform.scale(image, (rect.width, rect.height)), (rect.x, rect.y))
 
-    def veil(self, rect: Rect, colour: Colour, alpha: np.ndarray) -> None:
-        """One colour over `rect`, as strong as `alpha` (H, W) uint8 says, enlarged without smoothing."""
-        rgba = np.empty((*alpha.shape, 4), np.uint8)
-        rgba[..., :3], rgba[..., 3] = colour, alpha
-        image = self._pygame.image.frombuffer(rgba.tobytes(), alpha.shape[::-1], "RGBA")
-        self.surface.blit(self._pygame.transform.scale(image, (rect.width, rect.height)), (rect.x, rect.y))
-
 
 def _raw(rect: Rect) -> tuple[int, int, int, int]:
     return rect.x, rect.y, rect.width, rect.height

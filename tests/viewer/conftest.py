@@ -11,15 +11,11 @@ import numpy as np
 import pytest
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
+from learned_sim_env.viewer.app import App
+from learned_sim_env.viewer.drive import Drive
+from learned_sim_env.viewer.drivers import Expert
+from learned_sim_env.viewer.session import Session
 from tests.toy_model import NeuralToy, toy_checkpoint
-
-for name in ("pygame", "PIL"):
-    pytest.importorskip(name, reason="the viewer needs the extra [viewer]")
-
-from learned_sim_env.viewer.app import App  # noqa: E402
-from learned_sim_env.viewer.drive import Drive  # noqa: E402
-from learned_sim_env.viewer.drivers import Expert  # noqa: E402
-from learned_sim_env.viewer.session import Session  # noqa: E402
 
 
 class Keyboard:

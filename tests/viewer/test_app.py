@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pygame
 import pytest
 
 from learned_sim_env.spec import SCENARIO_TAGS
@@ -13,6 +12,9 @@ from learned_sim_env.viewer.replay import Replay
 from learned_sim_env.viewer.tape import Tape
 from tests.toy_model import CRASH
 from tests.viewer.conftest import same
+
+pygame = pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
+pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
 
 
 def steps(app: App) -> int:

@@ -18,6 +18,10 @@ from learned_sim_env.viewer.tape import Tape
 from tests.toy_model import NeuralToy, ToyContexts, toy_checkpoint
 from tests.viewer.conftest import ACTION
 
+pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
+pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
+
+
 STEPS = 3  # that lead to a context of the toy
 
 

@@ -19,6 +19,9 @@ from learned_sim_env.viewer.tape import HOLD, JUMP, STEP, Tape
 from tests.toy_model import CRASH
 from tests.viewer.conftest import ACTION
 
+pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
+pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
+
 
 class Film(list):
     """Stands for the encoder: keeps every picture as it came."""

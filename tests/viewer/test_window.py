@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pygame
 import pytest
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
@@ -13,6 +12,9 @@ from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.viewer.layout import WATCHING
 from learned_sim_env.viewer.theme import theme
 from tests.toy_model import IDLE, NeuralToy, toy_checkpoint
+
+pygame = pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
+pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
 
 
 def make(**settings) -> LearnedDrivingEnv:
