@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from learned_sim_env.viewer.drive import Drive
+    from learned_sim_env.viewer.replay import Replay
 
 ENV_ID = "LearnedDriving-v0"
 # [steps/s] More is no use to anybody who looks.
@@ -84,17 +87,14 @@ def _check(args: Args) -> None:
 def _window(args: Args, drive: Drive) -> int:
     from learned_sim_env.viewer.app import App
     from learned_sim_env.viewer.record import film_path
-    from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
-    from learned_sim_env.viewer.tape import Tape
 
     # Rather now than when the window is open.
-    given = read_actions(args.actions) if args.actions is not None and args.actions.suffix in PLAIN else None
-    tape = Tape.load(args.actions) if args.actions is not None and given is None else None
+    actions, replay = _given(args, drive)
     app = App(drive, args.record or Path("runs/drive/drive.mp4"), args.steps)
-    if given is not None:
-        drive.policy, drive.by_hand = Given(given, drive.policy), False
-    if tape is not None:
-        drive.script = Replay(tape, drive.session).frames()
+    if actions is not None:
+        drive.by_hand = False
+    if replay is not None:
+        drive.script = replay.frames()
     if args.twin:
         drive.toggle_twin()
     if args.record is not None:
@@ -104,10 +104,8 @@ def _window(args: Args, drive: Drive) -> int:
     app.run()
     print(_times("model, a step", drive.model_times))
     print(_times("display, a picture", app.display_times))
-    print(
-        f"{drive.steps / app.seconds:.1f} steps and {len(app.display_times) / app.seconds:.1f} pictures a second "
-        f"over {app.seconds:.1f} s"
-    )
+    rates = (count / app.seconds for count in (drive.steps, len(app.display_times)))
+    print("{:.1f} steps and {:.1f} pictures a second".format(*rates) + f" over {app.seconds:.1f} s")
     _told(drive)
     return 0
 
@@ -117,46 +115,57 @@ def _headless(args: Args, drive: Drive) -> int:
 
     from learned_sim_env.viewer.offline import drive_for, replay_all
     from learned_sim_env.viewer.record import film_path
-    from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
-    from learned_sim_env.viewer.tape import Tape
 
-    replay: Replay | None = None
-    steps = args.steps or 0
-    if args.actions is not None and args.actions.suffix in PLAIN:
-        actions = read_actions(args.actions)
-        drive.policy, drive.by_hand = Given(actions, drive.policy), False
-        steps = args.steps or len(actions)
-    elif args.actions is not None:
-        replay = Replay(Tape.load(args.actions), drive.session)
+    actions, replay = _given(args, drive)
+    drive.by_hand = False
+    steps = args.steps or len(actions if actions is not None else replay.tape if replay is not None else ())
+    if replay is not None:
         drive.fps, steps = float(replay.tape.about["fps"]), len(replay.tape)
-    if args.twin and replay is None:
+    elif args.twin:
         drive.toggle_twin()
     if args.record is not None:
         path, said = film_path(args.record)
         if said:
             print(said)
         drive.record(path, begin=replay is None)
-    work = drive_for(drive, steps) if replay is None else replay_all(drive, replay)
+    ticks = drive_for(drive, steps, one_episode=actions is not None) if replay is None else replay_all(drive, replay)
     with tqdm(total=steps, unit="step", disable=None) as bar:
-        for done in work:
+        for done in ticks:
             bar.update(done - bar.n)
     drive.stop_recording()
-    if drive.model_times:
+    if replay is None:
         print(_times("model, a step", drive.model_times))
+    if drive.session.moment.over:
+        print(f"ended by {drive.session.moment.info['end_reason'].replace('_', ' ')}")
     _told(drive)
-    if replay is not None:
-        same = replay.first_deviation < 0
-        print(
-            f"replayed {steps} frames, "
-            + (
-                "all of them as recorded"
-                if same
-                else "not as recorded: from frame "
-                f"{replay.first_deviation} on they differ, as another processor or version of torch may round otherwise"
-            )
-        )
-        return 0 if same else 1
-    return 0
+    return 0 if replay is None else _compared(replay)
+
+
+def _given(args: Args, drive: Drive) -> tuple[np.ndarray | None, Replay | None]:
+    """What --actions names: actions, which drive from now on, or a recording."""
+    from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
+    from learned_sim_env.viewer.tape import Tape
+
+    if args.actions is None:
+        return None, None
+    if args.actions.suffix not in PLAIN:
+        return None, Replay(Tape.load(args.actions), drive.session)
+    actions = read_actions(args.actions)
+    drive.policy = Given(actions, drive.policy)
+    return actions, None
+
+
+def _compared(replay: Replay) -> int:
+    """Say whether a replay was what was recorded; the exit status."""
+    frames, first = len(replay.tape), replay.first_deviation
+    if first < 0:
+        print(f"replayed {frames} frames, all of them as recorded")
+        return 0
+    print(
+        f"replayed {frames} frames, not as recorded: from frame {first} on they differ; another processor or version "
+        "of torch may round otherwise"
+    )
+    return 1
 
 
 def _times(what: str, seconds: list[float]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from learned_sim_env.cli.main import main
-from learned_sim_env.viewer.tape import Tape
+from learned_sim_env.viewer.drive import HELD
+from learned_sim_env.viewer.tape import HOLD, STEP, Tape
 
 pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
 image = pytest.importorskip("PIL.Image", reason="the viewer needs the extra [viewer]")
@@ -120,3 +121,17 @@ def test_in_a_window(tmp_path, capsys):
     assert "pictures a second" in out
     assert Tape.load(tmp_path / "a.npz").arrays["kind"].tolist() == [1, 0, 0, 0, 0, 0]
     assert main(["drive", "--actions", str(tmp_path / "a.csv")]) == 2
+
+
+def test_actions_end_with_their_episode(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.tile(np.array([[1.0, 1.0]], np.float32), (200, 1)))
+    command = ["drive", "--headless", "--actions", str(tmp_path / "a.npy"), "--record", str(tmp_path / "a.gif")]
+    assert main(command) == 0
+    arrays = Tape.load(tmp_path / "a.npz").arrays
+    taken = int((arrays["kind"] == STEP).sum())
+    assert taken < 200
+    assert arrays["end_reason"][taken] != ""
+    # The end is held for a while, and nothing begins after it.
+    assert (arrays["kind"][taken + 1 :] == HOLD).all()
+    assert len(arrays["kind"]) == taken + 1 + HELD
+    assert f"ended by {arrays['end_reason'][-1].replace('_', ' ')}" in capsys.readouterr().out
