@@ -73,7 +73,7 @@ def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10) -> Path
 class Film:
     """A film that is written while its frames come: a looping GIF, exact up to 256 colours a frame, or an MP4.
 
-    As a context manager it takes its place at the end if all went well, and leaves nothing otherwise. Its memory does
+    A context manager: at its end the film takes its place if all went well, and leaves nothing otherwise. Its memory does
     not grow with the number of frames.
 
     Args:
@@ -103,10 +103,6 @@ class Film:
         """Append a frame (H, W, 3) uint8 of the same size as the others."""
         self._writer.add(frame)
         self.count += 1
-
-    def close(self) -> None:
-        """End the film and put it in its place; `ValueError` if it has no frame."""
-        self.__exit__(None, None, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
