@@ -73,7 +73,7 @@ def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10) -> Path
 class Film:
     """A film that is written while its frames come: a looping GIF, exact up to 256 colours a frame, or an MP4.
 
-    A context manager: at its end the film takes its place if all went well, and leaves nothing otherwise. Its memory does
+    A context manager: at its end the film takes its place if all went well, and leaves nothing otherwise. Memory does
     not grow with the number of frames.
 
     Args:
