@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def open_twin(env_id: str) -> TwinDrivingEnv:
     return TwinDrivingEnv(**known[known[env_id].twin].kwargs(), max_episode_steps=1_000_000)
 
 
-def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
+def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:
     """Drive the scenario of context `index` up to the context's end, as it was driven when it was recorded.
 
     Args:
@@ -41,20 +42,33 @@ def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> fl
         contexts: of the checkpoint that dreams.
         index: of the context, as in `info["context"]`.
 
-    Returns:
-        Share of pixels of the simulator's view that equal the context's last one: 1.0 where it is the same moment.
+    Yields:
+        The steps that are still to be driven, before each of them and at the end.
 
     Raises:
         ValueError: if the episode ends on the way, which it did not when it was recorded.
     """
+    actions = contexts.replay_actions(index)
     twin.reset(seed=int(contexts.scenarios[index]))
-    for step, action in enumerate(contexts.replay_actions(index), start=1):
+    for step, action in enumerate(actions, start=1):
+        yield len(actions) - step + 1
         *_, terminated, truncated, info = twin.step(action)
         if terminated or truncated:
             raise ValueError(
                 f"scenario {contexts.scenarios[index]} ends after {step} steps ({info['end_reason']}), before context "
                 f"{index}: this is not the simulator, or not the version of it, that the context was recorded in"
             )
+    yield 0
+
+
+def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
+    """`approach` to the end.
+
+    Returns:
+        Share of pixels of the simulator's view that equal the context's last one: 1.0 where it is the same moment.
+    """
+    for _ in approach(twin, contexts, index):
+        pass
     return float(np.mean(twin.semantic == contexts.semantic[index, -1]))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -55,28 +57,108 @@ def save_picture(path: Path, frame: np.ndarray) -> Path:
     return path
 
 
-def save_film(path: Path, frames: Sequence[np.ndarray], fps: int = 10) -> Path:
-    """Write frames (H, W, 3) uint8 of one size as a looping GIF, exact up to 256 colours a frame, or as an MP4.
+def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10) -> Path:
+    """Write frames (H, W, 3) uint8 of one size as a film, see `Film`; returns the path.
 
     Raises:
         ValueError: without frames, or if the path ends neither in .gif nor in .mp4.
         ImportError: if Pillow, or imageio for an MP4, is not installed.
     """
-    if not frames:
-        raise ValueError(f"{path}: there is no frame to write")
-    if path.suffix not in FORMATS:
-        raise unknown("film format", path.suffix, FORMATS)
-    with replacing(path) as temporary:
-        if path.suffix == ".gif":
-            image = require("PIL.Image", extra="viewer")
-            first, *others = map(image.fromarray, frames)
-            first.save(temporary, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
-        else:
-            imageio = require("imageio.v2", extra="viewer")
-            require("imageio_ffmpeg", extra="viewer")
-            # The codec halves the resolution of colours, so both sides must be even.
-            height, width = (side - side % 2 for side in frames[0].shape[:2])
-            with imageio.get_writer(temporary, fps=fps, macro_block_size=None, quality=8) as writer:
-                for frame in frames:
-                    writer.append_data(frame[:height, :width])
+    with Film(path, fps) as film:
+        for frame in frames:
+            film.add(frame)
     return path
+
+
+class Film:
+    """A film that is written while its frames come: a looping GIF, exact up to 256 colours a frame, or an MP4.
+
+    A context manager: at its end the film takes its place if all went well, and leaves nothing otherwise. Memory does
+    not grow with the number of frames.
+
+    Args:
+        path: ends in .gif or .mp4.
+        fps: frames a second; a GIF rounds their duration to hundredths of a second.
+
+    Attributes:
+        count: frames so far.
+
+    Raises:
+        ValueError: for another suffix.
+        ImportError: if Pillow, or imageio for an MP4, is not installed.
+    """
+
+    def __init__(self, path: Path, fps: float = 10):
+        if path.suffix not in FORMATS:
+            raise unknown("film format", path.suffix, FORMATS)
+        writer = _Gif if path.suffix == ".gif" else _Mp4
+        self.path, self.count = path, 0
+        self._place = replacing(path)
+        self._writer = writer(self._place.__enter__(), fps)
+
+    def __enter__(self) -> Film:
+        return self
+
+    def add(self, frame: np.ndarray) -> None:
+        """Append a frame (H, W, 3) uint8 of the same size as the others."""
+        self._writer.add(frame)
+        self.count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        if error is None and not self.count:
+            error = ValueError(f"{self.path}: there is no frame to write")
+            self._place.__exit__(ValueError, error, None)
+            raise error
+        self._place.__exit__(kind, error, trace)
+
+
+class _Gif:
+    """Pillow's GIF encoder, fed frame by frame: saved at once, it would hold all of them."""
+
+    def __init__(self, path: Path, fps: float):
+        self._image = require("PIL.Image", extra="viewer")
+        self._gif = require("PIL.GifImagePlugin", extra="viewer")
+        self._changes = require("PIL.ImageChops", extra="viewer").difference
+        # Open until the film ends, which is up to whoever adds frames.
+        self._file = open(path, "wb")  # noqa: SIM115
+        self._duration = max(1, round(100 / fps)) * 10
+        self._last: Any = None
+
+    def add(self, frame: np.ndarray) -> None:
+        shown = self._image.fromarray(frame)
+        # Only what has changed is written; of a frame like the last one, a pixel, so that it still takes its time.
+        box = self._changes(self._last, shown).getbbox() if self._last else (0, 0, *shown.size)
+        box = box or (0, 0, 1, 1)
+        image = shown.crop(box).convert("P", palette=self._image.Palette.ADAPTIVE)
+        if self._last is None:
+            self._write(self._gif.getheader(image.copy(), info={"loop": 0})[0])
+        self._write(self._gif.getdata(image, offset=box[:2], duration=self._duration, include_color_table=True))
+        self._last = shown
+
+    def _write(self, parts: list[bytes]) -> None:
+        for part in parts:
+            self._file.write(part)
+
+    def close(self) -> None:
+        self._file.write(b";")
+        self._file.close()
+
+
+class _Mp4:
+    """ffmpeg, through imageio."""
+
+    def __init__(self, path: Path, fps: float):
+        imageio = require("imageio.v2", extra="viewer")
+        require("imageio_ffmpeg", extra="viewer")
+        self._writer = imageio.get_writer(path, fps=fps, macro_block_size=None, quality=8)
+
+    def add(self, frame: np.ndarray) -> None:
+        # The codec halves the resolution of colours, so both sides must be even.
+        height, width = (side - side % 2 for side in frame.shape[:2])
+        self._writer.append_data(np.ascontiguousarray(frame[:height, :width]))
+
+    def close(self) -> None:
+        self._writer.close()

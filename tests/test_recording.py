@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from learned_sim_env.recording import BAR_COLOUR, BAR_HEIGHT, beside, labelled, save_film, save_picture
+from learned_sim_env.recording import BAR_COLOUR, BAR_HEIGHT, Film, beside, labelled, save_film, save_picture
 from learned_sim_env.rendering.palette import classes_of, colourise
 from learned_sim_env.spec import NUM_CLASSES
 
@@ -76,8 +76,36 @@ def test_beside_keeps_every_frame(frames):
 def test_what_cannot_be_written(tmp_path, frames):
     with pytest.raises(ValueError, match=r"Did you mean '\.gif'"):
         save_film(tmp_path / "film.giff", list(frames))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_film_without_frames_is_none(suffix, tmp_path):
+    for module in ("PIL", "imageio", "imageio_ffmpeg"):
+        pytest.importorskip(module, reason=NEEDS_PILLOW)
     with pytest.raises(ValueError, match="no frame"):
-        save_film(tmp_path / "film.gif", [])
+        save_film(tmp_path / f"film{suffix}", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_change_nothing_take_their_time_as_well(tmp_path, frames):
+    image = pytest.importorskip("PIL.Image", reason=NEEDS_PILLOW)
+    shown = [frames[i] for i in (0, 0, 1, 1, 1, 0)]
+    with image.open(save_film(tmp_path / "film.gif", (frame for frame in shown), fps=20)) as film:
+        assert film.n_frames == len(shown)
+        for i, frame in enumerate(shown):
+            film.seek(i)
+            assert film.info["duration"] == 50
+            assert np.array_equal(np.asarray(film.convert("RGB")), frame)
+        assert film.info["loop"] == 0
+
+
+def test_a_film_that_is_broken_off_leaves_nothing(tmp_path, frames):
+    pytest.importorskip("PIL", reason=NEEDS_PILLOW)
+    with pytest.raises(RuntimeError, match="broken off"), Film(tmp_path / "film.gif") as film:
+        film.add(frames[0])
+        raise RuntimeError("broken off")
+    assert film.count == 1
     assert not list(tmp_path.iterdir())
 
 

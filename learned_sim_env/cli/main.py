@@ -13,6 +13,7 @@ from learned_sim_env.version import __version__
 
 # Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass `Args` and `run(args)`.
 COMMANDS = {
+    "drive": "drive in a dream yourself, or watch a policy drive",
     "demo": "drive in a learned environment and film it beside its twin",
     "collect": "record episodes of a simulator as a dataset",
     "train": "train a world model on a dataset",

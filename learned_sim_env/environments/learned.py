@@ -118,11 +118,24 @@ class LearnedDrivingEnv(gym.Env):
         if self.render_mode == "rgb_array":
             return self.episodes.frames()[0]
         if self.render_mode == "human":
+            from learned_sim_env.viewer.frame import Frame
             from learned_sim_env.viewer.window import Window
 
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])
-            self._window.show(self.episodes.frames()[0])
+            e, record = self.episodes, self.episodes.records[0]
+            frame = Frame(
+                view=e.rollout.views(ROW)[0],
+                ego=record["ego"],
+                info=e.info(0),
+                step=int(e.rollout.steps[0]),
+                dt=self.contract.dt,
+                limit=e.max_episode_steps,
+                reward_total=float(record["reward_total"]),
+                cost_total=float(record["cost_total"]),
+                bound=e.uncertainty_bound,
+            )
+            self._window.show(frame)
         return None
 
     def close(self) -> None:

@@ -235,4 +235,4 @@ class LearnedDrivingVectorEnv(VectorEnv):
 
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])
-            self._window.show(tiled(self.episodes.frames()))
+            self._window.show_picture(tiled(self.episodes.frames()))

@@ -72,6 +72,7 @@ class TwinDrivingEnv(gym.Env):
         self.action_space = self.contract.action_space(action_type)
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
+        self._name = simulator
         self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
         self._running = False
         self._window: Any = None
@@ -86,11 +87,10 @@ class TwinDrivingEnv(gym.Env):
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
         self.scene = self.simulator.reset(scenario, options)
         self._steps, self._running = 0, True
+        self._totals = np.zeros(2)
         self._look()
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
-        if self.render_mode == "human":
-            self.render()
-        return self._observation(), self._info(np.zeros(3, np.float32), "")
+        return self._shown(np.zeros(3, np.float32), "")
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Apply an action for one clock step.
@@ -111,21 +111,34 @@ class TwinDrivingEnv(gym.Env):
         truncated = not terminated and self._steps >= self.max_episode_steps
         self._running = not (terminated or truncated)
         reason = TERMINATIONS[self.outcome.end[0]] if terminated else "time_limit" if truncated else ""
-        if self.render_mode == "human":
-            self.render()
-        motion = relative_motion(before.ego.pose, self.scene.ego.pose)
-        return self._observation(), float(self.outcome.reward[0]), terminated, truncated, self._info(motion, reason)
+        reward = float(self.outcome.reward[0])
+        self._totals += reward, float(self.outcome.cost[0])
+        observation, info = self._shown(relative_motion(before.ego.pose, self.scene.ego.pose), reason)
+        return observation, reward, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
         if self.render_mode == "rgb_array":
             return colourise(self.semantic)
         if self.render_mode == "human":
+            from learned_sim_env.viewer.frame import Frame
             from learned_sim_env.viewer.window import Window
 
             if self._window is None:
                 self._window = Window(str(self.spec.id if self.spec else "twin"), self.metadata["render_fps"])
-            self._window.show(colourise(self.semantic))
+            reward_total, cost_total = self._totals.tolist()
+            frame = Frame(
+                view=self.semantic,
+                ego=self.ego_vector,
+                info=self._shown_info,
+                source=self._name,
+                step=self._steps,
+                dt=self.contract.dt,
+                limit=self.max_episode_steps,
+                reward_total=reward_total,
+                cost_total=cost_total,
+            )
+            self._window.show(frame)
         return None
 
     def close(self) -> None:
@@ -144,6 +157,13 @@ class TwinDrivingEnv(gym.Env):
         self.ego_vector = task.ego_vector(scene, self.contract)
         self.events = task.events(scene, self.contract)
         self.tags = task.scenario_tags(scene)
+
+    def _shown(self, motion: np.ndarray, end_reason: str) -> tuple[Any, dict[str, Any]]:
+        """Observation and info of now, shown in mode "human"."""
+        self._shown_info = self._info(motion, end_reason)
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), self._shown_info
 
     def _observation(self) -> Any:
         if self.obs_type == "semantic":

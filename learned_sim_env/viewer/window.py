@@ -1,57 +1,91 @@
-"""A window that shows RGB frames, enlarged without smoothing."""
+"""The window of render mode "human": the viewer's picture, and nothing that could be driven with."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from learned_sim_env.optional import require
-
-# [pixels] Frames are enlarged by a whole factor to about this width.
-WIDTH = 640
+from learned_sim_env.viewer import theme
+from learned_sim_env.viewer.board import Board
+from learned_sim_env.viewer.display import Display
+from learned_sim_env.viewer.frame import TRAIL, Frame
 
 
 class Window:
-    """Opens with the first frame. Once its user has closed it, it stays closed and `show` does nothing.
+    """Opens with the first frame. Once its user has closed it, it stays closed and nothing is shown.
+
+    Its keys: C for other colours, F for full screen, Esc to close it.
 
     Args:
         title: of the window.
-        fps: `show` waits so that frames come no faster than this.
+        fps: frames come no faster than this.
 
     Raises:
-        ImportError: if pygame is not installed.
+        ImportError: if pygame or Pillow is not installed.
     """
 
     def __init__(self, title: str, fps: int = 10):
         self._pygame = require("pygame", extra="viewer")
         self.title, self.fps = title, fps
         self.closed = False
-        self._screen: Any = None
+        self._board = Board()
+        self._display: Display | None = None
+        self._palette = "standard"
+        self._step, self._trail = -1, np.zeros(0, np.float32)
 
-    def show(self, frame: np.ndarray) -> None:
-        """Show a frame (H, W, 3) uint8 RGB."""
-        if self.closed:
-            return
-        pygame = self._pygame
-        height, width, _ = frame.shape
-        scale = max(1, WIDTH // width)
-        if self._screen is None:
-            pygame.display.init()
-            self._screen = pygame.display.set_mode((width * scale, height * scale))
-            pygame.display.set_caption(self.title)
-            self._clock = pygame.time.Clock()
-        enlarged = np.repeat(np.repeat(frame, scale, 0), scale, 1)
-        pygame.surfarray.blit_array(self._screen, enlarged.swapaxes(0, 1))
-        pygame.display.flip()
-        if any(event.type == pygame.QUIT for event in pygame.event.get()):
-            self.close()
-        else:
-            self._clock.tick(self.fps)
+    def show(self, frame: Frame) -> None:
+        """Show a moment; the uncertainty of those before it is remembered."""
+        now = np.array([frame.info["uncertainty"]], np.float32)
+        if frame.step == self._step + 1 and frame.step:
+            self._trail = np.concatenate([self._trail, now])[-TRAIL:]
+        elif frame.step != self._step or not len(self._trail):
+            self._trail = now
+        self._step = frame.step
+        status = replace(frame.status, palette=self._palette)
+        shown = replace(frame, trail=self._trail, status=status)
+        self._draw(lambda display: self._board.draw(display.surface, shown))
+
+    def show_picture(self, rgb: np.ndarray) -> None:
+        """Show a picture (H, W, 3) uint8, enlarged by a whole factor."""
+
+        def draw(display: Display) -> None:
+            surface, (height, width) = display.surface, rgb.shape[:2]
+            factor = max(1, min(surface.get_width() // width, surface.get_height() // height))
+            image = self._pygame.image.frombuffer(np.ascontiguousarray(rgb).tobytes(), (width, height), "RGB")
+            surface.fill(theme.theme(self._palette).background)
+            enlarged = self._pygame.transform.scale(image, (factor * width, factor * height))
+            surface.blit(enlarged, enlarged.get_rect(center=surface.get_rect().center))
+
+        self._draw(draw)
 
     def close(self) -> None:
         """Close it for good; closing again is harmless."""
-        if self._screen is not None:
-            self._pygame.display.quit()
-            self._screen = None
+        if self._display is not None:
+            self._display.close()
+            self._display = None
         self.closed = True
+
+    def _draw(self, draw: Callable[[Display], None]) -> None:
+        if self.closed:
+            return
+        if self._display is None:
+            self._display = Display(self.title)
+            self._clock = self._pygame.time.Clock()
+        draw(self._display)
+        self._display.flip()
+        for event in self._pygame.event.get():
+            if event.type == self._pygame.VIDEORESIZE:
+                self._display.resized()
+            elif event.type == self._pygame.QUIT:
+                return self.close()
+            elif event.type == self._pygame.KEYDOWN:
+                if event.key == self._pygame.K_ESCAPE:
+                    return self.close()
+                if event.key == self._pygame.K_f:
+                    self._display.toggle_full_screen()
+                elif event.key == self._pygame.K_c:
+                    self._palette = theme.after(self._palette)
+        self._clock.tick(self.fps)

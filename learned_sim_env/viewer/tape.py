@@ -1,0 +1,205 @@
+"""What happened in a recorded drive, as arrays: enough to drive it again, bit for bit.
+
+A drive is a sequence of frames. Most come from the one before by an action; some jump: at the start, and where somebody
+reset, rewound, went back to a mark or perturbed the model. A jump stores a snapshot of its moment. What the simulator
+and the overlay showed is stored as it was seen; what was imagined is imagined again.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learned_sim_env.files import replacing
+from learned_sim_env.version import __version__
+from learned_sim_env.viewer.frame import Frame, Status, TwinFrame
+from learned_sim_env.viewer.moments import Moment
+
+FORMAT = 1
+# What leads to a frame: an action, a jump, or nothing (the same moment is shown again).
+STEP, JUMP, HOLD = range(3)
+# Values of a twin's frame besides its view.
+TWIN_VALUES = ("speed", "reward_total", "cost_total", "apart")
+
+
+@dataclass(eq=False)
+class Tape:
+    """A recorded drive of T frames with J jumps.
+
+    about: what it was made with: "checkpoint" (fingerprint), "env_id", "fps", "size" of the film, "version".
+    arrays, by name:
+        kind: (T,) int8, of `STEP`, `JUMP`, `HOLD`. jump: (T,) int32, index of the snapshot, -1 without.
+        action: (T, 2) float32 that led to the frame, zero where none did. reward, cost: (T,) float64 of the frame's
+        step. seed, context, step: (T,) int64. end_reason: (T,) text. view_crc: (T,) uint32, checksum of the view.
+        status/...: (T,), fields of `Status`.
+        snapshot/...: (J, ...), what `snapshot()` gave. trail: uncertainties before the jumps, one after the other, that
+        of jump j from trail_start[j] to trail_start[j + 1].
+        overlay: (T,) int32 index into overlay_view (n, H, W) uint8, -1 without; twin: the same, into twin_view and
+        twin_... (m, ...).
+    """
+
+    about: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.arrays["kind"])
+
+    def snapshot(self, j: int) -> dict[str, Any]:
+        """What `snapshot()` gave at jump `j`."""
+        nested: dict[str, Any] = {"state": {}, "record": {}}
+        for name, values in self.arrays.items():
+            part, _, rest = name.partition("/")
+            if part != "snapshot":
+                continue
+            group, _, key = rest.partition("/")
+            if key:
+                nested[group][key] = values[j]
+            else:
+                nested[group] = values[j]
+        whole = {"checkpoint": self.about["checkpoint"], "seed": int(nested["seed"]), "step": int(nested["step"])}
+        return {**nested, **whole}
+
+    def trail(self, j: int) -> np.ndarray:
+        """(n,) float32, the uncertainties before jump `j`."""
+        starts = self.arrays["trail_start"]
+        return self.arrays["trail"][starts[j] : starts[j + 1]]
+
+    def dressed(self, t: int, frame: Frame) -> Frame:
+        """Frame `t` as it was shown, from what was imagined again."""
+        a = self.arrays
+        status = {f.name: a[f"status/{f.name}"][t].item() for f in fields(Status)}
+        overlay = None if a["overlay"][t] < 0 else a["overlay_view"][a["overlay"][t]]
+        twin, m = None, a["twin"][t]
+        if m >= 0:
+            values = {name: float(a[f"twin_{name}"][m]) for name in TWIN_VALUES}
+            twin = TwinFrame(a["twin_view"][m], end_reason=str(a["twin_end_reason"][m]), **values)
+        wanted = bool(a["twin_wanted"][t])
+        seed = int(a["seed"][t])
+        return replace(frame, status=Status(**status), overlay=overlay, twin=twin, twin_wanted=wanted, seed=seed)
+
+    def save(self, path: Path) -> Path:
+        """Write it as a compressed `.npz`; returns the path."""
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **{**self.arrays, "about": np.array(json.dumps(self.about))})  # type: ignore[arg-type]
+        return path
+
+    @staticmethod
+    def load(path: Path) -> Tape:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no recording of a drive, or of another format.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no recording {path}")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop("about")))
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path} is not the recording of a drive: {error}") from error
+        if about.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} has format {about.get('format')!r}, this package reads {FORMAT}: it was made with version "
+                f"{about.get('version')!r} of the package"
+            )
+        return Tape(about, arrays)
+
+
+class Recorder:
+    """Collects a tape while somebody drives.
+
+    Args:
+        about: see `Tape`.
+    """
+
+    def __init__(self, **about: Any):
+        self._about = {"format": FORMAT, "version": __version__, **about}
+        self._rows: list[dict[str, Any]] = []
+        self._jumps: list[Moment] = []
+        self._overlays: list[np.ndarray] = []
+        self._twins: list[TwinFrame] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, kind: int, moment: Moment, frame: Frame) -> None:
+        """Append a frame. kind: how it came about; the first one jumps, whatever is said."""
+        kind = kind if self._rows else JUMP
+        if kind == JUMP:
+            self._jumps.append(moment)
+        self._rows.append(
+            {
+                "kind": kind,
+                "jump": len(self._jumps) - 1 if kind == JUMP else -1,
+                "action": moment.action if kind == STEP else np.zeros(2, np.float32),
+                "reward": moment.reward,
+                "cost": frame.info["cost"],
+                "seed": frame.seed,
+                "context": frame.info["context"],
+                "step": frame.step,
+                "end_reason": frame.info["end_reason"],
+                "view_crc": crc(frame.view),
+                "overlay": self._kept(self._overlays, frame.overlay),
+                "twin": self._kept(self._twins, frame.twin),
+                "twin_wanted": frame.twin_wanted,
+                **{f"status/{name}": value for name, value in asdict(frame.status).items()},
+            }
+        )
+
+    def tape(self) -> Tape:
+        """All of it.
+
+        Raises:
+            ValueError: if there is no frame.
+        """
+        if not self._rows:
+            raise ValueError("there is no frame to save")
+        types: dict[str, Any] = {"kind": np.int8, "jump": np.int32, "overlay": np.int32, "twin": np.int32}
+        types |= {"action": np.float32, "reward": np.float64, "cost": np.float64, "view_crc": np.uint32}
+        arrays = {name: np.array([row[name] for row in self._rows], types.get(name)) for name in self._rows[0]}
+        trails = [moment.uncertainties()[:-1] for moment in self._jumps]
+        arrays["trail_start"] = np.cumsum([0, *map(len, trails)])
+        arrays["trail"] = np.concatenate(trails)
+        arrays |= _snapshots([moment.snapshot for moment in self._jumps])
+        if self._overlays:
+            arrays["overlay_view"] = np.stack(self._overlays)
+        if self._twins:
+            arrays["twin_view"] = np.stack([twin.view for twin in self._twins])
+            for name in (*TWIN_VALUES, "end_reason"):
+                arrays[f"twin_{name}"] = np.array([getattr(twin, name) for twin in self._twins])
+        return Tape(self._about, arrays)
+
+    @staticmethod
+    def _kept(kept: list[Any], value: Any) -> int:
+        """Index of a value among those that are kept, -1 of None."""
+        if value is None:
+            return -1
+        if not kept or kept[-1] is not value:
+            kept.append(value)
+        return len(kept) - 1
+
+
+def crc(view: np.ndarray) -> int:
+    """Checksum of a view."""
+    return zlib.crc32(view.tobytes())
+
+
+def _snapshots(snapshots: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    stacked = {}
+    for name, value in snapshots[0].items():
+        if name == "checkpoint":
+            continue
+        if isinstance(value, dict):
+            for key in value:
+                stacked[f"snapshot/{name}/{key}"] = np.stack([np.asarray(s[name][key]) for s in snapshots])
+        else:
+            stacked[f"snapshot/{name}"] = np.stack([np.asarray(s[name]) for s in snapshots])
+    return stacked

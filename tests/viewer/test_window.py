@@ -1,0 +1,110 @@
+"""Render mode "human" shows the viewer's picture of whatever environment it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from learned_sim_env.environments.learned import LearnedDrivingEnv
+from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.viewer.layout import WATCHING
+from learned_sim_env.viewer.theme import theme
+from tests.toy_model import IDLE, NeuralToy, toy_checkpoint
+
+pygame = pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
+pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
+
+
+def make(**settings) -> LearnedDrivingEnv:
+    env = LearnedDrivingEnv(toy_checkpoint(NeuralToy()), render_mode="human", **settings)
+    env.metadata = {**env.metadata, "render_fps": 10_000}
+    return env
+
+
+def board(env):
+    return env._window._board
+
+
+def said(env) -> list[str]:
+    return [text for text, _, _ in board(env).painter.texts]
+
+
+def test_a_dream_is_shown_with_its_panels():
+    env = make()
+    observation, _ = env.reset(seed=0)
+    assert "real start, as the model remembers it" in said(env)
+    for _ in range(4):
+        observation, *_ = env.step(IDLE)
+    assert tuple(board(env).layout.panels) == WATCHING
+    assert "imagined, 4 steps since real (0.4 s)" in said(env)
+    view = board(env).layout.views[0]
+    shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+    factor = board(env).layout.factor
+    assert np.array_equal(shown[view.y : view.bottom : factor, view.x : view.right : factor], observation["bev"])
+    env.close()
+
+
+def test_uncertainty_is_remembered_once_a_step():
+    env = make()
+    env.reset(seed=0)
+    lengths = []
+    for _ in range(3):
+        env.step(IDLE)
+        env.render()
+        lengths.append(len(env._window._trail))
+    assert lengths == [2, 3, 4]
+    snapshot = env.snapshot()
+    env.reset(seed=1)
+    assert len(env._window._trail) == 1
+    env.restore(snapshot)
+    assert len(env._window._trail) == 1
+    env.close()
+
+
+def test_a_simulator_is_said_to_be_real(monkeypatch):
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    env = TwinDrivingEnv("toy", render_mode="human")
+    env.metadata = {**env.metadata, "render_fps": 10_000}
+    env.reset(seed=0)
+    total = sum(env.step(np.array([0.0, 0.5], np.float32))[1] for _ in range(3))
+    assert {"real: toy", "always real", "none: a simulator knows", "5.0 m/s"} <= set(said(env))
+    assert any(text.endswith(f"episode {total:+.1f}") for text in said(env))
+    env.close()
+
+
+def test_many_rows_are_shown_side_by_side():
+    envs = LearnedDrivingVectorEnv(6, toy_checkpoint(NeuralToy()), render_mode="human")
+    observations, _ = envs.reset(seed=0)
+    shown = pygame.surfarray.array3d(pygame.display.get_surface())
+    colours = {tuple(c) for c in observations["bev"][:, 0, 0].tolist()}
+    assert colours <= {tuple(c) for c in shown[::4, ::4].reshape(-1, 3).tolist()}
+    envs.close()
+
+
+@pytest.mark.parametrize("how", ["escape", "closed"])
+def test_closed_by_its_user_it_stays_closed(how):
+    env = make()
+    env.reset(seed=0)
+    key = pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE, unicode="")
+    pygame.event.post(key if how == "escape" else pygame.event.Event(pygame.QUIT))
+    env.step(IDLE)
+    assert pygame.display.get_surface() is None
+    env.step(IDLE)
+    assert pygame.display.get_surface() is None
+    env.close()
+
+
+def test_its_keys():
+    env = make()
+    env.reset(seed=0)
+    for key in (pygame.K_c, pygame.K_f):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=""))
+    env.step(IDLE)
+    env.step(IDLE)
+    assert pygame.display.get_surface().get_flags() & pygame.FULLSCREEN
+    view = board(env).layout.views[0]
+    middle = pygame.display.get_surface().get_at((view.x + view.width // 2, view.y + 2))[:3]
+    assert middle in {tuple(c) for c in theme("colour-blind safe").classes.tolist()}
+    env.close()
