@@ -60,7 +60,9 @@ def test_a_world_that_is_remembered_is_where_it_was(small: SimpleNamespace) -> N
     for table in part.tables:
         assert all(len(row) == len(table.head) for row in table.rows)
     for picture in part.pictures.values():
-        assert picture.shape == (2 * 64, 4 * 64, 3) and picture.dtype == np.uint8
+        # Not every row comes round in a circle.
+        assert picture.shape[::2] == (2 * 64, 3) and picture.shape[1] in (64, 128, 192, 256)
+        assert picture.dtype == np.uint8
 
 
 def test_a_world_that_is_forgotten_is_not(small: SimpleNamespace) -> None:

@@ -29,7 +29,7 @@ def test_a_chain_keeps_what_was_observed(distance, error, turns):
     ego = torch.tensor([[0, 0, 0, 0, distance, error]])
     offset, heading_error, _ = alongside(chain(torch.tensor([turns]).cumsum(1), ego), NOWHERE)
     # Off the route by metres in a bend, the nearest chord is not quite the one beside the ego.
-    assert abs(offset.item() - distance) < 1e-3 + 0.01 * abs(distance)
+    assert abs(offset.item() - distance) < 1e-3 + 0.03 * abs(distance)
     assert abs(heading_error.item() - error) < 1e-3 + 0.03 * abs(distance)
 
 
