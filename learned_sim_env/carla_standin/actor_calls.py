@@ -66,8 +66,7 @@ def _bounding_box(server: Server, actor: int) -> list:
 
 @call("apply_control_to_vehicle", nothing=True)
 def _control(server: Server, actor: int, control: list) -> None:
-    car = server.world.find(actor)
-    car.control, car.target = tuple(control), None
+    server.world.find(actor).control = tuple(control)
 
 
 @call("apply_control_to_walker", nothing=True)
@@ -101,17 +100,13 @@ def _move(server: Server, actor: int, location: list) -> None:
 
 @call("set_actor_target_velocity", nothing=True)
 def _push(server: Server, actor: int, velocity: list) -> None:
-    car = server.world.find(actor)
-    car.target = list(velocity)
-    motion.drive(car, 1e-6)
-    car.target = None
+    motion.push(server.world.find(actor), velocity)
 
 
 @call("enable_actor_constant_velocity", nothing=True)
 def _hold_velocity(server: Server, actor: int, velocity: list) -> None:
-    car = server.world.find(actor)
     # Given in the vehicle's own frame.
-    car.hold = float(velocity[0])
+    server.world.find(actor).hold = float(velocity[0])
 
 
 @call("disable_actor_constant_velocity", nothing=True)

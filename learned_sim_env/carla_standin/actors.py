@@ -30,7 +30,7 @@ class Actor:
     forward_speed: float = 0.0  # [m/s] along its heading, negative backwards
     wheel: float = 0.0  # [rad] of the front wheels, right positive
     control: tuple[Any, ...] = AT_REST
-    target: list[float] | None = None  # velocity that holds whatever the controls say
+    hold: float | None = None  # [m/s] forward, whatever the controls say
     walk: tuple[tuple[float, float, float], float, bool] = ((1.0, 0.0, 0.0), 0.0, False)
     still: bool = False  # physics switched off
     collides: bool = True

@@ -22,9 +22,8 @@ def drive(car: Actor, dt: float) -> None:
     """Move a vehicle on by `dt` [s] under its last control."""
     throttle, steer, brake, hand_brake, reverse, _, _ = car.control
     speed, before = car.forward_speed, car.velocity
-    if car.target is not None:
-        _set_velocity(car, car.target)
-        speed = car.forward_speed
+    if car.hold is not None:
+        speed = car.hold
     else:
         push = ENGINE * throttle * (-1.0 if reverse else 1.0) - DRAG * speed
         hold = BRAKES * brake + HAND_BRAKE * hand_brake + (ROLLING if throttle < 0.01 else 0.0)
@@ -70,6 +69,8 @@ def stop(actor: Actor) -> None:
     actor.forward_speed, actor.velocity, actor.yaw_rate = 0.0, (0.0, 0.0, 0.0), 0.0
 
 
-def _set_velocity(car: Actor, velocity: list[float]) -> None:
+def push(car: Actor, velocity: list[float]) -> None:
+    """Set the velocity (x, y, z) [m/s]; what is not along the heading is lost."""
     yaw = radians(car.place[4])
     car.forward_speed = velocity[0] * cos(yaw) + velocity[1] * sin(yaw)
+    car.velocity = (car.forward_speed * cos(yaw), car.forward_speed * sin(yaw), 0.0)
