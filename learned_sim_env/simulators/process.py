@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.scene import RoadMap, Scene
+from learned_sim_env.scene import RoadMap, Scene, SimulatorError
 from learned_sim_env.spec import Contract
 
 # The child finds its modules where this process does, wherever that looks for them.
@@ -27,7 +27,7 @@ class ProcessSimulator:
     """Runs the simulator class at `path` ("module:class") in a child; every call is sent there and waited for.
 
     Raises:
-        RuntimeError: if the child died; a new `reset` starts another.
+        SimulatorError: if the child died or its simulator failed; a new `reset` starts another.
     """
 
     def __init__(self, path: str, contract: Contract, settings: dict[str, object]):
@@ -79,7 +79,7 @@ class ProcessSimulator:
             good, value = pickle.load(process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             self.close()
-            raise RuntimeError(
+            raise SimulatorError(
                 f"the simulator's process ended with exit code {process.returncode}: "
                 "reset the environment to start another"
             ) from error
@@ -88,6 +88,9 @@ class ProcessSimulator:
             process.kill()
             raise
         if not good:
+            if isinstance(value, SimulatorError):
+                # Native code that has lost its server may not live long.
+                self.close()
             raise value
         return value
 

@@ -1,0 +1,203 @@
+"""A CARLA server, found, checked, brought to a map and a clock, and put back as it was."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from learned_sim_env.optional import require
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.simulators.carla.roads import RoadNetwork
+from learned_sim_env.spec import unknown
+
+# What the ego is called on the server: another client that finds one knows that the server is taken.
+ROLE = "learned_sim_env"
+# [s] between attempts to connect, doubled each time up to the second one.
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+# [s] that a server which failed gets for putting it back.
+LAST_WILL = 1.0
+# Physics: sub-steps of at most so many seconds.
+SUBSTEP = 0.01
+# [m] Parameters of the road that CARLA builds from an OpenDRIVE file.
+OPENDRIVE = {"vertex_distance": 2.0, "max_road_length": 500.0, "wall_height": 0.0, "additional_width": 0.6}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is, how long to wait for an answer, and for a map [s], and whether to take it from another."""
+
+    host: str = "127.0.0.1"
+    port: int = 2000
+    timeout: float = 10.0
+    load_timeout: float = 60.0
+    take_over: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65535:
+            raise ValueError(f"port is {self.port}; CARLA's is 1 to 65534, and the one after it is for its data")
+        for name in ("timeout", "load_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0 seconds")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Connection:
+    """A server in synchronous mode, ours until `close`.
+
+    Attributes:
+        client, world, map: CARLA's own. network: the map's lanes.
+
+    Raises:
+        SimulatorError: without a server, without an answer, with a server of another version or in another's use.
+        ValueError: for a town that the server does not have, or a file that is no OpenDRIVE map.
+    """
+
+    def __init__(self, address: Address, town: str, opendrive: str, dt: float, rendering: bool):
+        self.carla = require("carla", extra="carla")
+        self.address = address
+        xodr = _read_map(opendrive) if opendrive else ""
+        _wait_for_port(address)
+        self.client = self.carla.Client(address.host, address.port)
+        self.client.set_timeout(address.timeout)
+        self._check_version()
+        self.world = self.ask(self.client.get_world)
+        self._check_free()
+        self._found = self.world.get_settings()
+        self._weather = self.world.get_weather()
+        try:
+            self._load(town, xodr)
+            self.map = self.ask(self.world.get_map)
+            self.network = RoadNetwork(self.map)
+            self._set_clock(dt, rendering)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Result of a call of CARLA's client; its failure as `SimulatorError`."""
+        try:
+            return call(*arguments)
+        except RuntimeError as error:
+            raise SimulatorError(
+                f"the CARLA server at {self.address} failed in {call.__name__}: {error}. "
+                "Reset the environment to connect again"
+            ) from error
+
+    def tick(self) -> Any:
+        """Let one clock step pass; the snapshot of the world after it."""
+        frame = self.ask(self.world.tick, self.address.timeout)
+        snapshot = self.world.get_snapshot()
+        if snapshot.frame < frame:
+            raise SimulatorError(f"the CARLA server at {self.address} gave frame {snapshot.frame}, not {frame}")
+        return snapshot
+
+    def close(self, patience: float | None = None) -> None:
+        """Put settings and weather back; `patience` [s], if given, is all that each call to the server gets."""
+        if patience is not None:
+            self.client.set_timeout(patience)
+        try:
+            self.world.set_weather(self._weather)
+            # Not world.apply_settings, which waits for a step that an asynchronous server may take its time for.
+            self.world.apply_settings(self._found, patience or self.address.timeout)
+        except RuntimeError:
+            if patience is None:
+                raise
+
+    def _check_version(self) -> None:
+        # Its layouts differ from version to version: what comes next could bring the interpreter down.
+        try:
+            server = self.client.get_server_version()
+        except RuntimeError as error:
+            raise SimulatorError(
+                f"something listens at {self.address} but does not answer as a CARLA server within "
+                f"{self.address.timeout:g} s ({error}): restart it"
+            ) from error
+        ours = self.client.get_client_version()
+        if server != ours:
+            raise SimulatorError(
+                f"the server at {self.address} is CARLA {server} and the installed client is {ours}: "
+                f"run a server of version {ours}, or install the client of version {server}"
+            )
+
+    def _check_free(self) -> None:
+        """Refuse a server that another client is driving."""
+        settings = self.world.get_settings()
+        left = [a for a in self.world.get_actors() if a.attributes.get("role_name", "").startswith(ROLE)]
+        if left and not self.address.take_over:
+            raise SimulatorError(
+                f"the CARLA server at {self.address} is in use by another environment, which drives actor {left[0].id}: "
+                "close it, give this one a server of its own (port=...), or, if it is dead, pass take_over=True"
+            )
+        if left:
+            self.ask(self.client.apply_batch_sync, [self.carla.command.DestroyActor(a.id) for a in left], False)
+        if settings.synchronous_mode and not self.address.take_over:
+            before = self.world.get_snapshot().frame
+            time.sleep(0.3)
+            if self.world.get_snapshot().frame != before:
+                raise SimulatorError(
+                    f"the CARLA server at {self.address} is in synchronous mode and another client ticks it: "
+                    "stop that client, or give this environment a server of its own (port=...)"
+                )
+
+    def _load(self, town: str, xodr: str) -> None:
+        """Bring the server to the map that is asked for, unless it is there already."""
+        if not town and not xodr:
+            return
+        self.client.set_timeout(self.address.load_timeout)
+        current = self.ask(self.world.get_map)
+        if xodr:
+            if current.to_opendrive() != xodr:
+                parameters = self.carla.OpendriveGenerationParameters(
+                    **OPENDRIVE, smooth_junctions=True, enable_mesh_visibility=True
+                )
+                self.world = self.ask(self.client.generate_opendrive_world, xodr, parameters)
+        elif current.name.rpartition("/")[2] != town:
+            known = sorted(name.rpartition("/")[2] for name in self.ask(self.client.get_available_maps))
+            if town not in known:
+                raise unknown(f"town of the CARLA server at {self.address}", town, known)
+            self.world = self.ask(self.client.load_world, town)
+        self.client.set_timeout(self.address.timeout)
+
+    def _set_clock(self, dt: float, rendering: bool) -> None:
+        settings = self.world.get_settings()
+        settings.synchronous_mode, settings.fixed_delta_seconds = True, dt
+        settings.substepping = True
+        settings.max_substep_delta_time, settings.max_substeps = SUBSTEP, round(dt / SUBSTEP)
+        settings.no_rendering_mode = not rendering
+        self.ask(self.world.apply_settings, settings, self.address.timeout)
+
+
+def _wait_for_port(address: Address) -> None:
+    """Until something listens there; tried again with longer and longer pauses."""
+    deadline, pause = time.monotonic() + address.timeout, FIRST_PAUSE
+    while True:
+        try:
+            socket.create_connection((address.host, address.port), timeout=address.timeout).close()
+            return
+        except OSError as error:
+            if time.monotonic() + pause > deadline:
+                raise SimulatorError(
+                    f"no CARLA server at {address} within {address.timeout:g} s ({error}): start CARLA 0.9.16 there, "
+                    f"or, to test without one, `python -m learned_sim_env.carla_standin --port {address.port}`"
+                ) from error
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _read_map(path: str) -> str:
+    """Text of an OpenDRIVE file; refused here, because CARLA takes anything and fails later."""
+    text = Path(path).read_text()
+    try:
+        root = ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path} is not an OpenDRIVE map: {error}") from error
+    if root.tag != "OpenDRIVE" or root.find("road") is None:
+        raise ValueError(f"{path} is not an OpenDRIVE map: it has no roads")
+    return text

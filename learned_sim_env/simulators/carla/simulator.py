@@ -1,0 +1,309 @@
+"""CARLA behind the contract's `Simulator`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from learned_sim_env.optional import require
+from learned_sim_env.scene import Agents, Ego, Scene, SimulatorError, wrap_angle
+from learned_sim_env.simulators.carla import driver, frames
+from learned_sim_env.simulators.carla.connection import LAST_WILL, ROLE, Address, Connection
+from learned_sim_env.simulators.carla.lights import StopLines, crossed
+from learned_sim_env.simulators.carla.routes import START, pose_at
+from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
+from learned_sim_env.simulators.carla.sensors import CAMERAS, Sensors, check_extras, contact_class
+from learned_sim_env.simulators.carla.traffic import Traffic, open_manager
+from learned_sim_env.spec import SCENARIO_TAGS, Contract, unknown
+
+# [m] Agents farther than this from the ego are left out of the scene.
+AGENT_REACH = 60.0
+# Steps in which cars that were put on the road come to rest on it.
+SETTLING = 5
+# [m] above the road at which the ego appears.
+DROP = 0.3
+
+
+class CarlaSimulator:
+    """A CARLA 0.9.16 server, driven through its own client.
+
+    Args:
+        contract: clock and conventions to keep.
+        host, port, timeout, load_timeout: where the server is, and how long to wait for answers and maps [s].
+        take_over: remove what another environment left on the server, instead of refusing it.
+        town: map to load, as the server calls it; "": the one that it has.
+        opendrive: OpenDRIVE file to build the map from, instead of a town.
+        vehicle: CARLA's name of the ego's blueprint.
+        vehicles: least and most vehicles of traffic near the route. walkers: most pedestrians.
+        weather: "keep", "random" (drawn by the seed) or a preset of CARLA such as "ClearNoon".
+        extras: more of `info`: "red_light" (whether a closed stop line was crossed), "lane_invasion" (kinds of the
+            markings crossed), "rgb" (H, W, 3) uint8, "semantic_camera" (H, W) uint8, CARLA's tags.
+        camera_size: width, height of pictures.
+
+    Raises:
+        ImportError: if the client is not installed.
+        ValueError: for a setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        host: str = "127.0.0.1",
+        port: int = 2000,
+        timeout: float = 10.0,
+        load_timeout: float = 60.0,
+        take_over: bool = False,
+        town: str = "",
+        opendrive: str = "",
+        vehicle: str = "vehicle.tesla.model3",
+        vehicles: tuple[int, int] = (5, 30),
+        walkers: int = 10,
+        weather: str = "keep",
+        extras: tuple[str, ...] = (),
+        camera_size: tuple[int, int] = (320, 180),
+    ):
+        self._carla = require("carla", extra="carla")
+        check_extras(extras)
+        if weather not in ("keep", "random") and not hasattr(self._carla.WeatherParameters, weather):
+            raise unknown("weather", weather, ("keep", "random", *WEATHERS))
+        if town and opendrive:
+            raise ValueError(f"town {town!r} and opendrive {opendrive!r} exclude each other: give one of them")
+        if not 0 <= vehicles[0] <= vehicles[1] or walkers < 0:
+            raise ValueError(f"vehicles is {vehicles} and walkers {walkers}; give a least and a most, and 0 or more")
+        self._contract, self._address = contract, Address(host, port, timeout, load_timeout, take_over)
+        self._town, self._opendrive, self._vehicle = town, opendrive, vehicle
+        self._vehicles, self._walkers, self._weather = (vehicles[0], vehicles[1]), walkers, weather
+        self._extras, self._camera_size = tuple(extras), camera_size
+        self._connection: Connection | None = None
+        self._manager: Any = None
+        self._actor: Any = None
+        self._sensors: Sensors | None = None
+        self._traffic: Traffic | None = None
+
+    @staticmethod
+    def in_use() -> bool:
+        """Always: the client is native code that a server can bring down, so it gets a process of its own."""
+        return True
+
+    def reset(self, seed: int, options: dict[str, Any]) -> Scene:
+        """Start the scenario of `seed`. options: `scenario`, one of `spec.SCENARIO_TAGS`, asks for one that has it.
+
+        Raises:
+            SimulatorError: if there is no server or it fails; the next reset connects anew.
+            ValueError: for an unknown scenario, or a town, a file or a scenario that cannot be had.
+        """
+        tag = options.get("scenario")
+        if tag is not None and tag not in SCENARIO_TAGS:
+            raise unknown("scenario", tag, SCENARIO_TAGS)
+        try:
+            connection = self._connect()
+            self._clear()
+            return self._begin(connection, seed, tag)
+        except SimulatorError:
+            self._abandon()
+            raise
+        except RuntimeError as error:
+            self._abandon()
+            raise SimulatorError(f"the CARLA server at {self._address} failed: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def step(self, action: np.ndarray) -> Scene:
+        """Apply (2,) float32 `[steer, throttle_brake]` for one clock step.
+
+        Raises:
+            SimulatorError: if the server fails; the next reset connects anew.
+        """
+        steer, push = map(float, action)
+        try:
+            if self._connection is None or self._traffic is None:
+                raise SimulatorError("there is no episode: reset the environment")
+            control = self._carla.VehicleControl(throttle=max(push, 0.0), steer=steer, brake=max(-push, 0.0))
+            self._actor.apply_control(control)
+            snapshot = self._connection.tick()
+            self._traffic.step(snapshot)
+            before, closed = self._ego, self._closed
+            self._ego = self._read_ego(snapshot, action, before)
+            extras = {} if "red_light" not in self._extras else {"red_light": crossed(closed, before, self._ego)}
+            return self._scene(snapshot, extras)
+        except SimulatorError:
+            self._abandon()
+            raise
+        except RuntimeError as error:
+            self._abandon()
+            raise SimulatorError(f"the CARLA server at {self._address} failed: {error}") from error
+
+    def policy_action(self, name: str) -> np.ndarray:
+        """(2,) float32: what the "expert", who stops at red lights, or "idm", who does not, would do now."""
+        return driver.act(name, self._route.path, self._last)
+
+    def close(self) -> None:
+        """Remove what was spawned, put the server back as it was found, and let go of it."""
+        if self._connection is None:
+            return
+        try:
+            self._clear()
+            if self._manager is not None:
+                self._manager.set_synchronous_mode(False)
+                self._manager.shut_down()
+            self._connection.close()
+        except RuntimeError:
+            self._abandon()
+        self._connection = self._manager = None
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            rendering = any(name in CAMERAS for name in self._extras)
+            self._connection = Connection(
+                self._address, self._town, self._opendrive, self._contract.dt, rendering
+            )
+            self._boxes: dict[str, Any] = {}
+            self._stop_lines = StopLines(self._connection.world)
+        if self._manager is None:
+            self._manager = open_manager(self._connection)
+        return self._connection
+
+    def _begin(self, connection: Connection, seed: int, tag: str | None) -> Scene:
+        rng = np.random.default_rng([seed, 0xCA21A])
+        scenario = Scenario.draw(connection.network, rng, tag, self._vehicles, self._walkers)
+        self._route = scenario.route
+        if self._weather != "keep":
+            name = scenario.weather if self._weather == "random" else self._weather
+            connection.world.set_weather(getattr(self._carla.WeatherParameters, name))
+        # Seeding it resets the lights as well.
+        self._manager.set_random_device_seed(int(rng.integers(1 << 31)))
+        connection.ask(connection.world.reset_all_traffic_lights)
+        self._actor = self._spawn_ego(connection)
+        self._sensors = Sensors(self._carla, connection.world, self._actor, self._extras, self._camera_size)
+        self._traffic = Traffic(connection, self._manager)
+        self._traffic.spawn(scenario, rng, pose_at(self._route.path, START)[:2])
+        self._actor.apply_control(self._carla.VehicleControl(brake=1.0))
+        for _ in range(SETTLING):
+            snapshot = connection.tick()
+            self._traffic.step(snapshot)
+        self._ids: dict[int, int] = {}
+        self._kinds = {a.id: a for a in connection.world.get_actors() if a.type_id.startswith(("vehicle.", "walker."))}
+        self._kinds |= {a.id: a for a in connection.world.get_actors(self._traffic.ids)}
+        self._sensors.contacts(snapshot.frame)
+        self._ego = self._read_ego(snapshot, np.zeros(2, np.float32), None)
+        return self._scene(snapshot, {"red_light": False} if "red_light" in self._extras else {})
+
+    def _spawn_ego(self, connection: Connection) -> Any:
+        library = connection.world.get_blueprint_library()
+        known = [b.id for b in library.filter("vehicle.*")]
+        if self._vehicle not in known:
+            raise unknown("vehicle", self._vehicle, sorted(known))
+        blueprint = library.find(self._vehicle)
+        blueprint.set_attribute("role_name", ROLE)
+        # Farther on, where somebody else stands in the way.
+        for farther in (0.0, 6.0, 12.0):
+            place = pose_at(self._route.path, START + farther)
+            ego = connection.world.try_spawn_actor(blueprint, frames.transform(self._carla, *place, DROP))
+            if ego is not None:
+                return ego
+        raise SimulatorError(
+            f"the CARLA server at {self._address} spawns no {self._vehicle} at the start of the route "
+            f"({place[0]:.1f}, {place[1]:.1f}): is the road there free?"
+        )
+
+    def _scene(self, snapshot: Any, extras: dict[str, Any]) -> Scene:
+        assert self._sensors is not None
+        self._closed = self._stop_lines.closed()
+        extras = {**extras, **self._sensors.extras(snapshot.frame, self._address.timeout)}
+        contacts = self._sensors.contacts(snapshot.frame)
+        agents = self._read_agents(snapshot)
+        self._last = Scene(self._route.road_map, self._ego, agents, contacts, self._closed, extras)
+        return self._last
+
+    def _box(self, actor: Any) -> Any:
+        """Its bounding box, which costs a call to the server, asked for once a type."""
+        if actor.type_id not in self._boxes:
+            self._boxes[actor.type_id] = actor.bounding_box
+        return self._boxes[actor.type_id]
+
+    def _read_ego(self, snapshot: Any, action: np.ndarray, previous: Ego | None) -> Ego:
+        seen = snapshot.find(self._actor.id)
+        if seen is None:
+            raise SimulatorError("the ego vehicle has vanished from the CARLA server: another client removed it")
+        x, y, heading, box = self._placed(self._actor, seen)
+        vx, vy = frames.point(seen.get_velocity())
+        speed, dt = float(np.hypot(vx, vy)), self._contract.dt
+        return Ego(
+            x=x,
+            y=y,
+            heading=heading,
+            velocity=(vx, vy),
+            yaw_rate=0.0 if previous is None else float(wrap_angle(heading - previous.heading)) / dt,
+            acceleration=0.0 if previous is None else (speed - previous.speed) / dt,
+            steer=float(action[0]),
+            throttle_brake=float(action[1]),
+            length=2.0 * box.extent.x,
+            width=2.0 * box.extent.y,
+        )
+
+    def _placed(self, actor: Any, seen: Any) -> tuple[float, float, float, Any]:
+        """x, y, heading of the middle of an actor's box, and the box."""
+        box, place = self._box(actor), seen.get_transform()
+        x, y = frames.point(place.location)
+        heading = frames.heading(place.rotation)
+        dx, dy = frames.point(box.location)
+        c, s = np.cos(heading), np.sin(heading)
+        return float(x + dx * c - dy * s), float(y + dx * s + dy * c), heading, box
+
+    def _read_agents(self, snapshot: Any) -> Agents:
+        rows = []
+        for actor_id, actor in self._kinds.items():
+            seen = None if actor_id == self._actor.id else snapshot.find(actor_id)
+            if seen is None:
+                continue
+            x, y, heading, box = self._placed(actor, seen)
+            distance = float(np.hypot(x - self._ego.x, y - self._ego.y))
+            if distance > AGENT_REACH:
+                continue
+            velocity = frames.point(seen.get_velocity())
+            size = (2.0 * box.extent.x, 2.0 * box.extent.y)
+            rows.append((distance, x, y, heading, *size, *velocity, contact_class(actor.type_id), actor_id))
+        if not rows:
+            return Agents.none()
+        rows.sort(key=lambda row: row[:8])
+        values = np.array([row[:8] for row in rows], np.float32)
+        return Agents(
+            # Numbered as they come near: the server's own ids depend on what ran before.
+            ids=np.array([self._ids.setdefault(row[9], len(self._ids)) for row in rows], np.int64),
+            classes=np.array([row[8] for row in rows], np.uint8),
+            poses=values[:, 1:4],
+            sizes=values[:, 4:6],
+            velocities=values[:, 6:8],
+        )
+
+    def _clear(self) -> None:
+        """Remove the last episode's actors."""
+        if self._connection is None or self._actor is None:
+            return
+        sensors = [] if self._sensors is None else self._sensors.actors
+        if self._sensors is not None:
+            self._sensors.stop()
+        ids = [a.id for a in (*sensors, self._actor)] + ([] if self._traffic is None else self._traffic.ids)
+        self._actor = self._sensors = self._traffic = None
+        destroy = [self._carla.command.DestroyActor(actor_id) for actor_id in ids]
+        self._connection.ask(self._connection.client.apply_batch_sync, destroy, False)
+        self._connection.tick()
+
+    def _abandon(self) -> None:
+        """After a failure: ask for everything to be put back, wait little for it, and let go."""
+        connection, self._connection = self._connection, None
+        self._manager = None
+        if connection is None:
+            return
+        ids = [] if self._traffic is None else list(self._traffic.ids)
+        sensors = [] if self._sensors is None else self._sensors.actors
+        ids += [a.id for a in (*sensors, self._actor) if a is not None]
+        self._actor = self._sensors = self._traffic = None
+        connection.client.set_timeout(LAST_WILL)
+        try:
+            connection.client.apply_batch([self._carla.command.DestroyActor(actor_id) for actor_id in ids])
+        except RuntimeError:
+            pass
+        connection.close(LAST_WILL)
