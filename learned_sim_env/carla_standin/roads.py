@@ -54,7 +54,10 @@ class Roads:
 
     def lane_at(self, x: float, y: float) -> tuple[int, int, float] | None:
         """Road id, lane id and s of the lane to drive on at a place, None off the roads."""
-        waypoint = self._map.get_waypoint(self._carla.Location(x, y, 0.0), project_to_road=False)
+        try:
+            waypoint = self._map.get_waypoint(self._carla.Location(x, y, 0.0), project_to_road=False)
+        except RuntimeError:  # CARLA's own complaint of a place exactly at the end of a lane
+            return None
         return None if waypoint is None else (waypoint.road_id, waypoint.lane_id, waypoint.s)
 
     def geo(self, x: float, y: float, z: float) -> list[float]:

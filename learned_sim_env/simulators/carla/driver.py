@@ -9,12 +9,14 @@ import numpy as np
 
 from learned_sim_env.policies import FULL_LOCK
 from learned_sim_env.scene import Agents, Scene, to_frame
-from learned_sim_env.spec import unknown
+from learned_sim_env.spec import SemanticClass, unknown
 
 # [m/s^2] at full throttle and full brake, as a typical car of CARLA.
 FULL_THROTTLE, FULL_BRAKE = 4.0, 8.0
 # [m] ahead that are looked at, and half of the width that must be free.
 SIGHT, CORRIDOR = 45.0, 1.6
+# [m] that are kept free of an obstacle, and from which on it is driven around.
+SPARE, EASING = 0.3, 16.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def act(style: str, path: np.ndarray, scene: Scene) -> np.ndarray:
     manner, ego = STYLES[style], scene.ego
     local = to_frame(path, ego.pose)
     start = int((local**2).sum(-1).argmin())
-    ahead = local[start : start + int(SIGHT)]
+    ahead = _around(local[start : start + int(SIGHT)], scene)
     speed = ego.speed
     target = ahead[min(len(ahead) - 1, int(3.0 + 0.5 * speed))]
     # Pure pursuit from the rear axle, which is about a quarter of the length behind the middle.
@@ -62,6 +64,26 @@ def act(style: str, path: np.ndarray, scene: Scene) -> np.ndarray:
         push = min(push, manner.push * (1.0 - (speed / manner.speed) ** 4 - (gap / max(distance, 0.1)) ** 2))
     throttle = push / FULL_THROTTLE if push > 0 else push / FULL_BRAKE
     return np.clip(np.array([-wheel / FULL_LOCK, throttle]), -1.0, 1.0).astype(np.float32)
+
+
+def _around(ahead: np.ndarray, scene: Scene) -> np.ndarray:
+    """The path ahead (M, 2), led past the left of what stands on its right half."""
+    agents, ego = scene.agents, scene.ego
+    still = agents.classes == SemanticClass.STATIC_OBJECT
+    if not still.any() or len(ahead) < 3:
+        return ahead
+    way = np.gradient(ahead, axis=0)
+    left = np.stack([-way[:, 1], way[:, 0]], -1) / np.maximum(np.hypot(*way.T), 1e-6)[:, None]
+    shift = np.zeros(len(ahead))
+    for place, size in zip(to_frame(agents.poses[still, :2].astype(np.float64), ego.pose), agents.sizes[still]):
+        nearest = int(((ahead - place) ** 2).sum(-1).argmin())
+        offset = float((place - ahead[nearest]) @ left[nearest])
+        needed = offset + float(np.hypot(*size)) / 2 + ego.width / 2 + SPARE
+        if nearest < len(ahead) - 1 and -SIGHT < offset < 0.5 and needed > 0:
+            distance = np.abs(np.arange(len(ahead)) - nearest)
+            ease = np.clip((EASING - distance) / (EASING - ego.length), 0.0, 1.0)
+            shift = np.maximum(shift, needed * ease)
+    return ahead + shift[:, None] * left
 
 
 def _bend_speed(ahead: np.ndarray, style: Style) -> float:
@@ -98,7 +120,8 @@ def _agents_on(agents: Agents, ahead: np.ndarray, scene: Scene) -> list[tuple[fl
     turned = to_frame(agents.velocities.astype(np.float64), np.array([0.0, 0.0, scene.ego.heading]))
     apart = np.hypot(*(places[:, None] - ahead[None]).transpose(2, 0, 1))
     nearest = apart.argmin(1)
-    inside = (apart.min(1) < CORRIDOR + agents.sizes[:, 1] / 2) & (nearest > 1) & (nearest < len(ahead) - 1)
+    half = np.where(agents.classes == SemanticClass.STATIC_OBJECT, scene.ego.width / 2, CORRIDOR)
+    inside = (apart.min(1) < half + agents.sizes[:, 1] / 2) & (nearest > 1) & (nearest < len(ahead) - 1)
     found = []
     for i in np.flatnonzero(inside):
         j = min(int(nearest[i]), len(ahead) - 2)

@@ -17,9 +17,10 @@ from learned_sim_env.simulators.carla.scenario import Scenario
 # [m] from the route within which traffic begins, and from the ego's start at which it may not.
 REACH, CLEARANCE = 80.0, 14.0
 # What is put in the way.
-PROPS = ("static.prop.trafficcone01", "static.prop.streetbarrier", "static.prop.trafficwarning")
-# [m] from the start at which obstacles begin, and to the right of the path at which they stand.
-PROPS_FROM, PROPS_ASIDE = 40.0, 1.0
+PROPS = ("static.prop.trafficcone01", "static.prop.streetbarrier")
+# [m] from the start at which obstacles begin, and to the right of the path at which they stand, from in the way to
+# beside it.
+PROPS_FROM, PROPS_ASIDE = 30.0, (0.9, 1.8)
 # [m/s] of walkers, [m] that they walk before they turn round, [m] above the ground at which they appear.
 WALK_SPEEDS, WALK, WALKER_HEIGHT = (0.8, 1.8), 15.0, 1.0
 # Names of vehicles of more than two wheels that are left out.
@@ -91,12 +92,13 @@ class Traffic:
 
     def _obstacles(self, route: Route, rng: np.random.Generator, count: int) -> None:
         carla, batch = self._connection.carla, []
-        s = PROPS_FROM + float(rng.uniform(0.0, 60.0))
+        s = PROPS_FROM + float(rng.uniform(0.0, 40.0))
         for _ in range(count):
             if s > len(route.path) - 20:
                 break
             x, y, heading = pose_at(route.path, s)
-            place = (x + PROPS_ASIDE * np.sin(heading), y - PROPS_ASIDE * np.cos(heading))
+            aside = float(rng.uniform(*PROPS_ASIDE))
+            place = (x + aside * np.sin(heading), y - aside * np.cos(heading))
             blueprint = self._library.find(PROPS[int(rng.integers(len(PROPS)))])
             if blueprint.has_attribute("role_name"):
                 blueprint.set_attribute("role_name", f"{ROLE}.traffic")
