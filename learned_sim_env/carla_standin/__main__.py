@@ -37,9 +37,7 @@ def main() -> int:
     """Serve until interrupted; 2 for a map that is none or a port that is taken."""
     import tyro
 
-    args = tyro.cli(
-        Args, prog="python -m learned_sim_env.carla_standin", config=(tyro.conf.FlagCreatePairsOff,)
-    )
+    args = tyro.cli(Args, prog="python -m learned_sim_env.carla_standin", config=(tyro.conf.FlagCreatePairsOff,))
     maps, town = dict(TOWNS), args.town
     try:
         if args.map is not None:

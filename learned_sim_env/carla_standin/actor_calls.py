@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import degrees
 from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.carla_standin import motion, wire
@@ -79,9 +80,9 @@ def _walk(server: Server, actor: int, control: list) -> None:
 def _ackermann(server: Server, actor: int, control: list) -> None:
     """Steering as asked for; speed by a proportional controller."""
     car = server.world.find(actor)
-    wanted = 0.5 * (control[2] - car.forward_speed)
-    steer = control[0] / (0.0174533 * car.blueprint.max_steer)
-    car.control = (min(max(wanted, 0.0), 1.0), min(max(steer, -1.0), 1.0), min(max(-wanted, 0.0), 1.0), *car.control[3:])
+    push = min(max(0.5 * (control[2] - car.forward_speed), -1.0), 1.0)
+    steer = min(max(degrees(control[0]) / car.blueprint.max_steer, -1.0), 1.0)
+    car.control = (max(push, 0.0), steer, max(-push, 0.0), *car.control[3:])
 
 
 @call("set_actor_transform", nothing=True)

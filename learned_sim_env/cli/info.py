@@ -17,7 +17,7 @@ from learned_sim_env.version import __version__
 PACKAGES = {
     "": ("gymnasium", "numpy", "safetensors", "torch", "tqdm", "tyro"),
     "metadrive": ("metadrive-simulator",),
-    "carla": ("carla", "networkx", "opencv-python", "opencv-python-headless"),
+    "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
     "hub": ("huggingface_hub",),

@@ -99,8 +99,8 @@ class TwinDrivingEnv(gym.Env):
             ResetNeeded: before the first reset or after the end of an episode.
             ValueError: for an action of another shape or type, or one that is not finite.
 
-        Where the simulator fails, the episode is truncated with `end_reason` "simulator_error", the last observation and
-        no reward, and a warning tells what happened.
+        Where the simulator fails, the episode is truncated with `end_reason` "simulator_error", the last observation
+        and no reward, and a warning tells what happened.
         """
         if not self._running:
             raise ResetNeeded("call reset() first: there is no running episode")

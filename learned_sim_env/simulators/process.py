@@ -81,7 +81,7 @@ class ProcessSimulator:
             self.close()
             raise SimulatorError(
                 f"the simulator's process ended with exit code {process.returncode}: "
-                "reset the environment to start another"
+                "reset the environment to start another; what it has printed may say why"
             ) from error
         except BaseException:
             # Interrupted while it waited: the answer would be taken for that of the next call.

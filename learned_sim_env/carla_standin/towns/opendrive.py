@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from learned_sim_env.carla_standin.towns.curves import Path, Pose, connect, length
@@ -92,7 +92,7 @@ class Town:
         self.controllers: list[tuple[int, list[int]]] = []
         self._signals = 0
 
-    def road(self, path: Path, name: str = "", **more) -> Road:
+    def road(self, path: Path, name: str = "", **more: Any) -> Road:
         """Add a road."""
         road = Road(len(self.roads) + 1, name, path, **more)
         self.roads.append(road)
@@ -165,8 +165,12 @@ def _road(root: ElementTree.Element, road: Road) -> None:
         if link is not None:
             kind, target, contact = link
             _add(links, name, elementType=kind, elementId=target, **({"contactPoint": contact} if contact else {}))
-    kind = _add(element, "type", s=0.0, type="town")
-    _add(kind, "speed", max=30 if road.sidewalks or road.junction >= 0 else 40, unit="mph")
+    _add(
+        _add(element, "type", s=0.0, type="town"),
+        "speed",
+        max=30 if road.sidewalks or road.junction >= 0 else 40,
+        unit="mph",
+    )
     plan, s = _add(element, "planView"), 0.0
     for piece in road.path:
         p = piece.start

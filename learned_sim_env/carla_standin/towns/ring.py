@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import pi
 
 from learned_sim_env.carla_standin.towns.curves import Pose, arc, connect
-from learned_sim_env.carla_standin.towns.opendrive import LANE_WIDTH, Arm, Town
+from learned_sim_env.carla_standin.towns.opendrive import LANE_WIDTH, Arm, Road, Town
 
 EXITS = 4
 RING_RADIUS, RING_LANES = 130.0, 2  # [m] of the ring's outer edge
@@ -30,7 +31,7 @@ def _on_ring(angle: float, inwards: float = 0.0) -> Pose:
     return Pose(0.0, 0.0, angle).moved(RING_RADIUS - inwards).turned(-pi / 2)
 
 
-def _ramps(town: Town, axis: float):
+def _ramps(town: Town, axis: float) -> tuple[Road, Road]:
     """The off-ramp to the roundabout and the on-ramp back to the ring, of the exit at an angle [rad]."""
     edge = RING_LANES * LANE_WIDTH + 1.5
     off = _on_ring(axis + SPREAD - TAPER, edge).turned(-0.12)
@@ -41,7 +42,7 @@ def _ramps(town: Town, axis: float):
     return town.road(connect(off, way_in), "off-ramp"), town.road(connect(way_out, on), "on-ramp")
 
 
-def _ring(town: Town, inbound, outbound) -> None:
+def _ring(town: Town, inbound: Sequence[Road], outbound: Sequence[Road]) -> None:
     """The ring between the ramps: a diverging and a merging junction for each exit."""
     spacing = 2 * pi / EXITS
     beside, between = [], []
@@ -65,7 +66,7 @@ def _ring(town: Town, inbound, outbound) -> None:
         town.join(merging, Arm(outbound[k], "end"), -1, after, after.lanes_out[-1])
 
 
-def _roundabout(town: Town, inbound, outbound) -> None:
+def _roundabout(town: Town, inbound: Sequence[Road], outbound: Sequence[Road]) -> None:
     """Driven counter-clockwise, a junction at every exit."""
     spacing = 2 * pi / EXITS
 

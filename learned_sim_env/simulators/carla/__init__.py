@@ -1,1 +1,1 @@
-"""CARLA as a source of scenes, through its own client. CARLA is left-handed: `frames` turns it over, nothing else does."""
+"""CARLA as a source of scenes, through its own client. CARLA is left-handed: `frames` alone turns it over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators.carla.roads import RoadNetwork
 from learned_sim_env.spec import unknown
 
-# What the ego is called on the server: another client that finds one knows that the server is taken.
+# How the role name of every actor that an environment spawns begins; then come host and process of its owner.
 ROLE = "learned_sim_env"
 # [s] between attempts to connect, doubled each time up to the second one.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+# [s] for which a synchronous server is watched for somebody else's ticks.
+LISTENING = 0.3
 # [s] that a server which failed gets for putting it back.
 LAST_WILL = 1.0
 # Physics: sub-steps of at most so many seconds.
@@ -48,6 +51,25 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
+def role() -> str:
+    """Role name of what this process spawns: another client that finds it knows that the server is taken."""
+    return f"{ROLE}@{socket.gethostname()}@{os.getpid()}"
+
+
+def alive(role_name: str) -> bool:
+    """Whether the owner that a role name tells of may be running; one on another host may always."""
+    _, host, process = role_name.split("@")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class Connection:
     """A server in synchronous mode, ours until `close`.
 
@@ -62,6 +84,7 @@ class Connection:
     def __init__(self, address: Address, town: str, opendrive: str, dt: float, rendering: bool):
         self.carla = require("carla", extra="carla")
         self.address = address
+        self._frame: int | None = None
         xodr = _read_map(opendrive) if opendrive else ""
         _wait_for_port(address)
         self.client = self.carla.Client(address.host, address.port)
@@ -69,7 +92,6 @@ class Connection:
         self._check_version()
         self.world = self.ask(self.client.get_world)
         self._check_free()
-        self._found = self.world.get_settings()
         self._weather = self.world.get_weather()
         try:
             self._load(town, xodr)
@@ -91,11 +113,20 @@ class Connection:
             ) from error
 
     def tick(self) -> Any:
-        """Let one clock step pass; the snapshot of the world after it."""
+        """Let one clock step pass; the snapshot of the world after it.
+
+        Raises:
+            SimulatorError: if the server fails, or somebody else lets time pass as well.
+        """
         frame = self.ask(self.world.tick, self.address.timeout)
         snapshot = self.world.get_snapshot()
-        if snapshot.frame < frame:
-            raise SimulatorError(f"the CARLA server at {self.address} gave frame {snapshot.frame}, not {frame}")
+        expected = frame if self._frame is None else self._frame + 1
+        if not frame == snapshot.frame == expected:
+            raise SimulatorError(
+                f"the CARLA server at {self.address} came to frame {snapshot.frame} where {expected} was expected: "
+                "another client ticks it"
+            )
+        self._frame = frame
         return snapshot
 
     def close(self, patience: float | None = None) -> None:
@@ -127,24 +158,33 @@ class Connection:
             )
 
     def _check_free(self) -> None:
-        """Refuse a server that another client is driving."""
-        settings = self.world.get_settings()
-        left = [a for a in self.world.get_actors() if a.attributes.get("role_name", "").startswith(ROLE)]
-        if left and not self.address.take_over:
+        """Refuse a server that another client drives; remove what a dead environment has left there."""
+        self._found = self.world.get_settings()
+        if self._found.synchronous_mode:
+            if not self.address.take_over:
+                before = self.world.get_snapshot().frame
+                time.sleep(LISTENING)
+                if self.world.get_snapshot().frame != before:
+                    raise SimulatorError(
+                        f"the CARLA server at {self.address} is in synchronous mode and another client ticks it: stop "
+                        "that client, or give this environment a server of its own (port=...)"
+                    )
+            # Nothing is known of a synchronous world before its first tick.
+            self.ask(self.world.tick, self.address.timeout)
+        roles = {a.id: a.attributes.get("role_name", "") for a in self.ask(self.world.get_actors)}
+        left = {actor: name for actor, name in roles.items() if name.startswith(f"{ROLE}@")}
+        living = [actor for actor, name in left.items() if alive(name)]
+        if living and not self.address.take_over:
             raise SimulatorError(
-                f"the CARLA server at {self.address} is in use by another environment, which drives actor {left[0].id}: "
-                "close it, give this one a server of its own (port=...), or, if it is dead, pass take_over=True"
+                f"the CARLA server at {self.address} is in use: another environment has actor {living[0]} there "
+                f"({left[living[0]]}). Close it, give this one a server of its own (port=...), or, if it is dead, pass "
+                "take_over=True"
             )
         if left:
-            self.ask(self.client.apply_batch_sync, [self.carla.command.DestroyActor(a.id) for a in left], False)
-        if settings.synchronous_mode and not self.address.take_over:
-            before = self.world.get_snapshot().frame
-            time.sleep(0.3)
-            if self.world.get_snapshot().frame != before:
-                raise SimulatorError(
-                    f"the CARLA server at {self.address} is in synchronous mode and another client ticks it: "
-                    "stop that client, or give this environment a server of its own (port=...)"
-                )
+            # These settings are the dead one's; CARLA begins without a clock of its own.
+            self._found.synchronous_mode, self._found.fixed_delta_seconds = False, None
+            self._found.no_rendering_mode = False
+            self.ask(self.client.apply_batch_sync, [self.carla.command.DestroyActor(i) for i in left], False)
 
     def _load(self, town: str, xodr: str) -> None:
         """Bring the server to the map that is asked for, unless it is there already."""

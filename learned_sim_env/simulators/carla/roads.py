@@ -169,7 +169,7 @@ def _lines(waypoints: list[Any], edge: np.ndarray, side: str) -> list[Line]:
 
 
 def _marking(waypoint: Any, side: str) -> str | None:
-    """"broken", "solid", or None where the edge has no marking or it is another lane's to paint."""
+    """ "broken", "solid", or None where the edge has no marking or it is another lane's to paint."""
     if side == "left":
         beside = waypoint.get_left_lane()
         if beside is not None and beside.lane_type.name == "Driving":

@@ -64,9 +64,7 @@ def _draw_keys(network: RoadNetwork, start: Key, rng: np.random.Generator) -> li
 def _route(network: RoadNetwork, keys: list[Key], tags: frozenset[str]) -> Route:
     groups = _groups(network, keys)
     painted = {s.key for group in groups for s in group}
-    lanes = tuple(
-        replace(s.lane, on_route=True) if key in painted else s.lane for key, s in network.segments.items()
-    )
+    lanes = tuple(replace(s.lane, on_route=True) if key in painted else s.lane for key, s in network.segments.items())
     middle = np.concatenate([np.mean([_resampled(s.centre) for s in group], axis=0) for group in groups])
     path = _path(network, keys)
     return Route(RoadMap(lanes, tuple(network.lines), _smooth(_spaced(middle))), path, tags, groups)

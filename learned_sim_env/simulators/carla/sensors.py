@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.scene import SimulatorError
+from learned_sim_env.simulators.carla.connection import role
 from learned_sim_env.spec import SemanticClass, unknown
 
 # Name of an extra of `info` -> CARLA's blueprint, for those that are sensors.
@@ -46,12 +47,15 @@ class Sensors:
         self._collisions: queue.SimpleQueue[tuple[int, SemanticClass]] = queue.SimpleQueue()
         self._data: dict[str, queue.SimpleQueue[Any]] = {}
         library, here = world.get_blueprint_library(), carla.Transform()
-        collision = world.spawn_actor(library.find("sensor.other.collision"), here, attach_to=ego)
+        blueprint = library.find("sensor.other.collision")
+        blueprint.set_attribute("role_name", role())
+        collision = world.spawn_actor(blueprint, here, attach_to=ego)
         self.actors.append(collision)
         felt = self._collisions
         collision.listen(lambda event: felt.put((event.frame, contact_class(event.other_actor.type_id))))
         for name in (n for n in extras if n in BLUEPRINTS):
             blueprint, place = library.find(BLUEPRINTS[name]), here
+            blueprint.set_attribute("role_name", role())
             if name in CAMERAS:
                 blueprint.set_attribute("image_size_x", str(size[0]))
                 blueprint.set_attribute("image_size_y", str(size[1]))
@@ -63,7 +67,7 @@ class Sensors:
 
     def contacts(self, frame: int) -> frozenset[SemanticClass]:
         """What has touched the ego up to `frame` and was not told before."""
-        felt = set()
+        felt: set[SemanticClass] = set()
         while True:
             try:
                 _, kind = self._collisions.get_nowait()

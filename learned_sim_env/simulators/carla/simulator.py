@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from learned_sim_env.optional import require
 from learned_sim_env.scene import Agents, Ego, Scene, SimulatorError, wrap_angle
 from learned_sim_env.simulators.carla import driver, frames
-from learned_sim_env.simulators.carla.connection import LAST_WILL, ROLE, Address, Connection
+from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, role
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
 from learned_sim_env.simulators.carla.routes import START, pose_at
 from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
@@ -78,6 +79,7 @@ class CarlaSimulator:
         self._connection: Connection | None = None
         self._manager: Any = None
         self._actor: Any = None
+        self._ego: Ego
         self._sensors: Sensors | None = None
         self._traffic: Traffic | None = None
 
@@ -156,9 +158,7 @@ class CarlaSimulator:
     def _connect(self) -> Connection:
         if self._connection is None:
             rendering = any(name in CAMERAS for name in self._extras)
-            self._connection = Connection(
-                self._address, self._town, self._opendrive, self._contract.dt, rendering
-            )
+            self._connection = Connection(self._address, self._town, self._opendrive, self._contract.dt, rendering)
             self._boxes: dict[str, Any] = {}
             self._stop_lines = StopLines(self._connection.world)
         if self._manager is None:
@@ -196,7 +196,7 @@ class CarlaSimulator:
         if self._vehicle not in known:
             raise unknown("vehicle", self._vehicle, sorted(known))
         blueprint = library.find(self._vehicle)
-        blueprint.set_attribute("role_name", ROLE)
+        blueprint.set_attribute("role_name", role())
         # Farther on, where somebody else stands in the way.
         for farther in (0.0, 6.0, 12.0):
             place = pose_at(self._route.path, START + farther)
@@ -294,7 +294,7 @@ class CarlaSimulator:
     def _abandon(self) -> None:
         """After a failure: ask for everything to be put back, wait little for it, and let go."""
         connection, self._connection = self._connection, None
-        self._manager = None
+        manager, self._manager = self._manager, None
         if connection is None:
             return
         ids = [] if self._traffic is None else list(self._traffic.ids)
@@ -302,8 +302,12 @@ class CarlaSimulator:
         ids += [a.id for a in (*sensors, self._actor) if a is not None]
         self._actor = self._sensors = self._traffic = None
         connection.client.set_timeout(LAST_WILL)
-        try:
+        with suppress(RuntimeError):
+            connection.client.get_server_version()
+            # It answers. The manager ends before its vehicles: their absence would bring it down, and the process.
+            if manager is not None:
+                manager.shut_down()
+        with suppress(RuntimeError):
+            # One that hangs finds this when it wakes.
             connection.client.apply_batch([self._carla.command.DestroyActor(actor_id) for actor_id in ids])
-        except RuntimeError:
-            pass
         connection.close(LAST_WILL)

@@ -10,7 +10,7 @@ import numpy as np
 
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators.carla import frames
-from learned_sim_env.simulators.carla.connection import ROLE, Connection
+from learned_sim_env.simulators.carla.connection import Connection, role
 from learned_sim_env.simulators.carla.routes import Route, offset_of, pose_at
 from learned_sim_env.simulators.carla.scenario import Scenario
 
@@ -82,7 +82,7 @@ class Traffic:
         batch = []
         for i in chosen:
             blueprint = cars[int(rng.integers(len(cars)))]
-            blueprint.set_attribute("role_name", f"{ROLE}.traffic")
+            blueprint.set_attribute("role_name", role())
             batch.append(carla.command.SpawnActor(blueprint, points[i]))
         ids = self._spawned(batch)
         for actor_id in ids:
@@ -101,7 +101,7 @@ class Traffic:
             place = (x + aside * np.sin(heading), y - aside * np.cos(heading))
             blueprint = self._library.find(PROPS[int(rng.integers(len(PROPS)))])
             if blueprint.has_attribute("role_name"):
-                blueprint.set_attribute("role_name", f"{ROLE}.traffic")
+                blueprint.set_attribute("role_name", role())
             batch.append(carla.command.SpawnActor(blueprint, frames.transform(carla, *place, heading, 0.1)))
             s += float(rng.uniform(4.0, 12.0))
         self._spawned(batch)
@@ -113,10 +113,8 @@ class Traffic:
         for i in rng.permutation(len(places))[:count] if blueprints else []:
             x, y, heading = places[i]
             blueprint = blueprints[int(rng.integers(len(blueprints)))]
-            blueprint.set_attribute("role_name", f"{ROLE}.traffic")
-            batch.append(
-                carla.command.SpawnActor(blueprint, frames.transform(carla, x, y, heading, WALKER_HEIGHT))
-            )
+            blueprint.set_attribute("role_name", role())
+            batch.append(carla.command.SpawnActor(blueprint, frames.transform(carla, x, y, heading, WALKER_HEIGHT)))
             way = float(rng.choice([-1.0, 1.0])) * WALK * np.array([np.cos(heading), np.sin(heading)])
             strolls.append((np.array([(x, y), (x + way[0], y + way[1])]), float(rng.uniform(*WALK_SPEEDS))))
         for actor_id, (ends, speed) in zip(self._spawned(batch, keep_order=True), strolls):
