@@ -17,6 +17,8 @@ FULL_THROTTLE, FULL_BRAKE = 4.0, 8.0
 SIGHT, CORRIDOR = 45.0, 1.6
 # [m] that are kept free of an obstacle, and from which on it is driven around.
 SPARE, EASING = 0.3, 16.0
+# [s] from now at which others are looked for on the path.
+FORESIGHT = (0.0, 0.8, 1.6)
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,17 @@ def _agents_on(agents: Agents, ahead: np.ndarray, scene: Scene) -> list[tuple[fl
         return []
     places = to_frame(agents.poses[:, :2].astype(np.float64), scene.ego.pose)
     turned = to_frame(agents.velocities.astype(np.float64), np.array([0.0, 0.0, scene.ego.heading]))
-    apart = np.hypot(*(places[:, None] - ahead[None]).transpose(2, 0, 1))
-    nearest = apart.argmin(1)
     half = np.where(agents.classes == SemanticClass.STATIC_OBJECT, scene.ego.width / 2, CORRIDOR)
-    inside = (apart.min(1) < half + agents.sizes[:, 1] / 2) & (nearest > 1) & (nearest < len(ahead) - 1)
     found = []
-    for i in np.flatnonzero(inside):
-        j = min(int(nearest[i]), len(ahead) - 2)
-        way = ahead[j + 1] - ahead[j]
-        along = float(turned[i] @ way / max(np.hypot(*way), 1e-6))
-        found.append((float(nearest[i]) - float(agents.sizes[i, 0]) / 2, max(along, 0.0)))
+    for later in FORESIGHT:
+        apart = np.hypot(*((places + later * turned)[:, None] - ahead[None]).transpose(2, 0, 1))
+        nearest = apart.argmin(1)
+        inside = (apart.min(1) < half + agents.sizes[:, 1] / 2) & (nearest > 1) & (nearest < len(ahead) - 1)
+        for i in np.flatnonzero(inside):
+            j = int(nearest[i])
+            way = ahead[j + 1] - ahead[j]
+            along = float(turned[i] @ way / max(np.hypot(*way), 1e-6))
+            # Who leads is where it is now; who comes across is where it will be.
+            distance = j - max(along, 0.0) * later - float(agents.sizes[i, 0]) / 2
+            found.append((distance, max(along, 0.0)))
     return found
