@@ -18,8 +18,8 @@ from learned_sim_env.simulators.carla.scenario import Scenario
 REACH, CLEARANCE = 80.0, 14.0
 # What is put in the way.
 PROPS = ("static.prop.trafficcone01", "static.prop.streetbarrier")
-# [m] from the start at which obstacles begin, and to the right of the path at which they stand: on the lane, but CARLA's
-# own traffic, which does not drive around anything, gets past.
+# [m] from the start at which obstacles begin, and to the right of the path at which they stand: on the lane, but the
+# traffic, which drives around nothing, gets past.
 PROPS_FROM, PROPS_ASIDE = 30.0, (1.4, 1.9)
 # [m/s] of walkers, [m] that they walk before they turn round, [m] above the ground at which they appear.
 WALK_SPEEDS, WALK, WALKER_HEIGHT = (0.8, 1.8), 15.0, 1.0
