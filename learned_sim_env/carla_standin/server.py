@@ -115,24 +115,29 @@ class Server:
 
     def _step(self, delta: float) -> None:
         self.world.step(delta)
-        world, head = self.world, wire.header(wire.SNAPSHOT, self.world.frame, self.world.seconds)
         heard = {stream for stream, readers in self._readers.items() if readers}
         if wire.WORLD_STREAM in heard:
-            self._send(wire.WORLD_STREAM, head + world.snapshot())
+            self._send(wire.WORLD_STREAM, self._snapshot())
         if self.faults.silent_sensors:
             return
-        for stream, message in self.sensors.data(world, heard):
+        for stream, message in self.sensors.data(self.world, heard):
             if self.faults.sensor_delay:
                 asyncio.get_running_loop().call_later(self.faults.sensor_delay, self._send, stream, message)
             else:
                 self._send(stream, message)
 
+    def _snapshot(self) -> bytes:
+        return wire.header(wire.SNAPSHOT, self.world.frame, self.world.seconds) + self.world.snapshot()
+
     def _send(self, stream: int, message: bytes) -> None:
         for reader in list(self._readers.get(stream, ())):
-            if reader.transport.get_write_buffer_size() > BACKLOG:
-                reader.transport.abort()
-            else:
-                reader.write(struct.pack("<I", len(message)) + message)
+            self._send_to(reader, message)
+
+    def _send_to(self, reader: asyncio.StreamWriter, message: bytes) -> None:
+        if reader.transport.get_write_buffer_size() > BACKLOG:
+            reader.transport.abort()
+        else:
+            reader.write(struct.pack("<I", len(message)) + message)
 
     async def _answer(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Serve one client."""
@@ -173,6 +178,9 @@ class Server:
         try:
             (stream,) = struct.unpack("<I", await source.readexactly(4))
             self._readers.setdefault(stream, set()).add(sink)
+            if stream == wire.WORLD_STREAM and self.world.frame:
+                # A client that ticks at once may be faster than its own subscription, and would wait for ever.
+                self._send_to(sink, self._snapshot())
             await source.read()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

@@ -301,3 +301,17 @@ def test_the_server_is_put_back_as_it_was_found():
 
 def movers(world) -> set[int]:
     return {actor.id for actor in world.get_actors() if actor.type_id.split(".")[0] in MOVERS}
+
+
+def test_the_seed_chooses_among_towns():
+    if "CARLA_SERVER" in os.environ:
+        pytest.skip("the one CARLA server is in use by another environment")
+    with standin.server() as settings:
+        simulator = open_simulator("carla", CONTRACT, town=("GridTown", "RingTown"), **settings)
+        first = [values(drive(simulator, seed, 15, "expert")) for seed in range(7, 10)]
+        assert len({len(scene.road_map.lanes) for scene in (simulator.reset(seed, {}) for seed in range(7, 10))}) == 2
+        assert [values(drive(simulator, seed, 15, "expert")) for seed in range(7, 10)] == first
+        for seed in range(7, 9):
+            for tag in ("roundabout", "intersection"):
+                assert tag in {lane.tag for lane in simulator.reset(seed, {"scenario": tag}).road_map.lanes}
+        simulator.close()

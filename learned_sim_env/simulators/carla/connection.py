@@ -78,14 +78,14 @@ class Connection:
 
     Raises:
         SimulatorError: without a server, without an answer, with a server of another version or in another's use.
-        ValueError: for a town that the server does not have, or a file that is no OpenDRIVE map.
+        ValueError: if its map has no lane to drive on.
     """
 
-    def __init__(self, address: Address, town: str, opendrive: str, dt: float, rendering: bool):
+    def __init__(self, address: Address, dt: float, rendering: bool):
         self.carla = require("carla", extra="carla")
         self.address = address
         self._frame: int | None = None
-        xodr = _read_map(opendrive) if opendrive else ""
+        self._networks: dict[str, RoadNetwork] = {}
         _wait_for_port(address)
         self.client = self.carla.Client(address.host, address.port)
         self.client.set_timeout(address.timeout)
@@ -94,10 +94,8 @@ class Connection:
         self._check_free()
         self._weather = self.world.get_weather()
         try:
-            self._load(town, xodr)
-            self.map = self.ask(self.world.get_map)
-            self.network = RoadNetwork(self.map)
             self._set_clock(dt, rendering)
+            self._read_map()
         except BaseException:
             self.close()
             raise
@@ -186,24 +184,39 @@ class Connection:
             self._found.no_rendering_mode = False
             self.ask(self.client.apply_batch_sync, [self.carla.command.DestroyActor(i) for i in left], False)
 
-    def _load(self, town: str, xodr: str) -> None:
-        """Bring the server to the map that is asked for, unless it is there already."""
-        if not town and not xodr:
-            return
+    def load_town(self, town: str) -> bool:
+        """Bring the server to a town, unless it is there already; whether the world is a new one."""
+        if self.map.name.rpartition("/")[2] == town:
+            return False
+        known = sorted(name.rpartition("/")[2] for name in self.ask(self.client.get_available_maps))
+        if town not in known:
+            raise unknown(f"town of the CARLA server at {self.address}", town, known)
+        self._enter(self.client.load_world, town, False)
+        return True
+
+    def load_opendrive(self, xodr: str) -> bool:
+        """Let the server build the world of an OpenDRIVE text, unless it has; whether the world is a new one."""
+        if self.map.to_opendrive() == xodr:
+            return False
+        parameters = self.carla.OpendriveGenerationParameters(
+            **OPENDRIVE, smooth_junctions=True, enable_mesh_visibility=True
+        )
+        self._enter(self.client.generate_opendrive_world, xodr, parameters, False)
+        return True
+
+    def _enter(self, load: Callable[..., Any], *arguments: Any) -> None:
+        """Go over to the world that a call of the client loads."""
         self.client.set_timeout(self.address.load_timeout)
-        current = self.ask(self.world.get_map)
-        if xodr:
-            if current.to_opendrive() != xodr:
-                parameters = self.carla.OpendriveGenerationParameters(
-                    **OPENDRIVE, smooth_junctions=True, enable_mesh_visibility=True
-                )
-                self.world = self.ask(self.client.generate_opendrive_world, xodr, parameters)
-        elif current.name.rpartition("/")[2] != town:
-            known = sorted(name.rpartition("/")[2] for name in self.ask(self.client.get_available_maps))
-            if town not in known:
-                raise unknown(f"town of the CARLA server at {self.address}", town, known)
-            self.world = self.ask(self.client.load_world, town)
+        self.world = self.ask(load, *arguments)
+        self._frame = None
+        self._read_map()
         self.client.set_timeout(self.address.timeout)
+
+    def _read_map(self) -> None:
+        self.map = self.ask(self.world.get_map)
+        if self.map.name not in self._networks:
+            self._networks[self.map.name] = RoadNetwork(self.map)
+        self.network = self._networks[self.map.name]
 
     def _set_clock(self, dt: float, rendering: bool) -> None:
         settings = self.world.get_settings()
@@ -231,7 +244,7 @@ def _wait_for_port(address: Address) -> None:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _read_map(path: str) -> str:
+def read_opendrive(path: str) -> str:
     """Text of an OpenDRIVE file; refused here, because CARLA takes anything and fails later."""
     text = Path(path).read_text()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from learned_sim_env.optional import require
 from learned_sim_env.scene import Agents, Ego, Scene, SimulatorError, wrap_angle
 from learned_sim_env.simulators.carla import driver, frames
-from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, role
+from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, read_opendrive, role
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
 from learned_sim_env.simulators.carla.routes import START, pose_at
 from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
@@ -33,7 +34,8 @@ class CarlaSimulator:
         contract: clock and conventions to keep.
         host, port, timeout, load_timeout: where the server is, and how long to wait for answers and maps [s].
         take_over: remove what another environment left on the server, instead of refusing it.
-        town: map to load, as the server calls it; "": the one that it has.
+        town: map to load, as the server calls it, or several, of which the seed of an episode chooses one; "": the one
+            that the server has.
         opendrive: OpenDRIVE file to build the map from, instead of a town.
         vehicle: CARLA's name of the ego's blueprint.
         vehicles: least and most vehicles of traffic near the route. walkers: most pedestrians.
@@ -55,7 +57,7 @@ class CarlaSimulator:
         timeout: float = 10.0,
         load_timeout: float = 60.0,
         take_over: bool = False,
-        town: str = "",
+        town: str | Sequence[str] = "",
         opendrive: str = "",
         vehicle: str = "vehicle.tesla.model3",
         vehicles: tuple[int, int] = (5, 30),
@@ -68,12 +70,15 @@ class CarlaSimulator:
         check_extras(extras)
         if weather not in ("keep", "random") and not hasattr(self._carla.WeatherParameters, weather):
             raise unknown("weather", weather, ("keep", "random", *WEATHERS))
+        if not town and not isinstance(town, str):
+            raise ValueError("town is an empty list: name at least one town")
         if town and opendrive:
             raise ValueError(f"town {town!r} and opendrive {opendrive!r} exclude each other: give one of them")
         if not 0 <= vehicles[0] <= vehicles[1] or walkers < 0:
             raise ValueError(f"vehicles is {vehicles} and walkers {walkers}; give a least and a most, and 0 or more")
         self._contract, self._address = contract, Address(host, port, timeout, load_timeout, take_over)
-        self._town, self._opendrive, self._vehicle = town, opendrive, vehicle
+        self._towns = [town] if isinstance(town, str) else list(town)
+        self._opendrive, self._vehicle = read_opendrive(opendrive) if opendrive else "", vehicle
         self._vehicles, self._walkers, self._weather = (vehicles[0], vehicles[1]), walkers, weather
         self._extras, self._camera_size = tuple(extras), camera_size
         self._connection: Connection | None = None
@@ -158,16 +163,40 @@ class CarlaSimulator:
     def _connect(self) -> Connection:
         if self._connection is None:
             rendering = any(name in CAMERAS for name in self._extras)
-            self._connection = Connection(self._address, self._town, self._opendrive, self._contract.dt, rendering)
+            self._connection = Connection(self._address, self._contract.dt, rendering)
             self._boxes: dict[str, Any] = {}
-            self._stop_lines = StopLines(self._connection.world)
-        if self._manager is None:
-            self._manager = open_manager(self._connection)
         return self._connection
+
+    def _enter(self, connection: Connection, town: str) -> None:
+        """Bring the world to where the episode is to be, with a TrafficManager that knows it."""
+        if self._opendrive:
+            fresh = connection.load_opendrive(self._opendrive)
+        else:
+            fresh = bool(town) and connection.load_town(town)
+        if fresh:
+            connection.tick()
+            if self._manager is not None:
+                self._manager.shut_down()
+                self._manager = None
+        if self._manager is None:
+            self._stop_lines = StopLines(connection.world)
+            self._manager = open_manager(connection)
+
+    def _choose(self, connection: Connection, rng: np.random.Generator, tag: str | None) -> Scenario:
+        """The first scenario with the tag in the towns, taken in the seed's order."""
+        order = rng.permutation(len(self._towns))
+        for i in order:
+            self._enter(connection, self._towns[i])
+            try:
+                return Scenario.draw(connection.network, rng, tag, self._vehicles, self._walkers)
+            except ValueError:
+                if i == order[-1]:
+                    raise
+        raise AssertionError("there is at least one town")
 
     def _begin(self, connection: Connection, seed: int, tag: str | None) -> Scene:
         rng = np.random.default_rng([seed, 0xCA21A])
-        scenario = Scenario.draw(connection.network, rng, tag, self._vehicles, self._walkers)
+        scenario = self._choose(connection, rng, tag)
         self._route = scenario.route
         if self._weather != "keep":
             name = scenario.weather if self._weather == "random" else self._weather
