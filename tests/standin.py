@@ -52,8 +52,8 @@ def server(*arguments: str) -> Iterator[dict[str, object]]:
     pytest.importorskip("carla", reason="needs the extra [carla]")
     pytest.importorskip("msgpack", reason="needs the extra [carla]")
     if "CARLA_SERVER" in os.environ:
-        host, _, port = os.environ["CARLA_SERVER"].rpartition(":")
-        yield {"host": host or "127.0.0.1", "port": int(port)}
+        host, _, port = os.environ["CARLA_SERVER"].partition(":")
+        yield {"host": host, "port": int(port or 2000)}
         return
     with Standin(*arguments) as standin:
         yield {"port": standin.port}
