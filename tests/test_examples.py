@@ -23,6 +23,12 @@ RUNS = {
         "written",
         "runs/bev_of_simulators.png",
     ),
+    "compare_sims.py": (
+        ["--episodes", "1", "--steps", "5", "--scenarios", "curve"],
+        ("matplotlib", "metadrive", "carla", "msgpack"),
+        "speed [m/s]",
+        "runs/compare_sims.html",
+    ),
     "dream_beside_twin.py": (["--steps", "5"], ("PIL", "metadrive"), "100.0% of", "runs/dream_beside_twin.gif"),
 }
 

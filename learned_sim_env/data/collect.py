@@ -24,6 +24,7 @@ from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import write_json
 from learned_sim_env.optional import require
 from learned_sim_env.scene import SimulatorError
+from learned_sim_env.settings import parse_settings
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS, unknown
 
@@ -70,16 +71,7 @@ class CollectConfig:
 
     def simulator_settings(self) -> dict[str, Any]:
         """`settings` as keyword arguments; `ValueError` for one that is not "name=value"."""
-        found: dict[str, Any] = {}
-        for text in self.settings:
-            name, equals, value = text.partition("=")
-            if not (name and equals):
-                raise ValueError(f"setting {text!r} is not of the form name=value, as in port=2000")
-            try:
-                found[name] = json.loads(value)
-            except ValueError:
-                found[name] = value
-        return found
+        return parse_settings(self.settings)
 
     def lasting(self) -> dict[str, Any]:
         """The settings that all episodes of one folder share."""
