@@ -84,8 +84,8 @@ class ProcessSimulator:
                 "reset the environment to start another; what it has printed may say why"
             ) from error
         except BaseException:
-            # Interrupted while it waited: the answer would be taken for that of the next call.
-            process.kill()
+            # Interrupted while it waited: the answer would be taken for that of the next call. It may tidy up.
+            self.close()
             raise
         if not good:
             if isinstance(value, SimulatorError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import warnings
 
@@ -202,8 +204,10 @@ def test_somebody_elses_ticks_are_noticed(opened):
 )
 def test_unknown_towns_and_vehicles(opened, settings, message):
     with Standin() as server:
+        env = opened(server.port, **settings)
         with pytest.raises(ValueError, match=message):
-            opened(server.port, **settings).reset(seed=0)
+            env.reset(seed=0)
+        env.close()
         assert left(server.port) == ([], 0.05)
 
 
@@ -230,3 +234,30 @@ def test_many_resets_leak_nothing():
     files, threads = np.array(counts[2:]).T
     assert np.ptp(files) <= 3, files
     assert np.ptp(threads) <= 3, threads
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_the_server_is_put_back_when_its_user_ends(end):
+    script = (
+        "import gymnasium as gym, numpy as np, sys\n"
+        "env = gym.make('learned_sim_env:CarlaDriving-v0', port=int(sys.argv[1]))\n"
+        "env.reset(seed=0)\n"
+        "while True:\n"
+        "    *_, over, cut, _ = env.step(np.array([0.0, 0.3], np.float32))\n"
+        "    print('step', flush=True)\n"
+        "    if over or cut:\n"
+        "        env.reset()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with Standin() as server:
+        command = [sys.executable, "-c", script, str(server.port)]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as user:
+            for _ in range(3):
+                assert user.stdout.readline().strip() == b"step"
+            user.send_signal(end)
+            user.stdout.close()
+            user.wait(BOUND)
+        deadline = time.monotonic() + BOUND
+        while (found := left(server.port)) != ([], 0.05) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert found == ([], 0.05)

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from learned_sim_env.optional import require
 from learned_sim_env.scene import SimulatorError
+from learned_sim_env.simulators.carla import frames
 from learned_sim_env.simulators.carla.roads import RoadNetwork
 from learned_sim_env.spec import unknown
 
@@ -127,6 +128,13 @@ class Connection:
         self._frame = frame
         return snapshot
 
+    def ground(self, x: float, y: float, heading: float, above: float) -> Any:
+        """`carla.Transform` of a pose of the contract, `above` the road there [m]."""
+        transform = frames.transform(self.carla, x, y, heading, 0.0)
+        road = self.map.get_waypoint(transform.location)
+        transform.location.z = above if road is None else road.transform.location.z + above
+        return transform
+
     def close(self, patience: float | None = None) -> None:
         """Put settings and weather back; `patience` [s], if given, is all that each call to the server gets."""
         if patience is not None:
@@ -160,6 +168,8 @@ class Connection:
         self._found = self.world.get_settings()
         if self._found.synchronous_mode:
             if not self.address.take_over:
+                # The first snapshot, which may be an old one, takes its time as well.
+                time.sleep(LISTENING)
                 before = self.world.get_snapshot().frame
                 time.sleep(LISTENING)
                 if self.world.get_snapshot().frame != before:

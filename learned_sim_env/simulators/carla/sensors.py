@@ -44,7 +44,7 @@ class Sensors:
 
     def __init__(self, carla: Any, world: Any, ego: Any, extras: tuple[str, ...], size: tuple[int, int]):
         self.actors: list[Any] = []
-        self._collisions: queue.SimpleQueue[tuple[int, SemanticClass]] = queue.SimpleQueue()
+        self._collisions: queue.SimpleQueue[SemanticClass] = queue.SimpleQueue()
         self._data: dict[str, queue.SimpleQueue[Any]] = {}
         library, here = world.get_blueprint_library(), carla.Transform()
         blueprint = library.find("sensor.other.collision")
@@ -52,7 +52,7 @@ class Sensors:
         collision = world.spawn_actor(blueprint, here, attach_to=ego)
         self.actors.append(collision)
         felt = self._collisions
-        collision.listen(lambda event: felt.put((event.frame, contact_class(event.other_actor.type_id))))
+        collision.listen(lambda event: felt.put(contact_class(event.other_actor.type_id)))
         for name in (n for n in extras if n in BLUEPRINTS):
             blueprint, place = library.find(BLUEPRINTS[name]), here
             blueprint.set_attribute("role_name", role())
@@ -65,15 +65,9 @@ class Sensors:
             data = self._data[name] = queue.SimpleQueue()
             sensor.listen(data.put)
 
-    def contacts(self, frame: int) -> frozenset[SemanticClass]:
-        """What has touched the ego up to `frame` and was not told before."""
-        felt: set[SemanticClass] = set()
-        while True:
-            try:
-                _, kind = self._collisions.get_nowait()
-            except queue.Empty:
-                return frozenset(felt)
-            felt.add(kind)
+    def contacts(self) -> frozenset[SemanticClass]:
+        """What has touched the ego and was not told before; nothing is waited for, as most frames have no contact."""
+        return frozenset(_drained(self._collisions))
 
     def extras(self, frame: int, patience: float) -> dict[str, Any]:
         """`lane_invasion`: names of the markings crossed; cameras: (H, W, 3) uint8 RGB or (H, W) uint8 tags.

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.optional import require
-from learned_sim_env.scene import Agents, Ego, Scene, SimulatorError, wrap_angle
-from learned_sim_env.simulators.carla import driver, frames
+from learned_sim_env.scene import Ego, Scene, SimulatorError
+from learned_sim_env.simulators.carla import driver
 from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, read_opendrive, role
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
+from learned_sim_env.simulators.carla.reading import Reader
 from learned_sim_env.simulators.carla.routes import START, pose_at
 from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
-from learned_sim_env.simulators.carla.sensors import CAMERAS, Sensors, check_extras, contact_class
+from learned_sim_env.simulators.carla.sensors import CAMERAS, Sensors, check_extras
 from learned_sim_env.simulators.carla.traffic import Traffic, open_manager
 from learned_sim_env.spec import SCENARIO_TAGS, Contract, unknown
 
-# [m] Agents farther than this from the ego are left out of the scene.
-AGENT_REACH = 60.0
 # Steps in which cars that were put on the road come to rest on it.
 SETTLING = 5
 # [m] above the road at which the ego appears.
@@ -113,9 +112,6 @@ class CarlaSimulator:
         except RuntimeError as error:
             self._abandon()
             raise SimulatorError(f"the CARLA server at {self._address} failed: {error}") from error
-        except BaseException:
-            self.close()
-            raise
 
     def step(self, action: np.ndarray) -> Scene:
         """Apply (2,) float32 `[steer, throttle_brake]` for one clock step.
@@ -132,7 +128,7 @@ class CarlaSimulator:
             snapshot = self._connection.tick()
             self._traffic.step(snapshot)
             before, closed = self._ego, self._closed
-            self._ego = self._read_ego(snapshot, action, before)
+            self._ego = self._reader.ego(snapshot, action, before)
             extras = {} if "red_light" not in self._extras else {"red_light": crossed(closed, before, self._ego)}
             return self._scene(snapshot, extras)
         except SimulatorError:
@@ -212,11 +208,11 @@ class CarlaSimulator:
         for _ in range(SETTLING):
             snapshot = connection.tick()
             self._traffic.step(snapshot)
-        self._ids: dict[int, int] = {}
-        self._kinds = {a.id: a for a in connection.world.get_actors() if a.type_id.startswith(("vehicle.", "walker."))}
-        self._kinds |= {a.id: a for a in connection.world.get_actors(self._traffic.ids)}
-        self._sensors.contacts(snapshot.frame)
-        self._ego = self._read_ego(snapshot, np.zeros(2, np.float32), None)
+        movers = [a for a in connection.world.get_actors() if a.type_id.startswith(("vehicle.", "walker."))]
+        others = [*movers, *connection.world.get_actors(self._traffic.ids)]
+        self._reader = Reader(self._actor, others, self._boxes, self._contract.dt)
+        self._sensors.contacts()
+        self._ego = self._reader.ego(snapshot, np.zeros(2, np.float32), None)
         return self._scene(snapshot, {"red_light": False} if "red_light" in self._extras else {})
 
     def _spawn_ego(self, connection: Connection) -> Any:
@@ -229,7 +225,7 @@ class CarlaSimulator:
         # Farther on, where somebody else stands in the way.
         for farther in (0.0, 6.0, 12.0):
             place = pose_at(self._route.path, START + farther)
-            ego = connection.world.try_spawn_actor(blueprint, frames.transform(self._carla, *place, DROP))
+            ego = connection.world.try_spawn_actor(blueprint, connection.ground(*place, DROP))
             if ego is not None:
                 return ego
         raise SimulatorError(
@@ -241,71 +237,10 @@ class CarlaSimulator:
         assert self._sensors is not None
         self._closed = self._stop_lines.closed()
         extras = {**extras, **self._sensors.extras(snapshot.frame, self._address.timeout)}
-        contacts = self._sensors.contacts(snapshot.frame)
-        agents = self._read_agents(snapshot)
+        contacts = self._sensors.contacts()
+        agents = self._reader.agents(snapshot, self._ego)
         self._last = Scene(self._route.road_map, self._ego, agents, contacts, self._closed, extras)
         return self._last
-
-    def _box(self, actor: Any) -> Any:
-        """Its bounding box, which costs a call to the server, asked for once a type."""
-        if actor.type_id not in self._boxes:
-            self._boxes[actor.type_id] = actor.bounding_box
-        return self._boxes[actor.type_id]
-
-    def _read_ego(self, snapshot: Any, action: np.ndarray, previous: Ego | None) -> Ego:
-        seen = snapshot.find(self._actor.id)
-        if seen is None:
-            raise SimulatorError("the ego vehicle has vanished from the CARLA server: another client removed it")
-        x, y, heading, box = self._placed(self._actor, seen)
-        vx, vy = frames.point(seen.get_velocity())
-        speed, dt = float(np.hypot(vx, vy)), self._contract.dt
-        return Ego(
-            x=x,
-            y=y,
-            heading=heading,
-            velocity=(vx, vy),
-            yaw_rate=0.0 if previous is None else float(wrap_angle(heading - previous.heading)) / dt,
-            acceleration=0.0 if previous is None else (speed - previous.speed) / dt,
-            steer=float(action[0]),
-            throttle_brake=float(action[1]),
-            length=2.0 * box.extent.x,
-            width=2.0 * box.extent.y,
-        )
-
-    def _placed(self, actor: Any, seen: Any) -> tuple[float, float, float, Any]:
-        """x, y, heading of the middle of an actor's box, and the box."""
-        box, place = self._box(actor), seen.get_transform()
-        x, y = frames.point(place.location)
-        heading = frames.heading(place.rotation)
-        dx, dy = frames.point(box.location)
-        c, s = np.cos(heading), np.sin(heading)
-        return float(x + dx * c - dy * s), float(y + dx * s + dy * c), heading, box
-
-    def _read_agents(self, snapshot: Any) -> Agents:
-        rows = []
-        for actor_id, actor in self._kinds.items():
-            seen = None if actor_id == self._actor.id else snapshot.find(actor_id)
-            if seen is None:
-                continue
-            x, y, heading, box = self._placed(actor, seen)
-            distance = float(np.hypot(x - self._ego.x, y - self._ego.y))
-            if distance > AGENT_REACH:
-                continue
-            velocity = frames.point(seen.get_velocity())
-            size = (2.0 * box.extent.x, 2.0 * box.extent.y)
-            rows.append((distance, x, y, heading, *size, *velocity, contact_class(actor.type_id), actor_id))
-        if not rows:
-            return Agents.none()
-        rows.sort(key=lambda row: row[:8])
-        values = np.array([row[:8] for row in rows], np.float32)
-        return Agents(
-            # Numbered as they come near: the server's own ids depend on what ran before.
-            ids=np.array([self._ids.setdefault(row[9], len(self._ids)) for row in rows], np.int64),
-            classes=np.array([row[8] for row in rows], np.uint8),
-            poses=values[:, 1:4],
-            sizes=values[:, 4:6],
-            velocities=values[:, 6:8],
-        )
 
     def _clear(self) -> None:
         """Remove the last episode's actors."""

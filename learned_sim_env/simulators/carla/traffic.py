@@ -102,7 +102,7 @@ class Traffic:
             blueprint = self._library.find(PROPS[int(rng.integers(len(PROPS)))])
             if blueprint.has_attribute("role_name"):
                 blueprint.set_attribute("role_name", role())
-            batch.append(carla.command.SpawnActor(blueprint, frames.transform(carla, *place, heading, 0.1)))
+            batch.append(carla.command.SpawnActor(blueprint, self._connection.ground(*place, heading, 0.1)))
             s += float(rng.uniform(4.0, 12.0))
         self._spawned(batch)
 
@@ -114,7 +114,7 @@ class Traffic:
             x, y, heading = places[i]
             blueprint = blueprints[int(rng.integers(len(blueprints)))]
             blueprint.set_attribute("role_name", role())
-            batch.append(carla.command.SpawnActor(blueprint, frames.transform(carla, x, y, heading, WALKER_HEIGHT)))
+            batch.append(carla.command.SpawnActor(blueprint, self._connection.ground(x, y, heading, WALKER_HEIGHT)))
             way = float(rng.choice([-1.0, 1.0])) * WALK * np.array([np.cos(heading), np.sin(heading)])
             strolls.append((np.array([(x, y), (x + way[0], y + way[1])]), float(rng.uniform(*WALK_SPEEDS))))
         for actor_id, (ends, speed) in zip(self._spawned(batch, keep_order=True), strolls):
@@ -165,7 +165,7 @@ def open_manager(connection: Connection) -> Any:
 
 def _is_car(blueprint: Any) -> bool:
     if blueprint.has_attribute("base_type"):
-        return str(blueprint.get_attribute("base_type")) not in TWO_WHEELS
+        return blueprint.get_attribute("base_type").as_str() not in TWO_WHEELS
     return int(blueprint.get_attribute("number_of_wheels")) == 4
 
 
