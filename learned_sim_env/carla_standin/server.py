@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -149,6 +151,8 @@ class Server:
                     await self._perform(request, sink)
         except ConnectionError:
             pass
+        except (ValueError, TypeError) as error:
+            print(f"carla_standin: a client that does not speak CARLA's protocol is cut off: {error}", file=sys.stderr)
         finally:
             sink.close()
 
@@ -162,7 +166,11 @@ class Server:
         if name not in CALLS:
             reply = [1, number, f"{name}: not a procedure of the stand-in", None]
         else:
-            reply = [1, number, None, CALLS[name].reply(self, arguments)]
+            try:
+                reply = [1, number, None, CALLS[name].reply(self, arguments)]
+            except Exception as error:  # a defect, or arguments of another version: the client is told, others go on
+                traceback.print_exc()
+                reply = [1, number, f"{name}: {error}", None]
         if not silent:
             sink.write(msgpack.packb(reply))
             await sink.drain()

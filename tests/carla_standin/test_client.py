@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from tests.standin import Standin
 
 carla = pytest.importorskip("carla", reason="needs the extra [carla]")
-pytest.importorskip("msgpack", reason="needs the extra [carla]")
+msgpack = pytest.importorskip("msgpack", reason="needs the extra [carla]")
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +259,18 @@ def test_bad_command_lines_say_what_is_wrong(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
         assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.1\r\n\r\n", msgpack.packb([0, 1, "get_actors_by_id", [[False]]]), b"\xc1" * 20]
+)
+def test_nonsense_harms_nobody_else(data):
+    with Standin() as standin:
+        with socket.create_connection(("127.0.0.1", standin.port)) as stranger:
+            stranger.sendall(data)
+            stranger.settimeout(5.0)
+            # An error as the answer to a call, or the end of the connection.
+            assert b"get_actors_by_id" in (answer := stranger.recv(1000)) or not answer
+        client = carla.Client("127.0.0.1", standin.port)
+        client.set_timeout(5.0)
+        assert client.get_server_version() == "0.9.16"
