@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from learned_sim_env.spec import Contract
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from learned_sim_env.simulators.process import serve; serve()"
 # [s] that a child gets to close its simulator before it is killed.
 _PATIENCE = 5.0
+# [s] without an answer after which it is taken to hang for good: longer than any map takes to load.
+_SILENCE = 120.0
 
 
 class ProcessSimulator:
@@ -76,6 +79,8 @@ class ProcessSimulator:
         try:
             process.stdin.write(request)
             process.stdin.flush()
+            if os.name == "posix" and not select.select([process.stdout], [], [], _SILENCE)[0]:
+                process.kill()
             good, value = pickle.load(process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             self.close()
