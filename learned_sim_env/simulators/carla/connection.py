@@ -88,7 +88,7 @@ class Connection:
         self._frame: int | None = None
         self._networks: dict[str, RoadNetwork] = {}
         _wait_for_port(address)
-        # More threads than sensors: one that waits for Python's lock must not keep the world's snapshots from being read.
+        # More threads than sensors: one that waits for Python's lock must not keep snapshots from being read.
         self.client = self.carla.Client(address.host, address.port, worker_threads=16)
         self.client.set_timeout(address.timeout)
         self._check_version()
