@@ -7,7 +7,9 @@ STAMP := $(VENV)/.installed
 # Busy waiting makes a small model's step many times slower as soon as another process wants the processor.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test lint bench clean
+HOST ?= localhost:2000
+
+.PHONY: demo test test-carla-server lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/learned-sim demo
@@ -15,6 +17,10 @@ demo: $(STAMP)
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+# The tests of the CARLA twin on a real server instead of the stand-in, one environment at a time.
+test-carla-server: $(STAMP)
+	CARLA_SERVER=$(HOST) $(BIN)/pytest -q tests/simulators/test_carla.py tests/environments/test_contract.py -k "carla or Carla"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -30,5 +36,5 @@ clean:
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[metadrive,viewer,rl,train,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[metadrive,carla,viewer,rl,train,dev]"
 	touch $@

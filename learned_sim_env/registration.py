@@ -21,12 +21,13 @@ else:
 
 @dataclass(frozen=True)
 class Backend:
-    """What stands behind an id: the classes that run it, and the module (with its extra) that they need."""
+    """What stands behind an id: the classes that run it, the module (with its extra) that they need, and what else."""
 
     entry_point: str
     vector_entry_point: str | None = None
     module: str = "torch"
     extra: str = ""
+    needs: str = ""
 
 
 _TWIN = "learned_sim_env.environments.twin:TwinDrivingEnv"
@@ -36,7 +37,7 @@ BACKENDS = {
         "learned_sim_env.environments.learned_vector:LearnedDrivingVectorEnv",
     ),
     "metadrive": Backend(_TWIN, module="metadrive", extra="metadrive"),
-    "carla": Backend(_TWIN, module="carla", extra="carla"),
+    "carla": Backend(_TWIN, module="carla", extra="carla", needs="a CARLA 0.9.16 server"),
 }
 
 

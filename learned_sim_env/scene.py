@@ -6,6 +6,7 @@ World frame: x, y in metres, right-handed, heading in radians counter-clockwise 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -111,12 +112,21 @@ class Ego:
 
 @dataclass(frozen=True)
 class Scene:
-    """One moment. `contacts`: classes of what the ego has touched since the scene before, as the simulator felt it."""
+    """One moment. `contacts`: classes of what the ego has touched since the scene before, as the simulator felt it.
+
+    closed_lines: stop lines that a traffic light closes now. extras: what a simulator was asked to add to `info`.
+    """
 
     road_map: RoadMap
     ego: Ego
     agents: Agents
     contacts: frozenset[SemanticClass] = field(default_factory=frozenset)
+    closed_lines: tuple[Line, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SimulatorError(RuntimeError):
+    """A simulator that failed or is not there: what happened says nothing about the driving."""
 
 
 class Simulator(Protocol):

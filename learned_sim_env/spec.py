@@ -58,9 +58,10 @@ MOTION_FIELDS = ("dx", "dy", "dyaw")
 
 REWARD_TERMS = ("progress", "lateral_speed", "jerk", "steering_change", "arrival", "collision", "off_road")
 COST_TERMS = ("collision", "off_road", "wrong_way")
-# Every way an episode can end; the first three terminate, the others truncate.
+# Every way an episode can end; the first three terminate, the others truncate. "simulator_error": the simulator failed,
+# which says nothing about the driving.
 TERMINATIONS = ("collision", "off_road", "arrival")
-TRUNCATIONS = ("time_limit", "uncertainty")
+TRUNCATIONS = ("time_limit", "uncertainty", "simulator_error")
 
 # Scenario seeds, by what they are for; others are left untouched.
 TRAINING_SCENARIOS, TEST_SCENARIOS = range(0, 1_000_000), range(1_000_000, 2_000_000)

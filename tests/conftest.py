@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 import pytest
 from hypothesis import settings
@@ -29,9 +28,3 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA device")
-    if item.get_closest_marker("carla_server"):
-        host, _, port = os.environ.get("CARLA_SERVER", "localhost:2000").rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=2.0).close()
-        except OSError as error:
-            pytest.skip(f"no CARLA server at {host}:{port} ({error}): name one in CARLA_SERVER")

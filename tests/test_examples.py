@@ -17,6 +17,18 @@ RUNS = {
     "drive_in_the_dream.py": ([], (), "m/s", None),
     "vector_rollouts.py": (["--rows", "8", "--steps", "10"], (), "80 steps at", None),
     "counterfactuals.py": (["--steps", "5"], ("PIL",), "steer +0.4:", "runs/counterfactuals.png"),
+    "bev_of_simulators.py": (
+        ["--seeds", "2", "--steps", "3"],
+        ("PIL", "metadrive", "carla", "msgpack"),
+        "written",
+        "runs/bev_of_simulators.png",
+    ),
+    "compare_sims.py": (
+        ["--episodes", "1", "--steps", "5", "--scenarios", "curve"],
+        ("matplotlib", "metadrive", "carla", "msgpack"),
+        "speed [m/s]",
+        "runs/compare_sims.html",
+    ),
     "dream_beside_twin.py": (["--steps", "5"], ("PIL", "metadrive"), "100.0% of", "runs/dream_beside_twin.gif"),
 }
 

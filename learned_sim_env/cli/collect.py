@@ -18,7 +18,7 @@ class Args:
     episodes: int
     """Number of episodes in all, those already there included."""
     simulator: str = "metadrive"
-    """Simulator to drive in."""
+    """Simulator to drive in: metadrive or carla."""
     split: Literal["train", "test"] = "train"
     """Which scenario seeds to use: train 0 to 999999, test 1000000 to 1999999."""
     seed_start: int = 0
@@ -26,7 +26,9 @@ class Args:
     max_steps: int = CONTRACTS["driving"].max_episode_steps
     """Length at which an episode is cut off, in steps of 0.1 s."""
     workers: int = 2
-    """Simulator processes."""
+    """Simulator processes; a CARLA server serves one."""
+    settings: tuple[str, ...] = ()
+    """Of the simulator, as in: port=2000 town=Town03."""
 
 
 def run(args: Args) -> int:

@@ -17,7 +17,7 @@ from learned_sim_env.version import __version__
 PACKAGES = {
     "": ("gymnasium", "numpy", "safetensors", "torch", "tqdm", "tyro"),
     "metadrive": ("metadrive-simulator",),
-    "carla": ("carla", "networkx", "opencv-python", "opencv-python-headless"),
+    "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
     "hub": ("huggingface_hub",),
@@ -76,7 +76,8 @@ def render(report: dict[str, Any]) -> str:
         lines.append(f"  {extra if extra == 'base' else f'[{extra}]':<12} {installed}")
     lines.append("\nenvironments")
     for env_id, env in report["environments"].items():
-        state = f"missing: {env['missing']}" if env["missing"] else "ready"
+        needs = BACKENDS[env["backend"]].needs
+        state = f"missing: {env['missing']}" if env["missing"] else f"ready, given {needs}" if needs else "ready"
         lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
     lines.append("\ncheckpoints")
     lines += [f"  {name:<24} {size / 1e6:.1f} MB" for name, size in report["checkpoints"].items()] or ["  none"]

@@ -18,6 +18,7 @@ COMMANDS = {
     "collect": "record episodes of a simulator as a dataset",
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
+    "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
     "bench": "measure the speed of the environments",
     "info": "show what is installed, which environments exist and whether they can run",
 }

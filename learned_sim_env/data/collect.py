@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import write_json
 from learned_sim_env.optional import require
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.settings import parse_settings
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS, unknown
 
@@ -31,7 +33,8 @@ from learned_sim_env.spec import CONTRACTS, unknown
 class CollectConfig:
     """What to collect and where to.
 
-    The episodes of a split have consecutive seeds from the split's first seed + `seed_start` on.
+    The episodes of a split have consecutive seeds from the split's first seed + `seed_start` on. settings: "name=value"
+    of the simulator's own, values as JSON or plain text.
     """
 
     out: Path
@@ -41,6 +44,7 @@ class CollectConfig:
     seed_start: int = 0
     max_steps: int = CONTRACTS["driving"].max_episode_steps
     workers: int = 2
+    settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.simulator not in SIMULATORS:
@@ -49,6 +53,9 @@ class CollectConfig:
             raise unknown("split", self.split, COLLECTED_SPLITS)
         if self.episodes < 1 or self.max_steps < 1:
             raise ValueError(f"episodes is {self.episodes} and max_steps {self.max_steps}; both must be at least 1")
+        if self.simulator == "carla" and self.workers > 1:
+            raise ValueError(f"a CARLA server serves one environment, not {self.workers}: collect with 1 worker")
+        self.simulator_settings()
         allowed = COLLECTED_SPLITS[self.split]
         if self.seed_start < 0 or allowed.start + self.seed_start + self.episodes > allowed.stop:
             raise ValueError(
@@ -62,9 +69,15 @@ class CollectConfig:
         first = COLLECTED_SPLITS[self.split].start + self.seed_start
         return range(first, first + self.episodes)
 
+    def simulator_settings(self) -> dict[str, Any]:
+        """`settings` as keyword arguments; `ValueError` for one that is not "name=value"."""
+        return parse_settings(self.settings)
+
     def lasting(self) -> dict[str, Any]:
         """The settings that all episodes of one folder share."""
         shared = {name: asdict(self)[name] for name in ("simulator", "split", "max_steps")}
+        # Where a server is says nothing about what is recorded there.
+        shared["settings"] = {k: v for k, v in self.simulator_settings().items() if k not in ("host", "port")} or None
         return {**shared, "contract_fingerprint": CONTRACTS["driving"].fingerprint()}
 
 
@@ -82,6 +95,8 @@ def record_episode(env: TwinDrivingEnv, simulator: str, seed: int) -> Episode:
         _, reward, terminated, truncated, info = env.step(action)
         recorder.transition(action, float(reward), terminated, truncated)
         recorder.moment()
+    if info["end_reason"] == "simulator_error":
+        raise SimulatorError(f"the simulator failed in the episode of seed {seed}: it is not recorded")
     return recorder.episode(seed, simulator, name, info["end_reason"])
 
 
@@ -92,9 +107,12 @@ class EpisodeTask:
     simulator: str
     max_steps: int
     folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> Task:
-        env = TwinDrivingEnv(simulator=self.simulator, obs_type="semantic", max_episode_steps=self.max_steps)
+        env = TwinDrivingEnv(
+            simulator=self.simulator, obs_type="semantic", max_episode_steps=self.max_steps, **self.settings
+        )
         folder = EpisodeFolder(self.folder)
 
         def task(seed: int) -> int:
@@ -123,7 +141,7 @@ def collect(config: CollectConfig) -> Summary:
     folder.clean()
     present = set(folder.seeds())
     todo = [seed for seed in config.seeds if seed not in present]
-    task = EpisodeTask(config.simulator, config.max_steps, folder.path)
+    task = EpisodeTask(config.simulator, config.max_steps, folder.path, config.simulator_settings())
     frames, failed, start = 0, {}, time.monotonic()
     with (
         closing(run_seeds(task, todo, config.workers)) as results,

@@ -12,7 +12,7 @@ from learned_sim_env import task
 from learned_sim_env.environments.actions import to_continuous
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.palette import colourise
-from learned_sim_env.scene import Scene, relative_motion
+from learned_sim_env.scene import Scene, SimulatorError, relative_motion
 from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,
@@ -32,7 +32,7 @@ class TwinDrivingEnv(gym.Env):
     Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed from the simulator's scenes.
 
     Args:
-        simulator: "metadrive".
+        simulator: "metadrive" or "carla".
         contract: name of the shared contract.
         obs_type: "dict", "bev" or "semantic".
         action_type: "continuous" or "discrete".
@@ -98,11 +98,17 @@ class TwinDrivingEnv(gym.Env):
         Raises:
             ResetNeeded: before the first reset or after the end of an episode.
             ValueError: for an action of another shape or type, or one that is not finite.
+
+        Where the simulator fails, the episode is truncated with `end_reason` "simulator_error", the last observation
+        and no reward, and a warning tells what happened.
         """
         if not self._running:
             raise ResetNeeded("call reset() first: there is no running episode")
-        before = self.scene
-        self.scene = self.simulator.step(to_continuous(action, self.action_type))
+        before, action = self.scene, to_continuous(action, self.action_type)
+        try:
+            self.scene = self.simulator.step(action)
+        except SimulatorError as error:
+            return self._broken_off(error)
         self._steps += 1
         self._look()
         terms = task.graded_terms(before, self.scene, self.contract)
@@ -149,6 +155,13 @@ class TwinDrivingEnv(gym.Env):
             self._window.close()
             self._window = None
 
+    def _broken_off(self, error: SimulatorError) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """The last step of an episode whose simulator failed: nothing is known of it but that."""
+        gym.logger.warn(f"episode broken off after {self._steps} steps: {error}")
+        self._running = False
+        self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
+        return self._observation(), 0.0, False, True, self._info(np.zeros(3, np.float32), "simulator_error")
+
     def _look(self) -> None:
         """Everything read off the scene, once a step."""
         scene: Scene = self.scene
@@ -183,4 +196,5 @@ class TwinDrivingEnv(gym.Env):
             "imagined_steps": 0,
             "context": -1,
             "scenario_tags": tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has),
+            **self.scene.extras,
         }

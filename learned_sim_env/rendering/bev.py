@@ -23,7 +23,7 @@ class BevRenderer:
         self._reach = float(np.hypot(*corners.T).max()) + 2.0
 
     def map_layer(self, scene: Scene) -> np.ndarray:
-        """(H, W) uint8: road, route and lane markings without agents and ego."""
+        """(H, W) uint8: road, route, lane markings and closed stop lines, without agents and ego."""
         import cv2
 
         index = road_index(scene.road_map)
@@ -38,6 +38,9 @@ class BevRenderer:
             if near.any():
                 lines = list(self._pixels(pieces[near], pose))
                 cv2.polylines(image, lines, False, int(colour), 1, lineType=cv2.LINE_8, shift=_SHIFT)
+        if scene.closed_lines:
+            lines = [self._pixels(line.points, pose) for line in scene.closed_lines]
+            cv2.polylines(image, lines, False, int(SemanticClass.SOLID_LINE), 1, lineType=cv2.LINE_8, shift=_SHIFT)
         return image
 
     def semantic(self, scene: Scene, map_layer: np.ndarray | None = None) -> np.ndarray:

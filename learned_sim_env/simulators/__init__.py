@@ -1,4 +1,4 @@
-"""One file a simulator: each turns its own world into `scene.Scene`."""
+"""One module a simulator: each turns its own world into `scene.Scene`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from learned_sim_env.scene import Simulator
 from learned_sim_env.spec import Contract, unknown
 
 # Name -> module:class; a class is called with the contract and the simulator's own settings.
-SIMULATORS = {"metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator"}
+SIMULATORS = {
+    "metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator",
+    "carla": "learned_sim_env.simulators.carla.simulator:CarlaSimulator",
+}
 
 
 def open_simulator(name: str, contract: Contract, isolate: bool | None = None, **settings: object) -> Simulator:

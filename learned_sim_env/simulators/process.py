@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -14,20 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.scene import RoadMap, Scene
+from learned_sim_env.scene import RoadMap, Scene, SimulatorError
 from learned_sim_env.spec import Contract
 
 # The child finds its modules where this process does, wherever that looks for them.
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from learned_sim_env.simulators.process import serve; serve()"
 # [s] that a child gets to close its simulator before it is killed.
 _PATIENCE = 5.0
+# [s] without an answer after which it is taken to hang for good: longer than any map takes to load.
+_SILENCE = 120.0
 
 
 class ProcessSimulator:
     """Runs the simulator class at `path` ("module:class") in a child; every call is sent there and waited for.
 
     Raises:
-        RuntimeError: if the child died; a new `reset` starts another.
+        SimulatorError: if the child died or its simulator failed; a new `reset` starts another.
     """
 
     def __init__(self, path: str, contract: Contract, settings: dict[str, object]):
@@ -76,18 +79,23 @@ class ProcessSimulator:
         try:
             process.stdin.write(request)
             process.stdin.flush()
+            if os.name == "posix" and not select.select([process.stdout], [], [], _SILENCE)[0]:
+                process.kill()
             good, value = pickle.load(process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             self.close()
-            raise RuntimeError(
+            raise SimulatorError(
                 f"the simulator's process ended with exit code {process.returncode}: "
-                "reset the environment to start another"
+                "reset the environment to start another; what it has printed may say why"
             ) from error
         except BaseException:
-            # Interrupted while it waited: the answer would be taken for that of the next call.
-            process.kill()
+            # Interrupted while it waited: the answer would be taken for that of the next call. It may tidy up.
+            self.close()
             raise
         if not good:
+            if isinstance(value, SimulatorError):
+                # Native code that has lost its server may not live long.
+                self.close()
             raise value
         return value
 

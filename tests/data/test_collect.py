@@ -16,9 +16,14 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.behaviours import choose_behaviour
-from learned_sim_env.data.collect import CollectConfig, collect
+from learned_sim_env.data.collect import CollectConfig, collect, record_episode
 from learned_sim_env.data.dataset import load_episodes
 from learned_sim_env.data.store import EpisodeFolder
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.spec import SemanticClass
+from tests import standin
 
 
 def test_a_collection_is_complete(collection: Path) -> None:
@@ -119,6 +124,8 @@ def test_an_interrupt_keeps_finished_episodes(collection: Path, tmp_path: Path) 
         ({"episodes": 0}, "at least 1"),
         ({"seed_start": 999_999, "episodes": 2}, "leaves the seeds of the train split"),
         ({"seed_start": -1}, "leaves the seeds"),
+        ({"simulator": "carla", "workers": 2}, "serves one environment"),
+        ({"settings": ("port",)}, "not of the form name=value"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict, message: str, tmp_path: Path) -> None:
@@ -129,3 +136,45 @@ def test_impossible_settings_are_refused(settings: dict, message: str, tmp_path:
 def test_test_seeds_are_apart_from_training_seeds(tmp_path: Path) -> None:
     assert CollectConfig(out=tmp_path, episodes=3, split="test", seed_start=4).seeds == range(1_000_004, 1_000_007)
     assert CollectConfig(out=tmp_path, episodes=3).seeds == range(3)
+
+
+def test_settings_reach_the_simulator_and_belong_to_the_folder(tmp_path: Path) -> None:
+    config = CollectConfig(
+        out=tmp_path,
+        episodes=3,
+        simulator="carla",
+        workers=1,
+        settings=("port=2001", 'town=["A", "B"]', "weather=random"),
+    )
+    assert config.simulator_settings() == {"port": 2001, "town": ["A", "B"], "weather": "random"}
+    # Where a server is says nothing about the data.
+    assert config.lasting()["settings"] == {"town": ["A", "B"], "weather": "random"}
+    assert CollectConfig(out=tmp_path, episodes=3).lasting()["settings"] is None
+
+
+def test_an_episode_that_the_simulator_broke_off_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    env = TwinDrivingEnv("toy", obs_type="semantic")
+
+    def fail(action: np.ndarray) -> None:
+        raise SimulatorError("gone")
+
+    monkeypatch.setattr(env.simulator, "step", fail)
+    with pytest.warns(UserWarning, match="gone"), pytest.raises(SimulatorError, match="is not recorded"):
+        record_episode(env, "toy", 0)
+
+
+def test_carla_episodes_are_collected(tmp_path: Path) -> None:
+    pytest.importorskip("minari", reason="Minari is not installed")
+    with standin.server() as where:
+        settings = tuple(f"{name}={value}" for name, value in where.items())
+        config = CollectConfig(
+            out=tmp_path, episodes=2, simulator="carla", workers=1, max_steps=12, seed_start=20, settings=settings
+        )
+        summary = collect(config)
+    assert (summary.episodes, summary.failed) == (2, {})
+    for episode in load_episodes(tmp_path):
+        assert episode.simulator == "carla"
+        assert 1 <= len(episode) <= 12
+        assert SemanticClass.EGO in episode.semantic[-1]

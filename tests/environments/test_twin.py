@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +14,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.rendering.palette import classes_of
+from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import (
     COST_TERMS,
@@ -201,6 +203,35 @@ def test_reset_without_a_seed_draws_training_scenarios():
     assert len(set(first)) == 21
     assert max(first) < TRAINING_SCENARIOS.stop
     assert max(first) > TRAINING_SCENARIOS.stop / 2
+
+
+def test_a_failing_simulator_truncates_and_is_not_driving(monkeypatch):
+    env = make()
+    env.reset(seed=0)
+    before, *_ = env.step(FORWARD)
+
+    def fail(action):
+        raise SimulatorError("the server is gone")
+
+    monkeypatch.setattr(env.simulator, "step", fail)
+    with pytest.warns(UserWarning, match="broken off after 1 steps: the server is gone"):
+        observation, reward, terminated, truncated, info = env.step(FORWARD)
+    assert data_equivalence(observation, before, exact=True)
+    assert (reward, terminated, truncated, info["end_reason"]) == (0.0, False, True, "simulator_error")
+    assert (tuple(info), info["cost"], info["ego_motion"].any()) == (INFO_KEYS, 0.0, False)
+    with pytest.raises(ResetNeeded):
+        env.step(FORWARD)
+    monkeypatch.undo()
+
+
+def test_what_a_simulator_adds_is_in_info():
+    env = make()
+    env.reset(seed=0)
+    step = env.simulator.step
+    env.simulator.step = lambda action: replace(step(action), extras={"red_light": True})
+    *_, info = env.step(FORWARD)
+    assert info["red_light"] is True
+    assert tuple(info)[: len(INFO_KEYS)] == INFO_KEYS
 
 
 def test_options_reach_the_simulator():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -195,3 +197,11 @@ def test_another_geometry():
     assert (rows.mean(), columns.mean()) == (30, 10)
     assert (image[:, 75] == OFF_ROAD).all()
     assert (image[:, 12] == ROUTE).sum() > 20
+
+
+def test_a_closed_stop_line_is_a_solid_line_until_it_opens():
+    renderer, open_road = BevRenderer(BevSpec()), scenes.scene()
+    across = Line(np.array([(15.0, 1.75), (15.0, -1.75)]))
+    closed = renderer.map_layer(replace(open_road, closed_lines=(across,)))
+    assert closed[48 - 20, 32] == SemanticClass.SOLID_LINE
+    assert renderer.map_layer(open_road)[48 - 20, 32] == SemanticClass.ROUTE

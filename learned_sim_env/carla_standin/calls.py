@@ -1,0 +1,236 @@
+"""CARLA's remote procedures on the stand-in's world: session, map, settings and lights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from learned_sim_env.carla_standin import wire
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, UIDS
+from learned_sim_env.carla_standin.wire import Refused
+
+if TYPE_CHECKING:
+    from learned_sim_env.carla_standin.server import Server
+
+
+@dataclass(frozen=True)
+class Call:
+    """A remote procedure. nothing: it returns no value. bare: its reply is no Response."""
+
+    function: Callable[..., Any]
+    nothing: bool = False
+    bare: bool = False
+
+    def reply(self, server: Server, arguments: list[Any]) -> Any:
+        """What to answer."""
+        try:
+            value = self.function(server, *arguments)
+        except Refused as refused:
+            return wire.failed(str(refused), nothing=self.nothing)
+        return value if self.bare else wire.done() if self.nothing else wire.good(value)
+
+
+CALLS: dict[str, Call] = {}
+
+
+def call(name: str, **more: bool) -> Callable:
+    """Make a function, called with the server and the arguments on the wire, a remote procedure."""
+
+    def register(function: Callable) -> Callable:
+        CALLS[name] = Call(function, **more)
+        return function
+
+    return register
+
+
+@call("version")
+def _version(server: Server) -> str:
+    return server.faults.version
+
+
+@call("get_episode_info")
+def _episode_info(server: Server) -> list:
+    return [server.world.episode, [server.token(wire.WORLD_STREAM)]]
+
+
+@call("get_sensor_token")
+def _sensor_token(server: Server, stream: int) -> list:
+    return [server.token(stream)]
+
+
+@call("get_episode_settings")
+def _settings(server: Server) -> list:
+    return server.world.settings
+
+
+@call("set_episode_settings")
+def _set_settings(server: Server, settings: list) -> int:
+    if settings[0] and not settings[2][0]:
+        settings[2] = [False]
+    server.world.settings[: len(settings)] = settings
+    server.mode_changed()
+    return server.world.frame
+
+
+@call("tick_cue")
+def _tick(server: Server) -> int:
+    return server.tick()
+
+
+@call("get_available_maps")
+def _maps(server: Server) -> list[str]:
+    return [f"/Game/Carla/Maps/{name}" for name in server.maps]
+
+
+@call("load_new_episode", nothing=True)
+def _load(server: Server, name: str, reset_settings: bool = True, layers: int = 0) -> None:
+    server.load(name.rpartition("/")[2], reset_settings)
+
+
+@call("copy_opendrive_to_file", nothing=True)
+def _copy_opendrive(server: Server, xodr: str, parameters: Any = None) -> None:
+    server.maps["OpenDriveMap"] = lambda: xodr
+
+
+@call("get_map_info")
+def _map_info(server: Server) -> list:
+    roads = server.world.roads
+    return [f"Carla/Maps/{roads.name}", [wire.transform(point) for point in roads.spawn_points]]
+
+
+@call("get_map_data")
+def _map_data(server: Server) -> str:
+    return server.world.roads.xodr
+
+
+@call("get_required_files")
+def _required_files(server: Server, folder: str = "", *_: Any) -> list:
+    return []
+
+
+@call("request_file")
+def _request_file(server: Server, name: str) -> bytes:
+    raise Refused(f"no file {name}: the stand-in keeps none")
+
+
+@call("get_navigation_mesh")
+def _navigation_mesh(server: Server) -> bytes:
+    return b""
+
+
+@call("query_lights_state")
+def _street_lights(server: Server, client: str) -> list:
+    return []
+
+
+@call("get_actor_definitions")
+def _definitions(server: Server) -> list:
+    return [blueprint.record(UIDS[name]) for name, blueprint in BLUEPRINTS.items()]
+
+
+@call("get_weather_parameters")
+def _weather(server: Server) -> list:
+    return server.world.weather
+
+
+@call("set_weather_parameters", nothing=True)
+def _set_weather(server: Server, weather: list) -> None:
+    server.world.weather = list(weather)
+
+
+@call("get_environment_objects")
+@call("get_all_level_BBs")
+def _no_scenery(server: Server, tag: int) -> list:
+    return []
+
+
+@call("load_map_layer", nothing=True)
+@call("unload_map_layer", nothing=True)
+@call("draw_debug_shape", nothing=True)
+def _ignored(server: Server, *_: Any) -> None:
+    """Nothing to see in a world without scenery."""
+
+
+@call("project_point")
+def _project(server: Server, place: list, direction: list, distance: float) -> list:
+    """A ray meets the ground or nothing."""
+    fall = -place[2] / direction[2] if direction[2] else -1.0
+    hit = 0.0 <= fall <= distance
+    point = [place[i] + direction[i] * fall for i in range(3)] if hit else [0.0, 0.0, 0.0]
+    return [hit, [point, 1]]
+
+
+@call("cast_ray")
+def _cast_ray(server: Server, start: list, end: list) -> list:
+    way = [b - a for a, b in zip(start, end)]
+    hit, point = _project(server, start, way, 1.0)
+    return [point] if hit else []
+
+
+@call("reset_all_traffic_lights", nothing=True)
+def _reset_lights(server: Server) -> None:
+    server.world.reset_lights()
+
+
+@call("freeze_all_traffic_lights", nothing=True)
+def _freeze_all(server: Server, frozen: bool) -> None:
+    for light in server.world.lights.values():
+        light.frozen = frozen
+
+
+@call("freeze_traffic_light", nothing=True)
+def _freeze(server: Server, actor: int, frozen: bool) -> None:
+    for light in server.world.group_of(actor).lights:
+        light.frozen = frozen
+
+
+@call("set_traffic_light_state", nothing=True)
+def _set_light(server: Server, actor: int, state: int) -> None:
+    server.world.group_of(actor)
+    server.world.lights[actor].state = state
+
+
+def _set_time(which: int) -> Callable:
+    def change(server: Server, actor: int, seconds: float) -> None:
+        server.world.group_of(actor)
+        server.world.lights[actor].times[which] = float(seconds)
+
+    return change
+
+
+for _which, _colour in enumerate(("green", "yellow", "red")):
+    CALLS[f"set_traffic_light_{_colour}_time"] = Call(_set_time(_which), nothing=True)
+
+
+@call("get_group_traffic_lights")
+def _group(server: Server, actor: int) -> list[int]:
+    return [light.actor.id for light in server.world.group_of(actor).lights]
+
+
+@call("get_light_boxes")
+def _light_boxes(server: Server, actor: int) -> list:
+    return [server.world.find(actor).bounding_box()]
+
+
+@call("is_traffic_manager_running")
+def _manager_running(server: Server, port: int) -> bool:
+    return port in server.traffic_managers
+
+
+@call("get_traffic_manager_running")
+def _manager(server: Server, port: int) -> list:
+    return server.traffic_managers.get(port, ["", 0])
+
+
+@call("add_traffic_manager_running")
+def _add_manager(server: Server, where: list) -> bool:
+    if where[1] in server.traffic_managers:
+        return False
+    server.traffic_managers[where[1]] = where
+    return True
+
+
+@call("destroy_traffic_manager")
+def _destroy_manager(server: Server, port: int) -> bool:
+    return server.traffic_managers.pop(port, None) is not None

@@ -1,0 +1,199 @@
+"""The stand-in's world: a flat map, actors that move on it, lights, and what happened in the last step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from learned_sim_env.carla_standin import lights, motion, wire
+from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, TRAFFIC_LIGHT, Blueprint
+from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
+from learned_sim_env.carla_standin.roads import Roads
+from learned_sim_env.carla_standin.wire import Refused
+
+SPEED_LIMIT = 30.0  # [km/h], as CARLA's towns
+# [m] before a stop line from which on a vehicle stands at the light.
+LIGHT_REACH = 12.0
+# Records of EpisodeSettings and WeatherParameters when a world begins.
+SETTINGS = (False, False, [False], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True)
+WEATHER = (5.0, 0.0, 0.0, 10.0, 0.0, 45.0, 2.0, 0.75, 0.1, 0.0, 1.0, 0.03, 0.0331, 0.0)
+
+
+@dataclass(frozen=True)
+class Collision:
+    """Two actors touched; impulse [N s] on the first."""
+
+    actor: Actor
+    other: Actor
+    impulse: tuple[float, float, float]
+
+
+class World:
+    """One episode on one map; `load` begins another. Actor ids are never used again."""
+
+    def __init__(self, roads: Roads, synchronous: bool = False):
+        self.settings: list = list(SETTINGS)
+        self.settings[0], self.settings[2] = synchronous, [True, 0.05] if synchronous else [False]
+        self.frame, self.seconds, self.episode = 0, 0.0, 0
+        self._last_id = 0
+        self.load(roads, keep_settings=True)
+
+    def load(self, roads: Roads, keep_settings: bool = False) -> None:
+        """Begin a new episode on a map; all actors are gone."""
+        self.roads = roads
+        self.episode += 1
+        self.weather: list = list(WEATHER)
+        if not keep_settings:
+            self.settings = list(SETTINGS)
+        self.actors: dict[int, Actor] = {}
+        self.collisions: list[Collision] = []
+        self.delta = 0.0
+        self.spectator = self._add(SPECTATOR, [0.0, 0.0, 50.0, -90.0, 0.0, 0.0])
+        by_sign = {}
+        for signal in roads.signals:
+            actor = self._add(TRAFFIC_LIGHT, list(signal.transform))
+            by_sign[signal.id] = lights.Light(actor, signal.id, signal.road, signal.s, signal.lanes)
+        self.lights = {light.actor.id: light for light in by_sign.values()}
+        self.light_groups = [
+            lights.LightGroup([[by_sign[sign] for sign in turn] for turn in group]) for group in roads.light_groups
+        ]
+        self._lights_at = {(light.road, lane): light for light in self.lights.values() for lane in light.lanes}
+        self.reset_lights()
+
+    @property
+    def synchronous(self) -> bool:
+        """Whether it waits for ticks."""
+        return bool(self.settings[0])
+
+    def reset_lights(self) -> None:
+        """Begin all cycles anew."""
+        for group in self.light_groups:
+            group.reset()
+
+    def find(self, actor_id: int) -> Actor:
+        """The actor of an id; `Refused` if there is none."""
+        if actor_id not in self.actors:
+            raise Refused(f"unable to find actor {actor_id}: it is not in this world")
+        return self.actors[actor_id]
+
+    def spawn(
+        self, name: str, attributes: dict[str, str], place: list[float], parent: int = 0, stream: bytes = b""
+    ) -> Actor:
+        """Add an actor; a place is relative to its parent, if it has one. `Refused` if it would stand in another."""
+        if name not in BLUEPRINTS:
+            raise Refused(f"unknown blueprint {name}: not one that the stand-in has")
+        owner = self.find(parent) if parent else None
+        actor = Actor(0, BLUEPRINTS[name], list(place), attributes, owner, list(place), stream)
+        if owner is not None:
+            actor.follow_parent()
+        if actor.solid:
+            near = [other for other in self.actors.values() if other.solid and other is not owner]
+            if any(i == 0 for i, _ in overlaps(boxes_of([actor, *near]))):
+                raise Refused("Spawn failed because of collision at spawn position")
+        self._last_id += 1
+        actor.id = self._last_id
+        self.actors[actor.id] = actor
+        return actor
+
+    def destroy(self, actor_id: int) -> bool:
+        """Remove an actor, and loosen what was fixed to it; False if there is none that a client may remove."""
+        actor = self.actors.get(actor_id)
+        if actor is None or actor.kind in ("spectator", "traffic"):
+            return False
+        del self.actors[actor_id]
+        for other in self.actors.values():
+            if other.parent is actor:
+                other.parent = None
+        return True
+
+    def step(self, delta: float) -> None:
+        """Let `delta` seconds pass, in as many sub-steps as the settings say."""
+        substepping, longest, most = self.settings[3], self.settings[4], self.settings[5]
+        pieces = min(max(1, round(delta / max(longest, 1e-3))), max(1, most)) if substepping else 1
+        touched: dict[tuple[int, int], Collision] = {}
+        movers = [actor for actor in self.actors.values() if actor.kind in ("vehicle", "walker")]
+        solid = [actor for actor in self.actors.values() if actor.solid]
+        for _ in range(pieces):
+            for actor in movers:
+                if not actor.still:
+                    (motion.drive if actor.kind == "vehicle" else motion.walk)(actor, delta / pieces)
+            for i, j in overlaps(boxes_of(solid)):
+                collision = _collide(solid[i], solid[j])
+                if collision is not None:
+                    touched.setdefault((solid[i].id, solid[j].id), collision)
+        for group in self.light_groups:
+            group.step(delta)
+        for actor in self.actors.values():
+            actor.follow_parent()
+        self.frame += 1
+        self.seconds += delta
+        self.delta, self.collisions = delta, list(touched.values())
+
+    def light_for(self, car: Actor) -> lights.Light | None:
+        """The light that a vehicle stands at or drives up to."""
+        if not self._lights_at:
+            return None
+        where = self.roads.lane_at(car.place[0], car.place[1])
+        light = None if where is None else self._lights_at.get(where[:2])
+        if where is None or light is None:
+            return None
+        ahead = (light.s - where[2]) * (1.0 if where[1] < 0 else -1.0)
+        return light if -1.0 <= ahead <= LIGHT_REACH else None
+
+    def snapshot(self) -> bytes:
+        """The body of the world snapshot of the current frame."""
+        rows = np.zeros(len(self.actors), wire.ACTOR)
+        for i, actor in enumerate(self.actors.values()):
+            rows[i] = (
+                actor.id,
+                wire.ACTIVE,
+                actor.place,
+                actor.velocity,
+                (0.0, 0.0, actor.yaw_rate),
+                actor.acceleration,
+                self._details(actor),
+            )
+        return wire.snapshot(self.episode, time.time(), self.delta, rows)
+
+    def _details(self, actor: Actor) -> bytes:
+        if actor.kind == "vehicle":
+            light = self.light_for(actor)
+            return wire.vehicle_details(
+                actor.control, SPEED_LIMIT, None if light is None else (light.state, light.actor.id)
+            )
+        if actor.kind == "walker":
+            return wire.walker_details(*actor.walk)
+        if actor.id in self.lights:
+            light = self.lights[actor.id]
+            green, yellow, red = light.times
+            elapsed = self.group_of(actor.id).elapsed
+            return wire.light_details(light.sign, (green, yellow, red), elapsed, 0, light.frozen, light.state)
+        return b""
+
+    def group_of(self, actor_id: int) -> lights.LightGroup:
+        """The group of a traffic light; `Refused` if the actor is none."""
+        for group in self.light_groups:
+            if any(light.actor.id == actor_id for light in group.lights):
+                return group
+        raise Refused(f"actor {actor_id} is not a traffic light")
+
+    def _add(self, blueprint: Blueprint, place: list[float]) -> Actor:
+        self._last_id += 1
+        actor = self.actors[self._last_id] = Actor(self._last_id, blueprint, place)
+        return actor
+
+
+def _collide(a: Actor, b: Actor) -> Collision | None:
+    """Bring two that overlap and approach to rest; None if they part."""
+    dx, dy = b.place[0] - a.place[0], b.place[1] - a.place[1]
+    approach = dx * (a.velocity[0] - b.velocity[0]) + dy * (a.velocity[1] - b.velocity[1])
+    if approach <= 0.0:
+        return None
+    mass = min(a.blueprint.mass, b.blueprint.mass)
+    impulse = (mass * (b.velocity[0] - a.velocity[0]), mass * (b.velocity[1] - a.velocity[1]), 0.0)
+    motion.stop(a)
+    motion.stop(b)
+    return Collision(a, b, impulse)

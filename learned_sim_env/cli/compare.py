@@ -1,0 +1,107 @@
+"""Compare two environments of one contract."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from learned_sim_env.optional import require
+from learned_sim_env.registration import declarations
+from learned_sim_env.spec import SCENARIO_TAGS, unknown
+
+
+@dataclass(frozen=True)
+class Args:
+    """Drive two environments alike and compare them: a dream and its twin, or two simulators.
+
+    The same drivers, which know the observation alone, drive the same kinds of scenario in both. Writes compare.html, a
+    page with tables and figures, and compare.json.
+    """
+
+    a: Annotated[str, tyro.conf.Positional]
+    """Id of an environment."""
+    b: Annotated[str, tyro.conf.Positional]
+    """Id of the other."""
+    episodes: int = 3
+    """Of each scenario with each of three drivers."""
+    steps: int = 200
+    """At most, an episode, of 0.1 s."""
+    scenarios: tuple[str, ...] = ("straight", "curve", "intersection", "roundabout", "merge", "traffic")
+    """Kinds of scenario; those that one of the two cannot have are left out."""
+    replays: int = 20
+    """Moments from which a dream and its own twin are driven with the same actions; 0: none."""
+    settings_a: tuple[str, ...] = ()
+    """Of the first environment, as in: port=2000 town=Town03."""
+    settings_b: tuple[str, ...] = ()
+    """Of the second environment."""
+    out: Path = Path("runs/compare")
+    """Where to write."""
+
+    def command(self) -> str:
+        """What to type to repeat it."""
+        flags = [self.a, self.b]
+        for name, value in vars(self).items():
+            if name not in ("a", "b") and value != ():
+                flags += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else (value,))]
+        return shlex.join(["learned-sim", "compare", *flags])
+
+
+def run(args: Args) -> int:
+    """Drive, compare, write, print."""
+    import gymnasium as gym
+
+    from learned_sim_env.comparison.episodes import Plan, drive
+    from learned_sim_env.comparison.report import compare
+    from learned_sim_env.evaluation.reporting.html import write_html
+    from learned_sim_env.files import write_json
+    from learned_sim_env.settings import parse_settings
+
+    # Rather now than at the end.
+    require("matplotlib", extra="train")
+    known = declarations()
+    for env_id in (args.a, args.b):
+        if env_id not in known:
+            raise unknown("environment", env_id, known)
+    for scenario in args.scenarios:
+        if scenario not in SCENARIO_TAGS:
+            raise unknown("scenario", scenario, SCENARIO_TAGS)
+    if known[args.a].contract != known[args.b].contract:
+        raise ValueError(f"{args.a} and {args.b} keep different contracts: nothing of them compares")
+    names = (args.a, args.b) if args.a != args.b else (f"{args.a}, first", f"{args.b}, second")
+    plan = Plan(args.scenarios, episodes=args.episodes, steps=args.steps)
+    sides, left_out = [], dict[str, str]()
+    for env_id, name, settings in zip((args.a, args.b), names, (args.settings_a, args.settings_b)):
+        env = gym.make(env_id, disable_env_checker=True, **parse_settings(settings))
+        try:
+            episodes, missing = drive(env, plan)
+        finally:
+            env.close()
+        sides.append(episodes)
+        left_out |= {scenario: f"{name}: {why}" for scenario, why in missing.items()}
+        print(f"{name}: {len(episodes)} episodes, {sum(len(e.speed) for e in episodes)} steps", flush=True)
+    a, b = ([e for e in episodes if e.scenario not in left_out] for episodes in sides)
+    parts = compare(names, (a, b))
+    if args.replays and known[args.a].twin == args.b:
+        from learned_sim_env.comparison.replays import replays
+
+        parts.append(replays(args.a, args.replays))
+    about: dict[str, object] = {
+        "scenarios": [s for s in args.scenarios if s not in left_out],
+        "command": args.command(),
+    }
+    if left_out:
+        about["left out"] = left_out
+    page, values = args.out / "compare.html", args.out / "compare.json"
+    write_html(page, f"{names[0]} and {names[1]}", about, parts)
+    write_json(values, {"about": about, **{part.name: part.values for part in parts}})
+    for part in parts:
+        for table in part.tables:
+            print(f"\n{table.title}")
+            for row in (table.head, *table.rows):
+                print("  " + "  ".join(f"{cell:<28}" for cell in row).rstrip())
+    print(f"\nwritten: {page}, {values}")
+    return 0

@@ -1,0 +1,117 @@
+"""Episodes of one environment, by scenario and driver, as the numbers that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+
+from learned_sim_env.comparison.drivers import DRIVERS, gap_ahead
+from learned_sim_env.rendering.palette import classes_of
+from learned_sim_env.spec import NUM_CLASSES, TEST_SCENARIOS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What both environments drive: `episodes` of each scenario with each driver, of at most `steps` steps.
+
+    Raises:
+        ValueError: for less than one episode or step.
+    """
+
+    scenarios: tuple[str, ...] = ("straight", "curve", "intersection", "roundabout", "merge", "traffic")
+    drivers: tuple[str, ...] = tuple(DRIVERS)
+    episodes: int = 3
+    steps: int = 200
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.steps < 1:
+            raise ValueError(f"episodes is {self.episodes} and steps {self.steps}; both must be at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Driven:
+    """One episode of T steps.
+
+    speed, acceleration, yaw_rate [m/s, m/s^2, rad/s], reward, cost: (T,) float64. headway: seconds to who is ahead in
+    the view, (T,), NaN where nobody is or the ego stands. classes: (9,) share of pixels of each class. end: its reason,
+    or "" where the plan's steps were over first.
+    """
+
+    scenario: str
+    driver: str
+    speed: np.ndarray
+    acceleration: np.ndarray
+    yaw_rate: np.ndarray
+    headway: np.ndarray
+    reward: np.ndarray
+    cost: np.ndarray
+    classes: np.ndarray
+    end: str
+
+
+def drive(env: gym.Env, plan: Plan) -> tuple[list[Driven], dict[str, str]]:
+    """Drive the whole plan.
+
+    Returns:
+        The episodes, and why each scenario that the environment cannot have was left out. Episodes that the simulator
+        broke off are left out as well.
+    """
+    episodes: list[Driven] = []
+    missing: dict[str, str] = {}
+    for scenario in plan.scenarios:
+        for driver in plan.drivers:
+            if scenario in missing:
+                continue
+            try:
+                episodes += [e for e in _repeats(env, plan, scenario, driver) if e.end != "simulator_error"]
+            except ValueError as error:
+                missing[scenario] = str(error)
+    return episodes, missing
+
+
+def _repeats(env: gym.Env, plan: Plan, scenario: str, driver: str) -> Iterator[Driven]:
+    for i in range(plan.episodes):
+        yield _episode(env, scenario, driver, TEST_SCENARIOS.start + i, plan.steps)
+
+
+def _episode(env: gym.Env, scenario: str, driver: str, seed: int, steps: int) -> Driven:
+    observation, info = env.reset(seed=seed, options={"scenario": scenario})
+    act = DRIVERS[driver](observation["ego"], np.random.default_rng([seed, list(DRIVERS).index(driver)]))
+    speeds, turns, gaps, rewards, costs = [float(observation["ego"][0])], [], [], [], []
+    counts = np.zeros(NUM_CLASSES)
+    for _ in range(steps):
+        observation, reward, terminated, truncated, info = env.step(act(observation))
+        speeds.append(float(observation["ego"][0]))
+        turns.append(float(observation["ego"][1]))
+        gaps.append(gap_ahead(observation["bev"]))
+        rewards.append(float(reward))
+        costs.append(info["cost"])
+        counts += np.bincount(classes_of(observation["bev"]).ravel(), minlength=NUM_CLASSES)
+        if terminated or truncated:
+            break
+    speed, gap = np.array(speeds), np.array(gaps)
+    moving = np.isfinite(gap) & (speed[1:] > 1.0)
+    return Driven(
+        scenario=scenario,
+        driver=driver,
+        speed=speed[1:],
+        acceleration=np.diff(speed) * env.metadata["render_fps"],
+        yaw_rate=np.array(turns),
+        headway=np.divide(gap, speed[1:], out=np.full(len(gap), np.nan), where=moving),
+        reward=np.array(rewards),
+        cost=np.array(costs),
+        classes=counts / counts.sum(),
+        end=info["end_reason"],
+    )
+
+
+def pooled(episodes: Sequence[Driven], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """All known values (N,) of a quantity, and the index of the episode (N,) that each is of."""
+    values = [getattr(e, name) for e in episodes]
+    owner = np.repeat(np.arange(len(values)), [len(v) for v in values])
+    flat = np.concatenate(values) if values else np.zeros(0)
+    known = np.isfinite(flat)
+    return flat[known], owner[known]
