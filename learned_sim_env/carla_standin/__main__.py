@@ -7,8 +7,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from learned_sim_env.carla_standin import actor_calls, calls
 from learned_sim_env.carla_standin.server import Faults, Server, serve
 from learned_sim_env.carla_standin.towns import TOWNS
+
+assert calls and actor_calls  # register their procedures
 
 
 @dataclass(frozen=True)

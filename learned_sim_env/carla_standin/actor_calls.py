@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.carla_standin import motion, wire
 from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.calls import CALLS, Call, call
+from learned_sim_env.carla_standin.registry import CALLS, Call, call
 from learned_sim_env.carla_standin.wire import Refused
 
 if TYPE_CHECKING:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import msgpack
 
-from learned_sim_env.carla_standin import actor_calls, wire
-from learned_sim_env.carla_standin.calls import CALLS
+from learned_sim_env.carla_standin import wire
+from learned_sim_env.carla_standin.registry import CALLS
 from learned_sim_env.carla_standin.roads import Roads
 from learned_sim_env.carla_standin.sensors import Sensors
 from learned_sim_env.carla_standin.wire import Refused
 from learned_sim_env.carla_standin.world import World
 
-assert actor_calls  # registers its procedures
 # [s] of a step while nobody has chosen one.
 FREE_STEP = 0.05
 # [bytes] that may wait for a reader of a stream before it is cut off.
