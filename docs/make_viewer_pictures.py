@@ -13,12 +13,12 @@ os.environ.update({"SDL_VIDEODRIVER": "dummy", "OMP_WAIT_POLICY": "PASSIVE"})
 import gymnasium as gym
 import pygame
 
+from learned_sim_env.display.layout import BASE
 from learned_sim_env.files import replacing
 from learned_sim_env.pairing import open_twin
 from learned_sim_env.viewer.app import App
 from learned_sim_env.viewer.drive import Drive
 from learned_sim_env.viewer.drivers import Expert
-from learned_sim_env.viewer.layout import BASE
 from learned_sim_env.viewer.session import Session
 
 ENV_ID = "learned_sim_env:LearnedDriving-v0"

@@ -118,8 +118,8 @@ class LearnedDrivingEnv(gym.Env):
         if self.render_mode == "rgb_array":
             return self.episodes.frames()[0]
         if self.render_mode == "human":
-            from learned_sim_env.viewer.frame import Frame
-            from learned_sim_env.viewer.window import Window
+            from learned_sim_env.display.frame import Frame
+            from learned_sim_env.display.window import Window
 
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])

@@ -231,7 +231,7 @@ class LearnedDrivingVectorEnv(VectorEnv):
 
     def _show(self) -> None:
         if self.render_mode == "human":
-            from learned_sim_env.viewer.window import Window
+            from learned_sim_env.display.window import Window
 
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])

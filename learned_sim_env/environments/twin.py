@@ -127,8 +127,8 @@ class TwinDrivingEnv(gym.Env):
         if self.render_mode == "rgb_array":
             return colourise(self.semantic)
         if self.render_mode == "human":
-            from learned_sim_env.viewer.frame import Frame
-            from learned_sim_env.viewer.window import Window
+            from learned_sim_env.display.frame import Frame
+            from learned_sim_env.display.window import Window
 
             if self._window is None:
                 self._window = Window(str(self.spec.id if self.spec else "twin"), self.metadata["render_fps"])

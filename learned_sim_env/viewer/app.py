@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.board import Board
+from learned_sim_env.display.display import Display, when_display_is_lost
 from learned_sim_env.optional import require
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.viewer.board import Board
-from learned_sim_env.viewer.display import Display, when_display_is_lost
 from learned_sim_env.viewer.drive import PACES, STRENGTHS, Drive
 from learned_sim_env.viewer.keys import HELD, HELP, command_of
 from learned_sim_env.viewer.record import film_path

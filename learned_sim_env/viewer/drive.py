@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.viewer import theme
+from learned_sim_env.display import theme
+from learned_sim_env.display.frame import Frame, Status
 from learned_sim_env.viewer.drivers import Driver
 from learned_sim_env.viewer.follower import Follower
-from learned_sim_env.viewer.frame import Frame, Status
 from learned_sim_env.viewer.futures import Futures
 from learned_sim_env.viewer.moments import Moment
 from learned_sim_env.viewer.record import Recording

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learned_sim_env.display.frame import TwinFrame
 from learned_sim_env.pairing import approach
-from learned_sim_env.viewer.frame import TwinFrame
 from learned_sim_env.viewer.moments import Moment, moved
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.frame import TRAIL, TwinFrame
 from learned_sim_env.rendering.palette import classes_of
-from learned_sim_env.viewer.frame import TRAIL, TwinFrame
 
 NO_TRAIL = np.zeros(0, np.float32)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.board import Board, picture_of
+from learned_sim_env.display.frame import Frame
 from learned_sim_env.optional import require
 from learned_sim_env.recording import FORMATS, Film, save_picture
 from learned_sim_env.spec import unknown
-from learned_sim_env.viewer.board import Board, picture_of
-from learned_sim_env.viewer.frame import Frame
 from learned_sim_env.viewer.moments import Moment
 from learned_sim_env.viewer.tape import Recorder, Tape
 

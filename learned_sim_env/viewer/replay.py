@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from learned_sim_env.display.frame import Frame
 from learned_sim_env.viewer.drivers import Driver
-from learned_sim_env.viewer.frame import Frame
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.shown import frame_of
 from learned_sim_env.viewer.tape import JUMP, STEP, Tape, crc

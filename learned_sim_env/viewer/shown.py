@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from learned_sim_env.viewer.frame import Frame, Status
+from learned_sim_env.display.frame import Frame, Status
 from learned_sim_env.viewer.session import Session
 
 

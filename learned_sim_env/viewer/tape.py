@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.frame import Frame, Status, TwinFrame
 from learned_sim_env.files import replacing
 from learned_sim_env.version import __version__
-from learned_sim_env.viewer.frame import Frame, Status, TwinFrame
 from learned_sim_env.viewer.moments import Moment
 
 FORMAT = 1

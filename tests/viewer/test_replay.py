@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from learned_sim_env.display.board import Board, picture_of
 from learned_sim_env.viewer import record
-from learned_sim_env.viewer.board import Board, picture_of
 from learned_sim_env.viewer.drive import Drive
 from learned_sim_env.viewer.drivers import Expert
 from learned_sim_env.viewer.offline import drive_for, replay_all

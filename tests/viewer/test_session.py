@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learned_sim_env.display.frame import TRAIL
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.policies import RouteFollower
-from learned_sim_env.viewer.frame import TRAIL
 from learned_sim_env.viewer.moments import moved
 from learned_sim_env.viewer.session import Session
 from tests.toy_model import CRASH, ToyModel, toy_checkpoint

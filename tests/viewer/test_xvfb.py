@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from learned_sim_env.display.layout import PANELS, arrange
+from learned_sim_env.display.theme import theme
 from learned_sim_env.spec import PALETTE
-from learned_sim_env.viewer.layout import PANELS, arrange
 from learned_sim_env.viewer.tape import JUMP, STEP, Tape
-from learned_sim_env.viewer.theme import theme
 
 pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
 pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from learned_sim_env.display.board import Board, difference, picture_of
+from learned_sim_env.display.frame import Frame, Status, TwinFrame
+from learned_sim_env.display.layout import PANELS, WATCHING, Rect, arrange
+from learned_sim_env.display.theme import THEMES, theme
 from learned_sim_env.spec import COST_TERMS, NUM_CLASSES, REWARD_TERMS, SemanticClass
-from learned_sim_env.viewer.board import Board, difference, picture_of
-from learned_sim_env.viewer.frame import Frame, Status, TwinFrame
 from learned_sim_env.viewer.keys import HELP
-from learned_sim_env.viewer.layout import PANELS, WATCHING, Rect, arrange
-from learned_sim_env.viewer.theme import THEMES, theme
 
 pygame = pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
 pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from learned_sim_env.display import theme
+from learned_sim_env.display.board import Board
+from learned_sim_env.display.display import Display
+from learned_sim_env.display.frame import TRAIL, Frame
 from learned_sim_env.optional import require
-from learned_sim_env.viewer import theme
-from learned_sim_env.viewer.board import Board
-from learned_sim_env.viewer.display import Display
-from learned_sim_env.viewer.frame import TRAIL, Frame
 
 
 class Window:

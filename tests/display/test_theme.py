@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learned_sim_env.display.theme import THEMES, after, theme
 from learned_sim_env.spec import PALETTE
-from learned_sim_env.viewer.theme import THEMES, after, theme
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SEEN = {

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from learned_sim_env.display.layout import BASE, SMALLEST
 from learned_sim_env.optional import require
-from learned_sim_env.viewer.layout import BASE, SMALLEST
 
 # Of the screen that a window takes at first.
 SHARE = 0.85

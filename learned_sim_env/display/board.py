@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.frame import Frame
+from learned_sim_env.display.layout import PANELS, SMALLEST, WATCHING, Layout, Rect, arrange
+from learned_sim_env.display.painter import Painter, Type
+from learned_sim_env.display.panels import DRAWN, NORMAL, SMALL, Panel, lines
+from learned_sim_env.display.theme import Theme, theme
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.viewer.frame import Frame
-from learned_sim_env.viewer.layout import PANELS, SMALLEST, WATCHING, Layout, Rect, arrange
-from learned_sim_env.viewer.painter import Painter, Type
-from learned_sim_env.viewer.panels import DRAWN, NORMAL, SMALL, Panel, lines
-from learned_sim_env.viewer.theme import Theme, theme
 
 # What is the same in dream and twin is drawn this dark in the picture of their difference.
 DARKENED = 0.35

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from learned_sim_env.viewer.frame import TRAIL, Frame
-from learned_sim_env.viewer.layout import Layout, Rect
-from learned_sim_env.viewer.painter import Painter
-from learned_sim_env.viewer.theme import Colour, Theme
+from learned_sim_env.display.frame import TRAIL, Frame
+from learned_sim_env.display.layout import Layout, Rect
+from learned_sim_env.display.painter import Painter
+from learned_sim_env.display.theme import Colour, Theme
 
 # [design pixels] Of text.
 SMALL, NORMAL, LARGE = 13, 15, 40

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.layout import Rect
+from learned_sim_env.display.theme import Colour
 from learned_sim_env.optional import require
-from learned_sim_env.viewer.layout import Rect
-from learned_sim_env.viewer.theme import Colour
 
 # Rendered texts that are kept: numbers change all the time.
 KEPT = 1024

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learned_sim_env.display.layout import WATCHING
+from learned_sim_env.display.theme import theme
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.simulators import SIMULATORS
-from learned_sim_env.viewer.layout import WATCHING
-from learned_sim_env.viewer.theme import theme
 from tests.toy_model import IDLE, NeuralToy, toy_checkpoint
 
 pygame = pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
