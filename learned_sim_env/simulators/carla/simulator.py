@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -102,16 +102,10 @@ class CarlaSimulator:
         tag = options.get("scenario")
         if tag is not None and tag not in SCENARIO_TAGS:
             raise unknown("scenario", tag, SCENARIO_TAGS)
-        try:
+        with self._or_abandon():
             connection = self._connect()
             self._clear()
             return self._begin(connection, seed, tag)
-        except SimulatorError:
-            self._abandon()
-            raise
-        except RuntimeError as error:
-            self._abandon()
-            raise SimulatorError(f"the CARLA server at {self._address} failed: {error}") from error
 
     def step(self, action: np.ndarray) -> Scene:
         """Apply (2,) float32 `[steer, throttle_brake]` for one clock step.
@@ -120,7 +114,7 @@ class CarlaSimulator:
             SimulatorError: if the server fails; the next reset connects anew.
         """
         steer, push = map(float, action)
-        try:
+        with self._or_abandon():
             if self._connection is None or self._traffic is None:
                 raise SimulatorError("there is no episode: reset the environment")
             control = self._carla.VehicleControl(throttle=max(push, 0.0), steer=steer, brake=max(-push, 0.0))
@@ -131,12 +125,6 @@ class CarlaSimulator:
             self._ego = self._reader.ego(snapshot, action, before)
             extras = {} if "red_light" not in self._extras else {"red_light": crossed(closed, before, self._ego)}
             return self._scene(snapshot, extras)
-        except SimulatorError:
-            self._abandon()
-            raise
-        except RuntimeError as error:
-            self._abandon()
-            raise SimulatorError(f"the CARLA server at {self._address} failed: {error}") from error
 
     def policy_action(self, name: str) -> np.ndarray:
         """(2,) float32: what the "expert", who stops at red lights, or "idm", who does not, would do now."""
@@ -155,6 +143,18 @@ class CarlaSimulator:
         except RuntimeError:
             self._abandon()
         self._connection = self._manager = None
+
+    @contextmanager
+    def _or_abandon(self) -> Iterator[None]:
+        """Whatever fails within makes an end of the episode and is a `SimulatorError`."""
+        try:
+            yield
+        except SimulatorError:
+            self._abandon()
+            raise
+        except RuntimeError as error:
+            self._abandon()
+            raise SimulatorError(f"the CARLA server at {self._address} failed: {error}") from error
 
     def _connect(self) -> Connection:
         if self._connection is None:
