@@ -101,8 +101,8 @@ class Rollout:
                 threshold, noise = uniform[:, : len(EVENTS)], uniform[:, len(EVENTS) :]
             state = model.imagine(self._state, action, noise, self.temperature)
             heads = model.decode(state)
-            # One transfer, however many heads.
             self._features = heads["features"]
+            # One transfer, however many heads.
             sampled = {"events": heads["events"] > threshold, "uncertainty": heads["uncertainty"][:, None]}
             packed = torch.cat([{**heads, **sampled}[name] for name in _COLUMNS], 1).float().cpu().numpy()
             self._state = {name: value.to(self._dtypes[name]) for name, value in state.items()}
@@ -114,9 +114,9 @@ class Rollout:
     def features(self) -> np.ndarray:
         """(B, latent_size) float32 of every row; never draws."""
         with self._inference():
-            # Copied, because a model may return a tensor of the state, whose rows are written in place.
             if self._features is None:
                 self._features = self.model.features(self._state)
+            # Copied, because a model may return a tensor of the state, whose rows are written in place.
             return self._features.float().cpu().numpy().copy()
 
     def draw(self, rows: np.ndarray | None = None) -> None:

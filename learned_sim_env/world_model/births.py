@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.detector import SIZE_SCALE
-from learned_sim_env.world_model.layers import only_where
+from learned_sim_env.world_model.geometry import square_middles
+from learned_sim_env.world_model.layers import drawn, only_where
 
 # Cells of the view's grid in which an agent can appear, per side.
 BIRTH_GRID = 8
@@ -28,10 +29,8 @@ class Births(nn.Module):
         # Place in the cell (2), cos and sin of the heading, speed / 10, log size relative to a common car (2).
         self.how = nn.Linear(hidden, 7)
         # Middles of the cells, row by row from the front left: (cells, 2) in the ego frame [m].
-        middle = bev.height // BIRTH_GRID * (torch.arange(BIRTH_GRID) + 0.5) - 0.5
-        x, y = (bev.ego_row - middle) * bev.metres_per_pixel, (bev.ego_column - middle) * bev.metres_per_pixel
         self.middles: Tensor
-        self.register_buffer("middles", torch.cartesian_prod(x, y), persistent=False)
+        self.register_buffer("middles", square_middles(bev, bev.height // BIRTH_GRID), persistent=False)
         self.common_size: Tensor
         self.register_buffer("common_size", torch.tensor(SIZE_SCALE), persistent=False)
 
@@ -41,8 +40,7 @@ class Births(nn.Module):
         Returns the n rows (n,) int64 in which somebody does, and the pose (n, 3) in the ego frame, motion and size
         (n, 2) it has, see `agents`.
         """
-        likely = self.where(foreseen).float().softmax(-1).cumsum(-1)
-        choice = (likely < uniform[:, None]).sum(-1)
+        choice = drawn(self.where(foreseen).float().softmax(-1), uniform)
         born = choice < BIRTH_GRID**2
         rows = born.nonzero()[:, 0]
         cell = choice[rows]

@@ -58,6 +58,17 @@ def view_points(bev: BevSpec, device: torch.device | str = "cpu") -> Tensor:
     return torch.from_numpy(bev.pixel_centres()).reshape(-1, 2).to(device)
 
 
+def square_middles(bev: BevSpec, size: int, margin: int = 0) -> Tensor:
+    """Ego-frame middles (N, 2) float32 [m] of the squares of `size` pixels a side that a view is cut into, row by row.
+
+    margin: [pixels] more on every side of the view.
+    """
+    sides = (bev.height + 2 * margin, bev.width + 2 * margin)
+    rows, columns = ((torch.arange(side // size) + 0.5) * size - 0.5 - margin for side in sides)
+    m = bev.metres_per_pixel
+    return torch.cartesian_prod((bev.ego_row - rows) * m, (bev.ego_column - columns) * m)
+
+
 def integrate(motion: Tensor) -> Tensor:
     """Poses (B, T, 3) after motions (B, T, 3), each in the frame before it, from the pose (0, 0, 0) on."""
     pose, poses = torch.zeros_like(motion[:, 0]), []

@@ -125,6 +125,13 @@ def _eye(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.eye(size, dtype=dtype, device=device)
 
 
+def drawn(probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """Classes (...) int64 drawn from probabilities (..., classes), inverting their distribution at uniforms (...)."""
+    index = (probabilities.cumsum(-1) < uniforms[..., None]).sum(-1)
+    # Rounding may leave the sum of all a little below 1.
+    return index.clamp_max(probabilities.shape[-1] - 1)
+
+
 def two_hot(x: Tensor, bins: Tensor) -> Tensor:
     """Values (...,) as weights (..., K) on their two nearest of the sorted `bins` (K,), as DreamerV3 does rewards."""
     x = x.clamp(bins[0], bins[-1])

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.cross_section import read_section, sweep
+from learned_sim_env.world_model.geometry import square_middles
 from learned_sim_env.world_model.latent import PATCH
 from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
@@ -39,10 +40,8 @@ class MapDecoder(nn.Module):
         self.swept = nn.Linear(PATCH**2 * (UNKNOWN + 1), channels, bias=False)
         nn.init.zeros_(self.swept.weight)
         self.led = nn.Sequential(nn.Linear(SIDES + 5, channels), nn.SiLU(), nn.Linear(channels, channels))
-        rows, columns = (torch.arange(n) * PATCH + (PATCH - 1) / 2 - MARGIN for n in self.grid)
-        x, y = (bev.ego_row - rows) * bev.metres_per_pixel, (bev.ego_column - columns) * bev.metres_per_pixel
-        self.middles: Tensor  # (tokens, 2) ego-frame middles of the patches [m]
-        self.register_buffer("middles", torch.cartesian_prod(x, y), persistent=False)
+        self.middles: Tensor  # (tokens, 2) of the patches
+        self.register_buffer("middles", square_middles(bev, PATCH, MARGIN), persistent=False)
         self.near, self.far = Neighbours(channels), Neighbours(channels)
         self.everywhere = PatchMixer(tokens, channels)
         self.out = nn.Linear(channels, PATCH**2 * NUM_STATIC)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import place, turn, wrap
-from learned_sim_env.world_model.layers import MLP
+from learned_sim_env.world_model.layers import MLP, drawn
 
 # Chords whose headings the networks are told, counted from the one after the ego's.
 TOLD = (1, 3, 5, 8, 12)
@@ -67,10 +67,7 @@ class RoutePath(nn.Module):
         along = ((place(pose) - place(route[:, 1])) * turn(-route[:, 1, 2])).real
         heading = route[:, -PAST - 1 :, 2]
         likely = self.guesses(heading.diff(dim=-1)).softmax(-1)
-        if uniform is None:
-            which = likely.argmax(-1)
-        else:
-            which = (likely.cumsum(-1) < uniform[:, None]).sum(-1).clamp_max(TURNS - 1)
+        which = likely.argmax(-1) if uniform is None else drawn(likely, uniform)
         last = route[:, -1]
         end = torch.view_as_real(place(last) + STATION * turn(last[:, 2]))
         new = torch.cat([end, (last[:, 2] + self.turns[which])[:, None]], -1)
