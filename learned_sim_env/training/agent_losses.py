@@ -93,11 +93,13 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     born = born.any(-1)
     pose = relative(of_it(batch.agent_pose), batch.pose[:, c:].flatten(0, 1))
     cell = head.cell_at(pose[:, :2])
-    wrong = F.cross_entropy(head.where(foreseen).float(), torch.where(born, cell, BIRTH_GRID**2), reduction="none")
+    logits, attributes = head.guesses(foreseen)
+    wrong = F.cross_entropy(logits, torch.where(born, cell, BIRTH_GRID**2), reduction="none")
     size, speed = of_it(batch.agent_size), of_it(batch.agent_motion)[:, :1]
     place = (pose[:, :2] - head.middles[cell]) / head.cell
     wanted = [place, pose[:, 2:].cos(), pose[:, 2:].sin(), speed / 10, (size / size.new_tensor(SIZE_SCALE)).log()]
-    error = F.smooth_l1_loss(head.attributes(foreseen, cell), torch.cat(wanted, -1), beta=0.1, reduction="none")
+    found = attributes + head.common(cell)
+    error = F.smooth_l1_loss(found, torch.cat(wanted, -1), beta=0.1, reduction="none")
     return masked_mean(wrong + torch.where(born, error.sum(-1), 0), batch.valid[:, c:].flatten())
 
 

@@ -30,7 +30,7 @@ class LossConfig:
     known_weight: float = 0.05  # of pixels that are remembered anyway
     drawn_moments: int = 3  # imagined moments a window whose canvas is trained, besides the last observed one
     seen_moments: int = 2  # observed ones, drawn from the latent alone
-    detected_moments: int = 2  # besides the last one of the context
+    detected_moments: int = 5  # besides the last one of the context
     posterior_steps: int = 12  # moments after the context that are observed as well, for the latent's own loss
     blank: float = 0.1  # share of canvases decoded from the latent alone
     own: float = 0.5  # share of windows whose map goes on from what the model itself imagined, not from the truth

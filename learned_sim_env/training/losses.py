@@ -17,7 +17,7 @@ from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.map_loss import map_loss
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
-from learned_sim_env.world_model.geometry import integrate, relative, turn, unwound
+from learned_sim_env.world_model.geometry import compose, integrate, relative, turn, unwound
 from learned_sim_env.world_model.latent import balanced_kl
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.route_path import TOLD
@@ -39,7 +39,7 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     parts["guessed"] = model.route_path.guess_loss(batch.route).mean()
     state.update(boxes)
     state, ids = start_agents(model, state, batch, config)
-    state["surroundings"] = model.surroundings(state)
+    state["surroundings"] = model.around(state)
     states = imagine_window(model, state, batch.actions[:, c:])
     parts["map"], wrong = map_loss(model, [state, *states], torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
     parts.update(_rollout_losses(model, states, ids, wrong, batch))
@@ -150,6 +150,8 @@ def _rollout_losses(
         "terms": masked_mean(terms, valid),
         "events": masked_mean(events, valid),
         "doubt": masked_mean(doubt[..., 0], valid) + masked_mean(doubt[..., 1], valid & ~wrong.isnan()),
-        "agents": agent_loss(stack("agent_pose"), stack("agent_motion"), ids, batch),
+        "agents": agent_loss(
+            compose(stack("pose")[:, :, None], stack("agent_pose")), stack("agent_motion"), ids, batch
+        ),
         "births": birth_loss(model, model.latent.foresee(stack("h").flatten(0, 1)), batch),
     }

@@ -23,7 +23,8 @@ def map_loss(
     """Cross-entropy of what stands still: along an imagined drive, and at some observed moments from the latent alone.
 
     The drive is drawn as it will be in use: what was imagined at one moment is remembered at the next. Also the share
-    of the view (B, T) drawn wrong at the moments after the context, NaN where the model was not left to itself.
+    of the view (B, T) drawn wrong at the moments after the context, against what is truly seen then, wherever the ego was
+    imagined to be; NaN where the model was not left to itself.
     """
     memory, c, device = model.memory, batch.context, batch.ego.device
     truth, origin = _true_map(model, batch, config)
@@ -50,7 +51,8 @@ def map_loss(
         valid.append(batch.valid[:, c - 1 + i])
         drawn_ids = torch.where(known == UNKNOWN, model.decoder.choose(logits.detach(), swept), known)
         memory.commit(cells, home, pose, drawn_ids, own & (known == UNKNOWN))
-        wrong[:, c - 1 + i] = torch.where(own[:, 0, 0], _share_wrong(drawn_ids, target), torch.nan)
+        seen = memory.read_canvas(truth, origin, batch.pose[:, c - 1 + i])
+        wrong[:, c - 1 + i] = torch.where(own[:, 0, 0], _share_wrong(drawn_ids, seen), torch.nan)
     # Without this the encoder would be taught only through imagination, and its latents would say little.
     for i in torch.randperm(h.shape[1])[: config.seen_moments].tolist():
         pose = batch.pose[:, c + i]

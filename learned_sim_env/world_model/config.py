@@ -13,11 +13,11 @@ class RSSMConfig:
     """Architecture of `DrivingRSSM`."""
 
     hidden: int = 128  # width of the recurrent state h
-    groups: int = 12  # categorical latents ...
+    groups: int = 8  # categorical latents ...
     classes: int = 16  # ... of this many classes; below 16, a softmax takes ten times as long on a CPU
     embedding: int = 256  # width of an encoded view
     channels: int = 96  # of encoder and decoder, per patch
-    surroundings: int = 48  # features of the nearby map, and of the nearby agents
+    surroundings: int = 32  # features of the nearby map, and of the nearby agents
     head_hidden: int = 128
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map

@@ -24,7 +24,7 @@ PRODUCTS = 10
 class EgoPath(nn.Module):
     """Next motion and speed of the ego; and the motion behind two successive real observations."""
 
-    def __init__(self, dt: float, hidden: tuple[int, ...] = (128, 128)):
+    def __init__(self, dt: float, hidden: tuple[int, ...] = (96, 96)):
         super().__init__()
         self.dt = dt
         self.scale: Tensor

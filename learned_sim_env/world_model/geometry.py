@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,14 @@ def place(pose: Tensor) -> Tensor:
 
 def turn(angle: Tensor) -> Tensor:
     """The complex numbers (...) by which a place is multiplied to turn it counter-clockwise by `angle` (...)."""
-    return torch.polar(angle.new_ones(()), angle)
+    return torch.polar(_one(angle.dtype, angle.device), angle)
+
+
+@functools.cache
+def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
+    # Made outside of inference mode, so that training may use it as well.
+    with torch.inference_mode(False):
+        return torch.ones((), dtype=dtype, device=device)
 
 
 def wrap(angle: Tensor) -> Tensor:
@@ -43,8 +52,8 @@ def compose(pose: Tensor, motion: Tensor) -> Tensor:
 
 def relative(pose: Tensor, frame: Tensor) -> Tensor:
     """`pose` (..., 3) seen from `frame` (..., 3): compose(frame, relative(pose, frame)) == pose."""
-    place = rotate(pose[..., :2] - frame[..., :2], -frame[..., 2])
-    return torch.cat([place, wrap(pose[..., 2:] - frame[..., 2:])], -1)
+    seen = (place(pose) - place(frame)) * turn(-frame[..., 2])
+    return torch.cat([torch.view_as_real(seen), wrap(pose[..., 2:] - frame[..., 2:])], -1)
 
 
 def points_from(points: Tensor, pose: Tensor) -> Tensor:

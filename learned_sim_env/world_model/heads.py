@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS
 from learned_sim_env.world_model.layers import MLP, two_hot
 
-# What doubt is about: how far the ego is from where it is believed to be, and the share of the map drawn wrong; and
+# What doubt is about: how far the ego is from where it is believed to be, and the share of the view drawn wrong; and
 # what is added to them before the logarithm is taken: errors below it are all alike.
-DOUBTS = ("place", "map")
+DOUBTS = ("place", "view")
 DOUBT_FLOOR = (0.05, 0.01)  # [m], share
 
 
@@ -42,7 +42,7 @@ class OutcomeHeads(nn.Module):
         return terms.unflatten(-1, (len(UNCERTAIN_TERMS), -1)), events, doubt
 
     def uncertainty(self, doubt: Tensor) -> Tensor:
-        """(B,) float32 in [0, 1]: from doubts (B, 2), the share of the map that is likely to be drawn wrong."""
+        """(B,) float32 in [0, 1]: from doubts (B, 2), the share of the view that is likely to be drawn wrong."""
         return (doubt[:, 1].exp() - self.floor[1]).clamp(0, 1)
 
     def expected_terms(self, logits: Tensor) -> Tensor:

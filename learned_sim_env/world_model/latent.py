@@ -47,8 +47,7 @@ class Latent(nn.Module):
 
     def advance(self, h: Tensor, z: Tensor, inputs: Tensor) -> Tensor:
         """The next h from h, z and what is known of the step (B, inputs)."""
-        dtype = self.cell.project.weight.dtype
-        return self.cell(torch.cat([z, inputs], -1).to(dtype), h.to(dtype)).float()
+        return self.cell(torch.cat([z, inputs], -1), h)
 
     def foresee(self, h: Tensor) -> Tensor:
         """(B, hidden): what h says of what will be seen, in the dtype of the weights."""

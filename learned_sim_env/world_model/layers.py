@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -56,11 +55,12 @@ class GRUCell(nn.Module):
         self.norm = Norm(3 * hidden)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """Input (B, size) and state (B, hidden) to the next state (B, hidden)."""
-        reset, candidate, update = self.norm(self.project(torch.cat([x, h], -1))).chunk(3, -1)
-        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
-        update = torch.sigmoid(update - 1)
-        return update * candidate + (1 - update) * h
+        """Input (B, size) and state (B, hidden) float32 to the next state (B, hidden) float32."""
+        joined = torch.cat([x, h], -1).to(self.project.weight.dtype)
+        reset, candidate, update = self.norm(self.project(joined).float()).chunk(3, -1)
+        # tanh(x) = 2 sigmoid(2 x) - 1, which a CPU computes five times as fast.
+        candidate = 2 * torch.sigmoid(2 * torch.sigmoid(reset) * candidate) - 1
+        return torch.lerp(h, candidate, torch.sigmoid(update - 1))
 
 
 class PatchMixer(nn.Module):
@@ -79,24 +79,6 @@ class PatchMixer(nn.Module):
         # From the left, so that tokens need not be moved to the last dimension and back.
         x = x + self.mix_out @ F.silu(self.mix_in @ self.norm_tokens(x))
         return x + self.channels(self.norm_channels(x))
-
-
-def only_where(function: Callable[..., Tensor], mask: Tensor, *inputs: Tensor, chunk: int) -> Tensor:
-    """`function` of those rows of `inputs` (N, ...) in which `mask` (N,) bool is set: (N, ...), zeros elsewhere.
-
-    The rows are worked on `chunk` at a time, always as many, so that a row's result does not depend on how many there
-    are. While gradients are recorded, or if a chunk holds all rows, all of them are worked on at once.
-    """
-    if torch.is_grad_enabled() or len(mask) <= chunk:
-        result = function(*inputs)
-        return result.masked_fill(~mask.view(-1, *[1] * (result.dim() - 1)), 0)
-    rows = mask.nonzero()[:, 0]
-    # At least one chunk, so that the result's shape is known.
-    padded = F.pad(rows, (0, -len(rows) % chunk if len(rows) else chunk))
-    parts = [function(*(x[some] for x in inputs)) for some in padded.split(chunk)]
-    result = parts[0].new_zeros(len(mask), *parts[0].shape[1:])
-    result[rows] = torch.cat(parts)[: len(rows)]
-    return result
 
 
 def patches(image: Tensor, size: int) -> Tensor:

@@ -196,7 +196,7 @@ class MapMemory:
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> Tensor:
         """As `read`, with the mark of what was imagined."""
-        cell = (points / self.bev.metres_per_pixel).round().int()
+        cell = (points * (1 / self.bev.metres_per_pixel)).round().int()
         index, held = self._index(origin[:, None], *cell.unbind(-1))
         return torch.where(held, cells.flatten(1).gather(1, index), UNKNOWN)
 

@@ -17,8 +17,8 @@ from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import place, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn
 
-# Chords whose headings the networks are told, counted from the one after the ego's.
-TOLD = (1, 3, 5, 8, 12)
+# Chords whose headings the networks are told, counted from the ego's own: evenly spaced, see `alongside`.
+TOLD = (0, 3, 6, 9, 12)
 # Turns between successive chords from which the next one is guessed.
 PAST = 4
 # Turns that can be imagined [rad]: finest around none. A power of two, for a fast softmax.
@@ -70,7 +70,7 @@ class RoutePath(nn.Module):
         which = likely.argmax(-1) if uniform is None else drawn(likely, uniform)
         last = route[:, -1]
         end = torch.view_as_real(place(last) + STATION * turn(last[:, 2]))
-        new = torch.cat([end, (last[:, 2] + self.turns[which])[:, None]], -1)
+        new = torch.cat([end, (last[:, 2] + self.turns.take(which))[:, None]], -1)
         return torch.where((along > STATION)[:, None, None], torch.cat([route[:, 1:], new[:, None]], 1), route)
 
 
@@ -109,13 +109,9 @@ def alongside(route: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     first, second = -bends[:, 0], bends[:, 1]
     side = t * (1 - t) * ((1 - t) * first - t * second) * STATION
     here = heading[:, 1] + first + t * (second - first)
-    start, end = heading[:, _FROM], heading[:, _TO]
-    told = torch.lerp(start, end, t[:, None]) - pose[:, 2:]
+    # The ego's chord is the second one, and every third is told.
+    told = torch.lerp(heading[:, 1::3], heading[:, 2::3], t[:, None]) - pose[:, 2:]
     return seen.imag - side, wrap(pose[:, 2] - here), told
-
-
-_FROM = [i + 1 for i in TOLD]
-_TO = [i + 2 for i in TOLD]
 
 
 class Beside(NamedTuple):

@@ -15,30 +15,25 @@ from torch import Tensor, nn
 
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
 from learned_sim_env.road import STATIONS
-from learned_sim_env.spec import Contract, SemanticClass
+from learned_sim_env.spec import Contract
 from learned_sim_env.task import steering_term
 from learned_sim_env.world_model import agents as agents_module
-from learned_sim_env.world_model.agents import EGO_SIZE, AgentMotion, AgentSummary
-from learned_sim_env.world_model.births import Births
+from learned_sim_env.world_model.agents import EGO_SIZE, LOOK_AHEAD, AgentMotion
+from learned_sim_env.world_model.births import Births, on_the_road
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.detector import LAGS, Detector
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.geometry import compose, points_from, relative, turn
 from learned_sim_env.world_model.heads import OutcomeHeads
 from learned_sim_env.world_model.latent import Encoder, Latent
-from learned_sim_env.world_model.layers import one_hot
 from learned_sim_env.world_model.map_decoder import MapDecoder
-from learned_sim_env.world_model.map_memory import UNKNOWN, MapMemory
+from learned_sim_env.world_model.map_memory import MapMemory
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, beside, chain, seen_from
+from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, chain, seen_from
+from learned_sim_env.world_model.surroundings import NEARBY, Surroundings
 
-# Parts that never run in reduced precision: centimetres add up.
-EXACT = ("ego_path", "detector")
-# Places around the ego whose remembered class decides what happens next, ego frame [m]: finer under and before it.
-NEARBY = [(1.5 * i, 0.75 * j) for i in range(-1, 3) for j in range(-2, 3)]
-NEARBY += [(4.0 * i, 3.0 * j) for i in range(1, 4) for j in (-2, -1, 1, 2)]
-# [m] Where the map was not seen, there is road so near to the route.
-ROADWAY = 7.0
+# Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
+EXACT = ("ego_path", "detector", "route_path", "births.common")
 # Views kept for the detector.
 VIEWS = max(LAGS)
 # How much networks are told of the ego and its route, see `DrivingRSSM.inputs`.
@@ -55,15 +50,12 @@ class DrivingRSSM(nn.Module):
         self.memory = MapMemory(bev, config.map_size)
         self.ego_path = EgoPath(contract.dt)
         self.agent_motion = AgentMotion(contract.dt)
-        self.agent_summary = AgentSummary(config.surroundings)
+        self.surroundings = Surroundings(config.surroundings)
         self.detector = Detector(bev)
         self.encoder = Encoder(bev, config.channels, config.embedding)
         self.route_path = RoutePath(config.embedding)
         self.latent = Latent(INPUTS + 2 + 3, config.embedding, config.hidden, config.groups, config.classes)
         latent_size = config.hidden + self.latent.z_size
-        self.nearby = nn.Linear(len(NEARBY) * (UNKNOWN + 1), config.surroundings)
-        self.nearby_points: Tensor
-        self.register_buffer("nearby_points", torch.tensor(NEARBY), persistent=False)
         self.ego_scale: Tensor
         scale = [1 / SPEED_SCALE, contract.dt / MOTION_SCALE[2], 1.0, 1.0, 0.2]
         self.register_buffer("ego_scale", torch.tensor(scale), persistent=False)
@@ -80,15 +72,14 @@ class DrivingRSSM(nn.Module):
     def in_bfloat16(self) -> DrivingRSSM:
         """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
         model = copy.deepcopy(self)
-        for name, module in model.named_children():
-            if name not in EXACT:
-                for parameter in module.parameters():
-                    parameter.data = parameter.data.bfloat16()
+        for name, parameter in model.named_parameters():
+            if not name.startswith(EXACT):
+                parameter.data = parameter.data.bfloat16()
         return model
 
     def initial(self, batch_size: int) -> State:
         """The state before anything was seen."""
-        device, c = self.nearby_points.device, self.config
+        device, c = self.ego_scale.device, self.config
         h, w = self.contract.bev.height, self.contract.bev.width
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -171,7 +162,7 @@ class DrivingRSSM(nn.Module):
             if detect
             else agents_module.no_agents(len(h), self.config.slots, h.device)
         )
-        new["surroundings"] = self.surroundings(new)
+        new["surroundings"] = self.around(new)
         return new, prior, posterior
 
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
@@ -202,30 +193,24 @@ class DrivingRSSM(nn.Module):
             "inputs": self.inputs(ego, ahead),
             "age": state["age"] + 1,
         }
-        places = self.agent_motion.places(state["agent_pose"])
-        ids = self._ids_seen(new, torch.cat([places, self._nearby(pose)], 1))
-        new.update(self.move_agents(state, ids[:, : places.shape[1]], pose, speed))
+        agents = {key: state[key] for key in agents_module.KEYS}
+        agents["agent_pose"] = relative(state["agent_pose"], motion[:, None])
+        born = None
         if noise is not None and temperature > 0 and not self.training:
-            rows, born, going, size = self.births(foreseen, noise[:, self.config.groups])
-            if len(rows):
-                born, fits = self._on_the_road(new, rows, compose(pose[rows], born))
-                new.update(agents_module.appear(new, rows[fits], born[fits], going[fits], size[fits]))
-        new["surroundings"] = self._surroundings(new, ids[:, places.shape[1] :])
+            born = self.births(foreseen, noise[:, self.config.groups])
+        # One look at the map for all who want to know something of it.
+        points = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
+        points = points_from(torch.cat([*points, *([born.pose[:, None, :2]] if born else [])], 1), pose)
+        ids = self._ids_seen(new, points)
+        ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
+        agents["agent_pose"], agents["agent_motion"] = self.agent_motion(*agents.values(), speed, ahead)
+        agents["agent_class"] = agents_module.forget_far(agents["agent_class"], agents["agent_pose"])
+        if born:
+            born = on_the_road(born, ids[:, -1], route, points[:, -1], pose[:, 2])
+            agents = agents_module.appear(agents, *born)
+        new.update(agents)
+        new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents)
         return new
-
-    def move_agents(self, state: State, ids: Tensor, ego_pose: Tensor, ego_speed: Tensor) -> State:
-        """The agents of `state` a step later.
-
-        ids: (B, N) uint8, the map at `agent_motion.places`. ego_pose, ego_speed: (B, 3) and (B,), the ego's then.
-        """
-        pose, motion = self.agent_motion(
-            *(state[key] for key in ("agent_pose", "agent_motion", "agent_size", "agent_class")),
-            ego_pose,
-            ego_speed,
-            ids,
-        )
-        classes = agents_module.forget_far(state["agent_class"], pose, ego_pose)
-        return {"agent_pose": pose, "agent_motion": motion, "agent_class": classes}
 
     def features(self, state: State) -> Tensor:
         """(B, latent_size) float32: recurrent state, latents, ego and route, last motion, its change and the action's,
@@ -277,11 +262,10 @@ class DrivingRSSM(nn.Module):
         image = ids.cpu().numpy()
         there = state["agent_class"] > 0
         row, _ = there.nonzero(as_tuple=True)
-        poses = relative(state["agent_pose"], state["pose"][:, None])[there]
         paint_boxes(
             image,
             row.cpu().numpy(),
-            poses.float().cpu().numpy(),
+            state["agent_pose"][there].cpu().numpy(),
             state["agent_size"][there].cpu().numpy(),
             state["agent_class"][there].cpu().numpy(),
             self.contract.bev,
@@ -301,38 +285,14 @@ class DrivingRSSM(nn.Module):
         angles = turn(torch.cat([ego[:, 5:], ahead], -1))
         return torch.cat([ego[:, :5] * self.ego_scale, torch.view_as_real(angles).flatten(1)], -1)
 
-    def surroundings(self, state: State) -> Tensor:
+    def around(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""
-        return self._surroundings(state, self._ids_seen(state, self._nearby(state["pose"])))
-
-    def _on_the_road(self, state: State, rows: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Poses (n, 3) for agents that appear in `rows` (n,), and which of them are on a road (n,) bool.
-
-        Of what was not seen, the route is all that is known: near it there is road, and one drives along it either way.
-        """
-        places = pose[:, None, :2]
-        ids = self.memory.read(state["map"][rows], state["map_origin"][rows], places, seen_only=True)[:, 0]
-        near = beside(state["route"][rows], places)
-        across, along = near.across[:, 0].abs(), near.heading[:, 0]
-        heading = along + torch.round((pose[:, 2] - along) / torch.pi) * torch.pi
-        unseen = ids == UNKNOWN
-        pose = torch.cat([pose[:, :2], torch.where(unseen, heading, pose[:, 2])[:, None]], -1)
-        road = (ids >= int(SemanticClass.ROAD)) & (ids <= int(SemanticClass.SOLID_LINE))
-        return pose, torch.where(unseen, across < ROADWAY, road)
-
-    def _nearby(self, pose: Tensor) -> Tensor:
-        return points_from(self.nearby_points.expand(len(pose), -1, -1), pose)
+        points = points_from(self.surroundings.points, state["pose"])
+        return self.surroundings(self._ids_seen(state, points), state)
 
     def _ids_seen(self, state: State, points: Tensor) -> Tensor:
         # Only what was seen: the latent must not depend on whether anybody looked at what was imagined.
         return self.memory.read(state["map"], state["map_origin"], points, seen_only=True)
-
-    def _surroundings(self, state: State, ids: Tensor) -> Tensor:
-        near = self.nearby(one_hot(ids, UNKNOWN + 1, self.nearby.weight.dtype).flatten(1))
-        around = self.agent_summary(
-            *(state[k] for k in ("agent_pose", "agent_motion", "agent_size", "agent_class", "pose"))
-        )
-        return torch.cat([torch.nn.functional.silu(near).float(), around], -1)
 
     def _detect(self, state: State, semantic: Tensor, anchor: Tensor) -> State:
         earlier = torch.stack([state["views"][:, -lag] for lag in LAGS], 1)

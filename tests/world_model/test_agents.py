@@ -48,9 +48,9 @@ def test_a_summary_says_how_near_the_nearest_is_and_does_not_depend_on_slots():
     pose = torch.tensor([[[6.0, 0.0, 0.0], [20.0, 3.0, 0.1], [5.0, 0.0, 0.0]]])
     motion, size = torch.ones(1, 3, 2), torch.tensor([4.0, 2.0]).expand(1, 3, -1)
     there = torch.tensor([[int(SemanticClass.VEHICLE), int(SemanticClass.VEHICLE), 0]], dtype=torch.uint8)
-    out = summary(pose, motion, size, there, torch.zeros(1, 3))
+    out = summary(pose, motion, size, there)
     assert out[0, -1].item() == pytest.approx(6 - 2 - EGO_SIZE[0] / 2)
     order = [2, 1, 0]
-    torch.testing.assert_close(out, summary(pose[:, order], motion, size, there[:, order], torch.zeros(1, 3)))
-    nobody = summary(pose, motion, size, torch.zeros_like(there), torch.zeros(1, 3))
+    torch.testing.assert_close(out, summary(pose[:, order], motion, size, there[:, order]))
+    nobody = summary(pose, motion, size, torch.zeros_like(there))
     assert nobody[0].tolist() == [0.0] * 15 + [GAP_REACH]

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.world_model.geometry import compose
+from learned_sim_env.world_model.births import BIRTH_GRID, ROADWAY
+from learned_sim_env.world_model.geometry import compose, points_from
 from learned_sim_env.world_model.map_memory import UNKNOWN
-from learned_sim_env.world_model.route_path import beside
-from learned_sim_env.world_model.rssm import ROADWAY
 
 
 def observed(model, contexts, rows=slice(None)):
@@ -129,16 +128,16 @@ def test_bfloat16_copy_is_close_and_leaves_the_model_alone(model, contexts, batc
 
 def test_road_users_appear_on_a_road(model, contexts):
     crowded = copy.deepcopy(model)
-    crowded.births.where.bias.data[-1] = -50.0  # somebody wants to appear in every step
+    crowded.births.ahead.bias.data[BIRTH_GRID**2] = -50.0  # somebody wants to appear in every step
     state, born = observed(crowded, contexts), 0
     for step in range(20):
         before = state["agent_class"] > 0
         noise = torch.rand(6, model.noise_size, generator=torch.Generator().manual_seed(step))
         state = crowded.imagine(state, torch.zeros(6, 2), noise)
         new = (state["agent_class"] > 0) & ~before
-        places = state["agent_pose"][..., :2]
+        places = points_from(state["agent_pose"][..., :2], state["pose"])
         seen = model.memory.read(state["map"], state["map_origin"], places, seen_only=True)[new]
-        aside = beside(state["route"], places).across.abs()[new]
+        aside = (places[:, :, None] - state["route"][:, None, :, :2]).norm(dim=-1).amin(-1)[new]
         # All that was seen is road in these contexts; elsewhere the route is all there is.
         assert ((seen != UNKNOWN) | (aside < ROADWAY)).all()
         born += int(new.sum())
