@@ -80,9 +80,11 @@ class Rollout:
         """Put `rows` (n,) int64 at the n rows, or the only row, of a start; other rows are left as they are."""
         with self._inference():
             index = torch.from_numpy(rows).to(self._inference.device)
-            for name, value in start.state.items():
-                self._state[name][index] = value.to(self._inference.device, self._dtypes[name])
-        self._features = None
+            state = {n: value.to(self._inference.device, self._dtypes[n]) for n, value in start.state.items()}
+            for name, value in state.items():
+                self._state[name][index] = value
+            if self._features is not None:
+                self._features[index] = self.model.features(state)
         self.seeds[rows], self.steps[rows] = seeds, steps
         self._drawn[rows] = start.view is not None
         if start.view is not None:
