@@ -109,7 +109,7 @@ def _eye(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def drawn(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Classes (...) int64 drawn from probabilities (..., classes), inverting their distribution at uniforms (...)."""
-    index = torch.searchsorted(probabilities.cumsum(-1), uniforms[..., None])[..., 0]
+    index = torch.searchsorted(probabilities.cumsum(-1), uniforms[..., None].contiguous())[..., 0]
     # Rounding may leave the sum of all a little below 1.
     return index.clamp_max(probabilities.shape[-1] - 1)
 
