@@ -23,8 +23,8 @@ def map_loss(
     """Cross-entropy of what stands still: along an imagined drive, and at some observed moments from the latent alone.
 
     The drive is drawn as it will be in use: what was imagined at one moment is remembered at the next. Also the share
-    of the view (B, T) drawn wrong at the moments after the context, against what is truly seen then, wherever the ego was
-    imagined to be; NaN where the model was not left to itself.
+    of the view (B, T) drawn wrong at the moments after the context, against what is truly seen then, wherever the ego
+    was imagined to be; NaN where the model was not left to itself.
     """
     memory, c, device = model.memory, batch.context, batch.ego.device
     truth, origin = _true_map(model, batch, config)

@@ -74,6 +74,20 @@ class Detector(nn.Module):
         points = self.points.view(self.bev.height, self.bev.width, 2).to(device)
         return points[::STRIDE, ::STRIDE]
 
+    def look(
+        self, semantic: Tensor, views: Tensor, view_pose: Tensor, anchor: Tensor, seen: Tensor, slots: int
+    ) -> dict[str, Tensor]:
+        """The `slots` best agents in a view (B, H, W) uint8 that follows others; keys and shapes as in `agents`.
+
+        views, view_pose: (B, max(LAGS), H, W) uint8 and (B, max(LAGS), 3), the latest last. anchor: (B, 3), the present
+        ego in the frame of those poses. seen: (B,) bool, whether there were any; else nothing moved so far.
+        """
+        earlier = torch.stack([views[:, -lag] for lag in LAGS], 1)
+        pose = relative(torch.stack([view_pose[:, -lag] for lag in LAGS], 1), anchor[:, None])
+        earlier = torch.where(seen[:, None, None, None], earlier, semantic[:, None])
+        pose = torch.where(seen[:, None, None], pose, 0)
+        return self.boxes(self(semantic, earlier, pose), semantic, slots)
+
     def boxes(self, outputs: Tensor, semantic: Tensor, slots: int) -> dict[str, Tensor]:
         """The `slots` best agents of `forward`'s outputs, in the ego frame; keys and shapes as in `agents`."""
         b, _, height, width = outputs.shape

@@ -158,7 +158,7 @@ class DrivingRSSM(nn.Module):
             "seen": torch.ones_like(seen),
         }
         new.update(
-            self._detect(state, semantic, anchor)
+            self.detector.look(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
             if detect
             else agents_module.no_agents(len(h), self.config.slots, h.device)
         )
@@ -293,11 +293,3 @@ class DrivingRSSM(nn.Module):
     def _ids_seen(self, state: State, points: Tensor) -> Tensor:
         # Only what was seen: the latent must not depend on whether anybody looked at what was imagined.
         return self.memory.read(state["map"], state["map_origin"], points, seen_only=True)
-
-    def _detect(self, state: State, semantic: Tensor, anchor: Tensor) -> State:
-        earlier = torch.stack([state["views"][:, -lag] for lag in LAGS], 1)
-        pose = torch.stack([state["view_pose"][:, -lag] for lag in LAGS], 1)
-        seen = state["seen"]
-        earlier = torch.where(seen[:, None, None, None], earlier, semantic[:, None])
-        pose = torch.where(seen[:, None, None], relative(pose, anchor[:, None]), 0)
-        return self.detector.boxes(self.detector(semantic, earlier, pose), semantic, self.config.slots)
