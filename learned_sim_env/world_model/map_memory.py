@@ -52,8 +52,8 @@ class MapMemory:
 
     def read(self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False) -> Tensor:
         """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered."""
-        ids = self._raw(cells, origin, points)
-        return torch.where(ids < IMAGINED, ids, UNKNOWN) if seen_only else ids & (IMAGINED - 1)
+        ids, held = self._raw(cells, origin, points)
+        return torch.where(held & (ids < IMAGINED) if seen_only else held, ids & (IMAGINED - 1), UNKNOWN)
 
     def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
         """What is remembered of the canvas around an anchored `pose` (B, 3): uint8."""
@@ -126,7 +126,8 @@ class MapMemory:
         b, m = len(pose), self.bev.metres_per_pixel
         fresh, new_origin = self.empty(b, cells.device)
         grid = self.cell_points(cells.device)
-        old = self._raw(cells, origin, points_from(grid.expand(b, -1, -1), pose))
+        old, held = self._raw(cells, origin, points_from(grid, pose))
+        old = torch.where(held, old, UNKNOWN)
         index = self._index(new_origin[:, None], *self._grid(cells.device).expand(b, -1, -1).unbind(-1))[0]
         fresh = fresh.flatten(1).scatter(1, index, old)
         view = (self.points.to(cells.device) / m).round().int()[None].expand(b, -1, -1)
@@ -194,11 +195,11 @@ class MapMemory:
     def _look(self, cells: Tensor, index: Tensor) -> Tensor:
         return cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & (IMAGINED - 1)
 
-    def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> Tensor:
-        """As `read`, with the mark of what was imagined."""
+    def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """As `read`, with the mark of what was imagined, and which of it means something."""
         cell = (points * (1 / self.bev.metres_per_pixel)).round().int()
         index, held = self._index(origin[:, None], *cell.unbind(-1))
-        return torch.where(held, cells.flatten(1).gather(1, index), UNKNOWN)
+        return cells.flatten(1).gather(1, index), held
 
     def _index(self, origin: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index of plane cells (u, v) (...) in the torus, and whether the window holds them."""
