@@ -7,9 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from learned_sim_env.optional import require
 from learned_sim_env.scene import SimulatorError
@@ -253,15 +251,3 @@ def _wait_for_port(address: Address) -> None:
                 ) from error
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def read_opendrive(path: str) -> str:
-    """Text of an OpenDRIVE file; refused here, because CARLA takes anything and fails later."""
-    text = Path(path).read_text()
-    try:
-        root = ElementTree.fromstring(text.encode())
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{path} is not an OpenDRIVE map: {error}") from error
-    if root.tag != "OpenDRIVE" or root.find("road") is None:
-        raise ValueError(f"{path} is not an OpenDRIVE map: it has no roads")
-    return text

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from learned_sim_env.opendrive import open_map
 from learned_sim_env.optional import require
 from learned_sim_env.scene import Ego, Scene, SimulatorError
 from learned_sim_env.simulators.carla import driver
-from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, read_opendrive, role
+from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, role
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
 from learned_sim_env.simulators.carla.reading import Reader
 from learned_sim_env.simulators.carla.routes import START, pose_at
@@ -77,7 +79,9 @@ class CarlaSimulator:
             raise ValueError(f"vehicles is {vehicles} and walkers {walkers}; give a least and a most, and 0 or more")
         self._contract, self._address = contract, Address(host, port, timeout, load_timeout, take_over)
         self._towns = [town] if isinstance(town, str) else list(town)
-        self._opendrive, self._vehicle = read_opendrive(opendrive) if opendrive else "", vehicle
+        self._opendrive, self._vehicle = Path(opendrive).read_text() if opendrive else "", vehicle
+        if opendrive:
+            open_map(opendrive, self._opendrive)
         self._vehicles, self._walkers, self._weather = (vehicles[0], vehicles[1]), walkers, weather
         self._extras, self._camera_size = tuple(extras), camera_size
         self._connection: Connection | None = None
