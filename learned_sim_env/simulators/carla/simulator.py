@@ -41,7 +41,7 @@ class CarlaSimulator:
         vehicle: CARLA's name of the ego's blueprint.
         vehicles: least and most vehicles of traffic near the route. walkers: most pedestrians.
         weather: "keep", "random" (drawn by the seed) or a preset of CARLA such as "ClearNoon".
-        extras: more of `info`: "red_light" (whether a closed stop line was crossed), "lane_invasion" (kinds of the
+        extras: more of `info`: "red_light" (whether a stop line was crossed at red), "lane_invasion" (kinds of the
             markings crossed), "rgb" (H, W, 3) uint8, "semantic_camera" (H, W) uint8, CARLA's tags.
         camera_size: width, height of pictures.
 
@@ -125,9 +125,9 @@ class CarlaSimulator:
             self._actor.apply_control(control)
             snapshot = self._connection.tick()
             self._traffic.step(snapshot)
-            before, closed = self._ego, self._closed
+            before, red = self._ego, self._red
             self._ego = self._reader.ego(snapshot, action, before)
-            extras = {} if "red_light" not in self._extras else {"red_light": crossed(closed, before, self._ego)}
+            extras = {} if "red_light" not in self._extras else {"red_light": crossed(red, before, self._ego)}
             return self._scene(snapshot, extras)
 
     def policy_action(self, name: str) -> np.ndarray:
@@ -239,11 +239,12 @@ class CarlaSimulator:
 
     def _scene(self, snapshot: Any, extras: dict[str, Any]) -> Scene:
         assert self._sensors is not None
-        self._closed = self._stop_lines.closed()
+        self._red = self._stop_lines.closed("Red")
         extras = {**extras, **self._sensors.extras(snapshot.frame, self._address.timeout)}
         contacts = self._sensors.contacts()
         agents = self._reader.agents(snapshot, self._ego)
-        self._last = Scene(self._route.road_map, self._ego, agents, contacts, self._closed, extras)
+        closed = self._red + self._stop_lines.closed("Yellow")
+        self._last = Scene(self._route.road_map, self._ego, agents, contacts, closed, extras)
         return self._last
 
     def _clear(self) -> None:
