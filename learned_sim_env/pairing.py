@@ -13,25 +13,43 @@ import numpy as np
 from learned_sim_env.recording import beside, labelled
 from learned_sim_env.registration import declarations
 from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.world_model.contexts import Contexts
 
+# Why a simulator may not come to a context.
+NOT_THE_SAME = "this is not the simulator, or not the version or settings of it, that the context was recorded in"
 
-def open_twin(env_id: str) -> TwinDrivingEnv:
+
+def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingEnv:
     """The twin that environment `env_id` declares, without a time limit of its own: a dream begins after its start.
 
+    Args:
+        env_id: of a learned environment.
+        simulator: another one of the same contract than the declared twin's.
+        settings: of the simulator, beside those that are declared.
+
     Raises:
-        ValueError: if it declares none.
+        ValueError: if it declares none, or there is no such simulator.
         ImportError: if what the twin needs is not installed.
     """
     from learned_sim_env.environments.twin import TwinDrivingEnv
 
     known = declarations()
-    if not known[env_id].twin:
+    if simulator:
+        contract = known[env_id].contract
+        twins = {d.backend: d for d in known.values() if d.backend != "learned" and d.contract == contract}
+        if simulator not in twins:
+            raise unknown("simulator", simulator, twins)
+        twin = twins[simulator]
+    elif known[env_id].twin:
+        twin = known[known[env_id].twin]
+    else:
         raise ValueError(f"{env_id} has no twin")
-    return TwinDrivingEnv(**known[known[env_id].twin].kwargs(), max_episode_steps=1_000_000)
+    return TwinDrivingEnv(**{**twin.kwargs(), "max_episode_steps": 1_000_000, **settings})
 
 
 def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:
@@ -47,18 +65,26 @@ def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[i
 
     Raises:
         ValueError: if the episode ends on the way, which it did not when it was recorded.
+        SimulatorError: if the simulator fails.
     """
     actions = contexts.replay_actions(index)
     twin.reset(seed=int(contexts.scenarios[index]))
     for step, action in enumerate(actions, start=1):
         yield len(actions) - step + 1
         *_, terminated, truncated, info = twin.step(action)
+        if info["end_reason"] == "simulator_error":
+            raise SimulatorError(f"the simulator failed on the way to context {index}")
         if terminated or truncated:
             raise ValueError(
                 f"scenario {contexts.scenarios[index]} ends after {step} steps ({info['end_reason']}), before context "
-                f"{index}: this is not the simulator, or not the version of it, that the context was recorded in"
+                f"{index}: {NOT_THE_SAME}"
             )
     yield 0
+
+
+def agreement(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
+    """Share of pixels of the simulator's view that equal the last one of context `index`."""
+    return float(np.mean(twin.semantic == contexts.semantic[index, -1]))
 
 
 def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
@@ -69,7 +95,7 @@ def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> fl
     """
     for _ in approach(twin, contexts, index):
         pass
-    return float(np.mean(twin.semantic == contexts.semantic[index, -1]))
+    return agreement(twin, contexts, index)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from learned_sim_env.opendrive import open_map
 from learned_sim_env.optional import require
 
 # OpenDRIVE's type of a traffic light.
@@ -37,17 +38,9 @@ class Roads:
     """
 
     def __init__(self, name: str, xodr: str):
-        carla = require("carla", extra="carla")
-        try:
-            root = ElementTree.fromstring(xodr.encode())
-        except ElementTree.ParseError as error:
-            raise ValueError(f"map {name} is no XML: {error}") from error
-        if root.tag != "OpenDRIVE" or root.find("road") is None:
-            raise ValueError(f"map {name} is no OpenDRIVE map: it has no roads")
         self.name, self.xodr = name, xodr
-        self._carla, self._map = carla, carla.Map(name, xodr)
-        if not self._map.get_topology():
-            raise ValueError(f"map {name} has no lane to drive on")
+        self._carla = require("carla", extra="carla")
+        self._map, root = open_map(f"map {name}", xodr)
         self.spawn_points = self._spawn_points()
         self.signals = self._signals()
         self.light_groups = self._light_groups(root)

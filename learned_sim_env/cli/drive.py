@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from learned_sim_env.settings import parse_settings
+from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.spec import TEST_SCENARIOS, unknown
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.viewer.drive import Drive
     from learned_sim_env.viewer.replay import Replay
+    from learned_sim_env.world_model.contexts import Contexts
 
 ENV_ID = "LearnedDriving-v0"
 # [steps/s] More is no use to anybody who looks.
 FASTEST = 100.0
+# Moments that are recorded in a simulator which the model was not learned from.
+STARTS = 6
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,11 @@ class Args:
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
     """Who drives: human, expert (it follows the route and sees nobody), or a file of Stable-Baselines3."""
-    twin: bool = False
-    """Show the simulator that the model was learned from beside the dream."""
+    twin: str = ""
+    """Simulator to show beside the dream: metadrive or carla. If the model was not learned from it, the dream begins at
+    moments that are recorded in it first."""
+    twin_settings: tuple[str, ...] = ()
+    """Of that simulator, as in: port=2000 town=Town03."""
     record: Path | None = None
     """Film to write, an .mp4 or a .gif."""
     fps: float = 10.0
@@ -56,23 +68,48 @@ def run(args: Args) -> int:
     _check(args)
     import gymnasium as gym
 
-    from learned_sim_env.pairing import open_twin
     from learned_sim_env.viewer.drive import Drive
     from learned_sim_env.viewer.drivers import open_driver
+    from learned_sim_env.viewer.replay import PLAIN
     from learned_sim_env.viewer.session import Session
+    from learned_sim_env.world_model.checkpoint import from_pretrained
 
-    env = gym.make(ENV_ID, checkpoint=args.checkpoint)
-    session = Session(env, args.seed, args.scenario)
-    drive = Drive(session, open_driver(args.policy, session), fps=args.fps, open_twin=lambda: open_twin(ENV_ID))
-    drive.by_hand = args.policy == "human"
-    try:
+    with ExitStack() as opened:
+        replayed = args.actions is not None and args.actions.suffix not in PLAIN
+        twin = opened.enter_context(closing(_twin(args))) if args.twin and not replayed else None
+        checkpoint = from_pretrained(args.checkpoint)
+        if twin is not None and args.twin not in checkpoint.training["simulators"]:
+            checkpoint = replace(checkpoint, contexts=_starts_in(twin, args.twin))
+        env = opened.enter_context(closing(gym.make(ENV_ID, checkpoint=checkpoint)))
+        session = Session(env, args.seed, args.scenario)
+        driver = open_driver(args.policy, session)
+        drive = opened.enter_context(
+            closing(Drive(session, driver, fps=args.fps, open_twin=lambda: twin or _twin(args)))
+        )
+        drive.by_hand = args.policy == "human"
         return _headless(args, drive) if args.headless else _window(args, drive)
-    finally:
-        drive.close()
-        env.close()
+
+
+def _twin(args: Args) -> TwinDrivingEnv:
+    from learned_sim_env.pairing import open_twin
+
+    return open_twin(ENV_ID, args.twin, **parse_settings(args.twin_settings))
+
+
+def _starts_in(twin: TwinDrivingEnv, name: str) -> Contexts:
+    """Contexts for a model that comes from another simulator than `twin`."""
+    from learned_sim_env.viewer.starts import recorded_contexts
+
+    print(f"recording {STARTS} starts in {name}, which the model was not learned from", flush=True)
+    return recorded_contexts(twin, TEST_SCENARIOS[:STARTS])
 
 
 def _check(args: Args) -> None:
+    if args.twin and args.twin not in SIMULATORS:
+        raise unknown("simulator", args.twin, SIMULATORS)
+    if args.twin_settings and not args.twin:
+        raise ValueError(f"--twin-settings {' '.join(args.twin_settings)} are of no simulator: give --twin as well")
+    parse_settings(args.twin_settings)
     if not 0 < args.fps <= FASTEST:
         raise ValueError(f"fps is {args.fps}; it must be more than 0 and at most {FASTEST:g}")
     if args.steps is not None and args.steps < 1:

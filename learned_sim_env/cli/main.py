@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gymnasium.error import Error as GymnasiumError
 
+from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"learned_sim_env.cli.{name}")
         args = tyro.cli(command.Args, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
         return command.run(args) or 0
-    except (ValueError, FileNotFoundError, ImportError, GymnasiumError) as error:
+    except (ValueError, FileNotFoundError, ImportError, GymnasiumError, SimulatorError) as error:
         print(f"learned-sim: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

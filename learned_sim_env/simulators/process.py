@@ -81,11 +81,13 @@ class ProcessSimulator:
             process.stdin.flush()
             if os.name == "posix" and not select.select([process.stdout], [], [], _SILENCE)[0]:
                 process.kill()
+                raise TimeoutError(f", killed because it had not answered for {_SILENCE:g} s")
             good, value = pickle.load(process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             self.close()
+            killed = error if isinstance(error, TimeoutError) else ""
             raise SimulatorError(
-                f"the simulator's process ended with exit code {process.returncode}: "
+                f"the simulator's process ended with exit code {process.returncode}{killed}: "
                 "reset the environment to start another; what it has printed may say why"
             ) from error
         except BaseException:

@@ -14,6 +14,7 @@ import numpy as np
 
 from learned_sim_env.display import theme
 from learned_sim_env.display.frame import Frame, Status
+from learned_sim_env.scene import SimulatorError
 from learned_sim_env.viewer.drivers import Driver
 from learned_sim_env.viewer.follower import Follower
 from learned_sim_env.viewer.futures import Futures
@@ -122,7 +123,7 @@ class Drive:
         while self._approach is not None:
             try:
                 left = next(self._approach, None)
-            except ValueError as error:
+            except (ValueError, SimulatorError) as error:
                 self._twin_off(str(error))
                 break
             if left is None:

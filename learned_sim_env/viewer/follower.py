@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.display.frame import TwinFrame
-from learned_sim_env.pairing import approach
+from learned_sim_env.pairing import NOT_THE_SAME, agreement, approach
 from learned_sim_env.viewer.moments import Moment, moved
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.world_model.contexts import Contexts
+
+# Share of equal pixels below which a simulator does not stand at the moment that a context shows.
+SAME_MOMENT = 0.9
 
 
 class Follower:
@@ -56,12 +59,15 @@ class Follower:
             How many steps are left; the simulator is there after the last.
 
         Raises:
-            ValueError: if the simulator's episode ends before the context does.
+            ValueError: if the simulator's episode ends before the context does, or comes to something else.
+            SimulatorError: if the simulator fails.
         """
         first, *later = moment.since_start()
         self._at = None
         for left in approach(self._twin, self._contexts, first.info["context"]):
             yield left + len(later)
+        if agreement(self._twin, self._contexts, first.info["context"]) < SAME_MOMENT:
+            raise ValueError(f"the simulator does not show what the dream began with: {NOT_THE_SAME}")
         self._pose, self._reward, self._cost, self._end = np.zeros(3), 0.0, 0.0, ""
         self._arrive(first)
         for i, step in enumerate(later, start=1):

@@ -140,12 +140,3 @@ def test_a_vehicle_stands_at_the_light_of_its_lane_alone(world):
         held = world.light_for(actor) is light
         assert held == (lane in light.lanes and -1.0 <= light.s - s <= 12.0), (lane, s)
         world.destroy(actor.id)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("garbage", "no XML"), ("<OpenDRIVE/>", "has no roads"), ("<a/>", "no OpenDRIVE map")],
-)
-def test_a_map_that_is_none_is_refused(text, message):
-    with pytest.raises(ValueError, match=message):
-        Roads("bad", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from learned_sim_env.cli.main import main
 from learned_sim_env.viewer.drive import HELD
 from learned_sim_env.viewer.tape import HOLD, STEP, Tape
+from tests.standin import Standin
 
 pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
 image = pytest.importorskip("PIL.Image", reason="the viewer needs the extra [viewer]")
@@ -61,11 +63,35 @@ def test_the_seed_decides(tmp_path):
 
 def test_beside_the_simulator(tmp_path):
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
-    assert main([*HEADLESS, "--twin", "--steps", "3", "--seed", "5", "--record", str(tmp_path / "a.gif")]) == 0
+    assert (
+        main([*HEADLESS, "--twin", "metadrive", "--steps", "3", "--seed", "5", "--record", str(tmp_path / "a.gif")])
+        == 0
+    )
     arrays = Tape.load(tmp_path / "a.npz").arrays
     assert arrays["twin"].tolist() == [-1, 0, 1, 2]
     assert arrays["twin_wanted"].all()
     assert (arrays["twin_apart"] < 0.1).all()
+
+
+def test_beside_carla_the_dream_starts_in_carla(tmp_path, capsys):
+    pytest.importorskip("carla", reason="needs the extra [carla]")
+    pytest.importorskip("msgpack", reason="needs the extra [carla]")
+    if "CARLA_SERVER" in os.environ:
+        pytest.skip("the one CARLA server is in use by another environment")
+    with Standin() as server:
+        beside = ["--twin", "carla", "--twin-settings", f"port={server.port}", "vehicles=[3,6]", "walkers=0"]
+        assert main([*HEADLESS, *beside, "--steps", "5", "--record", str(tmp_path / "a.gif")]) == 0
+        assert "recording 6 starts in carla, which the model was not learned from" in capsys.readouterr().out
+        arrays = Tape.load(tmp_path / "a.npz").arrays
+        assert arrays["twin"].tolist() == [-1, 0, 1, 2, 3, 4]
+        assert (arrays["twin_apart"] < 0.5).all()
+        assert (arrays["twin_speed"][1:] > 3.0).all()
+        assert (arrays["twin_end_reason"] == "").all()
+    # The film is driven again without a server.
+    assert main(["drive", "--headless", "--actions", str(tmp_path / "a.npz"), *beside]) == 0
+    assert "all of them as recorded" in capsys.readouterr().out
+    assert main([*HEADLESS, *beside, "timeout=1.0", "--steps", "5"]) == 2
+    assert f"no CARLA server at 127.0.0.1:{server.port} within 1 s" in capsys.readouterr().err
 
 
 def test_without_the_encoder_a_gif(tmp_path, monkeypatch, capsys):
@@ -87,6 +113,9 @@ def test_without_the_encoder_a_gif(tmp_path, monkeypatch, capsys):
         (["--headless", "--policy", "expert", "--steps", "5", "--record", "film.avi"], "unknown film format '.avi'"),
         (["--scenario", "roundabuot"], "Did you mean 'roundabout'?"),
         (["--fps", "0"], "fps is 0.0"),
+        (["--twin", "cala"], "Did you mean 'carla'?"),
+        (["--twin-settings", "port=2000"], "give --twin as well"),
+        (["--twin", "carla", "--twin-settings", "port"], "not of the form name=value"),
     ],
 )
 def test_wrong_options(options, message, capsys, tmp_path, monkeypatch):

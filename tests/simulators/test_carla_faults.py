@@ -34,7 +34,9 @@ def opened():
     envs = []
 
     def make(port: int, **settings):
-        envs.append(gym.make("CarlaDriving-v0", disable_env_checker=True, port=port, timeout=TIMEOUT, **settings))
+        envs.append(
+            gym.make("CarlaDriving-v0", disable_env_checker=True, port=port, **{"timeout": TIMEOUT, **settings})
+        )
         return envs[-1]
 
     yield make
@@ -116,7 +118,7 @@ def test_missing_sensor_data(opened):
 
 def test_late_sensor_data_is_waited_for(opened):
     with Standin("--faults.sensor-delay", "0.2") as server:
-        env = opened(server.port, extras=("semantic_camera",))
+        env = opened(server.port, extras=("semantic_camera",), timeout=20.0)
         env.reset(seed=1)
         *_, info = env.step(FORWARD)
         assert (info["end_reason"], info["semantic_camera"].any()) == ("", True)
@@ -124,7 +126,7 @@ def test_late_sensor_data_is_waited_for(opened):
 
 def test_a_slow_server_is_waited_for(opened):
     with Standin("--faults.reply-delay", "0.03") as server:
-        env = opened(server.port, vehicles=(3, 3), walkers=0)
+        env = opened(server.port, vehicles=(3, 3), walkers=0, timeout=20.0)
         env.reset(seed=1)
         assert env.step(FORWARD)[-1]["end_reason"] == ""
 
@@ -211,12 +213,18 @@ def test_unknown_towns_and_vehicles(opened, settings, message):
         assert left(server.port) == ([], 0.05)
 
 
-@pytest.mark.parametrize("text", ["garbage", "<OpenDRIVE/>"])
-def test_a_malformed_map(opened, tmp_path, text):
+@pytest.mark.parametrize("text", ["garbage", "<OpenDRIVE/>", '<OpenDRIVE><road id="1" length="9"/></OpenDRIVE>'])
+def test_a_malformed_map_is_refused_by_client_and_stand_in(opened, tmp_path, text):
     path = tmp_path / "bad.xodr"
     path.write_text(text)
-    with Standin() as server, pytest.raises(ValueError, match=r"bad\.xodr is not an OpenDRIVE map"):
-        opened(server.port, opendrive=str(path)).reset(seed=0)
+    with Standin() as server:
+        with pytest.raises(ValueError, match=r"bad\.xodr is not an? (usable )?OpenDRIVE map"):
+            opened(server.port, opendrive=str(path)).reset(seed=0)
+        client = carla.Client("127.0.0.1", server.port)
+        client.set_timeout(10.0)
+        with pytest.raises(RuntimeError, match=r"OpenDriveMap is not an? (usable )?OpenDRIVE map"):
+            client.generate_opendrive_world(text)
+        assert client.get_server_version() == "0.9.16"
 
 
 def test_many_resets_leak_nothing():

@@ -15,7 +15,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from learned_sim_env.simulators import SIMULATORS, open_simulator
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.simulators import SIMULATORS, open_simulator, process
 from learned_sim_env.spec import CONTRACTS
 from tests.toy_simulator import isolated_twin
 
@@ -86,6 +87,20 @@ def test_a_killed_one_is_named_and_replaced(opened):
             simulator.step(FORWARD)
     simulator.reset(1, {})
     assert simulator.step(FORWARD).ego == before.ego
+
+
+def test_one_that_answers_no_more_is_ended_and_replaced(opened, monkeypatch):
+    simulator = opened(delay=60.0)
+    simulator.reset(1, {})
+    monkeypatch.setattr(process, "_SILENCE", 0.5)
+    hung, began = pid_of(simulator), time.monotonic()
+    with pytest.raises(SimulatorError, match=r"exit code -9, killed because it had not answered for 0\.5 s"):
+        simulator.step(FORWARD)
+    assert time.monotonic() - began < 5.0
+    assert not alive(hung)
+    monkeypatch.undo()
+    simulator.reset(2, {})
+    assert pid_of(simulator) != hung
 
 
 def test_an_interrupted_call_does_not_answer_the_next_one(opened):

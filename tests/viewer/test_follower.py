@@ -8,6 +8,7 @@ import pytest
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.policies import RouteFollower
+from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.viewer.drive import HELD, Drive
 from learned_sim_env.viewer.drivers import Expert
@@ -16,6 +17,7 @@ from learned_sim_env.viewer.replay import Given
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.tape import Tape
 from tests.toy_model import NeuralToy, ToyContexts, toy_checkpoint
+from tests.toy_simulator import ToySimulator
 from tests.viewer.conftest import ACTION
 
 pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
@@ -30,6 +32,14 @@ class DrivenContexts(ToyContexts):
 
     def __init__(self):
         super().__init__()
+        # What the toy simulator shows there; but for the corner, from which the toy model reads its state.
+        corner, shown = self.semantic[:, :, 0, 0].copy(), TwinDrivingEnv("toy")
+        for i in range(len(self)):
+            shown.reset(seed=10 * i)
+            for action in self.replay_actions(i):
+                shown.step(action)
+            self.semantic[i] = shown.semantic
+        self.semantic[:, :, 0, 0] = corner
         self.scenarios = np.arange(len(self)) * 10
 
     def replay_actions(self, index):
@@ -43,7 +53,7 @@ def simulator(monkeypatch):
 
 
 @pytest.fixture
-def session() -> Session:
+def session(simulator) -> Session:
     checkpoint = toy_checkpoint(NeuralToy())
     checkpoint.contexts = DrivenContexts()
     return Session(LearnedDrivingEnv(checkpoint), seed=0)
@@ -166,8 +176,29 @@ def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
     monkeypatch.setattr(DrivenContexts, "replay_actions", lambda self, index: off)
     drive.toggle_twin()
     arrive(drive)
-    assert "not the simulator, or not the version of it" in drive.frame().status.note
+    assert "not the simulator, or not the version or settings of it" in drive.frame().status.note
     assert not drive.frame().twin_wanted
+
+
+def test_a_simulator_that_comes_to_something_else_is_said(drive, session):
+    session.contexts.semantic[:, -1, :16] += 1
+    drive.toggle_twin()
+    arrive(drive)
+    assert "does not show what the dream began with" in drive.frame().status.note
+    assert not drive.frame().twin_wanted
+
+
+def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
+    def fail(self, seed, options):
+        raise SimulatorError("the server is gone")
+
+    monkeypatch.setattr(ToySimulator, "reset", fail)
+    drive.toggle_twin()
+    arrive(drive)
+    assert drive.frame().status.note == "the server is gone"
+    assert not drive.frame().twin_wanted
+    drive.tick()
+    assert session.moment.info["imagined_steps"] == 1
 
 
 def test_a_policy_takes_the_simulator_along_to_the_next_start(drive, session):

@@ -6,14 +6,14 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from learned_sim_env.optional import require
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators.carla import frames
+from learned_sim_env.simulators.carla.manager import awake, open_manager
 from learned_sim_env.simulators.carla.roads import RoadNetwork
 from learned_sim_env.spec import unknown
 
@@ -75,7 +75,8 @@ class Connection:
     """A server in synchronous mode, ours until `close`.
 
     Attributes:
-        client, world, map: CARLA's own. network: the map's lanes.
+        client, world, map: CARLA's own. network: the map's lanes. manager: CARLA's TrafficManager, None before it is
+            opened.
 
     Raises:
         SimulatorError: without a server, without an answer, with a server of another version or in another's use.
@@ -85,6 +86,7 @@ class Connection:
     def __init__(self, address: Address, dt: float, rendering: bool):
         self.carla = require("carla", extra="carla")
         self.address = address
+        self.manager: Any = None
         self._frame: int | None = None
         self._networks: dict[str, RoadNetwork] = {}
         _wait_for_port(address)
@@ -118,7 +120,9 @@ class Connection:
         Raises:
             SimulatorError: if the server fails, or somebody else lets time pass as well.
         """
-        frame = self.ask(self.world.tick, self.address.timeout)
+        patience = self.address.timeout / 2
+        with nullcontext() if self.manager is None else awake(self.manager.get_port(), self.world, patience):
+            frame = self.ask(self.world.tick, self.address.timeout)
         snapshot = self.world.get_snapshot()
         expected = frame if self._frame is None else self._frame + 1
         if not frame == snapshot.frame == expected:
@@ -135,6 +139,21 @@ class Connection:
         road = self.map.get_waypoint(transform.location)
         transform.location.z = above if road is None else road.transform.location.z + above
         return transform
+
+    def open_manager(self) -> None:
+        """Have a TrafficManager that knows this world, unless there is one.
+
+        Raises:
+            SimulatorError: if none starts.
+        """
+        if self.manager is None:
+            self.manager = open_manager(self.client)
+
+    def end_manager(self) -> None:
+        """Have none. It ends before its vehicles do: their absence would bring it down, and the process."""
+        if self.manager is not None:
+            manager, self.manager = self.manager, None
+            manager.shut_down()
 
     def close(self, patience: float | None = None) -> None:
         """Put settings and weather back; `patience` [s], if given, is all that each call to the server gets."""
@@ -253,15 +272,3 @@ def _wait_for_port(address: Address) -> None:
                 ) from error
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def read_opendrive(path: str) -> str:
-    """Text of an OpenDRIVE file; refused here, because CARLA takes anything and fails later."""
-    text = Path(path).read_text()
-    try:
-        root = ElementTree.fromstring(text.encode())
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{path} is not an OpenDRIVE map: {error}") from error
-    if root.tag != "OpenDRIVE" or root.find("road") is None:
-        raise ValueError(f"{path} is not an OpenDRIVE map: it has no roads")
-    return text

@@ -17,9 +17,9 @@ class StopLines:
         lights = sorted(world.get_actors().filter("traffic.traffic_light"), key=lambda light: light.id)
         self._lines = [(light, line) for light in lights for line in _lines(light)]
 
-    def closed(self) -> tuple[Line, ...]:
-        """Those whose light is red or yellow now."""
-        return tuple(line for light, line in self._lines if light.state.name in ("Red", "Yellow"))
+    def closed(self, *states: str) -> tuple[Line, ...]:
+        """Those whose light is in one of `states` now, as CARLA calls them: "Red", "Yellow"."""
+        return tuple(line for light, line in self._lines if light.state.name in states)
 
 
 def _lines(light: Any) -> list[Line]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from learned_sim_env.opendrive import open_map
 from learned_sim_env.optional import require
 from learned_sim_env.scene import Ego, Scene, SimulatorError
 from learned_sim_env.simulators.carla import driver
-from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, read_opendrive, role
+from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, role
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
 from learned_sim_env.simulators.carla.reading import Reader
 from learned_sim_env.simulators.carla.routes import START, pose_at
 from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
 from learned_sim_env.simulators.carla.sensors import CAMERAS, Sensors, check_extras
-from learned_sim_env.simulators.carla.traffic import Traffic, open_manager
+from learned_sim_env.simulators.carla.traffic import Traffic
 from learned_sim_env.spec import SCENARIO_TAGS, Contract, unknown
 
 # Steps in which cars that were put on the road come to rest on it.
@@ -39,7 +41,7 @@ class CarlaSimulator:
         vehicle: CARLA's name of the ego's blueprint.
         vehicles: least and most vehicles of traffic near the route. walkers: most pedestrians.
         weather: "keep", "random" (drawn by the seed) or a preset of CARLA such as "ClearNoon".
-        extras: more of `info`: "red_light" (whether a closed stop line was crossed), "lane_invasion" (kinds of the
+        extras: more of `info`: "red_light" (whether a stop line was crossed at red), "lane_invasion" (kinds of the
             markings crossed), "rgb" (H, W, 3) uint8, "semantic_camera" (H, W) uint8, CARLA's tags.
         camera_size: width, height of pictures.
 
@@ -77,11 +79,12 @@ class CarlaSimulator:
             raise ValueError(f"vehicles is {vehicles} and walkers {walkers}; give a least and a most, and 0 or more")
         self._contract, self._address = contract, Address(host, port, timeout, load_timeout, take_over)
         self._towns = [town] if isinstance(town, str) else list(town)
-        self._opendrive, self._vehicle = read_opendrive(opendrive) if opendrive else "", vehicle
+        self._opendrive, self._vehicle = Path(opendrive).read_text() if opendrive else "", vehicle
+        if opendrive:
+            open_map(opendrive, self._opendrive)
         self._vehicles, self._walkers, self._weather = (vehicles[0], vehicles[1]), walkers, weather
         self._extras, self._camera_size = tuple(extras), camera_size
         self._connection: Connection | None = None
-        self._manager: Any = None
         self._actor: Any = None
         self._ego: Ego
         self._sensors: Sensors | None = None
@@ -121,9 +124,9 @@ class CarlaSimulator:
             self._actor.apply_control(control)
             snapshot = self._connection.tick()
             self._traffic.step(snapshot)
-            before, closed = self._ego, self._closed
+            before, red = self._ego, self._red
             self._ego = self._reader.ego(snapshot, action, before)
-            extras = {} if "red_light" not in self._extras else {"red_light": crossed(closed, before, self._ego)}
+            extras = {} if "red_light" not in self._extras else {"red_light": crossed(red, before, self._ego)}
             return self._scene(snapshot, extras)
 
     def policy_action(self, name: str) -> np.ndarray:
@@ -136,13 +139,11 @@ class CarlaSimulator:
             return
         try:
             self._clear()
-            if self._manager is not None:
-                self._manager.set_synchronous_mode(False)
-                self._manager.shut_down()
+            self._connection.end_manager()
             self._connection.close()
         except RuntimeError:
             self._abandon()
-        self._connection = self._manager = None
+        self._connection = None
 
     @contextmanager
     def _or_abandon(self) -> Iterator[None]:
@@ -171,12 +172,10 @@ class CarlaSimulator:
             fresh = bool(town) and connection.load_town(town)
         if fresh:
             connection.tick()
-            if self._manager is not None:
-                self._manager.shut_down()
-                self._manager = None
-        if self._manager is None:
+            connection.end_manager()
+        if connection.manager is None:
             self._stop_lines = StopLines(connection.world)
-            self._manager = open_manager(connection)
+            connection.open_manager()
 
     def _choose(self, connection: Connection, rng: np.random.Generator, tag: str | None) -> Scenario:
         """The first scenario with the tag in the towns, taken in the seed's order."""
@@ -198,11 +197,11 @@ class CarlaSimulator:
             name = scenario.weather if self._weather == "random" else self._weather
             connection.world.set_weather(getattr(self._carla.WeatherParameters, name))
         # Seeding it resets the lights as well.
-        self._manager.set_random_device_seed(int(rng.integers(1 << 31)))
+        connection.manager.set_random_device_seed(int(rng.integers(1 << 31)))
         connection.ask(connection.world.reset_all_traffic_lights)
         self._actor = self._spawn_ego(connection)
         self._sensors = Sensors(self._carla, connection.world, self._actor, self._extras, self._camera_size)
-        self._traffic = Traffic(connection, self._manager)
+        self._traffic = Traffic(connection)
         self._traffic.spawn(scenario, rng, pose_at(self._route.path, START)[:2])
         self._actor.apply_control(self._carla.VehicleControl(brake=1.0))
         for _ in range(SETTLING):
@@ -235,43 +234,43 @@ class CarlaSimulator:
 
     def _scene(self, snapshot: Any, extras: dict[str, Any]) -> Scene:
         assert self._sensors is not None
-        self._closed = self._stop_lines.closed()
+        self._red = self._stop_lines.closed("Red")
         extras = {**extras, **self._sensors.extras(snapshot.frame, self._address.timeout)}
         contacts = self._sensors.contacts()
         agents = self._reader.agents(snapshot, self._ego)
-        self._last = Scene(self._route.road_map, self._ego, agents, contacts, self._closed, extras)
+        closed = self._red + self._stop_lines.closed("Yellow")
+        self._last = Scene(self._route.road_map, self._ego, agents, contacts, closed, extras)
         return self._last
 
     def _clear(self) -> None:
         """Remove the last episode's actors."""
         if self._connection is None or self._actor is None:
             return
-        sensors = [] if self._sensors is None else self._sensors.actors
         if self._sensors is not None:
             self._sensors.stop()
-        ids = [a.id for a in (*sensors, self._actor)] + ([] if self._traffic is None else self._traffic.ids)
-        self._actor = self._sensors = self._traffic = None
-        destroy = [self._carla.command.DestroyActor(actor_id) for actor_id in ids]
-        self._connection.ask(self._connection.client.apply_batch_sync, destroy, False)
+        self._connection.ask(self._connection.client.apply_batch_sync, self._forget(), False)
         self._connection.tick()
+
+    def _forget(self) -> list[Any]:
+        """The commands that destroy all actors of the episode, which are no longer ours."""
+        sensors = [] if self._sensors is None else self._sensors.actors
+        ids = [actor.id for actor in (*sensors, self._actor) if actor is not None]
+        ids += [] if self._traffic is None else self._traffic.ids
+        self._actor = self._sensors = self._traffic = None
+        return [self._carla.command.DestroyActor(actor_id) for actor_id in ids]
 
     def _abandon(self) -> None:
         """After a failure: ask for everything to be put back, wait little for it, and let go."""
         connection, self._connection = self._connection, None
-        manager, self._manager = self._manager, None
         if connection is None:
             return
-        ids = [] if self._traffic is None else list(self._traffic.ids)
-        sensors = [] if self._sensors is None else self._sensors.actors
-        ids += [a.id for a in (*sensors, self._actor) if a is not None]
-        self._actor = self._sensors = self._traffic = None
+        destroy = self._forget()
         connection.client.set_timeout(LAST_WILL)
         with suppress(RuntimeError):
             connection.client.get_server_version()
-            # It answers. The manager ends before its vehicles: their absence would bring it down, and the process.
-            if manager is not None:
-                manager.shut_down()
+            # It answers.
+            connection.end_manager()
         with suppress(RuntimeError):
             # One that hangs finds this when it wakes.
-            connection.client.apply_batch([self._carla.command.DestroyActor(actor_id) for actor_id in ids])
+            connection.client.apply_batch(destroy)
         connection.close(LAST_WILL)

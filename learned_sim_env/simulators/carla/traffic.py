@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators.carla import frames
 from learned_sim_env.simulators.carla.connection import Connection, role
 from learned_sim_env.simulators.carla.routes import Route, offset_of, pose_at
@@ -52,8 +50,8 @@ class Stroll:
 class Traffic:
     """The others of one episode."""
 
-    def __init__(self, connection: Connection, manager: Any):
-        self._connection, self._manager = connection, manager
+    def __init__(self, connection: Connection):
+        self._connection, self._manager = connection, connection.manager
         self._library = connection.world.get_blueprint_library()
         self.ids: list[int] = []
         self.strolls: list[Stroll] = []
@@ -144,23 +142,6 @@ class Traffic:
         ids = [0 if answer.error else answer.actor_id for answer in answers]
         self.ids += [actor_id for actor_id in ids if actor_id]
         return ids if keep_order else [actor_id for actor_id in ids if actor_id]
-
-
-def open_manager(connection: Connection) -> Any:
-    """A TrafficManager of this client alone, at a free port."""
-    for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            port = probe.getsockname()[1]
-        try:
-            manager = connection.client.get_trafficmanager(port)
-        except RuntimeError as error:
-            reason = error
-            continue
-        manager.set_synchronous_mode(True)
-        manager.set_global_distance_to_leading_vehicle(2.0)
-        return manager
-    raise SimulatorError(f"CARLA's TrafficManager does not start: {reason}") from reason
 
 
 def _is_car(blueprint: Any) -> bool:

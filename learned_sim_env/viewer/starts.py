@@ -1,0 +1,58 @@
+"""Starts for a dream, recorded on the spot in the simulator that is to be seen beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
+
+if TYPE_CHECKING:
+    from learned_sim_env.environments.twin import TwinDrivingEnv
+
+# Steps that the simulator's own expert drives up to the end of a context: until it is under way.
+STEPS = 40
+
+
+def recorded_contexts(twin: TwinDrivingEnv, scenarios: Iterable[int]) -> Contexts:
+    """A context of each of `scenarios`, but of those that end within `STEPS` steps.
+
+    Args:
+        twin: obs_type "dict", continuous actions; its simulator must have an "expert".
+        scenarios: the simulator's seeds.
+
+    Raises:
+        SimulatorError: if the simulator fails.
+        ValueError: if no scenario lasts long enough.
+    """
+    driven = [(seed, rows) for seed in scenarios if len(rows := list(_driven(twin, seed))) == STEPS]
+    if not driven:
+        raise ValueError(f"no scenario lasts {STEPS} steps: the simulator can give the dream no start")
+    last = [rows[-CONTEXT_STEPS:] for _, rows in driven]
+    views, egos, actions = (np.array([[row[k] for row in rows] for rows in last]) for k in range(3))
+    return Contexts(
+        semantic=views,
+        ego=egos,
+        actions=actions,
+        tags=np.array([rows[-1][3] for _, rows in driven]),
+        scenarios=np.array([seed for seed, _ in driven]),
+        replay=np.array([row[2] for _, rows in driven for row in rows]),
+        replay_starts=STEPS * np.arange(len(driven) + 1),
+    )
+
+
+def _driven(twin: TwinDrivingEnv, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """View, ego vector, action that led there, and tags of each step, until the episode ends."""
+    simulator: Any = twin.simulator
+    twin.reset(seed=seed)
+    for _ in range(STEPS):
+        action = simulator.policy_action("expert")
+        *_, terminated, truncated, info = twin.step(action)
+        if info["end_reason"] == "simulator_error":
+            raise SimulatorError(f"the simulator failed in scenario {seed}, before a dream could start there")
+        if terminated or truncated:
+            return
+        yield twin.semantic, twin.ego_vector, action, twin.tags
