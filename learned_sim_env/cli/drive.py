@@ -41,9 +41,9 @@ class Args:
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
     """Who drives: human, expert (it follows the route and sees nobody), or a file of Stable-Baselines3."""
-    twin: str = ""
-    """Simulator to show beside the dream: metadrive or carla. If the model was not learned from it, the dream begins at
-    moments that are recorded in it first."""
+    twin: tuple[str, ...] | None = None
+    """Show a simulator beside the dream: metadrive or carla, or, without a name, the environment's own twin. If the model
+    was not learned from it, the dream begins at moments that are recorded in it first."""
     twin_settings: tuple[str, ...] = ()
     """Of that simulator, as in: port=2000 town=Town03."""
     record: Path | None = None
@@ -75,11 +75,12 @@ def run(args: Args) -> int:
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     with ExitStack() as opened:
+        beside = args.twin is not None
         replayed = args.actions is not None and args.actions.suffix not in PLAIN
-        twin = opened.enter_context(closing(_twin(args))) if args.twin and not replayed else None
+        twin = opened.enter_context(closing(_twin(args))) if beside and not replayed else None
         checkpoint = from_pretrained(args.checkpoint)
-        if twin is not None and args.twin not in checkpoint.training["simulators"]:
-            checkpoint = replace(checkpoint, contexts=_starts_in(twin, args.twin))
+        if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):
+            checkpoint = replace(checkpoint, contexts=_starts_in(twin))
         env = opened.enter_context(closing(gym.make(ENV_ID, checkpoint=checkpoint)))
         session = Session(env, args.seed, args.scenario)
         driver = open_driver(args.policy, session)
@@ -93,21 +94,24 @@ def run(args: Args) -> int:
 def _twin(args: Args) -> TwinDrivingEnv:
     from learned_sim_env.pairing import open_twin
 
-    return open_twin(ENV_ID, args.twin, **parse_settings(args.twin_settings))
+    return open_twin(ENV_ID, "".join(args.twin or ()), **parse_settings(args.twin_settings))
 
 
-def _starts_in(twin: TwinDrivingEnv, name: str) -> Contexts:
+def _starts_in(twin: TwinDrivingEnv) -> Contexts:
     """Contexts for a model that comes from another simulator than `twin`."""
     from learned_sim_env.viewer.starts import recorded_contexts
 
-    print(f"recording {STARTS} starts in {name}, which the model was not learned from", flush=True)
+    print(f"recording {STARTS} starts in a simulator which the model was not learned from", flush=True)
     return recorded_contexts(twin, TEST_SCENARIOS[:STARTS])
 
 
 def _check(args: Args) -> None:
-    if args.twin and args.twin not in SIMULATORS:
-        raise unknown("simulator", args.twin, SIMULATORS)
-    if args.twin_settings and not args.twin:
+    if len(args.twin or ()) > 1:
+        raise ValueError(f"--twin {' '.join(args.twin or ())}: one simulator at most can be shown")
+    for name in args.twin or ():
+        if name not in SIMULATORS:
+            raise unknown("simulator", name, SIMULATORS)
+    if args.twin_settings and args.twin is None:
         raise ValueError(f"--twin-settings {' '.join(args.twin_settings)} are of no simulator: give --twin as well")
     parse_settings(args.twin_settings)
     if not 0 < args.fps <= FASTEST:
@@ -132,7 +136,7 @@ def _window(args: Args, drive: Drive) -> int:
         drive.by_hand = False
     if replay is not None:
         drive.script = replay.frames()
-    if args.twin:
+    if args.twin is not None:
         drive.toggle_twin()
     if args.record is not None:
         path, said = film_path(args.record)
@@ -158,7 +162,7 @@ def _headless(args: Args, drive: Drive) -> int:
     steps = args.steps or len(actions if actions is not None else replay.tape if replay is not None else ())
     if replay is not None:
         drive.fps, steps = float(replay.tape.about["fps"]), len(replay.tape)
-    elif args.twin:
+    elif args.twin is not None:
         drive.toggle_twin()
     if args.record is not None:
         path, said = film_path(args.record)

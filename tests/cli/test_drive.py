@@ -61,12 +61,11 @@ def test_the_seed_decides(tmp_path):
     assert views[0] == views[1] != views[2]
 
 
-def test_beside_the_simulator(tmp_path):
+@pytest.mark.parametrize("named", [[], ["metadrive"]])
+def test_beside_the_simulator(tmp_path, named):
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
-    assert (
-        main([*HEADLESS, "--twin", "metadrive", "--steps", "3", "--seed", "5", "--record", str(tmp_path / "a.gif")])
-        == 0
-    )
+    record = str(tmp_path / "a.gif")
+    assert main([*HEADLESS, "--twin", *named, "--steps", "3", "--seed", "5", "--record", record]) == 0
     arrays = Tape.load(tmp_path / "a.npz").arrays
     assert arrays["twin"].tolist() == [-1, 0, 1, 2]
     assert arrays["twin_wanted"].all()
@@ -114,6 +113,7 @@ def test_without_the_encoder_a_gif(tmp_path, monkeypatch, capsys):
         (["--scenario", "roundabuot"], "Did you mean 'roundabout'?"),
         (["--fps", "0"], "fps is 0.0"),
         (["--twin", "cala"], "Did you mean 'carla'?"),
+        (["--twin", "carla", "metadrive"], "one simulator at most"),
         (["--twin-settings", "port=2000"], "give --twin as well"),
         (["--twin", "carla", "--twin-settings", "port"], "not of the form name=value"),
     ],
