@@ -42,7 +42,7 @@ class Args:
     policy: str = "human"
     """Who drives: human, expert (it follows the route and sees nobody), or a file of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
-    """Show a simulator beside the dream: metadrive or carla, or, without a name, the environment's own twin. If the model
+    """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
     was not learned from it, the dream begins at moments that are recorded in it first."""
     twin_settings: tuple[str, ...] = ()
     """Of that simulator, as in: port=2000 town=Town03."""
@@ -50,7 +50,7 @@ class Args:
     """Film to write, an .mp4 or a .gif."""
     fps: float = 10.0
     """Steps a second; the model's own clock has 10."""
-    seed: int = 0
+    seed: int = 1
     """Of the dream."""
     headless: bool = False
     """Without a window."""
@@ -80,7 +80,7 @@ def run(args: Args) -> int:
         twin = opened.enter_context(closing(_twin(args))) if beside and not replayed else None
         checkpoint = from_pretrained(args.checkpoint)
         if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):
-            checkpoint = replace(checkpoint, contexts=_starts_in(twin))
+            checkpoint = replace(checkpoint, contexts=_starts_in(twin, args))
         env = opened.enter_context(closing(gym.make(ENV_ID, checkpoint=checkpoint)))
         session = Session(env, args.seed, args.scenario)
         driver = open_driver(args.policy, session)
@@ -97,11 +97,11 @@ def _twin(args: Args) -> TwinDrivingEnv:
     return open_twin(ENV_ID, "".join(args.twin or ()), **parse_settings(args.twin_settings))
 
 
-def _starts_in(twin: TwinDrivingEnv) -> Contexts:
+def _starts_in(twin: TwinDrivingEnv, args: Args) -> Contexts:
     """Contexts for a model that comes from another simulator than `twin`."""
     from learned_sim_env.viewer.starts import recorded_contexts
 
-    print(f"recording {STARTS} starts in a simulator which the model was not learned from", flush=True)
+    print(f"recording {STARTS} starts in {''.join(args.twin or ())}, which the model was not learned from", flush=True)
     return recorded_contexts(twin, TEST_SCENARIOS[:STARTS])
 
 

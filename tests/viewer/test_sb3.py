@@ -39,7 +39,7 @@ POLICIES = {
 
 @pytest.fixture(scope="module")
 def session(shipped) -> Session:
-    drive = Session(shipped, seed=0)
+    drive = Session(shipped, seed=1)
     for _ in range(3):
         drive.step(Expert()(drive))
     return drive
