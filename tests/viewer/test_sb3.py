@@ -71,6 +71,7 @@ def saved(path, shipped, algorithm, policy, obs_type, action_type, settings):
 @pytest.mark.parametrize("name", POLICIES)
 def test_it_drives_as_it_was_saved(name, shipped, session, tmp_path, nothing_unpickled):
     model = saved(tmp_path / "p.zip", shipped, *POLICIES[name])
+    session.again()
     driver = open_driver(str(tmp_path / "p.zip"), session)
     assert driver.name == "p.zip"
     for _ in range(3):
