@@ -30,7 +30,7 @@ else:
 
 ROOT = Path(__file__).parent.parent
 BUILT_FROM = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-FOLDERS = ("learned_sim_env", "envs", "checkpoints")
+FOLDERS = ("learned_sim_env", "envs", "checkpoints", "suites")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 # Run far from the checkout, with the interpreter of a base install.
