@@ -152,15 +152,11 @@ class DreamRunner:
 
     def starts(self, jobs: Sequence[Job]) -> Start:
         """Where jobs start in the dream, perturbed as they are, with the settings of `PerturbedModel`."""
-        places, moments = [], []
+        moments = []
         for job in jobs:
-            place = job.start
-            for p in job.perturbations:
-                place = p.start(place, self.bank)
-            moment = Moments.of(self.bank, place)
+            moment = Moments.of(self.bank, job.place(self.bank))
             for p in job.perturbations:
                 moment = p.moments(moment, self.bank)
-            places.append(place)
             moments.append(moment)
         start = self._warm(moments)
         state = {name: value.clone() for name, value in start.state.items()}

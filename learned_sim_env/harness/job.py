@@ -8,6 +8,7 @@ import numpy as np
 
 from learned_sim_env.harness.perturbation import Perturbation
 from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
+from learned_sim_env.world_model.contexts import Contexts
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,21 @@ class Job:
         """Of the dream's chance."""
         return float(np.prod([p.dream().get("temperature", 1.0) for p in self.perturbations]))
 
+    def place(self, bank: Contexts) -> int:
+        """Row of the bank where it starts in the end."""
+        place = self.start
+        for p in self.perturbations:
+            place = p.start(place, bank)
+        return place
+
     @property
     def size(self) -> float:
         """How large all its perturbations are together: the length of the vector of their sizes."""
         return float(np.hypot.reduce([p.size for p in self.perturbations] or [0.0]))
 
 
+# What ends a drive badly.
+CRASHES = ("collision", "off_road")
 # Shape of a step of every array of a drive.
 STEPS: dict[str, tuple[tuple[int, ...], type]] = {
     "ego": ((6,), np.float32),
@@ -54,7 +64,7 @@ class Drive:
 
     ego: (T, 6) float32, after every step. motion: (T, 3) float32, see `spec.MOTION_FIELDS`. actions: (T, 2) float32, as
     carried out. reward_terms: (T, 7). cost_terms: (T, 3). uncertainty: (T,) the model's; 0 in a simulator. risk: (T,)
-    probability of a collision in the step, as the model says; 0 or 1 in a simulator. gap: (T,) metres to who is next
+    probability of a crash in the step, as the model says; 0 or 1 in a simulator. gap: (T,) metres to who is next
     straight ahead in the view, infinite if nobody is. end: why it ended, "" where the horizon was reached first.
     error: what failed, "" if nothing did; then there are no steps. views: (T + 1, H, W) uint8, if they were kept.
     """
@@ -94,6 +104,11 @@ class Drive:
     def failure(self) -> bool:
         """Whether anything at all went wrong."""
         return self.collided or self.violated
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended in a collision or off the road."""
+        return self.end in CRASHES
 
 
 def pack(drives: list[Drive]) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learned_sim_env.harness.job import CRASHES
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.layers import one_hot
 from learned_sim_env.world_model.protocol import Observation, State, WorldModel
@@ -24,7 +25,7 @@ class PerturbedModel:
     uniforms: what the model itself draws stays the same, and a state carries all that its future depends on.
 
     Attributes:
-        risk: (B,) float32 probability of a collision in the step that was decoded last.
+        risk: (B,) float32 probability of a crash, a collision or leaving the road, in the step that was decoded last.
 
     Raises:
         ValueError: if the model has no recurrent state h and categorical latents z.
@@ -83,7 +84,8 @@ class PerturbedModel:
     def decode(self, state: State) -> dict[str, Tensor]:
         """As of the model."""
         heads = self.model.decode(_parted(state)[0])
-        self.risk = heads["events"][:, EVENTS.index("collision")]
+        well = 1 - heads["events"][:, [EVENTS.index(name) for name in CRASHES]]
+        self.risk = 1 - well.prod(-1)
         return heads
 
     def draw(self, state: State) -> tuple[Tensor, State]:

@@ -25,6 +25,7 @@ class Perturbation:
     strength: 0 (nothing) to 1. seed: of all its randomness.
 
     name: as it is called. in_simulator: whether the same can be done to a drive in a simulator.
+    real_start: whether it starts at a moment that the simulator can be brought to.
 
     Raises:
         ValueError: for a strength outside of [0, 1].
@@ -34,6 +35,7 @@ class Perturbation:
     seed: int = 0
     name: ClassVar[str] = ""
     in_simulator: ClassVar[bool] = False
+    real_start: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.strength <= 1.0:
