@@ -1,4 +1,6 @@
-"""Places `envs/`, `checkpoints/` and `suites/` inside the built package, where `learned_sim_env.resources` looks for them."""
+"""Places `envs/`, `checkpoints/` and `suites/` inside the built package, where `learned_sim_env.resources` looks for
+them.
+"""
 
 import shutil
 from pathlib import Path

@@ -44,6 +44,8 @@ class Args:
     """Without a window."""
     steps: int | None = None
     """End after so many steps."""
+    case: Path | None = None
+    """Case (.npz) that `learned-sim stress` has saved, to be driven again as it was."""
     actions: Path | None = None
     """Recording (.npz) to replay, or actions, [steer, throttle_brake] a line (.csv) or row (.npy), to take."""
 
@@ -61,7 +63,13 @@ def run(args: Args) -> int:
     from learned_sim_env.viewer.drivers import open_driver
     from learned_sim_env.viewer.session import Session
 
-    env = gym.make(ENV_ID, checkpoint=args.checkpoint)
+    if args.case is not None:
+        from learned_sim_env.stress.cases import open_case, told
+
+        env = open_case(args.case, args.checkpoint)
+        print(told(args.case), flush=True)
+    else:
+        env = gym.make(ENV_ID, checkpoint=args.checkpoint)
     session = Session(env, args.seed, args.scenario)
     drive = Drive(session, open_driver(args.policy, session), fps=args.fps, open_twin=lambda: open_twin(ENV_ID))
     drive.by_hand = args.policy == "human"
@@ -77,7 +85,9 @@ def _check(args: Args) -> None:
         raise ValueError(f"fps is {args.fps}; it must be more than 0 and at most {FASTEST:g}")
     if args.steps is not None and args.steps < 1:
         raise ValueError(f"steps is {args.steps}; at least 1 is needed")
-    if args.headless and args.actions is None:
+    if args.case is not None and args.actions is not None:
+        raise ValueError("a case has its own actions: give either --case or --actions")
+    if args.headless and args.actions is None and args.case is None:
         if args.policy == "human":
             raise ValueError("without a display nobody can drive by hand: give --policy expert, or --actions")
         if args.steps is None:
@@ -142,15 +152,16 @@ def _headless(args: Args, drive: Drive) -> int:
 
 
 def _given(args: Args, drive: Drive) -> tuple[np.ndarray | None, Replay | None]:
-    """What --actions names: actions, which drive from now on, or a recording."""
+    """What --actions or --case names: actions, which drive from now on, or a recording."""
     from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
     from learned_sim_env.viewer.tape import Tape
 
-    if args.actions is None:
+    path = args.case or args.actions
+    if path is None:
         return None, None
-    if args.actions.suffix not in PLAIN:
-        return None, Replay(Tape.load(args.actions), drive.session)
-    actions = read_actions(args.actions)
+    if args.case is not None or path.suffix not in PLAIN:
+        return None, Replay(Tape.load(path), drive.session)
+    actions = read_actions(path)
     drive.policy = Given(actions, drive.policy)
     return actions, None
 

@@ -21,9 +21,9 @@ ENV_ID = "LearnedDriving-v0"
 class Args:
     """Drive a policy through a suite of scenarios, in the dream and in its twin, and judge it.
 
-    Writes regress.json, junit.xml and regress.html, a page with film strips of what became worse. Exit status 1 says that
-    the policy is worse than the baseline, or breaks a bound. The same command goes on where it was stopped, and always
-    gives the same JSON.
+    Writes regress.json, junit.xml and regress.html, a page with film strips of what became worse. Exit status 1 says
+    that the policy is worse than the baseline, or breaks a bound. The same command goes on where it was stopped, and
+    always gives the same JSON.
     """
 
     policy: str = "expert"
@@ -53,7 +53,8 @@ class Args:
     workers: int = 2
     """Simulator processes."""
     draw: Path | None = None
-    """Draw the suite anew from this collection of test episodes, into the folder that --suite names, and drive nothing."""
+    """Draw the suite anew from this collection of test episodes, into the folder that --suite names, and drive nothing.
+    """
     diff: bool = False
     """Drive nothing: compare the run that is in OUT with the baseline."""
 
@@ -120,7 +121,10 @@ def _driven(args, suite, runner):  # type: ignore[no-untyped-def]
         with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
             drives["dream"] = runner.run(jobs, done=bar.update)
     if args.worlds != "dream":
-        twin, jobs = TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin"), jobs_of(scenarios, 1, perturbations)
+        twin, jobs = (
+            TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin"),
+            jobs_of(scenarios, 1, perturbations),
+        )
         with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
             drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
     for name, some in drives.items():

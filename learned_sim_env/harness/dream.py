@@ -41,7 +41,9 @@ class DreamRunner:
         folder: where drives are kept, and looked for before driving; None: nowhere.
     """
 
-    def __init__(self, checkpoint: Checkpoint, bank: Contexts, driver: str, rows: int = 128, folder: Path | None = None):
+    def __init__(
+        self, checkpoint: Checkpoint, bank: Contexts, driver: str, rows: int = 128, folder: Path | None = None
+    ):
         if rows < 1:
             raise ValueError(f"rows is {rows}; at least 1 is needed")
         self.checkpoint, self.bank, self.driver_name, self.rows, self.folder = checkpoint, bank, driver, rows, folder
@@ -144,7 +146,9 @@ class DreamRunner:
         arrays = {name: np.stack(values, 1) for name, values in columns.items()}
         drives = []
         for i in range(n):
-            drive = Drive(**{name: array[i, : length[i]] for name, array in arrays.items()}, end=str(END_REASONS[end[i]]))
+            drive = Drive(
+                **{name: array[i, : length[i]] for name, array in arrays.items()}, end=str(END_REASONS[end[i]])
+            )
             if keep:
                 drive.views = np.stack([v[i] for v in seen[: length[i] + 1]])
             drives.append(drive)

@@ -43,6 +43,8 @@ class Job:
         return float(np.hypot.reduce([p.size for p in self.perturbations] or [0.0]))
 
 
+# [steps] A dream draws its events step by step; shorter ones are noise rather than driving.
+LASTING = 5
 # What ends a drive badly.
 CRASHES = ("collision", "off_road")
 # Shape of a step of every array of a drive.
@@ -96,9 +98,9 @@ class Drive:
 
     @property
     def violated(self) -> bool:
-        """Whether anything but a collision cost: off the road, against the traffic."""
-        others = [i for i, name in enumerate(COST_TERMS) if name != "collision"]
-        return bool(self.cost_terms[:, others].any())
+        """Whether it left the road, or went against the traffic for `LASTING` steps in all."""
+        costs = dict(zip(COST_TERMS, self.cost_terms.sum(0)))
+        return bool(costs["off_road"] > 0 or costs["wrong_way"] >= LASTING)
 
     @property
     def failure(self) -> bool:

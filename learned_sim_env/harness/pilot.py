@@ -34,7 +34,9 @@ class Pilot:
                 views[i], ego[i] = sight(t, views[i], ego[i])
         actions = self._act(views, ego).astype(np.float32)
         if actions.shape != (len(views), 2) or not np.isfinite(actions).all():
-            raise ValueError(f"the policy gave {actions.shape} at step {t}, or what is not finite, for {len(views)} rows")
+            raise ValueError(
+                f"the policy gave {actions.shape} at step {t}, or what is not finite, for {len(views)} rows"
+            )
         for i, changes in enumerate(self._actions):
             for change in changes:
                 actions[i] = change(t, actions[i])

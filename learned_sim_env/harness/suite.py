@@ -141,7 +141,8 @@ def _written(suite: Suite, digests: dict[str, str]) -> str:
     """The readable file."""
     lines = [
         "# Scenarios that a policy is driven through, made by `learned-sim regress --draw`.",
-        "#   expected: safe (no collision, nothing that costs), drive (that, and to get on), arrive (at the route's end).",
+        "#   expected: safe (no collision, nothing that costs), drive (that, and to get on), arrive (at the route's "
+        "end).",
         "#   start: row of starts.npz and paths.npz. seed: of the dream's chance. horizon: steps of 0.1 s.",
         "#   from_seed, at_step: the simulator's scenario and the step of its recording that it starts at.",
         f"format = {FORMAT}",

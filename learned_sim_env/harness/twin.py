@@ -36,10 +36,9 @@ class TwinRunner:
     folder: Path
     jobs: tuple[Job, ...] = ()
 
-    def run(
-        self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None
-    ) -> list[Drive]:
-        """The drives of all jobs, with their views; one that fails, or whose start the twin cannot be brought to, says so.
+    def run(self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None) -> list[Drive]:
+        """The drives of all jobs, with their views; one that fails, or whose start the twin cannot be brought to, says
+        so.
 
         Args:
             jobs: whose perturbations must all be possible in a simulator, unless their actions are given.

@@ -93,7 +93,7 @@ def _starts(data: PackedData, places: list[tuple[int, int]]) -> Contexts:
     first = data.starts[[e for e, _ in places]]
     last = first + np.array([m for _, m in places])
     rows = last[:, None] + np.arange(1 - CONTEXT_STEPS, 1)
-    replay = [a["actions"][f + 1 : l + 1] for f, l in zip(first, last)]
+    replay = [a["actions"][f + 1 : until + 1] for f, until in zip(first, last)]
     return Contexts(
         semantic=a["semantic"][rows],
         ego=a["ego"][rows],

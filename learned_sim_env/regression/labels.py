@@ -112,4 +112,3 @@ def expected_of(labels: tuple[str, ...]) -> str:
         return "arrive"
     waiting = {"car_following", "stopped_vehicle", "cones", "cut_in", "unprotected_turn", "dense_traffic", "merge"}
     return "safe" if waiting & set(labels) else "drive"
-

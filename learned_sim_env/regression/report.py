@@ -43,7 +43,8 @@ def verdict_part(verdict: Verdict) -> Part:
         ),
         limits=(
             "The interval says what other scenarios of the same kinds might have given; rare kinds have few, and a "
-            "regression in one kind alone can hide in the mean: the coverage below shows kinds. In the dream, a verdict "
+            "regression in one kind alone can hide in the mean: the coverage below shows kinds. In the dream, a "
+            "verdict "
             "is as good as the dream; where there is a twin, believe the twin."
         ),
         tables=tuple(tables),
@@ -135,7 +136,11 @@ def agreement_part(run: Run) -> Part | None:
         method="Scenario by scenario, what most chances of the dream say beside what the twin says.",
         limits="In the dream others follow other chances than in the twin: single scenarios may well differ.",
         tables=(
-            Table("Agreement", ("", "in both", "in the dream only", "in the twin only", "in neither", "agree"), tuple(rows)),
+            Table(
+                "Agreement",
+                ("", "in both", "in the dream only", "in the twin only", "in neither", "agree"),
+                tuple(rows),
+            ),
         ),
         values=values,
     )
@@ -165,5 +170,3 @@ def worse_part(pictures: dict[str, np.ndarray]) -> Part:
         values={"shown": list(pictures)},
         pictures=pictures,
     )
-
-

@@ -82,7 +82,8 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
         raise ValueError("the run and its baseline have no scenario in common")
     if "dream" in run.worlds and "dream" in baseline.worlds and run.about["model"] != baseline.about["model"]:
         raise ValueError(
-            f"the baseline dreamt with model {baseline.about['model'][:12]}, the run with {run.about['model'][:12]}: what "
+            f"the baseline dreamt with model {baseline.about['model'][:12]}, the run with {run.about['model'][:12]}: "
+            f"what "
             "differs may be the dream; run the baseline again, or compare with --worlds twin"
         )
     mine, its = (np.array(rows) for rows in zip(*shared))
@@ -94,12 +95,17 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
             now, before = run.worlds[world].values[metric][mine], baseline.worlds[world].values[metric][its]
             sign = METRICS[metric].worse
             with np.errstate(invalid="ignore"):
-                pair = [np.where(np.isfinite(x).any(1), np.nansum(x, 1) / np.isfinite(x).sum(1), np.nan) for x in (now, before)]
+                pair = [
+                    np.where(np.isfinite(x).any(1), np.nansum(x, 1) / np.isfinite(x).sum(1), np.nan)
+                    for x in (now, before)
+                ]
             worse = sign * (pair[0] - pair[1])
             known = np.isfinite(worse)
             weights = resample(np.arange(known.sum()), int(known.sum()), REPLICATES, seed=0)
             estimate = Estimate.of(ratio(weights @ worse[known], weights.sum(-1)))
-            order = [int(i) for i in np.argsort(-np.where(known, worse, -np.inf), kind="stable") if known[i] and worse[i] > 0]
+            order = [
+                int(i) for i in np.argsort(-np.where(known, worse, -np.inf), kind="stable") if known[i] and worse[i] > 0
+            ]
             changes.append(
                 Change(
                     world,
@@ -121,7 +127,8 @@ def judge(run: Run, baseline: Run | None, limits: dict[str, float], bounds: dict
         run: to be judged.
         baseline: what it must not be worse than, or None.
         limits: by metric, by how much worse is still well.
-        bounds: by metric, what the mean has to keep in every world: at most where more is worse, at least where less is.
+        bounds: by metric, what the mean has to keep in every world: at most where more is worse, at least where less
+        is.
 
     Raises:
         ValueError: for unknown metrics, or runs that do not compare.

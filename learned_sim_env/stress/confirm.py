@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from learned_sim_env.harness.job import Drive, Job
 from learned_sim_env.harness.twin import TwinRunner
 
-# How a crash was looked for in the twin. "driven": the policy drove there too, perturbed alike. "replayed": the actions of
+# How a crash was looked for in the twin. "driven": the policy drove there too, perturbed alike. "replayed": the
+# actions of
 # the dream were taken, since what was perturbed is not in a simulator. "-": the start is no moment of the twin.
 DRIVEN, REPLAYED, NONE = "driven", "replayed", "-"
 
 
 @dataclass(frozen=True, eq=False)
 class Confirmation:
-    """of: the case. how: see above. crashed: in the twin, None where it is not known. anyway: whether the policy crashes
-    there without any perturbation as well.
+    """of: the case. how: see above. crashed: in the twin, None where it is not known. anyway: whether the policy
+    crashes there without any perturbation as well.
     """
 
     how: str

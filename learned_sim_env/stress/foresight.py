@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,10 @@ REPLICATES, BATCH = 500, 64
 
 @dataclass(frozen=True, eq=False)
 class Forecasts:
-    """N moments. episode: (N,) int64. left: (N,) steps to the collision in which its episode ends, a large number where it
-    does not end in one. known: (N,) bool, whether the next second was recorded or the episode ended in it. model: (N,)
-    float64 the model's probability of a collision within a second. simple: (N,) float64, speed over the gap ahead [1/s].
+    """N moments. episode: (N,) int64. left: (N,) steps to the collision in which its episode ends, a large number
+    where it does not end in one. known: (N,) bool, whether the next second was recorded or the episode ended in it.
+    model: (N,) float64 the model's probability of a collision within a second. simple: (N,) float64, speed over the
+    gap ahead [1/s].
     """
 
     episode: np.ndarray
@@ -64,9 +65,7 @@ def forecast(model: WorldModel, data: PackedData) -> Forecasts:
             well = well * (1 - model.decode(state)["events"][:, EVENTS.index("collision")])
         probabilities.append((1 - well).double().cpu().numpy())
     gap = gaps_ahead(a["semantic"][rows]).astype(np.float64)
-    return Forecasts(
-        episodes, lefts, known, np.concatenate(probabilities), a["ego"][rows, 0] / np.maximum(gap, 0.5)
-    )
+    return Forecasts(episodes, lefts, known, np.concatenate(probabilities), a["ego"][rows, 0] / np.maximum(gap, 0.5))
 
 
 def _moments(data: PackedData) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
@@ -83,9 +82,12 @@ def _moments(data: PackedData) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndar
         yield start + moments, np.full(len(moments), e), left, known
 
 
-def lead_times(forecasts: Forecasts, scores: np.ndarray, share: float = FALSE_ALARMS) -> tuple[float, np.ndarray, np.ndarray]:
+def lead_times(
+    forecasts: Forecasts, scores: np.ndarray, share: float = FALSE_ALARMS
+) -> tuple[float, np.ndarray, np.ndarray]:
     """The threshold that a `share` of moments without a collision within three seconds exceeds, and for every episode
-    that ends in one how long before it the warning began that held until then, (E,) steps, 0 without; and their episodes.
+    that ends in one how long before it the warning began that held until then, (E,) steps, 0 without; and their
+    episodes.
     """
     calm = scores[forecasts.known & (forecasts.left > LOOK_BACK)]
     threshold = float(np.quantile(calm, 1 - share)) if len(calm) else np.inf
@@ -129,7 +131,9 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
         axis = figure.subplots()
         for (name, leads), (colour, line) in zip(curves.items(), STYLES):
             times = np.arange(0, LOOK_BACK + 1) * dt
-            axis.step(times, [(leads >= t).mean() for t in times], where="post", color=colour, linestyle=line, label=name)
+            axis.step(
+                times, [(leads >= t).mean() for t in times], where="post", color=colour, linestyle=line, label=name
+            )
         axis.set(xlabel="seconds before the collision", ylabel="share of collisions warned of", ylim=(0, 1.02))
         axis.invert_xaxis()
         axis.grid(alpha=0.3)
@@ -139,7 +143,8 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
         name="foresight",
         title="Does it see a collision coming?",
         method=(
-            f"{int(known.sum())} moments of {len(data)} recorded episodes of the simulator, {collisions} of which end in a "
+            f"{int(known.sum())} moments of {len(data)} recorded episodes of the simulator, {collisions} of which end "
+            f"in a "
             f"collision; {int((happened & known).sum())} moments are within a second of one. From the last five real "
             "moments the model imagines a second with the last action held; its estimate is the probability of a "
             f"collision in any of these steps. A warning is an estimate above what {FALSE_ALARMS:.0%} of the moments "
@@ -147,7 +152,8 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
             "warning began that held until then, three seconds at most. 95% intervals resample episodes."
         ),
         limits=(
-            "A driver who acts makes another future than one who holds the wheel: some collisions come from what is done "
+            "A driver who acts makes another future than one who holds the wheel: some collisions come from what is "
+            "done "
             "in the last second. Moments of one episode resemble each other. False alarms are counted by moments, of "
             "which many belong to the same alarm."
         ),

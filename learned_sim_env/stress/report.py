@@ -46,8 +46,13 @@ def sweep_part(found: Sweep) -> Part:
                 "broken_off": _rate(np.array([d.end == "uncertainty" for d in drives]), everything, starts),
             }
             rates.setdefault(name, []).append(estimates["success"])
-            rows.append((name, f"{strength:g}", *(text(e, 2) for e in estimates.values()), str(int((~everything).sum()))))
-            values.setdefault(name, {})[f"{strength:g}"] = {**plain(estimates), "failed_to_run": int((~everything).sum())}
+            rows.append(
+                (name, f"{strength:g}", *(text(e, 2) for e in estimates.values()), str(int((~everything).sum())))
+            )
+            values.setdefault(name, {})[f"{strength:g}"] = {
+                **plain(estimates),
+                "failed_to_run": int((~everything).sum()),
+            }
     plain_crash = _rate(np.array([d.crashed for d in found.plain]), np.ones(len(found.plain), bool), starts)
     head = ("strategy", "strength", "makes crash", "and plausibly", "collisions", "violations", "broken off", "errors")
 
@@ -80,7 +85,8 @@ def sweep_part(found: Sweep) -> Part:
         ),
         limits=(
             "Strengths of different strategies are not the same amount of anything. Chance differs once a drive is "
-            "disturbed at all, so that even a harmless change makes some drives crash: compare with strength near zero. "
+            "disturbed at all, so that even a harmless change makes some drives crash: compare with strength near "
+            "zero. "
             "Uncertainty is low as well where the model does not know that it is wrong."
         ),
         tables=(Table("Share of drives", head, tuple(rows)),),
@@ -101,15 +107,27 @@ def confirm_part(names: Sequence[str], confirmations: Sequence[Confirmation]) ->
         ways = [sum(c.how == how for c in mine) for how in (DRIVEN, REPLAYED, NONE)]
         unknown = sum(c.how != NONE and c.crashed is None for c in mine)
         anyway = sum(bool(c.anyway) for c in mine)
-        rows.append((name, str(len(mine)), *map(str, ways), str(unknown), str(anyway), f"{hit.sum()} of {len(hit)}", text(share, 2)))
+        rows.append(
+            (
+                name,
+                str(len(mine)),
+                *map(str, ways),
+                str(unknown),
+                str(anyway),
+                f"{hit.sum()} of {len(hit)}",
+                text(share, 2),
+            )
+        )
         values[name] = {"cases": len(mine), "known": len(known), "confirmed": int(hit.sum()), "share": plain(share)}
     head = ("found by", "cases", "driven", "replayed", "no twin state", "failed", "crash anyway", "confirmed", "share")
     return Part(
         name="confirmed",
         title="Does the twin crash as well?",
         method=(
-            "Cases that crash in the dream are looked for in the simulator, from the very same moment. Driven: the policy "
-            "drives there too, what it sees or does disturbed alike. Replayed: the actions of the dream are taken, since "
+            "Cases that crash in the dream are looked for in the simulator, from the very same moment. Driven: the "
+            "policy "
+            "drives there too, what it sees or does disturbed alike. Replayed: the actions of the dream are taken, "
+            "since "
             "a latent cannot be disturbed in a simulator. Cases whose start never was have no twin state. Where the "
             "undisturbed policy crashes in the twin anyway, nothing is confirmed, and the case is not counted."
         ),
@@ -132,8 +150,20 @@ def search_part(found: Mapping[str, Mapping[str, Sequence[Found]]], config: Sear
             success = np.isfinite(last).mean()
             # Where nothing was found, the size counts as 1: larger than any that is.
             per_seed = np.where(np.isfinite(last), last, 1.0).mean(0)
-            rows.append((space.replace("_", " "), method, f"{success:.2f}", *(number(float(v), 3) for v in per_seed), number(float(per_seed.mean()), 3)))
-            values[space][method] = {"success": plain(success), "mean_size_by_seed": plain(per_seed), "mean_size": plain(per_seed.mean())}
+            rows.append(
+                (
+                    space.replace("_", " "),
+                    method,
+                    f"{success:.2f}",
+                    *(number(float(v), 3) for v in per_seed),
+                    number(float(per_seed.mean()), 3),
+                )
+            )
+            values[space][method] = {
+                "success": plain(success),
+                "mean_size_by_seed": plain(per_seed),
+                "mean_size": plain(per_seed.mean()),
+            }
         a, b = (np.array([min(f.sizes[-1], 1.0) for f in by[m]]) for m in METHODS)
         starts = np.arange(len(a)) // config.seeds
         weights = resample(starts, int(starts.max()) + 1, REPLICATES, seed=0)
@@ -149,7 +179,9 @@ def search_part(found: Mapping[str, Mapping[str, Sequence[Found]]], config: Sear
                 weights = resample(np.arange(len(sizes)) // config.seeds, len(config.starts), REPLICATES, seed=0)
                 mean = Estimate.of(ratio(weights @ sizes, weights.sum(1, keepdims=True)))
                 curve(axis, (np.arange(config.rounds) + 1) * config.population, at(mean, slice(None)), method, style)
-            axis.set(title=space.replace("_", " "), xlabel="drives", ylabel="smallest size that crashes", ylim=(0, None))
+            axis.set(
+                title=space.replace("_", " "), xlabel="drives", ylabel="smallest size that crashes", ylim=(0, None)
+            )
             axis.grid(alpha=0.3)
             axis.legend(frameon=False)
 
@@ -158,10 +190,13 @@ def search_part(found: Mapping[str, Mapping[str, Sequence[Found]]], config: Sear
         name="search",
         title="The smallest change that makes it crash",
         method=(
-            f"{len(config.starts)} starts from which the undisturbed policy does not crash, {config.seeds} searches each, "
+            f"{len(config.starts)} starts from which the undisturbed policy does not crash, {config.seeds} searches "
+            f"each, "
             f"{config.budget} drives a search. Adaptive: the cross-entropy method, {config.population} drives a round. "
-            "Random: as many, drawn evenly from the same bounds. Size of a pulse on the controls: root mean square over "
-            "ten seconds of both, as a share of full deflection; of a vehicle that is placed: how near, 0 at the edge of "
+            "Random: as many, drawn evenly from the same bounds. Size of a pulse on the controls: root mean square "
+            "over "
+            "ten seconds of both, as a share of full deflection; of a vehicle that is placed: how near, 0 at the edge "
+            "of "
             "the view. Where nothing was found the size counts as 1. The interval of the difference resamples starts."
         ),
         limits=(
@@ -182,8 +217,10 @@ def cases_part(rows: Sequence[tuple[str, ...]], pictures: Mapping[str, np.ndarra
         name="cases",
         title="Cases, to look at",
         method=(
-            "For every strategy the weakest plausible case, and the smallest that each search found. Above the undisturbed "
-            "drive, below the case. `learned-sim drive --case FILE` drives it again, exactly. Other chances: share of eight "
+            "For every strategy the weakest plausible case, and the smallest that each search found. Above the "
+            "undisturbed "
+            "drive, below the case. `learned-sim drive --case FILE` drives it again, exactly. Other chances: share of "
+            "eight "
             "other chances of the dream under which the same perturbation crashes."
         ),
         limits="Chosen as the weakest of many: they show what is possible, and not how likely it is.",

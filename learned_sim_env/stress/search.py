@@ -45,8 +45,8 @@ SPACES = {
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """starts: rows of the bank. seeds: searches from each. population: of a round; rounds of it are the budget of either
-    method. elite: share of a round that the next one is drawn like. horizon: steps.
+    """starts: rows of the bank. seeds: searches from each. population: of a round; rounds of it are the budget of
+    either method. elite: share of a round that the next one is drawn like. horizon: steps.
     """
 
     starts: tuple[int, ...]
@@ -82,8 +82,9 @@ def search(
 ) -> list[Found]:
     """All searches of one method, `config.seeds` from every start, side by side in the same batches.
 
-    Each minimises the perturbation's size among those that crash; as long as none does, what comes nearest to a crash, by
-    the model's own risk, is best. The dream's chance is that of the start, the same in all drives and for both methods.
+    Each minimises the perturbation's size among those that crash; as long as none does, what comes nearest to a crash,
+    by the model's own risk, is best. The dream's chance is that of the start, the same in all drives and for both
+    methods.
     """
     s, rng = SPACES[space], [np.random.default_rng([k, i]) for i in config.starts for k in range(config.seeds)]
     places = [(start, k) for start in config.starts for k in range(config.seeds)]

@@ -15,8 +15,8 @@ from learned_sim_env.stress.catalogue import STRATEGIES
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """starts: rows of the bank. seeds: of the dream's chance and of the perturbation, of every start. strengths: of every
-    strategy. together: strategies that are applied at once, as one more. horizon: steps.
+    """starts: rows of the bank. seeds: of the dream's chance and of the perturbation, of every start. strengths: of
+    every strategy. together: strategies that are applied at once, as one more. horizon: steps.
     """
 
     starts: tuple[int, ...]
@@ -38,9 +38,9 @@ class SweepConfig:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What was driven. undisturbed: (S * C) drives of S starts and C seeds. cases: by (strategy, strength), as many, with
-    what was asked for. `doubt`: what the undisturbed ones were most uncertain about, the 99th of 100, and the model's own
-    bound, whichever is less.
+    """What was driven. undisturbed: (S * C) drives of S starts and C seeds. cases: by (strategy, strength), as many,
+    with what was asked for. `doubt`: what the undisturbed ones were most uncertain about, the 99th of 100, and the
+    model's own bound, whichever is less.
     """
 
     config: SweepConfig

@@ -25,8 +25,8 @@ _AGENTS = (SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE, SemanticClass.PED
 def rarity(bank: Contexts, neighbours: int = 5) -> np.ndarray:
     """(N,) float64 how far from others each start is: the mean distance to its nearest ones.
 
-    Starts are compared by speed, yaw rate, offset and heading error, each in units of its own spread, and by how much of
-    the view is road, route, objects and vehicles, ahead and behind.
+    Starts are compared by speed, yaw rate, offset and heading error, each in units of its own spread, and by how much
+    of the view is road, route, objects and vehicles, ahead and behind.
     """
     ego = bank.ego[:, -1][:, [0, 1, 4, 5]].astype(np.float64)
     view = bank.semantic[:, -1]
@@ -76,9 +76,9 @@ class ViewComposition(Perturbation):
 class Injection(Perturbation):
     """Somebody who was not there is placed into the real steps, and taken in by the model as if seen.
 
-    kind: "vehicle" or "pedestrian". ahead: [m], None: by the strength, near where it is 1. across: [m] to the left of the
-    ego's axis, and heading [rad] in its frame, None: drawn. speed: [m/s] along the heading. Where there is no road, nobody
-    is placed.
+    kind: "vehicle" or "pedestrian". ahead: [m], None: by the strength, near where it is 1. across: [m] to the left of
+    the ego's axis, and heading [rad] in its frame, None: drawn. speed: [m/s] along the heading. Where there is no road,
+    nobody is placed.
     """
 
     kind: Literal["vehicle", "pedestrian"] = "vehicle"
