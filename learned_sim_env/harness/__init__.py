@@ -1,1 +1,1 @@
-"""The learned simulator as a test harness: scenarios, policies and perturbations driven in batches, in dream and twin."""
+"""A learned simulator as a test harness: scenarios, policies, perturbations driven in batches, in dream and twin."""

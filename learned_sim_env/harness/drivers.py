@@ -20,7 +20,7 @@ Driver = Callable[[np.ndarray, Sequence[int]], Act]
 
 
 def gaps_ahead(views: np.ndarray) -> np.ndarray:
-    """(n,) float32 metres from the egos' fronts to who is next straight ahead in views (n, H, W); infinite if nobody."""
+    """(n,) float32 metres from the egos' fronts to who is straight ahead in views (n, H, W); infinite if nobody."""
     lane = views[:, : BEV.ego_row, BEV.ego_column - LANE_PIXELS : BEV.ego_column + LANE_PIXELS + 1]
     occupied = np.isin(lane, IN_THE_WAY).any(2)
     nearest = BEV.ego_row - 1 - occupied[:, ::-1].argmax(1)

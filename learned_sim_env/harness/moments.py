@@ -11,7 +11,7 @@ from learned_sim_env.world_model.contexts import Contexts
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The last five real steps of one drive. semantic: (5, H, W) uint8. ego: (5, 6) float32. actions: (5, 2) float32."""
+    """The last five real steps of a drive. (5, H, W) uint8, (5, 6) float32, (5, 2) float32."""
 
     semantic: np.ndarray
     ego: np.ndarray

@@ -32,7 +32,7 @@ GETTING_ON = 2.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """One scenario. tags: kinds of scene. start: its row in `starts.npz`. seed: of the dream's chance. horizon: steps."""
+    """One scenario. tags: kinds of scene. start: its row in `starts.npz`. seed: of its chance. horizon: steps."""
 
     name: str
     tags: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What kind of traffic scene a recorded moment is, read off the recording: who is ahead, who cuts in, what is coming."""
+"""What kind of scene a recorded moment is, read off its recording: who is ahead, who cuts in, what is coming."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def agreement_part(run: Run) -> Part | None:
 
 
 def kinds_of_change(verdict: Verdict) -> list[tuple[str, str, str]]:
-    """(world, scenario, metric) to be shown, at most three of each regressed metric and no scenario of a world twice."""
+    """(world, scenario, metric) to be shown, two of each regressed metric, no scenario of a world twice."""
     found: list[tuple[str, str, str]] = []
     for change in verdict.changes:
         if change.regressed:

@@ -30,7 +30,7 @@ class Change:
 
     @property
     def regressed(self) -> bool:
-        """Whether it is worse by more than the limit, and by more than 95 in 100 other drawings of scenarios explain."""
+        """Whether it is worse by more than the limit, and by more than other drawings of scenarios explain."""
         return bool(self.worse.value > self.limit and self.worse.low > 0)
 
     def sentence(self) -> str:

@@ -22,7 +22,7 @@ REPLICATES = 1000
 
 
 def _rate(happened: np.ndarray, counts: np.ndarray, starts: np.ndarray) -> Estimate:
-    """Share of drives (N,) bool of those that count, interval by resampling starts (N,) int64 and with them all seeds."""
+    """Share of drives (N,) bool that count, interval by resampling starts (N,) int64 and with them all seeds."""
     weights = resample(starts, int(starts.max()) + 1, REPLICATES, seed=0)
     return Estimate.of(ratio(weights @ (happened & counts), weights @ counts))
 

@@ -51,7 +51,7 @@ class Sweep:
     doubt: float
 
     def attacked(self, key: tuple[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Of every drive, whether it crashed, and whether that counts: it ran, and the undisturbed one did not crash."""
+        """Of every drive, whether it crashed, and whether it counts: it ran, and undisturbed it did not crash."""
         drives = self.drives[key]
         counts = [not d.error and not p.error and not p.crashed for d, p in zip(drives, self.plain)]
         return np.array([d.crashed for d in drives]), np.array(counts)
