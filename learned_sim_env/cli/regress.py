@@ -12,7 +12,11 @@ from learned_sim_env.optional import require
 from learned_sim_env.settings import parse_settings
 
 if TYPE_CHECKING:
+    from learned_sim_env.harness.dream import DreamRunner
+    from learned_sim_env.harness.job import Drive
     from learned_sim_env.harness.suite import Suite
+    from learned_sim_env.regression.run import Run
+    from learned_sim_env.regression.verdict import Verdict
 
 ENV_ID = "LearnedDriving-v0"
 
@@ -89,7 +93,7 @@ def run(args: Args) -> int:
     checkpoint = from_pretrained(args.checkpoint)
     runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, args.out / "drives")
     if args.diff:
-        now, drives = store.load(args.out, suite), {}
+        now, drives = store.load(args.out, suite), dict[str, "list[Drive]"]()
     else:
         now, drives = _driven(args, suite, runner)
     if args.worlds != "both" and baseline is not None:
@@ -97,7 +101,7 @@ def run(args: Args) -> int:
             baseline.worlds.pop(world, None)
     verdict = judge(now, baseline, limits, bounds)
     paths = store.save(args.out, now, verdict, drives)
-    paths += _reports(args, suite, (baseline, now), verdict, runner)
+    paths += _reports(args, baseline, now, verdict, runner)
     for world in now.worlds:
         found = now.summary(world)
         print(f"{world}: " + ", ".join(f"{m} {found[m].value:.3f}" for m in ("success", "collision", "violation")))
@@ -106,7 +110,8 @@ def run(args: Args) -> int:
     return 0 if verdict.passed else 1
 
 
-def _driven(args, suite, runner):  # type: ignore[no-untyped-def]
+def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[str, list[Drive]]]:
+    """The run, and its drives by world."""
     from tqdm import tqdm
 
     from learned_sim_env.harness.twin import TwinRunner
@@ -115,7 +120,7 @@ def _driven(args, suite, runner):  # type: ignore[no-untyped-def]
 
     perturbations = tuple(parse(text) for text in args.perturb)
     scenarios = suite.select(args.scenarios)
-    worlds, drives = {}, {}
+    drives: dict[str, list[Drive]] = {}
     if args.worlds != "twin":
         jobs = jobs_of(scenarios, args.seeds, perturbations)
         with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
@@ -127,26 +132,29 @@ def _driven(args, suite, runner):  # type: ignore[no-untyped-def]
         )
         with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
             drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
-    for name, some in drives.items():
-        worlds[name] = World.of(name, some, scenarios, suite)
+    worlds = {name: World.of(name, some, scenarios, suite) for name, some in drives.items()}
     return Run(about(args.policy, perturbations, suite, runner.checkpoint.fingerprint), scenarios, worlds), drives
 
 
-def _reports(args, suite, runs, verdict, runner) -> list[Path]:  # type: ignore[no-untyped-def]
+def _reports(args: Args, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:
+    """Write what people and build servers read."""
     from learned_sim_env.evaluation.reporting.html import write_html
     from learned_sim_env.regression import report
     from learned_sim_env.regression.junit import write_junit
     from learned_sim_env.regression.worse import worse_pictures
 
-    baseline, now = runs
     parts = [report.verdict_part(verdict)]
-    if baseline is not None and not verdict.passed:
+    if baseline is not None and args.baseline is not None and not verdict.passed:
         pictures = worse_pictures(verdict, (baseline, now), (args.baseline, args.out), runner)
         parts += [report.worse_part(pictures)] if pictures else []
     parts += [report.summary_part(now), report.coverage_part(now)]
     agreement = report.agreement_part(now)
     parts += [agreement] if agreement is not None else []
-    about = {"policy": now.about["policy"], "suite": now.about["suite"], "model": now.about["model"][:12]}
+    about: dict[str, object] = {
+        "policy": now.about["policy"],
+        "suite": now.about["suite"],
+        "model": now.about["model"][:12],
+    }
     if now.about["perturbations"]:
         about["perturbed"] = [f"{p['name']}={p['strength']:g}" for p in now.about["perturbations"]]
     if baseline is not None:
@@ -168,7 +176,7 @@ def _draw(args: Args) -> int:
     folder = Path(args.suite) if os.sep in args.suite else suites_dir() / args.suite
     data = open_episodes(args.draw, "test", 1_000_000)
     draw(data, name=folder.name).save(folder)
-    suite: Suite = Suite.load(folder)
+    suite = Suite.load(folder)
     kinds = sorted({tag for s in suite.scenarios for tag in s.tags})
     print(f"{len(suite.scenarios)} scenarios of {len(kinds)} kinds, written: {folder}")
     return 0
