@@ -92,8 +92,9 @@ def run(args: Args) -> int:
         raise ValueError("--diff compares with a baseline: give --baseline")
     checkpoint = from_pretrained(args.checkpoint)
     runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, args.out / "drives")
+    drives: dict[str, list[Drive]] = {}
     if args.diff:
-        now, drives = store.load(args.out, suite), dict[str, "list[Drive]"]()
+        now = store.load(args.out, suite)
     else:
         now, drives = _driven(args, suite, runner)
     if args.worlds != "both" and baseline is not None:
@@ -126,10 +127,8 @@ def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[st
         with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
             drives["dream"] = runner.run(jobs, done=bar.update)
     if args.worlds != "dream":
-        twin, jobs = (
-            TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin"),
-            jobs_of(scenarios, 1, perturbations),
-        )
+        twin = TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin")
+        jobs = jobs_of(scenarios, 1, perturbations)
         with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
             drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
     worlds = {name: World.of(name, some, scenarios, suite) for name, some in drives.items()}

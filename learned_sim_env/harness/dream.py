@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,6 +46,7 @@ class DreamRunner:
         if rows < 1:
             raise ValueError(f"rows is {rows}; at least 1 is needed")
         self.checkpoint, self.bank, self.driver_name, self.rows, self.folder = checkpoint, bank, driver, rows, folder
+        self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)
         self._driver = open_driver(driver)
         where = next(iter(self.model.initial(1).values())).device
@@ -87,21 +87,18 @@ class DreamRunner:
 
     def _key(self, jobs: list[Job], views: bool) -> str:
         """Of all that the drives depend on."""
-        about = [__version__, self.checkpoint.fingerprint, self.driver_name, self.rows, views]
+        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self.driver_name, self.rows, views]
         for job in jobs:
             about += [job.start, job.seed, job.horizon, job.actions, [p.to_dict() for p in job.perturbations]]
-        key = hashlib.sha256(json.dumps(about).encode())
-        for i in sorted({job.start for job in jobs}):
-            key.update(self.bank.semantic[i].tobytes() + self.bank.ego[i].tobytes())
-        return key.hexdigest()[:32]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
 
     def _safely(self, jobs: list[Job], temperature: float, views: bool) -> list[Drive]:
         """The drives, those that fail with what failed: halves are driven until the one is found that fails."""
         try:
             return self._batch(jobs, temperature, views)
-        except Exception:
+        except Exception as error:
             if len(jobs) == 1:
-                return [Drive.failed(traceback.format_exc(limit=-3))]
+                return [Drive.failed(f"{type(error).__name__}: {error}")]
             half = len(jobs) // 2
             return [d for part in (jobs[:half], jobs[half:]) for d in self._safely(part, temperature, views)]
 

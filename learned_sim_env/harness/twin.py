@@ -62,7 +62,7 @@ class TwinRunner:
         with closing(run_seeds(runner, todo, workers)) as results:
             for result in results:
                 if result.error:
-                    errors[result.seed] = result.error
+                    errors[result.seed] = result.error.strip().splitlines()[-1]
                 if done is not None:
                     done(1)
         return [Drive.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]

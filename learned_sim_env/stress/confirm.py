@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from learned_sim_env.harness.job import Drive, Job
 from learned_sim_env.harness.twin import TwinRunner
 
-# How a crash was looked for in the twin. "driven": the policy drove there too, perturbed alike. "replayed": the
-# actions of
-# the dream were taken, since what was perturbed is not in a simulator. "-": the start is no moment of the twin.
+# How a crash was looked for in the twin. "driven": the policy drove there too, perturbed alike. "replayed": the actions
+# of the dream were taken, since what was perturbed is not in a simulator. "-": the start is no moment of the twin.
 DRIVEN, REPLAYED, NONE = "driven", "replayed", "-"
+# [steps] For which the last action of a replay is held: a crash may come a little later there.
+AFTER = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def confirm(
     for job, drive in (cases[i] for i in known):
         if how(job) == REPLAYED:
             taken = tuple((float(a), float(b)) for a, b in drive.actions)
-            job = replace(job, actions=taken, horizon=len(taken))
+            job = replace(job, actions=taken, horizon=len(taken) + AFTER)
         jobs.append(job)
     # A policy with chance of its own has the same one there.
     starts = [Job("undisturbed", job.place(runner.bank), job.seed, cases[i][0].horizon) for i, job in zip(known, jobs)]
