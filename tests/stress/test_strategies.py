@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,9 +146,13 @@ def test_nearer_is_larger():
 
 
 def test_the_tails_are_what_has_no_neighbours():
-    bank = small_suite()[1].starts
-    bank.ego[2, -1, 0] = 30.0
-    assert int(rarity(bank, neighbours=2).argmax()) == 2
+    ego = BANK.ego[[1] * 12].copy()
+    ego[:, -1] += np.random.default_rng(0).normal(0, 0.01, (12, 6))
+    ego[7, -1, 0] += 5.0
+    bank = replace(BANK, semantic=BANK.semantic[[1] * 12], ego=ego)
+    assert int(rarity(bank).argmax()) == 7
+    rarest = set(np.argsort(-rarity(bank))[:4].tolist())
+    assert {Tails(1.0, seed).start(1, bank) for seed in range(20)} == rarest
     assert Tails(0.0, 0).start(1, bank) == 1
 
 
