@@ -102,7 +102,7 @@ def run(args: Args) -> int:
     cases = sweep_cases(found, most=max(args.twin, 1))
     safe = tuple(safe_starts(found.plain, found.plain_jobs))
     if args.searches and safe:
-        searching = SearchConfig(safe, args.searches, rounds=args.rounds)
+        searching = SearchConfig(safe, args.searches, rounds=args.rounds, horizon=min(60, args.horizon))
         drives = len(safe) * args.searches * searching.budget * len(SPACES) * 2
         with tqdm(total=drives, desc="searches", unit="drive", disable=None) as bar:
             searched = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +28,25 @@ def worse_pictures(
         runs: the baseline, then the run. folders: where they and their drives are kept.
         runner: of the dream that both dreamt in: it dreams again, as the driver's actions then say.
     """
-    pictures = {}
-    for world, name, metric in kinds_of_change(verdict):
-        scenario = next(s for s in runs[1].scenarios if s.name == name)
-        pair = [load_drive(folder, run, world, name) for run, folder in zip(runs, folders)]
-        shown = [d if d is None or d.views is not None else _again(d, scenario, runner) for d in pair]
-        known = [d.views for d in shown if d is not None and d.views is not None]
-        if known:
+    pictures, known = {}, {s.name: s for s in runs[1].scenarios}
+    shown = kinds_of_change(verdict)
+    pairs = [[load_drive(folder, run, world, name) for run, folder in zip(runs, folders)] for world, name, _ in shown]
+    _dream_again([(d, known[name]) for pair, (_, name, _) in zip(pairs, shown) for d in pair if d is not None], runner)
+    for (world, name, metric), pair in zip(shown, pairs):
+        views = [d.views for d in pair if d is not None and d.views is not None]
+        if views:
             ends = ", ".join("-" if d is None else d.end.replace("_", " ") or "horizon" for d in pair)
             caption = f"{world}, {name}: {METRICS[metric].title} ({ends})"
-            pictures[caption] = strips(known, scenario.horizon)
+            pictures[caption] = strips(views, known[name].horizon)
     return pictures
 
 
-def _again(drive: Drive, scenario: Scenario, runner: DreamRunner) -> Drive:
-    """A drive of the dream with its views: the same actions, from the same start, with the same chance."""
-    actions = tuple((float(a), float(b)) for a, b in drive.actions)
-    return runner.run([Job(scenario.name, scenario.start, scenario.seed, len(drive), (), actions)], views=True)[0]
+def _dream_again(drives: Sequence[tuple[Drive, Scenario]], runner: DreamRunner) -> None:
+    """Give drives of a dream their views: the same actions, from the same start, with the same chance."""
+    blind = [(drive, scenario) for drive, scenario in drives if drive.views is None and len(drive)]
+    jobs = [
+        Job(s.name, s.start, s.seed, len(drive), (), tuple((float(a), float(b)) for a, b in drive.actions))
+        for drive, s in blind
+    ]
+    for (drive, _), again in zip(blind, runner.run(jobs, views=True)):
+        drive.views = again.views

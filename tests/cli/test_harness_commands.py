@@ -9,19 +9,8 @@ import pytest
 
 from learned_sim_env.cli.main import main
 
-DREAM = (
-    "--worlds",
-    "dream",
-    "--seeds",
-    "1",
-    "--rows",
-    "16",
-    "--scenarios",
-    "curve-01",
-    "cones-01",
-    "merge-01",
-    "cut_in-01",
-)
+SCENES = ("curve-01", "cones-01", "merge-01", "cut_in-01")
+DREAM = ("--worlds", "dream", "--seeds", "1", "--rows", "4", "--scenarios", *SCENES)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +58,8 @@ def test_what_is_wrong_is_said_before_anything_is_driven(tmp_path, capsys):
 
 
 def test_a_stress_test_leaves_cases_that_are_driven_again_exactly(tmp_path, capsys):
-    some = ("--strategies", "action_bias", "latent_flips", "--strengths", "1.0", "--starts", "3", "--seeds", "2")
-    small = ("--horizon", "40", "--rows", "16", "--searches", "1", "--rounds", "1")
+    some = ("--strategies", "action_bias", "latent_flips", "--strengths", "1.0", "--starts", "2", "--seeds", "2")
+    small = ("--horizon", "30", "--rows", "16", "--searches", "1", "--rounds", "1")
     both = ("--together", "weather", "action_noise")
     assert main(["stress", "--policy", "expert", "--out", str(tmp_path), *some, *small, *both]) == 0
     written = json.loads((tmp_path / "stress.json").read_text())
