@@ -91,7 +91,7 @@ def run(args: Args) -> int:
     if args.diff and baseline is None:
         raise ValueError("--diff compares with a baseline: give --baseline")
     checkpoint = from_pretrained(args.checkpoint)
-    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, args.out / "drives")
+    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, folder=args.out / "drives")
     drives: dict[str, list[Drive]] = {}
     if args.diff:
         now = store.load(args.out, suite)

@@ -92,7 +92,7 @@ def run(args: Args) -> int:
     suite = Suite.load(args.suite)
     config = _config(args, len(suite.scenarios))
     checkpoint = from_pretrained(args.checkpoint)
-    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, args.out / "drives")
+    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, False, args.out / "drives")
     per = len(config.starts) * config.seeds
     began, total = time.perf_counter(), per * (1 + len(config.names) * len(config.strengths))
     with tqdm(total=total, desc="strategies", unit="drive", disable=None) as bar:

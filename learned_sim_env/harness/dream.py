@@ -13,7 +13,7 @@ import torch
 from learned_sim_env import task
 from learned_sim_env.data.store import write_npz
 from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
-from learned_sim_env.harness.drivers import gaps_ahead, open_driver
+from learned_sim_env.harness.drivers import BLIND, gaps_ahead, open_driver
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.moments import Moments
@@ -37,11 +37,19 @@ class DreamRunner:
         bank: where jobs start.
         driver: name of who drives, see `drivers.open_driver`.
         rows: of a batch.
+        look: draw every step, for drivers that look and for the gap ahead; without, gaps are infinite and nothing is
+            drawn unless the driver looks or views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, bank: Contexts, driver: str, rows: int = 128, folder: Path | None = None
+        self,
+        checkpoint: Checkpoint,
+        bank: Contexts,
+        driver: str,
+        rows: int = 128,
+        look: bool = True,
+        folder: Path | None = None,
     ):
         if rows < 1:
             raise ValueError(f"rows is {rows}; at least 1 is needed")
@@ -49,6 +57,7 @@ class DreamRunner:
         self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)
         self._driver = open_driver(driver)
+        self.look = look or self._driver not in BLIND
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, one_thread=rows == 1)
         self._starts = Starts(self.model, bank, self._inference, pictures=True)
@@ -87,7 +96,8 @@ class DreamRunner:
 
     def _key(self, jobs: list[Job], views: bool) -> str:
         """Of all that the drives depend on."""
-        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self.driver_name, self.rows, views]
+        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self.driver_name, self.rows]
+        about += [views, self.look]
         for job in jobs:
             about += [job.start, job.seed, job.horizon, job.actions, [p.to_dict() for p in job.perturbations]]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
@@ -118,7 +128,8 @@ class DreamRunner:
         for t in range(int(horizon.max())):
             actions[:n] = pilot(view, ego)
             imagined = rollout.step(actions)
-            view = rollout.views(np.arange(self.rows))[:n]
+            if self.look or keep:
+                view = rollout.views(np.arange(self.rows))[:n]
             ego = np.clip(imagined.ego[:n], low, high)
             outcome = task.outcome(imagined.terms[:n], imagined.events[:n], self.checkpoint.contract.reward)
             doubtful = imagined.uncertainty[:n] > self.checkpoint.uncertainty_bound
@@ -131,7 +142,7 @@ class DreamRunner:
                 outcome.cost_terms,
                 imagined.uncertainty[:n],
                 self.model.risk[:n].float().cpu().numpy(),
-                gaps_ahead(view),
+                gaps_ahead(view) if self.look else np.full(n, np.inf, np.float32),
             )
             for name, values in zip(STEPS, step):
                 columns[name].append(values)
@@ -143,9 +154,8 @@ class DreamRunner:
         arrays = {name: np.stack(values, 1) for name, values in columns.items()}
         drives = []
         for i in range(n):
-            drive = Drive(
-                **{name: array[i, : length[i]] for name, array in arrays.items()}, end=str(END_REASONS[end[i]])
-            )
+            steps = {name: array[i, : length[i]] for name, array in arrays.items()}
+            drive = Drive.of(steps, str(END_REASONS[end[i]]))
             if keep:
                 drive.views = np.stack([v[i] for v in seen[: length[i] + 1]])
             drives.append(drive)

@@ -22,7 +22,8 @@ Driver = Callable[[np.ndarray, Sequence[int]], Act]
 def gaps_ahead(views: np.ndarray) -> np.ndarray:
     """(n,) float32 metres from the egos' fronts to who is straight ahead in views (n, H, W); infinite if nobody."""
     lane = views[:, : BEV.ego_row, BEV.ego_column - LANE_PIXELS : BEV.ego_column + LANE_PIXELS + 1]
-    occupied = np.isin(lane, IN_THE_WAY).any(2)
+    taken: np.ndarray = np.isin(lane, IN_THE_WAY)
+    occupied = np.any(taken, axis=2)
     nearest = BEV.ego_row - 1 - occupied[:, ::-1].argmax(1)
     gap = (BEV.ego_row - nearest) * BEV.metres_per_pixel - FRONT
     return np.where(occupied.any(1), gap, np.inf).astype(np.float32)
@@ -81,6 +82,8 @@ def random(ego: np.ndarray, seeds: Sequence[int]) -> Act:
     return act
 
 
+# Who drives alike whatever the view shows.
+BLIND = (expert, random)
 DRIVERS: dict[str, Driver] = {"expert": expert, "idm": idm, "careful": careful, "random": random}
 
 
@@ -99,4 +102,4 @@ def open_driver(name: str) -> Driver:
     found = getattr(importlib.import_module(module), function, None)
     if not callable(found):
         raise ValueError(f"policy {name!r}: module {module} has no function {function}")
-    return found  # type: ignore[no-any-return]
+    return found

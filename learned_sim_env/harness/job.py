@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -87,9 +88,14 @@ class Drive:
         return len(self.actions)
 
     @staticmethod
+    def of(steps: dict[str, Any], end: str = "", error: str = "", views: np.ndarray | None = None) -> Drive:
+        """From arrays by the names of `STEPS`."""
+        return Drive(**steps, end=end, error=error, views=views)
+
+    @staticmethod
     def failed(error: str) -> Drive:
         """One that never was."""
-        return Drive(**{n: np.zeros((0, *shape), dtype) for n, (shape, dtype) in STEPS.items()}, error=error)
+        return Drive.of({n: np.zeros((0, *shape), dtype) for n, (shape, dtype) in STEPS.items()}, error=error)
 
     @property
     def collided(self) -> bool:
@@ -125,12 +131,12 @@ def pack(drives: list[Drive]) -> dict[str, np.ndarray]:
 
 def unpack(arrays: dict[str, np.ndarray]) -> list[Drive]:
     """What `pack` made of drives."""
-    assert {f.name for f in fields(Drive)} >= set(STEPS)
     last = np.cumsum(arrays["lengths"])
     drives = []
     for i, (end, length) in enumerate(zip(last, arrays["lengths"])):
         some = slice(end - length, end)
-        drive = Drive(**{n: arrays[n][some] for n in STEPS}, end=str(arrays["end"][i]), error=str(arrays["error"][i]))
+        steps = {n: arrays[n][some] for n in STEPS}
+        drive = Drive.of(steps, str(arrays["end"][i]), str(arrays["error"][i]))
         if "views" in arrays:
             drive.views = arrays["views"][end - length + i : end + i + 1]
         drives.append(drive)

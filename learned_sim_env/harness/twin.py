@@ -122,4 +122,5 @@ class TwinRunner:
             )
             for name, value in zip(STEPS, step):
                 columns[name].append(np.array(value, STEPS[name][1]))
-        return Drive(**{name: np.stack(values) for name, values in columns.items()}, end=end, views=np.stack(views))
+        steps = {name: np.stack(values) for name, values in columns.items()}
+        return Drive.of(steps, end, views=np.stack(views))

@@ -45,7 +45,7 @@ def labels_of(data: PackedData, episode: int, moment: int) -> tuple[str, ...]:
     last = int(data.starts[episode] + data.lengths[episode]) - 1
     speed = float(a["ego"][row, 0])
     tags = {name for name, has in zip(SCENARIO_TAGS, a["tags"][row]) if has}
-    found = {name for name in ("merge", "roundabout", "intersection", "curve") if name in tags}
+    found: set[str] = {name for name in ("merge", "roundabout", "intersection", "curve") if name in tags}
     places, speeds, classes = _around(data, row)
     vehicle = classes == SemanticClass.VEHICLE
     ahead = (places[:, 0] > 3.0) & (np.abs(places[:, 1]) < IN_LANE)

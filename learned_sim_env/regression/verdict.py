@@ -142,8 +142,8 @@ def judge(run: Run, baseline: Run | None, limits: dict[str, float], bounds: dict
             if not METRICS[name].worse * value <= METRICS[name].worse * bound:
                 word = "more" if METRICS[name].worse > 0 else "less"
                 broken.append(f"{world}: {METRICS[name].title} is {value:.3f}, {word} than {bound:g}")
-    for name, world in run.worlds.items():
-        failed = int((world.errors != "").sum())
+    for drives in run.worlds.values():
+        failed = int((drives.errors != "").sum())
         if failed:
-            broken.append(f"{name}: {failed} of {world.errors.size} drives failed to run")
+            broken.append(f"{drives.name}: {failed} of {drives.errors.size} drives failed to run")
     return Verdict(compare(run, baseline, limits) if baseline is not None else (), tuple(broken))

@@ -31,7 +31,8 @@ SWEPT: tuple[type[Perturbation], ...] = (
     DroppedFrames,
     Weather,
 )
-STRATEGIES: dict[str, type[Perturbation]] = {c.name: c for c in (*SWEPT, ActionPulse)}
+ALL: tuple[type[Perturbation], ...] = (*SWEPT, ActionPulse)
+STRATEGIES = {strategy.name: strategy for strategy in ALL}
 
 
 def from_dict(values: dict[str, Any]) -> Perturbation:

@@ -31,7 +31,7 @@ def sweep_part(found: Sweep) -> Part:
     """How often each strategy makes the policy crash, by strength."""
     config = found.config
     starts = np.arange(len(found.plain)) // config.seeds
-    rows, values, rates = [], {}, dict[str, list[Estimate]]()
+    rows, values, rates = [], dict[str, dict[str, Any]](), dict[str, list[Estimate]]()
     for name in config.names:
         for strength in config.strengths:
             drives = found.drives[name, strength]

@@ -129,3 +129,13 @@ def test_rows_must_be_some(world):
     checkpoint, suite = world
     with pytest.raises(ValueError, match="rows is 0"):
         DreamRunner(checkpoint, suite.starts, "expert", rows=0)
+
+
+def test_who_does_not_look_dreams_the_same_without_pictures(world, runner):
+    checkpoint, suite = world
+    unseen = DreamRunner(checkpoint, suite.starts, "random", rows=4, look=False).run(jobs())
+    for drive, seen in zip(unseen, runner.run(jobs())):
+        np.testing.assert_array_equal(drive.ego, seen.ego)
+        assert drive.end == seen.end and np.isinf(drive.gap).all()
+    careful = DreamRunner(checkpoint, suite.starts, "careful", rows=4, look=False)
+    assert careful.look, "this one looks"
