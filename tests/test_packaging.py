@@ -139,7 +139,7 @@ def test_wheel_holds_the_package_and_its_data(dist):
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    data = files_of("envs") | files_of("checkpoints")
+    data = files_of("envs") | files_of("checkpoints") | files_of("suites")
     assert names == files_of("learned_sim_env") | {f"learned_sim_env/_data/{name}" for name in data}
 
 
