@@ -13,7 +13,7 @@ import torch
 from learned_sim_env import task
 from learned_sim_env.data.store import write_npz
 from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
-from learned_sim_env.harness.drivers import BLIND, gaps_ahead, open_driver
+from learned_sim_env.harness.drivers import BLIND, gaps_ahead, identity, open_driver
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.moments import Moments
@@ -53,10 +53,11 @@ class DreamRunner:
     ):
         if rows < 1:
             raise ValueError(f"rows is {rows}; at least 1 is needed")
-        self.checkpoint, self.bank, self.driver_name, self.rows, self.folder = checkpoint, bank, driver, rows, folder
+        self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)
         self._driver = open_driver(driver)
+        self._identity = identity(driver)
         self.look = look or self._driver not in BLIND
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, one_thread=rows == 1)
@@ -96,7 +97,7 @@ class DreamRunner:
 
     def _key(self, jobs: list[Job], views: bool) -> str:
         """Of all that the drives depend on."""
-        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self.driver_name, self.rows]
+        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self._identity, self.rows]
         about += [views, self.look]
         for job in jobs:
             about += [job.start, job.seed, job.horizon, job.actions, [p.to_dict() for p in job.perturbations]]

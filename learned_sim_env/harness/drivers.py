@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -82,6 +83,7 @@ def random(ego: np.ndarray, seeds: Sequence[int]) -> Act:
     return act
 
 
+_THIS_PROCESS = os.urandom(8).hex()
 # Who drives alike whatever the view shows.
 BLIND = (expert, random)
 DRIVERS: dict[str, Driver] = {"expert": expert, "idm": idm, "careful": careful, "random": random}
@@ -103,3 +105,14 @@ def open_driver(name: str) -> Driver:
     if not callable(found):
         raise ValueError(f"policy {name!r}: module {module} has no function {function}")
     return found
+
+
+def identity(name: str) -> str:
+    """What drives of a driver are kept by: they are used again only where nothing about it can have changed.
+
+    Of your own it is its attribute `fingerprint`, a text that you change with it. Without, drives are used again only
+    as long as this process runs.
+    """
+    if name in DRIVERS:
+        return name
+    return f"{name} {getattr(open_driver(name), 'fingerprint', _THIS_PROCESS)}"

@@ -14,7 +14,7 @@ import numpy as np
 from learned_sim_env.data.store import write_npz
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.harness.drivers import gaps_ahead, open_driver
+from learned_sim_env.harness.drivers import gaps_ahead, identity, open_driver
 from learned_sim_env.harness.job import CRASHES, STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.pilot import Pilot
 from learned_sim_env.pairing import bring_to_context, open_twin
@@ -35,6 +35,7 @@ class TwinRunner:
     driver: str
     folder: Path
     jobs: tuple[Job, ...] = ()
+    identity: str = ""
 
     def run(self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None) -> list[Drive]:
         """The drives of all jobs, with their views; one that fails, or whose start the twin cannot be brought to, says
@@ -54,7 +55,7 @@ class TwinRunner:
             for p in job.perturbations:
                 if not p.in_simulator and job.actions is None:
                     raise ValueError(f"{p.name} cannot be done to a simulator: give the actions to be replayed there")
-        runner = replace(self, jobs=tuple(jobs))
+        runner = replace(self, jobs=tuple(jobs), identity=identity(self.driver))
         todo = [i for i in range(len(jobs)) if not runner.file(i).exists()]
         errors: dict[int, str] = {}
         if done is not None:
@@ -86,7 +87,7 @@ class TwinRunner:
         """Where the drive of job `index` is kept: named after all that it depends on."""
         job = self.jobs[index]
         start = job.place(self.bank)
-        about = [__version__, self.env_id, "" if job.actions else self.driver, job.horizon, job.actions]
+        about = [__version__, self.env_id, "" if job.actions else self.identity, job.horizon, job.actions]
         about += [job.seed, [p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
         key = hashlib.sha256(json.dumps(about).encode())
         key.update(self.bank.replay_actions(start).tobytes())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.comparison.drivers import gap_ahead
-from learned_sim_env.harness.drivers import DRIVERS, gaps_ahead, open_driver
+from learned_sim_env.harness.drivers import DRIVERS, gaps_ahead, identity, open_driver
 from learned_sim_env.harness.job import Job
 from learned_sim_env.harness.pilot import Pilot
 from learned_sim_env.rendering.palette import colourise
@@ -65,6 +65,14 @@ def test_a_policy_of_ones_own_is_found_by_its_module():
         open_driver("exprt")
     with pytest.raises(ValueError, match="has no function nobody"):
         open_driver("learned_sim_env.harness.drivers:nobody")
+
+
+def test_drives_of_ones_own_policy_are_used_again_only_as_long_as_it_is_the_same(monkeypatch):
+    own = "learned_sim_env.harness.drivers:careful"
+    assert identity("careful") == "careful" and identity(own) != identity("careful")
+    without = identity(own)
+    monkeypatch.setattr(DRIVERS["careful"], "fingerprint", "v1", raising=False)
+    assert identity(own) == f"{own} v1" != without
 
 
 def test_a_policy_that_gives_no_actions_is_named():
