@@ -1,4 +1,6 @@
-"""Places `envs/` and `checkpoints/` inside the built package, where `learned_sim_env.resources` looks for them."""
+"""Places `envs/`, `checkpoints/` and `suites/` inside the built package, where `learned_sim_env.resources` looks for
+them.
+"""
 
 import shutil
 from pathlib import Path
@@ -16,7 +18,7 @@ class BuildWithData(build_py):
             return
         data = Path(self.build_lib, "learned_sim_env", "_data")
         shutil.rmtree(data, ignore_errors=True)  # a build folder that is used again may hold what has been deleted
-        for folder in ("envs", "checkpoints"):
+        for folder in ("envs", "checkpoints", "suites"):
             shutil.copytree(folder, data / folder)
 
 

@@ -17,3 +17,8 @@ def envs_dir() -> Path:
 def checkpoints_dir() -> Path:
     """Folder of the frozen models that ship, one folder each."""
     return _ROOT / "checkpoints"
+
+
+def suites_dir() -> Path:
+    """Folder of the suites of scenarios that ship, one folder each."""
+    return _ROOT / "suites"

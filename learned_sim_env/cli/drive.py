@@ -13,6 +13,7 @@ from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import TEST_SCENARIOS, unknown
 
 if TYPE_CHECKING:
+    import gymnasium as gym
     import numpy as np
 
     from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -56,6 +57,8 @@ class Args:
     """Without a window."""
     steps: int | None = None
     """End after so many steps."""
+    case: Path | None = None
+    """Case (.npz) that `learned-sim stress` has saved, to be driven again as it was."""
     actions: Path | None = None
     """Recording (.npz) to replay, or actions, [steer, throttle_brake] a line (.csv) or row (.npy), to take."""
 
@@ -66,22 +69,16 @@ def run(args: Args) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     _check(args)
-    import gymnasium as gym
-
     from learned_sim_env.viewer.drive import Drive
     from learned_sim_env.viewer.drivers import open_driver
     from learned_sim_env.viewer.replay import PLAIN
     from learned_sim_env.viewer.session import Session
-    from learned_sim_env.world_model.checkpoint import from_pretrained
 
     with ExitStack() as opened:
         beside = args.twin is not None
         replayed = args.actions is not None and args.actions.suffix not in PLAIN
         twin = opened.enter_context(closing(_twin(args))) if beside and not replayed else None
-        checkpoint = from_pretrained(args.checkpoint)
-        if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):
-            checkpoint = replace(checkpoint, contexts=_starts_in(twin, args))
-        env = opened.enter_context(closing(gym.make(ENV_ID, checkpoint=checkpoint)))
+        env = opened.enter_context(closing(_dream(args, twin)))
         session = Session(env, args.seed, args.scenario)
         driver = open_driver(args.policy, session)
         drive = opened.enter_context(
@@ -89,6 +86,24 @@ def run(args: Args) -> int:
         )
         drive.by_hand = args.policy == "human"
         return _headless(args, drive) if args.headless else _window(args, drive)
+
+
+def _dream(args: Args, twin: TwinDrivingEnv | None) -> gym.Env:
+    """What is driven in: the world of a saved case, or a checkpoint's, whose starts are the twin's if it knows none."""
+    import gymnasium as gym
+
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    if args.case is not None:
+        from learned_sim_env.stress.cases import open_case, told
+
+        env = open_case(args.case, args.checkpoint)
+        print(told(args.case), flush=True)
+        return env
+    checkpoint = from_pretrained(args.checkpoint)
+    if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):
+        checkpoint = replace(checkpoint, contexts=_starts_in(twin, args))
+    return gym.make(ENV_ID, checkpoint=checkpoint)
 
 
 def _twin(args: Args) -> TwinDrivingEnv:
@@ -118,7 +133,9 @@ def _check(args: Args) -> None:
         raise ValueError(f"fps is {args.fps}; it must be more than 0 and at most {FASTEST:g}")
     if args.steps is not None and args.steps < 1:
         raise ValueError(f"steps is {args.steps}; at least 1 is needed")
-    if args.headless and args.actions is None:
+    if args.case is not None and args.actions is not None:
+        raise ValueError("a case has its own actions: give either --case or --actions")
+    if args.headless and args.actions is None and args.case is None:
         if args.policy == "human":
             raise ValueError("without a display nobody can drive by hand: give --policy expert, or --actions")
         if args.steps is None:
@@ -183,15 +200,16 @@ def _headless(args: Args, drive: Drive) -> int:
 
 
 def _given(args: Args, drive: Drive) -> tuple[np.ndarray | None, Replay | None]:
-    """What --actions names: actions, which drive from now on, or a recording."""
+    """What --actions or --case names: actions, which drive from now on, or a recording."""
     from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
     from learned_sim_env.viewer.tape import Tape
 
-    if args.actions is None:
+    path = args.case or args.actions
+    if path is None:
         return None, None
-    if args.actions.suffix not in PLAIN:
-        return None, Replay(Tape.load(args.actions), drive.session)
-    actions = read_actions(args.actions)
+    if args.case is not None or path.suffix not in PLAIN:
+        return None, Replay(Tape.load(path), drive.session)
+    actions = read_actions(path)
     drive.policy = Given(actions, drive.policy)
     return actions, None
 

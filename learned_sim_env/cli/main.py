@@ -20,6 +20,8 @@ COMMANDS = {
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
+    "regress": "drive a policy through a suite of scenarios and judge it against a baseline",
+    "stress": "look for what makes a policy fail, and how plausible that is",
     "bench": "measure the speed of the environments",
     "info": "show what is installed, which environments exist and whether they can run",
 }

@@ -1,0 +1,190 @@
+"""Drive a policy through a suite of scenarios and judge it against a baseline."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from learned_sim_env.optional import require
+from learned_sim_env.settings import parse_settings
+
+if TYPE_CHECKING:
+    from learned_sim_env.harness.dream import DreamRunner
+    from learned_sim_env.harness.job import Drive
+    from learned_sim_env.harness.suite import Suite
+    from learned_sim_env.regression.run import Run
+    from learned_sim_env.regression.verdict import Verdict
+
+ENV_ID = "LearnedDriving-v0"
+
+
+@dataclass(frozen=True)
+class Args:
+    """Drive a policy through a suite of scenarios, in the dream and in its twin, and judge it.
+
+    Writes regress.json, junit.xml and regress.html, a page with film strips of what became worse. Exit status 1 says
+    that the policy is worse than the baseline, or breaks a bound. The same command goes on where it was stopped, and
+    always gives the same JSON.
+    """
+
+    policy: str = "expert"
+    """expert (a route follower), idm, careful, random, or your own: module:function."""
+    baseline: Path | None = None
+    """Folder of an earlier run that this one must not be worse than."""
+    bounds: tuple[str, ...] = ()
+    """What the means have to keep, as in: collision=0.1 success=0.8."""
+    limits: tuple[str, ...] = ()
+    """By how much a metric may be worse than the baseline's, instead of what the suite says."""
+    worlds: Literal["both", "dream", "twin"] = "both"
+    """Where to drive; the twin needs the extra [metadrive]."""
+    seeds: int = 3
+    """Chances of every scenario in the dream."""
+    scenarios: tuple[str, ...] = ()
+    """Names or tags of scenarios; all by default."""
+    perturb: tuple[str, ...] = ()
+    """What to do to the policy, with a strength, as in: action_delay=0.5, half a second."""
+    suite: str = "driving"
+    """One that ships, or a folder."""
+    checkpoint: str = "bev-rssm"
+    """One that ships, a folder, or a hub id."""
+    out: Path = Path("runs/regress")
+    """Where to write."""
+    rows: int = 128
+    """Of a batch of dreams."""
+    workers: int = 2
+    """Simulator processes."""
+    draw: Path | None = None
+    """Draw the suite anew from this collection of test episodes, into the folder that --suite names, and drive nothing.
+    """
+    diff: bool = False
+    """Drive nothing: compare the run that is in OUT with the baseline."""
+
+    def command(self) -> str:
+        """What to type to repeat it."""
+        flags: list[str] = []
+        for name, value in vars(self).items():
+            if value not in (None, False, ()):
+                values = () if value is True else value if isinstance(value, tuple) else (value,)
+                flags += [f"--{name}", *map(str, values)]
+        return shlex.join(["learned-sim", "regress", *flags])
+
+
+def run(args: Args) -> int:
+    """Drive, judge, write, print; the exit status is the verdict."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if args.draw is not None:
+        return _draw(args)
+    from learned_sim_env.harness.dream import DreamRunner
+    from learned_sim_env.harness.suite import Suite
+    from learned_sim_env.regression import store
+    from learned_sim_env.regression.verdict import judge
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    # Rather now than at the end.
+    require("matplotlib", extra="train")
+    suite = Suite.load(args.suite)
+    bounds, limits = _numbers(args.bounds), {**suite.limits, **_numbers(args.limits)}
+    baseline = None if args.baseline is None else store.load(args.baseline, suite)
+    if args.diff and baseline is None:
+        raise ValueError("--diff compares with a baseline: give --baseline")
+    checkpoint = from_pretrained(args.checkpoint)
+    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, folder=args.out / "drives")
+    drives: dict[str, list[Drive]] = {}
+    if args.diff:
+        now = store.load(args.out, suite)
+    else:
+        now, drives = _driven(args, suite, runner)
+    if args.worlds != "both" and baseline is not None:
+        for world in {"dream", "twin"} - {args.worlds}:
+            baseline.worlds.pop(world, None)
+    verdict = judge(now, baseline, limits, bounds)
+    paths = store.save(args.out, now, verdict, drives)
+    paths += _reports(args, baseline, now, verdict, runner)
+    for world in now.worlds:
+        found = now.summary(world)
+        print(f"{world}: " + ", ".join(f"{m} {found[m].value:.3f}" for m in ("success", "collision", "violation")))
+    print("passed" if verdict.passed else "NOT PASSED\n  " + "\n  ".join(verdict.reasons))
+    print("written: " + ", ".join(map(str, paths)))
+    return 0 if verdict.passed else 1
+
+
+def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[str, list[Drive]]]:
+    """The run, and its drives by world."""
+    from tqdm import tqdm
+
+    from learned_sim_env.harness.twin import TwinRunner
+    from learned_sim_env.regression.run import Run, World, about, jobs_of
+    from learned_sim_env.stress.catalogue import parse
+
+    perturbations = tuple(parse(text) for text in args.perturb)
+    scenarios = suite.select(args.scenarios)
+    drives: dict[str, list[Drive]] = {}
+    if args.worlds != "twin":
+        jobs = jobs_of(scenarios, args.seeds, perturbations)
+        with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
+            drives["dream"] = runner.run(jobs, done=bar.update)
+    if args.worlds != "dream":
+        twin = TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin")
+        jobs = jobs_of(scenarios, 1, perturbations)
+        with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
+            drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
+    worlds = {name: World.of(name, some, scenarios, suite) for name, some in drives.items()}
+    return Run(about(args.policy, perturbations, suite, runner.checkpoint.fingerprint), scenarios, worlds), drives
+
+
+def _reports(args: Args, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:
+    """Write what people and build servers read."""
+    from learned_sim_env.evaluation.reporting.html import write_html
+    from learned_sim_env.regression import report
+    from learned_sim_env.regression.junit import write_junit
+    from learned_sim_env.regression.worse import worse_pictures
+
+    parts = [report.verdict_part(verdict)]
+    if baseline is not None and args.baseline is not None and not verdict.passed:
+        pictures = worse_pictures(verdict, (baseline, now), (args.baseline, args.out), runner)
+        parts += [report.worse_part(pictures)] if pictures else []
+    parts += [report.summary_part(now), report.coverage_part(now)]
+    agreement = report.agreement_part(now)
+    parts += [agreement] if agreement is not None else []
+    about: dict[str, object] = {
+        "policy": now.about["policy"],
+        "suite": now.about["suite"],
+        "model": now.about["model"][:12],
+    }
+    if now.about["perturbations"]:
+        about["perturbed"] = [f"{p['name']}={p['strength']:g}" for p in now.about["perturbations"]]
+    if baseline is not None:
+        about["baseline"] = baseline.about["policy"]
+    about["command"] = args.command()
+    page, junit = args.out / "regress.html", args.out / "junit.xml"
+    write_html(page, f"Regression of {now.about['policy']}", about, parts)
+    write_junit(junit, now, baseline, verdict)
+    return [junit, page]
+
+
+def _draw(args: Args) -> int:
+    from learned_sim_env.evaluation.episodes import open_episodes
+    from learned_sim_env.harness.suite import Suite
+    from learned_sim_env.regression.draw import draw
+    from learned_sim_env.resources import suites_dir
+
+    assert args.draw is not None
+    folder = Path(args.suite) if os.sep in args.suite else suites_dir() / args.suite
+    data = open_episodes(args.draw, "test", 1_000_000)
+    draw(data, name=folder.name).save(folder)
+    suite = Suite.load(folder)
+    kinds = sorted({tag for s in suite.scenarios for tag in s.tags})
+    print(f"{len(suite.scenarios)} scenarios of {len(kinds)} kinds, written: {folder}")
+    return 0
+
+
+def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
+    numbers = {}
+    for name, value in parse_settings(pairs).items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name}={value} is no number: give a metric and a number, as collision=0.1")
+        numbers[name] = float(value)
+    return numbers

@@ -1,0 +1,141 @@
+"""Drives depend on nothing but themselves, are kept, and fail alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from learned_sim_env.harness import dream
+from learned_sim_env.harness.dream import DreamRunner
+from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
+from learned_sim_env.harness.perturbation import Perturbation
+from learned_sim_env.stress.strategies.latents import LatentComposition, LatentFlips, LatentNoise, LatentTemperature
+from tests.harness.world import HORIZON, small_suite
+
+
+@dataclass(frozen=True)
+class Broken(Perturbation):
+    name = "broken"
+
+    def sight(self):
+        raise RuntimeError("nothing is to be seen")
+
+
+@pytest.fixture(scope="module")
+def world():
+    return small_suite()
+
+
+@pytest.fixture(scope="module")
+def runner(world) -> DreamRunner:
+    checkpoint, suite = world
+    return DreamRunner(checkpoint, suite.starts, "random", rows=4)
+
+
+def jobs(*perturbations: Perturbation, count: int = 4, horizon: int = HORIZON) -> list[Job]:
+    return [Job(f"job {i}", i % 4, 100 + i, horizon, perturbations) for i in range(count)]
+
+
+def same(a: Drive, b: Drive) -> bool:
+    return a.end == b.end and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in STEPS)
+
+
+def test_a_drive_does_not_depend_on_those_beside_it(runner):
+    together = runner.run(jobs(count=6))
+    alone = [runner.run([job])[0] for job in jobs(count=6)]
+    backwards = runner.run(jobs(count=6)[::-1])[::-1]
+    assert all(map(same, together, alone)) and all(map(same, together, backwards))
+    assert not same(together[0], together[4]), "another chance is another drive"
+
+
+def test_the_same_jobs_give_the_same_drives(runner):
+    assert all(map(same, runner.run(jobs()), runner.run(jobs())))
+
+
+def test_given_actions_are_taken_and_lead_to_the_same_dream(runner):
+    first = runner.run(jobs())[2]
+    taken = tuple((float(a), float(b)) for a, b in first.actions)
+    again = runner.run([Job("again", 2, 102, len(first), (), taken)])[0]
+    assert same(first, again)
+
+
+def test_views_are_kept_when_asked_for(runner):
+    drive = runner.run(jobs(), views=True)[1]
+    assert drive.views is not None and drive.views.shape == (len(drive) + 1, 64, 64)
+    assert runner.run(jobs())[1].views is None
+
+
+@pytest.mark.parametrize("strategy", [LatentNoise, LatentFlips, LatentTemperature, LatentComposition])
+def test_a_disturbed_dream_leaves_its_neighbours_alone(runner, strategy):
+    calm = runner.run(jobs())
+    mixed = [replace(job, perturbations=(strategy(1.0, 3),) if i == 1 else ()) for i, job in enumerate(jobs())]
+    disturbed = runner.run(mixed)
+    assert all(same(calm[i], disturbed[i]) for i in (0, 2, 3))
+    assert not same(calm[1], disturbed[1])
+    assert same(disturbed[1], runner.run(mixed)[1])
+
+
+def test_one_that_fails_costs_no_other(runner):
+    some = jobs(count=5)
+    some[2] = Job("broken", 2, 7, HORIZON, (Broken(),))
+    drives = runner.run(some)
+    assert "nothing is to be seen" in drives[2].error and len(drives[2]) == 0
+    calm = runner.run(jobs(count=5))
+    assert all(same(calm[i], drives[i]) for i in (0, 1, 3, 4))
+
+
+def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
+    checkpoint, suite = world
+    keeper = DreamRunner(checkpoint, suite.starts, "expert", rows=4, folder=tmp_path)
+    counted: list[int] = []
+    drives = keeper.run(jobs(count=6), counted.append)
+    assert counted == [4, 2]
+
+    def refused(*_):
+        raise RuntimeError("it is driven again")
+
+    monkeypatch.setattr(dream.DreamRunner, "_batch", refused)
+    assert all(map(same, drives, keeper.run(jobs(count=6))))
+    other = DreamRunner(checkpoint, suite.starts, "idm", rows=4, folder=tmp_path)
+    assert "it is driven again" in other.run(jobs(count=1))[0].error, "another driver drives otherwise"
+
+
+def test_drives_survive_being_packed(runner):
+    drives = [*runner.run(jobs(), views=True), *runner.run(jobs(horizon=3), views=True)]
+    again = unpack(pack(drives))
+    assert all(map(same, drives, again))
+    for a, b in zip(drives, again):
+        np.testing.assert_array_equal(a.views, b.views)
+
+
+def test_undisturbed_it_dreams_as_the_environment_does(world):
+    from learned_sim_env.environments.learned import LearnedDrivingEnv
+
+    checkpoint, suite = world
+    one = DreamRunner(checkpoint, suite.starts, "random", rows=1)
+    drive = one.run([Job("alone", 1, 55, HORIZON)])[0]
+    env = LearnedDrivingEnv(checkpoint)
+    env.reset(seed=0, options={"context": 1})
+    env.restore({**env.snapshot(), "seed": 55})
+    for t in range(len(drive)):
+        observation, *_, info = env.step(drive.actions[t])
+        np.testing.assert_allclose(observation["ego"], drive.ego[t], atol=1e-4)
+    assert info["end_reason"] == drive.end
+
+
+def test_rows_must_be_some(world):
+    checkpoint, suite = world
+    with pytest.raises(ValueError, match="rows is 0"):
+        DreamRunner(checkpoint, suite.starts, "expert", rows=0)
+
+
+def test_who_does_not_look_dreams_the_same_without_pictures(world, runner):
+    checkpoint, suite = world
+    unseen = DreamRunner(checkpoint, suite.starts, "random", rows=4, look=False).run(jobs())
+    for drive, seen in zip(unseen, runner.run(jobs())):
+        np.testing.assert_array_equal(drive.ego, seen.ego)
+        assert drive.end == seen.end and np.isinf(drive.gap).all()
+    careful = DreamRunner(checkpoint, suite.starts, "careful", rows=4, look=False)
+    assert careful.look, "this one looks"

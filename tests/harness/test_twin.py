@@ -1,0 +1,35 @@
+"""The twin starts where the dream does, and repeats itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from learned_sim_env.harness.job import STEPS, Job
+from learned_sim_env.harness.suite import Suite
+from learned_sim_env.harness.twin import TwinRunner
+from learned_sim_env.stress.strategies.actions import ActionDelay
+from learned_sim_env.stress.strategies.latents import LatentNoise
+
+
+def test_the_twin_drives_from_the_moment_of_a_scenario_and_repeats_itself(tmp_path):
+    pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
+    suite = Suite.load("driving")
+    start = int(np.diff(suite.starts.replay_starts).argmin())
+    jobs = [Job("plain", start, 1, 6), Job("late", start, 1, 6, (ActionDelay(0.3),)), Job("plain", start, 1, 6)]
+    drives = TwinRunner("LearnedDriving-v0", suite.starts, "random", tmp_path / "a").run(jobs, workers=1)
+    assert [d.error for d in drives] == [""] * 3
+    np.testing.assert_array_equal(drives[0].views[0], suite.starts.semantic[start, -1])
+    assert all(np.array_equal(getattr(drives[0], name), getattr(drives[2], name)) for name in STEPS)
+    assert not np.array_equal(drives[0].actions, drives[1].actions)
+    taken = tuple((float(a), float(b)) for a, b in drives[0].actions)
+    replay = TwinRunner("LearnedDriving-v0", suite.starts, "idm", tmp_path / "b").run(
+        [Job("replay", start, 9, 6, (LatentNoise(),), taken)], workers=1
+    )[0]
+    np.testing.assert_array_equal(replay.ego, drives[0].ego)
+
+
+def test_a_latent_cannot_be_disturbed_in_a_simulator(tmp_path):
+    runner = TwinRunner("LearnedDriving-v0", Suite.load("driving").starts, "expert", tmp_path)
+    with pytest.raises(ValueError, match="latent_noise cannot be done to a simulator"):
+        runner.run([Job("x", 0, 0, 5, (LatentNoise(),))])
