@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
+    "transfer": "learn to drive in the dream, drive in the simulator, and compare policies in both",
     "bench": "measure the speed of the environments",
     "info": "show what is installed, which environments exist and whether they can run",
 }

@@ -28,8 +28,8 @@ class Sb3VecEnv(VecEnv):
     """A Gymnasium vector environment in autoreset mode SAME_STEP as a `VecEnv` of Stable-Baselines3.
 
     `infos[i]` is empty but in the step that ends row i's episode, when it holds "terminal_observation",
-    "TimeLimit.truncated", "episode" (return "r", length "l", time "t", summed cost "c") and `TOLD`. What the environment
-    told of all rows is in `batch_infos`, as arrays.
+    "TimeLimit.truncated", "episode" (return "r", length "l", time "t", summed cost "c") and `TOLD`. What was told of
+    all rows is in `batch_infos`, as arrays.
 
     Args:
         env: the vector environment, wrapped or not.

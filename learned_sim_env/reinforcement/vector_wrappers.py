@@ -76,3 +76,16 @@ class VectorCostAsReward(gym.vector.VectorWrapper):
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         rewards = rewards - self.weight * of_step(infos, "cost", terminated | truncated)
         return observations, rewards, terminated, truncated, infos
+
+
+class VectorScaledReward(gym.vector.VectorWrapper):
+    """Reward times a constant, which leaves what is best as it is."""
+
+    def __init__(self, env: gym.vector.VectorEnv, scale: float):
+        super().__init__(env)
+        self.scale = scale
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        return observations, rewards * self.scale, terminated, truncated, infos

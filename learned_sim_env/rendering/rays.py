@@ -45,7 +45,7 @@ def distances(views: np.ndarray, bev: BevSpec) -> np.ndarray:
 
 @cache
 def _pixels(bev: BevSpec) -> np.ndarray:
-    """(angles, samples) int64: flat pixel of every sample, a pixel's length apart; outside, the ray's last one inside."""
+    """(angles, samples) int64: flat pixel of every sample, a pixel apart; outside, the ray's last one inside."""
     along = np.arange(1, int(REACH / bev.metres_per_pixel) + 1) * bev.metres_per_pixel
     angle = np.radians(ANGLES)[:, None]
     row, column = bev.pixels(np.stack([np.cos(angle) * along, np.sin(angle) * along], -1))
