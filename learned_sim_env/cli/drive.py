@@ -31,7 +31,8 @@ class Args:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
-    """Who drives: human, expert (it follows the route and sees nobody), or a file of Stable-Baselines3."""
+    """Who drives: human, expert (it follows the route and sees nobody), a policy that ships, or a file: .safetensors as
+    `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
     twin: bool = False
     """Show the simulator that the model was learned from beside the dream."""
     record: Path | None = None

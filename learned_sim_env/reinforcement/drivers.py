@@ -114,7 +114,7 @@ SCRIPTED: dict[str, Callable[[int, int], Driver]] = {
     "throttle": lambda n, seed: Constant((0.0, 0.5)),
     "random": Random,
     "careful": lambda n, seed: Follower(8.0, careful=True),
-    **{f"follow-{v}": (lambda n, seed, v=v: Follower(float(v))) for v in (3, 6, 9, 12)},
+    **{f"follow-{v}": (lambda n, seed, v=v: Follower(float(v))) for v in (3, 6, 8, 10, 12)},
     **{
         f"noisy-{i}": (lambda n, seed, k=k: Noisy(Follower(8.0, careful=True), (0.15 * k, 0.4 * k), seed))
         for i, k in enumerate((0.5, 1.0, 1.5, 2.5), 1)

@@ -1,7 +1,7 @@
 """Training a driving policy with Stable-Baselines3's PPO, in the dream or in the simulator; can be broken off.
 
 A run's folder holds `policy-<steps>.safetensors` (some on the way, for `NetworkPolicy`), `state.safetensors` (what
-it is resumed from: all weights and Adam's moments) and `run.json` (its settings, its curve, its time). Nothing is pickled.
+it is resumed from: all weights and Adam's moments) and `run.json` (its settings, its curve, its time). No pickles.
 """
 
 from __future__ import annotations

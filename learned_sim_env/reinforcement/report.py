@@ -107,7 +107,7 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
             "PPO of Stable-Baselines3 with one network and one set of hyper-parameters, in the dream and in MetaDrive. "
             "Every driver then drives the same whole episodes of MetaDrive on scenarios nobody has trained on. Driving "
             "score: share of the route, times 0.6 after running into a vehicle and 0.65 into an object, times the "
-            "share of time not against the traffic. Intervals (95%) resample scenarios, and runs where there are several. "
+            "share of time not against the traffic. Intervals (95%) resample scenarios and, of several, runs. "
             "Times are of one process with one thread each, side by side on this machine."
         ),
         limits=(
