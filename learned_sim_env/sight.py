@@ -43,6 +43,12 @@ class Sight:
         self._past = np.concatenate([self._past[1:], rays[None, :, _OBSTACLE]])
         return features
 
+    def begin(self, observations: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+        """(n, SIZE) float32 of observations with which episodes begin in `rows` (n,) int64; others are left alone."""
+        rays = distances(observations["bev"], BEV)
+        self._past[:, rows] = rays[:, _OBSTACLE]
+        return _joined(rays, rays[:, _OBSTACLE], observations["ego"])
+
     def glance(self, observations: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
         """(n, SIZE) float32 of observations that continue `rows` (n,) int64, without remembering them."""
         return _joined(distances(observations["bev"], BEV), self._past[0, rows], observations["ego"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,7 +67,7 @@ def test_actions_are_within_bounds(ego):
 def network(rng=None):
     rng = rng or np.random.default_rng(0)
     sizes = [sight.SIZE, 8, 4, 2]
-    layers = [(rng.normal(size=(b, a)) / 8, rng.normal(size=b)) for a, b in zip(sizes, sizes[1:])]
+    layers = [(rng.normal(size=(b, a)) / 8, rng.normal(size=b)) for a, b in pairwise(sizes)]
     return NetworkPolicy(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers), {"steps": 3})
 
 

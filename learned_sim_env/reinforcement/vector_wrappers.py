@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.reinforcement.infos import of_step
-from learned_sim_env.sight import SPACE, Sight
+from learned_sim_env.sight import SIZE, SPACE, Sight
 
 
 class VectorSightObservation(gym.vector.VectorWrapper):
@@ -23,13 +23,17 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         self._mode = env.metadata["autoreset_mode"]
         self._sight = Sight(env.num_envs)
         self._over = np.zeros(env.num_envs, bool)
+        self._features = np.zeros((env.num_envs, SIZE), np.float32)  # of all rows now
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """As the environment's."""
         observations, infos = self.env.reset(seed=seed, options=options)
         began = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        rows = np.flatnonzero(began)
+        self._features = self._features.copy()
+        self._features[rows] = self._sight.begin({name: observations[name][rows] for name in ("bev", "ego")}, rows)
         self._over = self._over & ~began
-        return self._sight.look(observations, began), infos
+        return self._features, infos
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """As the environment's; `final_obs` are features as well."""
@@ -47,7 +51,8 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         if self._mode is AutoresetMode.DISABLED:
             began = np.zeros_like(over)
         self._over = over
-        return self._sight.look(observations, began), rewards, terminated, truncated, infos
+        self._features = self._sight.look(observations, began)
+        return self._features, rewards, terminated, truncated, infos
 
 
 class VectorUncertaintyPenalty(gym.vector.VectorWrapper):

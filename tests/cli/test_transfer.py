@@ -13,7 +13,8 @@ from learned_sim_env.reinforcement.transfer import Plan, last_policy, saved_step
 for module in ("stable_baselines3", "metadrive", "matplotlib"):
     pytest.importorskip(module, reason="needs the extras [rl,metadrive,train]")
 
-SHORT = "--steps 2048 --longer 1 --seeds 1 --episodes 1 --contexts 2 --repeats 1 --stretch 3 --most-steps 30".split()
+OPTIONS = {"steps": 2048, "longer": 1, "seeds": 1, "episodes": 1, "contexts": 2, "repeats": 1, "stretch": 3}
+SHORT = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))] + ["--most-steps", "30"]
 
 
 def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):

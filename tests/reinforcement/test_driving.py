@@ -62,7 +62,7 @@ def test_unknown_drivers():
 
 
 def test_episodes_are_judged_by_what_happened(twin):
-    arrived, hit, slow = (list(drive(twin, "throttle", [s]))[0] for s in (NEAR_THE_END, NEAR_A_CONE, 0))
+    arrived, hit, slow = (next(drive(twin, "throttle", [s])) for s in (NEAR_THE_END, NEAR_A_CONE, 0))
     assert (arrived.end, arrived.completion, arrived.score) == ("arrival", 1.0, 1.0)
     assert hit.end == "collision" and hit.cost == 1.0 and 0 < hit.score < hit.completion
     # 50 steps at 5 m/s on a route of which 150 m are left.
