@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 HOST ?= localhost:2000
 
-.PHONY: demo test test-carla-server lint bench clean
+.PHONY: demo test test-rl test-carla-server lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/learned-sim demo
@@ -17,6 +17,12 @@ demo: $(STAMP)
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+# Installs the other reinforcement-learning libraries (several GB), and runs what is tested against them.
+test-rl: export OMP_NUM_THREADS := 1
+test-rl: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[rl-all]"
+	$(BIN)/pytest -q tests/reinforcement
 
 # The tests of the CARLA twin on a real server instead of the stand-in, one environment at a time.
 test-carla-server: $(STAMP)

@@ -44,6 +44,8 @@ class Args:
     """Steps of 0.1 s driven from each."""
     most_steps: int = 150
     """Moments that are further into their scenario are left out, because the simulator has to be driven there."""
+    ship: Path | None = None
+    """Copy here the policy that earned most in the dream at the end of the longer runs; the simulator has no say."""
     workers: int = 2
     """Processes at the same time."""
 
@@ -58,14 +60,31 @@ def run(args: Args) -> int:
 
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
-    plan = Plan(**{f.name: getattr(args, f.name) for f in fields(args) if f.name != "workers"})
+    plan = Plan(**{f.name: getattr(args, f.name) for f in fields(args) if f.name not in ("ship", "workers")})
     _settled(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)
     parts = _parts(plan)
     about = {"checkpoint": args.checkpoint, "command": _command(args), **_machine()}
-    print(f"written: {', '.join(map(str, _write(args.out, about, parts)))}")
+    paths = _write(args.out, about, parts)
+    if args.ship is not None:
+        paths.append(_ship(plan, args.ship))
+    print(f"written: {', '.join(map(str, paths))}")
     return 0
+
+
+def _ship(plan: Plan, path: Path) -> Path:
+    """Copy the best policy of the longest runs in the dream, by what it earned there."""
+    import numpy as np
+
+    from learned_sim_env.policies import NetworkPolicy
+    from learned_sim_env.reinforcement.jobs import read
+    from learned_sim_env.reinforcement.transfer import last_policy
+
+    runs = list(plan.runs().values())[-1]
+    earned = [np.mean([row["reward"] for row in read(run.path / "run.json")["curve"][-20:]]) for run in runs]
+    NetworkPolicy.load(last_policy(runs[int(np.argmax(earned))])).save(path)
+    return path
 
 
 def _settled(plan: Plan) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from learned_sim_env.cli.main import main
+from learned_sim_env.policies import NetworkPolicy
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.reinforcement.transfer import Plan, last_policy, saved_steps
 
@@ -22,7 +23,7 @@ def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(transfer, "BESIDE", ("random", "throttle"))
     monkeypatch.setattr(transfer, "SCRIPTED", {"nothing": None, "follow-8": None})
-    command = ["transfer", *SHORT, "--out", str(tmp_path)]
+    command = ["transfer", *SHORT, "--out", str(tmp_path), "--ship", str(tmp_path / "best.safetensors")]
     assert main(command) == 0
     found = json.loads((tmp_path / "transfer.json").read_text())
     trained = ["dream", "twin", "dream, doubt penalised", "dream, 1 times the steps"]
@@ -33,6 +34,7 @@ def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
     assert found["about"]["command"].startswith("learned-sim transfer --out")
     assert (tmp_path / "transfer.png").stat().st_size > 10_000
     assert "| dream |" in (tmp_path / "transfer.md").read_text()
+    assert NetworkPolicy.load(tmp_path / "best.safetensors").about["place"] == "dream"
     assert not list(tmp_path.rglob("*.zip")) and not list(tmp_path.rglob("*.pkl"))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.json")}
     assert main(command) == 0

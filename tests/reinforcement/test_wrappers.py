@@ -162,7 +162,7 @@ def test_latents_are_filtered_from_what_is_seen(place, twin):
     import torch
 
     observation, _ = env.reset(seed=0)
-    action = np.zeros(2, np.float32) if place == "twin" else env.env.episodes.records["ego"][0, 2:4]
+    action = env.env.ego_vector[2:4] if place == "twin" else env.env.episodes.records["ego"][0, 2:4]
     for t in range(4):
         h = torch.tanh(
             state["h"] @ model.matrix + torch.cat([torch.tensor(action)[None], torch.zeros(1, 2)], 1) @ model.input
