@@ -22,6 +22,7 @@ class Ranking:
     (P,). Intervals come from resampling the moments; they say nothing about other policies.
     """
 
+    quantity: str
     names: tuple[str, ...]
     dream: Estimate
     twin: Estimate
@@ -47,6 +48,7 @@ def rank(sides: Mapping[str, tuple[Driven, Driven]], quantity: str) -> Ranking:
     x, y = share @ dream.T, share @ twin.T
     everyone = np.ones(x.shape, bool)
     return Ranking(
+        quantity,
         tuple(sides),
         *(Estimate.of(v) for v in (x, y, x - y, pearson(x, y), spearman(x, y, everyone), mmrv(x, y))),
     )

@@ -216,8 +216,8 @@ def scatter(figure: Figure, ranking: Ranking) -> None:
         if " steps" not in name:
             axes.annotate(name, (a, b), fontsize=7, xytext=(4, 3), textcoords="offset points")
     axes.set(
-        xlabel="in the dream",
-        ylabel="in the simulator",
+        xlabel=f"mean {ranking.quantity} in the dream",
+        ylabel=f"mean {ranking.quantity} in the simulator",
         title=f"Pearson {text(ranking.pearson, 2)}, Spearman {text(ranking.spearman, 2)}",
     )
     axes.legend(frameon=False)

@@ -107,13 +107,7 @@ class Sb3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute, which all rows share, once for each of `indices`."""
-        if attr_name == "render_mode":  # asked for before everything is there
-            value = self.env.render_mode
-        else:
-            value = self.env.get_wrapper_attr(attr_name) if hasattr(self.env, "get_wrapper_attr") else None
-            if value is None:
-                value = getattr(self.env, attr_name)
-        return [value for _ in self._get_indices(indices)]
+        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Rows have no attributes of their own.
