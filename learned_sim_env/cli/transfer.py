@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from learned_sim_env.reinforcement.recipe import Recipe
 
 if TYPE_CHECKING:
     from learned_sim_env.evaluation.reporting.parts import Part, Table
@@ -35,7 +37,9 @@ class Args:
     seeds: int = 3
     """Runs of each kind."""
     episodes: int = 100
-    """Whole episodes, on scenarios of the test seeds, by which everybody is judged."""
+    """Whole episodes by which everybody is judged."""
+    split: str = "test"
+    """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
     contexts: int = 24
     """Moments from which policies are ranked."""
     repeats: int = 4
@@ -44,6 +48,8 @@ class Args:
     """Steps of 0.1 s driven from each."""
     most_steps: int = 150
     """Moments that are further into their scenario are left out, because the simulator has to be driven there."""
+    recipe: Recipe = field(default_factory=Recipe)
+    """How policies are trained; its own steps and penalty are set by the ones above."""
     ship: Path | None = None
     """Copy here the policy that earned most in the dream at the end of the longer runs; the simulator has no say."""
     workers: int = 2
@@ -172,8 +178,9 @@ def _markdown(table: Table) -> str:
 
 
 def _command(args: Args) -> str:
-    changed = [f for f in fields(args) if getattr(args, f.name) != f.default]
-    options = [f"--{f.name.replace('_', '-')} {getattr(args, f.name)}" for f in changed]
+    told = {f.name: (getattr(args, f.name), f.default) for f in fields(args) if f.name != "recipe"}
+    told.update({f"recipe.{f.name}": (getattr(args.recipe, f.name), f.default) for f in fields(args.recipe)})
+    options = [f"--{name.replace('_', '-')} {value}" for name, (value, default) in told.items() if value != default]
     return " ".join(["learned-sim transfer", *options])
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from learned_sim_env.reinforcement.drivers import SCRIPTED
 from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
 from learned_sim_env.reinforcement.recipe import Recipe
-from learned_sim_env.spec import TEST_SCENARIOS
+from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
 
 # Who is judged beside the trained ones.
 BESIDE = ("expert", "idm", "careful", "nothing", "throttle", "random")
+# Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
+JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
 # Of each run, so many of the policies on its way are ranked, the last one among them.
 RANKED_SAVES = 2
 
@@ -21,8 +23,8 @@ class Plan:
     """The whole experiment.
 
     steps: of the environment, that dream and twin get alike. longer: how many times as many the dream gets as well.
-    penalty: weight of the uncertainty in the third kind of run. seeds: runs of each kind. episodes: on scenarios of the
-    test seeds. contexts, repeats, stretch, most_steps: of the ranking, see `matched`.
+    penalty: weight of the uncertainty in the third kind of run. seeds: runs of each kind. episodes: on scenarios of a
+    split, "test" or "validation". contexts, repeats, stretch, most_steps: of the ranking, see `matched`.
     """
 
     out: Path
@@ -32,6 +34,7 @@ class Plan:
     penalty: float = 2.0
     seeds: int = 3
     episodes: int = 100
+    split: str = "test"
     contexts: int = 24
     repeats: int = 4
     stretch: int = 100
@@ -42,6 +45,8 @@ class Plan:
         for name in ("steps", "longer", "seeds", "episodes", "contexts", "repeats", "stretch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.split not in JUDGED_ON:
+            raise unknown("split", self.split, JUDGED_ON)
 
     @property
     def kinds(self) -> dict[str, tuple[str, Recipe]]:
@@ -66,8 +71,7 @@ class Plan:
 
     def judged(self) -> dict[str, list[Judge]]:
         """Whole episodes of the trained, a list of runs each, and of those beside them."""
-        first = TEST_SCENARIOS.start
-        seeds = tuple(range(first, first + self.episodes))
+        seeds = tuple(JUDGED_ON[self.split][: self.episodes])
         trained = {
             kind: [Judge(self.out / "episodes" / f"{run.path.name}.json", str(last_policy(run)), seeds) for run in runs]
             for kind, runs in self.runs().items()

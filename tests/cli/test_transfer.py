@@ -58,7 +58,23 @@ def test_policies_are_kept_at_the_update_after_each_part():
     assert saved_steps(Recipe(steps=10, rollout=64, rows=4, saves=5)) == [64]
 
 
-@pytest.mark.parametrize("options", [["--steps", "0"], ["--episodes", "0"]])
-def test_wrong_options(options, tmp_path, capsys):
+def test_settings_are_tried_on_scenarios_that_are_held_out(tmp_path):
+    from learned_sim_env.data.splits import split_of
+
+    for split in ("test", "validation"):
+        jobs = Plan(tmp_path, episodes=7, split=split).judged()["twin"]
+        assert {split_of(seed) for job in jobs for seed in job.seeds} == {split} and len(jobs[0].seeds) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--steps", "0"], "at least 1 is needed"),
+        (["--episodes", "0"], "at least 1 is needed"),
+        (["--split", "tets"], "Did you mean 'test'?"),
+        (["--recipe.rows", "100"], "not a multiple of rows 100"),
+    ],
+)
+def test_wrong_options(options, message, tmp_path, capsys):
     assert main(["transfer", *options, "--out", str(tmp_path)]) == 2
-    assert "at least 1 is needed" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
