@@ -51,7 +51,7 @@ class Plan:
     @property
     def kinds(self) -> dict[str, tuple[str, Recipe]]:
         """Kinds of runs: where, and how."""
-        base = replace(self.recipe, steps=self.steps)
+        base = replace(self.recipe, steps=self.steps, penalty=0.0)
         return {
             "dream": ("dream", base),
             "twin": ("twin", base),

@@ -32,11 +32,9 @@ def test_torchrl(obs_type):
 
 def test_tianshou():
     tianshou = pytest.importorskip("tianshou", reason="needs Tianshou: make test-rl")
-    from tianshou.algorithm.random import MARLRandomDiscreteMultiAgentPolicy  # noqa: F401
     from tianshou.data import Collector, VectorReplayBuffer
     from tianshou.env import DummyVectorEnv
 
-    assert tianshou.__version__
     envs = DummyVectorEnv([latent] * 3)
 
     class Idle(tianshou.algorithm.algorithm_base.Policy):
@@ -54,7 +52,7 @@ def test_tianshou():
 
 def sighted(_):
     """For RLlib's workers."""
-    return SightObservation(gym.make(ENV_ID, max_episode_steps=None))
+    return SightObservation(gym.make(ENV_ID))
 
 
 def test_rllib():
