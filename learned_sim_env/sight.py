@@ -20,6 +20,17 @@ SIZE = (len(TARGETS) + 1) * len(ANGLES) + len(EGO_FIELDS)
 SPACE = gym.spaces.Box(-10.0, 10.0, (SIZE,), np.float32)
 
 
+def checked(space: gym.Space) -> gym.Space:
+    """`SPACE`, if observations of `space` can be turned into it.
+
+    Raises:
+        ValueError: if they are not of obs_type "dict".
+    """
+    if space != CONTRACTS["driving"].observation_space("dict"):
+        raise ValueError(f'sight needs observations of obs_type "dict", with "bev" and "ego"; these are {space}')
+    return SPACE
+
+
 class Sight:
     """Turns observations of B rows into features, remembering the last `LAG` of them.
 

@@ -10,16 +10,16 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.reinforcement.infos import of_step
-from learned_sim_env.sight import SIZE, SPACE, Sight
+from learned_sim_env.sight import SIZE, Sight, checked
 
 
 class VectorSightObservation(gym.vector.VectorWrapper):
-    """Features of `sight` in place of observations of obs_type "dict": (B, SIZE) float32."""
+    """Features of `sight` in place of observations of obs_type "dict": (B, SIZE) float32; `ValueError` for others."""
 
     def __init__(self, env: gym.vector.VectorEnv):
         super().__init__(env)
-        self.single_observation_space = SPACE
-        self.observation_space = batch_space(SPACE, env.num_envs)
+        self.single_observation_space = checked(env.single_observation_space)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self._mode = env.metadata["autoreset_mode"]
         self._sight = Sight(env.num_envs)
         self._over = np.zeros(env.num_envs, bool)

@@ -8,18 +8,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.sight import SPACE, Sight
+from learned_sim_env.sight import Sight, checked
 from learned_sim_env.spec import DISCRETE_ACTIONS, SCENARIO_TAGS, unknown
 
 ONE_ROW = np.ones(1, bool)
 
 
 class SightObservation(gym.ObservationWrapper):
-    """Features of `sight`, (SIZE,) float32, in place of observations of obs_type "dict"."""
+    """Features of `sight`, (SIZE,) float32, in place of observations of obs_type "dict"; `ValueError` for others."""
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        self.observation_space = SPACE
+        self.observation_space = checked(env.observation_space)
         self._sight, self._began = Sight(1), True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -91,6 +91,15 @@ def test_sight_remembers_as_far_as_it_says():
         assert found.shape == (SIZE,) and found in env.observation_space
 
 
+def test_sight_needs_the_view_and_the_ego():
+    for wrap, env in (
+        (SightObservation, dream(obs_type="bev")),
+        (VectorSightObservation, LearnedDrivingVectorEnv(2, toy_checkpoint(), obs_type="latent")),
+    ):
+        with pytest.raises(ValueError, match='needs observations of obs_type "dict"'):
+            wrap(env)
+
+
 def test_penalty_and_cost():
     plain, penalised, costly = dream(), UncertaintyPenalty(dream(), 3.0), CostAsReward(dream(), 7.0)
     for env in (plain, penalised, costly):
