@@ -31,23 +31,15 @@ def test_torchrl(obs_type):
 
 
 def test_tianshou():
-    tianshou = pytest.importorskip("tianshou", reason="needs Tianshou: make test-rl")
-    from tianshou.data import Collector, VectorReplayBuffer
-    from tianshou.env import DummyVectorEnv
-
-    envs = DummyVectorEnv([latent] * 3)
-
-    class Idle(tianshou.algorithm.algorithm_base.Policy):
-        def forward(self, batch, state=None, **_):
-            return tianshou.data.Batch(act=np.zeros((len(batch.obs), 2), np.float32), state=state)
-
-    space = latent().action_space
-    collector = Collector(
-        Idle(action_space=space, observation_space=latent().observation_space), envs, VectorReplayBuffer(60, 3)
-    )
-    collector.reset()
-    stats = collector.collect(n_step=30)
-    assert stats.n_collected_steps == 30 and stats.n_collected_episodes == 6
+    env = pytest.importorskip("tianshou.env", reason="needs Tianshou: make test-rl")
+    envs = env.DummyVectorEnv([latent] * 3)
+    observations, _ = envs.reset(seed=[0, 1, 2])
+    assert np.array_equal(observations[1], latent().reset(seed=1)[0])
+    for step in range(1, 6):
+        observations, rewards, terminated, truncated, infos = envs.step(np.full((3, 2), 0.2, np.float32))
+        assert observations.shape == (3, 32) and rewards.shape == (3,) and not terminated.any()
+        assert truncated.tolist() == [step == 5] * 3 and infos[2]["imagined_steps"] == step
+    envs.close()
 
 
 def sighted(_):
