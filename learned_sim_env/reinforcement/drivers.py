@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,16 +66,15 @@ class Follower:
 
     def __init__(self, speed: float, careful: bool = False):
         self._speed, self._careful = speed, careful
-        self._offset: np.ndarray | None = None
+        self._offset = np.zeros(1)
 
     def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
         """See `Driver`."""
         ego = observations["ego"]
-        here = RouteFollower.from_ego(ego).offset
-        self._offset = here if self._offset is None else np.where(began, here, self._offset)
+        self._offset = np.where(began, RouteFollower.from_ego(ego).offset, self._offset)
         if not self._careful:
             return RouteFollower(self._offset, self._speed)(ego)
-        rows = [Careful(RouteFollower(float(o), self._speed)) for o in np.atleast_1d(self._offset)]
+        rows = [Careful(RouteFollower(float(o), self._speed)) for o in self._offset]
         return np.stack([row({"bev": v, "ego": e}) for row, v, e in zip(rows, observations["bev"], ego)])
 
 
@@ -108,17 +108,22 @@ class Insider:
         return self._simulator.policy_action(self._name)[None]
 
 
+def _follower(speed: float, num_rows: int, seed: int) -> Driver:
+    return Follower(speed)
+
+
+def _noisy(strength: float, num_rows: int, seed: int) -> Driver:
+    return Noisy(Follower(8.0, careful=True), (0.15 * strength, 0.4 * strength), seed)
+
+
 # Drivers without training that need the observation alone: from the number of rows and a seed.
 SCRIPTED: dict[str, Callable[[int, int], Driver]] = {
     "nothing": lambda n, seed: Constant((0.0, 0.0)),
     "throttle": lambda n, seed: Constant((0.0, 0.5)),
     "random": Random,
     "careful": lambda n, seed: Follower(8.0, careful=True),
-    **{f"follow-{v}": (lambda n, seed, v=v: Follower(float(v))) for v in (3, 6, 8, 10, 12)},
-    **{
-        f"noisy-{i}": (lambda n, seed, k=k: Noisy(Follower(8.0, careful=True), (0.15 * k, 0.4 * k), seed))
-        for i, k in enumerate((0.5, 1.0, 1.5, 2.5), 1)
-    },
+    **{f"follow-{speed}": partial(_follower, float(speed)) for speed in (3, 6, 8, 10, 12)},
+    **{f"noisy-{i}": partial(_noisy, strength) for i, strength in enumerate((0.5, 1.0, 1.5, 2.5), 1)},
 }
 
 

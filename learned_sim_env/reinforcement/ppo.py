@@ -102,8 +102,9 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
             "log_std_init": recipe.log_std,
         },
     )
+    mean_action: Any = model.policy.action_net
     with torch.no_grad():
-        model.policy.action_net.bias[1] = recipe.throttle
+        mean_action.bias[1] = recipe.throttle
     if found:
         restore(model, out / "state.safetensors")
         model.num_timesteps = run["steps"]

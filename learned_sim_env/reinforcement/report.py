@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,9 +145,7 @@ def ranking_part(sides: Mapping[str, tuple[Driven, Driven]]) -> Part:
         ),
         tables=(Table("Agreement over all policies", head, rows),),
         values={name: plain(vars(r)) for name, r in found.items()},
-        figures={
-            f"Mean {name}, dream against simulator": lambda figure, r=r: scatter(figure, r) for name, r in found.items()
-        },
+        figures={f"Mean {name}, dream against simulator": partial(scatter, ranking=r) for name, r in found.items()},
     )
 
 
@@ -157,7 +156,8 @@ def exploit_part(sides: Mapping[str, tuple[Driven, Driven]], kinds: Mapping[str,
         sides: dream and twin, by policy.
         kinds: names of the last policies of each kind of run.
     """
-    rows, values = [], {}
+    rows: list[tuple[str, ...]] = []
+    values: dict[str, dict[str, dict[str, float]]] = {}
     for kind, names in kinds.items():
         told = {side: [sides[name][i] for name in names] for i, side in enumerate(("dream", "simulator"))}
         values[kind] = {}

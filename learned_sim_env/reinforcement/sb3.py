@@ -60,7 +60,7 @@ class Sb3VecEnv(VecEnv):
 
     def reset(self) -> Any:
         """Observations of new episodes in all rows, with the seed and options that `seed` and `set_options` gave."""
-        seeds = None if all(seed is None for seed in self._seeds) else self._seeds
+        seeds: Any = None if all(seed is None for seed in self._seeds) else self._seeds
         options = next((o for o in self._options if o), None)
         observations, self.batch_infos = self.env.reset(seed=seeds, options=options)
         self.reset_infos = [{} for _ in range(self.num_envs)]
@@ -131,5 +131,5 @@ class Sb3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One frame a row."""
-        frames = self.env.render()
+        frames: Any = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)

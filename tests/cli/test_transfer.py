@@ -72,7 +72,6 @@ def test_settings_are_tried_on_scenarios_that_are_held_out(tmp_path):
         (["--steps", "0"], "at least 1 is needed"),
         (["--episodes", "0"], "at least 1 is needed"),
         (["--split", "tets"], "Did you mean 'test'?"),
-        (["--recipe.rows", "100"], "not a multiple of rows 100"),
     ],
 )
 def test_wrong_options(options, message, tmp_path, capsys):
