@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VENV ?= .venv
+RL_VENV ?= .venv-rl
 WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -9,7 +10,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 HOST ?= localhost:2000
 
-.PHONY: demo test test-carla-server lint bench clean
+.PHONY: demo test test-rl test-carla-server lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/learned-sim demo
@@ -17,6 +18,15 @@ demo: $(STAMP)
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+# The other reinforcement-learning libraries, which are large, and what is tested against them. In an environment of its
+# own: RLlib wants another version of Gymnasium than the one that everything else is tested with.
+test-rl: export OMP_NUM_THREADS := 1
+test-rl:
+	$(PYTHON) -m venv $(RL_VENV)
+	grep -v '^gymnasium' constraints.txt > $(RL_VENV)/constraints.txt
+	$(RL_VENV)/bin/python -m pip install -q -c $(RL_VENV)/constraints.txt -e ".[metadrive,rl,rl-all,dev]"
+	$(RL_VENV)/bin/pytest -q tests/reinforcement
 
 # The tests of the CARLA twin on a real server instead of the stand-in, one environment at a time.
 test-carla-server: $(STAMP)
@@ -31,7 +41,7 @@ bench: $(STAMP)
 	$(BIN)/learned-sim bench
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(RL_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find learned_sim_env tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml setup.py constraints.txt

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learned_sim_env.policies import RouteFollower
+from learned_sim_env import sight
+from learned_sim_env.policies import NetworkPolicy, RouteFollower, open_network, shipped_policies
 from learned_sim_env.spec import CONTRACTS
 
 DT = CONTRACTS["driving"].dt
@@ -58,3 +62,50 @@ def test_many_rows_at_once():
 @given(st.tuples(*[st.floats(-60, 60)] * 6))
 def test_actions_are_within_bounds(ego):
     assert (np.abs(RouteFollower()(np.array(ego, np.float32))) <= 1).all()
+
+
+def network(rng=None):
+    rng = rng or np.random.default_rng(0)
+    sizes = [sight.SIZE, 8, 4, 2]
+    layers = [(rng.normal(size=(b, a)) / 8, rng.normal(size=b)) for a, b in pairwise(sizes)]
+    return NetworkPolicy(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers), {"steps": 3})
+
+
+def test_a_network_is_read_as_it_was_written(tmp_path):
+    policy = network()
+    policy.save(tmp_path / "p.safetensors")
+    read = open_network(str(tmp_path / "p.safetensors"))
+    features = np.random.default_rng(1).normal(size=(5, sight.SIZE)).astype(np.float32)
+    np.testing.assert_array_equal(read(features), policy(features))
+    np.testing.assert_allclose(read(features[0]), policy(features)[0], rtol=1e-6)
+    assert read(features).shape == (5, 2) and (np.abs(read(features)) <= 1).all()
+    assert read.about == {"steps": 3}
+
+
+def test_files_that_are_no_networks(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path / "p.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"p\.safetensors does not exist"):
+        open_network(str(path))
+    path.write_bytes(b"nothing at all")
+    with pytest.raises(ValueError, match="is not a policy"):
+        open_network(str(path))
+    network().save(path)
+    tensors, metadata = load_file(path), {"schema_version": "1", "contract": CONTRACTS["driving"].fingerprint()}
+    for changed, message in (
+        ((tensors, {**metadata, "schema_version": "2"}), "not a policy of schema version 1: 2"),
+        ((tensors, {**metadata, "contract": "another"}), "trained for another contract"),
+        (({**tensors, "1.weight": np.zeros((4, 9), np.float32)}, metadata), "layer 1 is missing or does not take 8"),
+        (({n: v for n, v in tensors.items() if n[0] != "2"}, metadata), "its last layer gives 4 numbers"),
+    ):
+        save_file(changed[0], path, changed[1])
+        with pytest.raises(ValueError, match=message):
+            open_network(str(path))
+    with pytest.raises(ValueError, match="unknown policy 'drem'"):
+        open_network("drem")
+
+
+@pytest.mark.parametrize("name", shipped_policies())
+def test_what_ships_can_be_read(name):
+    assert open_network(name).about

@@ -24,8 +24,8 @@ HELD = 8
 class Args:
     """Drive in a learned environment and film it, beside the simulator it was learned from where that is installed.
 
-    A driver that knows only speed and place on the route follows the route, and sees nobody. The simulator starts at
-    the same moment and gets the same actions. Writes OUT/demo.gif.
+    The driver knows nothing but the observation. The simulator starts at the same moment and gets the same actions.
+    Writes OUT/demo.gif.
     """
 
     checkpoint: str = "bev-rssm"
@@ -36,6 +36,9 @@ class Args:
     """Of the dream."""
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
+    policy: str = "follow-8"
+    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), another scripted driver such as careful, a
+    policy that ships, or a .safetensors file of `learned-sim transfer`."""
     out: Path = Path("runs/demo")
     """Where to write."""
     twin: bool = True
@@ -61,7 +64,7 @@ def run(args: Args) -> int:
         why_no_film = str(error)
     options = {} if args.scenario is None else {"scenario": args.scenario}
     try:
-        film = _drive(pair, steps, args.seed, options, filmed=not why_no_film)
+        film = _drive(pair, steps, args, options, filmed=not why_no_film)
     finally:
         pair.close()
     if why_no_film:
@@ -81,19 +84,22 @@ def _twin() -> TwinDrivingEnv | None:
         return None
 
 
-def _drive(pair: Pair, steps: int, seed: int, options: dict[str, str], filmed: bool) -> list[np.ndarray]:
+def _drive(pair: Pair, steps: int, args: Args, options: dict[str, str], filmed: bool) -> list[np.ndarray]:
     """Drive `steps` steps in as many episodes as it takes, print each, and return the frames."""
-    from learned_sim_env.policies import RouteFollower
+    import numpy as np
 
+    from learned_sim_env.reinforcement.drivers import open_driver
+
+    act = open_driver(args.policy, 1)
     film: list[np.ndarray] = []
     dreamt: list[Side] = []
     episodes = 0
     while pair.steps < steps:
-        moment = pair.reset(None if episodes else seed, options)
+        moment = pair.reset(None if episodes else args.seed, options)
         moments = [moment]
-        driver = RouteFollower.from_ego(moment.observation["ego"])
         while pair.steps < steps and not moment.over:
-            moment = pair.step(driver(moment.observation["ego"]))
+            row = {name: value[None] for name, value in moment.observation.items()}
+            moment = pair.step(act(row, np.array([len(moments) == 1]))[0])
             moments.append(moment)
         if filmed:
             film += [m.picture() for m in moments]

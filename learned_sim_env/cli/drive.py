@@ -41,7 +41,8 @@ class Args:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
-    """Who drives: human, expert (it follows the route and sees nobody), or a file of Stable-Baselines3."""
+    """Who drives: human, expert (it follows the route and sees nobody), a policy that ships, or a file: .safetensors as
+    `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
     """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
     was not learned from it, the dream begins at moments that are recorded in it first."""

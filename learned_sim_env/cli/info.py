@@ -20,6 +20,7 @@ PACKAGES = {
     "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
+    "rl-all": ("ray", "stable-baselines3", "tianshou", "torchrl"),
     "hub": ("huggingface_hub",),
     "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
 }

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
+    "transfer": "learn to drive in the dream, drive in the simulator, and compare policies in both",
     "regress": "drive a policy through a suite of scenarios and judge it against a baseline",
     "stress": "look for what makes a policy fail, and how plausible that is",
     "bench": "measure the speed of the environments",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from learned_sim_env.policies import RouteFollower
+from learned_sim_env.policies import NetworkPolicy, RouteFollower, open_network, shipped_policies
+from learned_sim_env.sight import LAG, features
 from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:
@@ -49,6 +50,20 @@ class Expert:
         return self._follower(moment.observation["ego"])
 
 
+class Network:
+    """A small network that was trained to drive, see `policies.NetworkPolicy`."""
+
+    def __init__(self, name: str, policy: NetworkPolicy):
+        self.name, self._policy = name, policy
+
+    def __call__(self, session: Session) -> np.ndarray:
+        # Moments know where they came from, so that it sees the same after going back as it did the first time.
+        earlier = session.moment
+        for _ in range(LAG):
+            earlier = earlier.parent or earlier
+        return self._policy(features(session.moment.observation, earlier.observation))
+
+
 def open_driver(policy: str, session: Session) -> Driver:
     """The driver that `--policy` names; for "human", the one that takes over when the human lets go.
 
@@ -59,10 +74,12 @@ def open_driver(policy: str, session: Session) -> Driver:
     if policy in NAMES:
         return Expert()
     path = Path(policy)
+    if policy in shipped_policies() or path.suffix == ".safetensors":
+        return Network(path.name, open_network(policy))
     if path.is_file() or path.with_name(path.name + ".zip").is_file():
         from learned_sim_env.viewer.sb3 import open_policy
 
         return open_policy(path if path.is_file() else path.with_name(path.name + ".zip"), session)
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"policy file {policy} does not exist")
-    raise unknown("policy", policy, (*NAMES, "<file>.zip"))
+    raise unknown("policy", policy, (*NAMES, *shipped_policies(), "<file>.safetensors", "<file>.zip"))

@@ -1,0 +1,190 @@
+"""Learn to drive in the dream, drive in the simulator, and compare."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from learned_sim_env.reinforcement.recipe import Recipe
+
+if TYPE_CHECKING:
+    from learned_sim_env.evaluation.reporting.parts import Part, Table
+    from learned_sim_env.reinforcement.jobs import Job
+    from learned_sim_env.reinforcement.transfer import Plan
+
+
+@dataclass(frozen=True)
+class Args:
+    """Learn to drive in the dream, drive in the simulator, and compare.
+
+    Trains PPO in the dream, in MetaDrive, in the dream with its doubt penalised, and in the dream for longer; judges
+    all of them on test scenarios of MetaDrive; and asks whether the dream ranks policies as MetaDrive does. Every piece
+    is kept in OUT: the same command goes on where it was broken off. Writes transfer.json, .html, .md and .png there.
+    """
+
+    out: Path = Path("runs/transfer")
+    """Where to work and write."""
+    checkpoint: str = "bev-rssm"
+    """One that ships, a folder, or a hub id."""
+    steps: int = 100_000
+    """Of the environment, that dream and simulator get alike."""
+    longer: int = 10
+    """How many times as many the dream gets as well."""
+    penalty: float = 2.0
+    """Weight of the model's doubt in the runs that penalise it."""
+    seeds: int = 3
+    """Runs of each kind."""
+    episodes: int = 100
+    """Whole episodes by which everybody is judged."""
+    split: str = "test"
+    """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
+    contexts: int = 24
+    """Moments from which policies are ranked."""
+    repeats: int = 4
+    """Times each of them is dreamt."""
+    stretch: int = 100
+    """Steps of 0.1 s driven from each."""
+    most_steps: int = 150
+    """Moments that are further into their scenario are left out, because the simulator has to be driven there."""
+    recipe: Recipe = field(default_factory=Recipe)
+    """How policies are trained; its own steps and penalty are set by the ones above."""
+    ship: Path | None = None
+    """Copy here the policy that earned most in the dream at the end of the longer runs; the simulator has no say."""
+    workers: int = 2
+    """Processes at the same time."""
+
+
+def run(args: Args) -> int:
+    """Do what is left to do, then write the report."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # One core a worker.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from learned_sim_env.optional import require
+    from learned_sim_env.reinforcement.transfer import Plan
+
+    for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
+        require(module, extra=extra)
+    plan = Plan(**{f.name: getattr(args, f.name) for f in fields(args) if f.name not in ("ship", "workers")})
+    _settled(plan)
+    for name, jobs in plan.stages():
+        _work(name, jobs, args.workers)
+    parts = _parts(plan)
+    about = {"checkpoint": args.checkpoint, "command": _command(args), **_machine()}
+    paths = _write(args.out, about, parts)
+    if args.ship is not None:
+        paths.append(_ship(plan, args.ship))
+    print(f"written: {', '.join(map(str, paths))}")
+    return 0
+
+
+def _ship(plan: Plan, path: Path) -> Path:
+    """Copy the best policy of the longest runs in the dream, by what it earned there."""
+    import numpy as np
+
+    from learned_sim_env.policies import NetworkPolicy
+    from learned_sim_env.reinforcement.jobs import read
+    from learned_sim_env.reinforcement.transfer import last_policy
+
+    runs = list(plan.runs().values())[-1]
+    earned = [np.mean([row["reward"] for row in read(run.path / "run.json")["curve"][-20:]]) for run in runs]
+    NetworkPolicy.load(last_policy(runs[int(np.argmax(earned))])).save(path)
+    return path
+
+
+def _settled(plan: Plan) -> None:
+    """Keep what was asked for beside its results, and refuse to mix them with those of another question.
+
+    Raises:
+        ValueError: if the folder belongs to another one.
+    """
+    import json
+
+    from learned_sim_env.files import write_json
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    asked = json.loads(json.dumps({**vars(plan), "recipe": vars(plan.recipe)}, default=str))
+    asked = {**asked, "out": None, "fingerprint": from_pretrained(plan.checkpoint).fingerprint}
+    path = plan.out / "plan.json"
+    if path.is_file():
+        found = json.loads(path.read_text())
+        changed = [name for name in asked if found.get(name) != asked[name]]
+        if changed:
+            raise ValueError(
+                f"{plan.out} holds results with other {', '.join(changed)}: give another --out, or delete the folder"
+            )
+    write_json(path, asked)
+
+
+def _work(name: str, jobs: list[Job], workers: int) -> None:
+    """Run jobs, with a bar of about how many seconds of work are done."""
+    from tqdm import tqdm
+
+    from learned_sim_env.reinforcement.jobs import run_all
+
+    total = sum(job.work for job in jobs)
+    done = sum(job.work for job in jobs if job.done)
+    with tqdm(total=round(total), initial=round(done), desc=name, unit="s of work", disable=None) as bar:
+        for job in run_all(jobs, workers):
+            bar.update(round(job.work))
+            bar.set_postfix_str(job.path.stem)
+
+
+def _parts(plan: Plan) -> list[Part]:
+    from learned_sim_env.reinforcement.jobs import read
+    from learned_sim_env.reinforcement.matched import Driven
+    from learned_sim_env.reinforcement.report import driving_part, exploit_part, ranking_part
+    from learned_sim_env.reinforcement.transfer import saved_steps
+
+    results = {name: [read(job.path) for job in jobs] for name, jobs in plan.judged().items()}
+    runs = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in plan.runs().items()}
+    found = {name: read(job.path) for name, job in plan.ranked().items()}
+    sides = {name: (Driven.of_plain(v["dream"]), Driven.of_plain(v["twin"])) for name, v in found.items()}
+    last = {
+        kind: [f"{job.path.name}, {saved_steps(job.recipe)[-1]} steps" for job in jobs]
+        for kind, jobs in plan.runs().items()
+    }
+    return [driving_part(results, runs), ranking_part(sides), exploit_part(sides, last)]
+
+
+def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from learned_sim_env.evaluation.reporting.html import write_html
+    from learned_sim_env.files import replacing, write_json, write_text
+
+    paths = [out / f"transfer.{suffix}" for suffix in ("json", "html", "md", "png")]
+    write_json(paths[0], {"about": about, **{part.name: part.values for part in parts}})
+    write_html(paths[1], "From dream to simulator", about, parts)
+    tables = [table for part in parts for table in part.tables]
+    write_text(paths[2], "\n\n".join(f"## {table.title}\n\n{_markdown(table)}" for table in tables) + "\n")
+    figure = Figure(figsize=(12.0, 11.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    drawings = [draw for part in parts for draw in part.figures.values()]
+    upper, *lower = [part for row in figure.subfigures(2, 1, squeeze=False) for part in row]
+    drawings[0](upper)
+    for draw, part in zip(drawings[1:], lower[0].subfigures(1, len(drawings) - 1)):
+        draw(part)
+    with replacing(paths[3]) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+    return paths
+
+
+def _markdown(table: Table) -> str:
+    rows = [table.head, ("---",) * len(table.head), *table.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _command(args: Args) -> str:
+    told = {f.name: (getattr(args, f.name), f.default) for f in fields(args) if f.name != "recipe"}
+    told.update({f"recipe.{f.name}": (getattr(args.recipe, f.name), f.default) for f in fields(args.recipe)})
+    options = [f"--{name.replace('_', '-')} {value}" for name, (value, default) in told.items() if value != default]
+    return " ".join(["learned-sim transfer", *options])
+
+
+def _machine() -> dict[str, Any]:
+    from learned_sim_env.benchmark.machine import Machine
+
+    return {"machine": str(Machine.look())}

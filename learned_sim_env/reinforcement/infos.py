@@ -1,0 +1,22 @@
+"""Infos of vector environments, where a step that ended an episode may tell of it beside those of the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
+    """What `key` was in the step just taken, (B,) or (B, ...), also in rows that have begun anew since.
+
+    Args:
+        infos: of a vector environment's step.
+        key: a name in `spec.INFO_KEYS` with numbers or texts behind it.
+        over: (B,) bool, rows whose episode ended in this step.
+    """
+    if "final_info" not in infos or not over.any():
+        return infos[key]
+    values, final = infos[key].copy(), infos["final_info"][key]
+    values[over] = final[over]
+    return values

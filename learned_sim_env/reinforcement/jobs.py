@@ -1,0 +1,151 @@
+"""The pieces of the experiment from dream to twin, each of which writes one file and is done when that is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from learned_sim_env.data.workers import run_seeds
+from learned_sim_env.files import write_json
+from learned_sim_env.reinforcement.recipe import Recipe
+
+# [s] After which a job is taken to hang.
+PATIENCE = 4 * 3600.0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy into the folder `path`."""
+
+    path: Path
+    place: str
+    recipe: Recipe
+    seed: int
+    checkpoint: str
+
+    @property
+    def work(self) -> float:
+        """[s] About how long it takes, for the time that is left."""
+        return self.recipe.steps * (0.0005 if self.place == "dream" else 0.008)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has all its steps."""
+        run = self.path / "run.json"
+        return run.is_file() and json.loads(run.read_text())["steps"] >= self.recipe.steps
+
+    def run(self) -> None:
+        """Train."""
+        from learned_sim_env.reinforcement.ppo import train
+
+        train(self.place, self.recipe, self.seed, self.path, self.checkpoint)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Drive whole episodes in the twin; `path` is a JSON list of `driving.Episode`."""
+
+    path: Path
+    driver: str
+    seeds: tuple[int, ...]
+
+    @property
+    def work(self) -> float:
+        """[s]"""
+        # The simulator's own drivers compute what no sensor of it tells.
+        return len(self.seeds) * (6.0 if self.driver in ("expert", "idm") else 1.5)
+
+    @property
+    def done(self) -> bool:
+        """Whether it is written."""
+        return self.path.is_file()
+
+    def run(self) -> None:
+        """Drive."""
+        from learned_sim_env.environments.twin import TwinDrivingEnv
+        from learned_sim_env.reinforcement.driving import drive
+
+        twin = TwinDrivingEnv("metadrive")
+        try:
+            episodes = [episode.plain() for episode in drive(twin, self.driver, self.seeds)]
+        finally:
+            twin.close()
+        write_json(self.path, episodes)
+
+
+@dataclass(frozen=True)
+class Match:
+    """Drive from the same moments in dream and twin; `path` is a JSON object of the two sides."""
+
+    path: Path
+    driver: str
+    checkpoint: str
+    contexts: int
+    repeats: int
+    steps: int
+    most_steps: int
+
+    @property
+    def work(self) -> float:
+        """[s]"""
+        return self.contexts * (1.0 + 0.005 * (self.most_steps / 2 + self.steps / 2)) + 0.0005 * self.steps
+
+    @property
+    def done(self) -> bool:
+        """Whether it is written."""
+        return self.path.is_file()
+
+    def run(self) -> None:
+        """Drive."""
+        import torch
+
+        from learned_sim_env.environments.twin import TwinDrivingEnv
+        from learned_sim_env.reinforcement.matched import in_dream, in_twin, reachable
+        from learned_sim_env.world_model.checkpoint import from_pretrained
+
+        torch.set_num_threads(1)
+        checkpoint = from_pretrained(self.checkpoint)
+        contexts = reachable(checkpoint.contexts, self.contexts, self.most_steps)
+        dream = in_dream(checkpoint, self.driver, contexts, self.repeats, self.steps)
+        # A dream begins after the scenario's start: the time limit is the stretch.
+        twin = TwinDrivingEnv("metadrive", max_episode_steps=1_000_000)
+        try:
+            real = in_twin(twin, checkpoint, self.driver, contexts, self.steps)
+        finally:
+            twin.close()
+        write_json(self.path, {"contexts": contexts, "dream": dream.plain(), "twin": real.plain()})
+
+
+Job = Train | Judge | Match
+
+
+def run_all(jobs: Sequence[Job], workers: int) -> Iterator[Job]:
+    """Run those that are not done, each in a process of its own kind, and yield each when it is.
+
+    Raises:
+        RuntimeError: if a job fails twice.
+    """
+    todo = [job for job in jobs if not job.done]
+    # Long ones first, so that no worker is left with one in the end.
+    todo.sort(key=lambda job: -job.work)
+    for result in run_seeds(partial(_runner, todo), range(len(todo)), max(1, min(workers, len(todo))), PATIENCE):
+        if result.error:
+            raise RuntimeError(f"{todo[result.seed].path} failed:\n{result.error}")
+        yield todo[result.seed]
+
+
+def _runner(jobs: Sequence[Job]) -> Callable[[int], int]:
+    def run(index: int) -> int:
+        jobs[index].run()
+        return 1
+
+    return run
+
+
+def read(path: Path) -> Any:
+    """What a job wrote."""
+    return json.loads(path.read_text())

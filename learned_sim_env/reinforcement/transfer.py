@@ -1,0 +1,125 @@
+"""The experiment: learn in the dream, drive in the twin. What is trained, who is judged, and what is read of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from learned_sim_env.reinforcement.drivers import SCRIPTED
+from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
+from learned_sim_env.reinforcement.recipe import Recipe
+from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
+
+# Who is judged beside the trained ones.
+BESIDE = ("expert", "idm", "careful", "nothing", "throttle", "random")
+# Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
+JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
+# Of each run, so many of the policies on its way are ranked, the last one among them.
+RANKED_SAVES = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole experiment.
+
+    steps: of the environment, that dream and twin get alike. longer: how many times as many the dream gets as well.
+    penalty: weight of the uncertainty in the third kind of run. seeds: runs of each kind. episodes: on scenarios of a
+    split, "test" or "validation". contexts, repeats, stretch, most_steps: of the ranking, see `matched`.
+    """
+
+    out: Path
+    checkpoint: str = "bev-rssm"
+    steps: int = 100_000
+    longer: int = 10
+    penalty: float = 2.0
+    seeds: int = 3
+    episodes: int = 100
+    split: str = "test"
+    contexts: int = 24
+    repeats: int = 4
+    stretch: int = 100
+    most_steps: int = 150
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "longer", "seeds", "episodes", "contexts", "repeats", "stretch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.split not in JUDGED_ON:
+            raise unknown("split", self.split, JUDGED_ON)
+
+    @property
+    def kinds(self) -> dict[str, tuple[str, Recipe]]:
+        """Kinds of runs: where, and how."""
+        base = replace(self.recipe, steps=self.steps, penalty=0.0)
+        return {
+            "dream": ("dream", base),
+            "twin": ("twin", base),
+            "dream, doubt penalised": ("dream", replace(base, penalty=self.penalty)),
+            f"dream, {self.longer} times the steps": ("dream", replace(base, steps=self.longer * self.steps)),
+        }
+
+    def runs(self) -> dict[str, list[Train]]:
+        """The runs of each kind."""
+        return {
+            kind: [
+                Train(self.out / "runs" / f"{_plain(kind)}-{seed}", place, recipe, seed, self.checkpoint)
+                for seed in range(self.seeds)
+            ]
+            for kind, (place, recipe) in self.kinds.items()
+        }
+
+    def judged(self) -> dict[str, list[Judge]]:
+        """Whole episodes of the trained, a list of runs each, and of those beside them."""
+        seeds = tuple(JUDGED_ON[self.split][: self.episodes])
+        trained = {
+            kind: [Judge(self.out / "episodes" / f"{run.path.name}.json", str(last_policy(run)), seeds) for run in runs]
+            for kind, runs in self.runs().items()
+        }
+        return {
+            **trained,
+            **{name: [Judge(self.out / "episodes" / f"{name}.json", name, seeds)] for name in BESIDE},
+        }
+
+    def ranked(self) -> dict[str, Match]:
+        """Stretches from the same moments, of policies of all qualities that need no simulator."""
+        drivers = {name: name for name in SCRIPTED}
+        for runs in self.runs().values():
+            for run in runs:
+                for steps in saved_steps(run.recipe)[-1 :: -max(1, run.recipe.saves - 1)][:RANKED_SAVES]:
+                    drivers[f"{run.path.name}, {steps} steps"] = str(run.path / f"policy-{steps}.safetensors")
+        return {
+            name: Match(
+                self.out / "matched" / f"{_plain(name)}.json",
+                driver,
+                self.checkpoint,
+                self.contexts,
+                self.repeats,
+                self.stretch,
+                self.most_steps,
+            )
+            for name, driver in drivers.items()
+        }
+
+    def stages(self) -> list[tuple[str, list[Job]]]:
+        """What is to be done, in this order: the later ones need the earlier ones' policies."""
+        return [
+            ("train", [job for jobs in self.runs().values() for job in jobs]),
+            ("judge", [job for jobs in self.judged().values() for job in jobs]),
+            ("rank", list(self.ranked().values())),
+        ]
+
+
+def saved_steps(recipe: Recipe) -> list[int]:
+    """At how many steps policies are kept: at the first update after each of `recipe.saves` equal parts."""
+    updates = [-(-recipe.steps * (i + 1) // recipe.saves) for i in range(recipe.saves)]
+    return sorted({-(-steps // recipe.rollout) * recipe.rollout for steps in updates})
+
+
+def last_policy(run: Train) -> Path:
+    """The file of a run's last policy."""
+    return run.path / f"policy-{saved_steps(run.recipe)[-1]}.safetensors"
+
+
+def _plain(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")

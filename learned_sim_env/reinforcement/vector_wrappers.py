@@ -1,0 +1,96 @@
+"""Wrappers of vector environments: one array operation for all rows, whatever the autoreset mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from learned_sim_env.reinforcement.infos import of_step
+from learned_sim_env.sight import SIZE, Sight, checked
+
+
+class VectorSightObservation(gym.vector.VectorWrapper):
+    """Features of `sight` in place of observations of obs_type "dict": (B, SIZE) float32; `ValueError` for others."""
+
+    def __init__(self, env: gym.vector.VectorEnv):
+        super().__init__(env)
+        self.single_observation_space = checked(env.single_observation_space)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+        self._mode = env.metadata["autoreset_mode"]
+        self._sight = Sight(env.num_envs)
+        self._over = np.zeros(env.num_envs, bool)
+        self._features = np.zeros((env.num_envs, SIZE), np.float32)  # of all rows now
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        """As the environment's."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        began = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        rows = np.flatnonzero(began)
+        self._features = self._features.copy()
+        self._features[rows] = self._sight.begin({name: observations[name][rows] for name in ("bev", "ego")}, rows)
+        self._over = self._over & ~began
+        return self._features, infos
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's; `final_obs` are features as well."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        over = terminated | truncated
+        if "final_obs" in infos and over.any():
+            rows = np.flatnonzero(over)
+            last = infos["final_obs"][rows]
+            stacked = {name: np.stack([o[name] for o in last]) for name in ("bev", "ego")}
+            final = np.full(self.num_envs, None, dtype=object)
+            for i, row in zip(rows, self._sight.glance(stacked, rows)):
+                final[i] = row
+            infos = {**infos, "final_obs": final}
+        began = over if self._mode is AutoresetMode.SAME_STEP else self._over
+        if self._mode is AutoresetMode.DISABLED:
+            began = np.zeros_like(over)
+        self._over = over
+        self._features = self._sight.look(observations, began)
+        return self._features, rewards, terminated, truncated, infos
+
+
+class VectorUncertaintyPenalty(gym.vector.VectorWrapper):
+    """Reward minus `weight` times the model's uncertainty about the step (MOPO, arXiv 2005.13239)."""
+
+    def __init__(self, env: gym.vector.VectorEnv, weight: float):
+        super().__init__(env)
+        self.weight = weight
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        rewards = rewards - self.weight * of_step(infos, "uncertainty", terminated | truncated)
+        return observations, rewards, terminated, truncated, infos
+
+
+class VectorCostAsReward(gym.vector.VectorWrapper):
+    """Reward minus `weight` times the cost of the step."""
+
+    def __init__(self, env: gym.vector.VectorEnv, weight: float = 1.0):
+        super().__init__(env)
+        self.weight = weight
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        rewards = rewards - self.weight * of_step(infos, "cost", terminated | truncated)
+        return observations, rewards, terminated, truncated, infos
+
+
+class VectorScaledReward(gym.vector.VectorWrapper):
+    """Reward times a constant, which leaves what is best as it is."""
+
+    def __init__(self, env: gym.vector.VectorEnv, scale: float):
+        super().__init__(env)
+        self.scale = scale
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        return observations, rewards * self.scale, terminated, truncated, infos

@@ -1,0 +1,77 @@
+"""What a small driving network sees: rays now, who was where a moment ago, and the ego's own motion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import gymnasium as gym
+import numpy as np
+
+from learned_sim_env.rendering.rays import ANGLES, TARGETS, distances
+from learned_sim_env.spec import CONTRACTS, EGO_FIELDS
+
+BEV = CONTRACTS["driving"].bev
+# Steps ago of the earlier look at who is in the way: with the present one it tells how they move.
+LAG = 4
+# Brings `spec.EGO_FIELDS` to about [-1, 1].
+EGO_SCALE = np.array([1 / 15, 1.0, 1.0, 1.0, 0.2, 1.0], np.float32)
+_OBSTACLE = list(TARGETS).index("obstacle")
+SIZE = (len(TARGETS) + 1) * len(ANGLES) + len(EGO_FIELDS)
+SPACE = gym.spaces.Box(-10.0, 10.0, (SIZE,), np.float32)
+
+
+def checked(space: gym.Space) -> gym.Space:
+    """`SPACE`, if observations of `space` can be turned into it.
+
+    Raises:
+        ValueError: if they are not of obs_type "dict".
+    """
+    if space != CONTRACTS["driving"].observation_space("dict"):
+        raise ValueError(f'sight needs observations of obs_type "dict", with "bev" and "ego"; these are {space}')
+    return SPACE
+
+
+class Sight:
+    """Turns observations of B rows into features, remembering the last `LAG` of them.
+
+    The features of a row are a function of its last `LAG` + 1 observations; where an episode is younger than that, of
+    its first one.
+    """
+
+    def __init__(self, num_rows: int):
+        self._past = np.zeros((LAG, num_rows, len(ANGLES)), np.float32)
+
+    def look(self, observations: Mapping[str, np.ndarray], began: np.ndarray) -> np.ndarray:
+        """(B, SIZE) float32 of the present observations, which are remembered.
+
+        Args:
+            observations: "bev" (B, H, W, 3) uint8 and "ego" (B, 6) float32.
+            began: (B,) bool, rows whose episode begins with this observation.
+        """
+        rays = distances(observations["bev"], BEV)
+        self._past[:, began] = rays[began, _OBSTACLE]
+        features = _joined(rays, self._past[0], observations["ego"])
+        self._past = np.concatenate([self._past[1:], rays[None, :, _OBSTACLE]])
+        return features
+
+    def begin(self, observations: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+        """(n, SIZE) float32 of observations with which episodes begin in `rows` (n,) int64; others are left alone."""
+        rays = distances(observations["bev"], BEV)
+        self._past[:, rows] = rays[:, _OBSTACLE]
+        return _joined(rays, rays[:, _OBSTACLE], observations["ego"])
+
+    def glance(self, observations: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+        """(n, SIZE) float32 of observations that continue `rows` (n,) int64, without remembering them."""
+        return _joined(distances(observations["bev"], BEV), self._past[0, rows], observations["ego"])
+
+
+def features(observation: Mapping[str, np.ndarray], earlier: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(SIZE,) float32 of one observation and the one `LAG` steps before it (or its episode's first)."""
+    views = np.stack([observation["bev"], earlier["bev"]])
+    rays = distances(views, BEV)
+    return _joined(rays[:1], rays[1:, _OBSTACLE], observation["ego"][None])[0]
+
+
+def _joined(rays: np.ndarray, past: np.ndarray, ego: np.ndarray) -> np.ndarray:
+    # Near things matter most, so closeness is what is told.
+    return np.concatenate([1.0 - rays.reshape(len(rays), -1), 1.0 - past, ego * EGO_SCALE], 1).astype(np.float32)

@@ -1,0 +1,79 @@
+"""`learned-sim transfer`, shortened, from beginning to end; and again, when nothing is left to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from learned_sim_env.cli.main import main
+from learned_sim_env.policies import NetworkPolicy
+from learned_sim_env.reinforcement.recipe import Recipe
+from learned_sim_env.reinforcement.transfer import Plan, last_policy, saved_steps
+
+for module in ("stable_baselines3", "metadrive", "matplotlib"):
+    pytest.importorskip(module, reason="needs the extras [rl,metadrive,train]")
+
+OPTIONS = {"steps": 2048, "longer": 1, "seeds": 1, "episodes": 1, "contexts": 2, "repeats": 1, "stretch": 3}
+SHORT = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))] + ["--most-steps", "30"]
+
+
+def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
+    from learned_sim_env.reinforcement import transfer
+
+    monkeypatch.setattr(transfer, "BESIDE", ("random", "throttle"))
+    monkeypatch.setattr(transfer, "SCRIPTED", {"nothing": None, "follow-8": None})
+    command = ["transfer", *SHORT, "--out", str(tmp_path), "--ship", str(tmp_path / "best.safetensors")]
+    assert main(command) == 0
+    found = json.loads((tmp_path / "transfer.json").read_text())
+    trained = ["dream", "twin", "dream, doubt penalised", "dream, 1 times the steps"]
+    assert list(found["driving"]["drivers"]) == [*trained, "random", "throttle"]
+    assert all(values["steps"] == 2048 for values in found["driving"]["training"].values())
+    assert len(found["ranking"]["reward"]["names"]) == 2 + 4
+    assert set(found["exploits"]) == set(trained)
+    assert found["about"]["command"].startswith("learned-sim transfer --out")
+    assert (tmp_path / "transfer.png").stat().st_size > 10_000
+    assert "| dream |" in (tmp_path / "transfer.md").read_text()
+    assert NetworkPolicy.load(tmp_path / "best.safetensors").about["place"] == "dream"
+    assert not list(tmp_path.rglob("*.zip")) and not list(tmp_path.rglob("*.pkl"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.json")}
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.json")} == before
+    assert main([*command, "--penalty", "3"]) == 2
+    assert "holds results with other penalty" in capsys.readouterr().err
+
+
+def test_what_is_ranked_spreads_and_is_enough(tmp_path):
+    plan = Plan(tmp_path)
+    names = list(plan.ranked())
+    assert len(names) >= 20 and not {"expert", "idm"} & set(names)
+    assert {"dream-0, 20480 steps", "dream-0, 100352 steps"} <= set(names)
+    assert len({job.path for _, jobs in plan.stages() for job in jobs}) == sum(len(jobs) for _, jobs in plan.stages())
+    assert last_policy(plan.runs()["twin"][1]).name == "policy-100352.safetensors"
+
+
+def test_policies_are_kept_at_the_update_after_each_part():
+    assert saved_steps(Recipe(steps=100, rollout=64, rows=4, saves=2)) == [64, 128]
+    assert saved_steps(Recipe(steps=128, rollout=64, rows=4, saves=2)) == [64, 128]
+    assert saved_steps(Recipe(steps=10, rollout=64, rows=4, saves=5)) == [64]
+
+
+def test_settings_are_tried_on_scenarios_that_are_held_out(tmp_path):
+    from learned_sim_env.data.splits import split_of
+
+    for split in ("test", "validation"):
+        jobs = Plan(tmp_path, episodes=7, split=split).judged()["twin"]
+        assert {split_of(seed) for job in jobs for seed in job.seeds} == {split} and len(jobs[0].seeds) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--steps", "0"], "at least 1 is needed"),
+        (["--episodes", "0"], "at least 1 is needed"),
+        (["--split", "tets"], "Did you mean 'test'?"),
+    ],
+)
+def test_wrong_options(options, message, tmp_path, capsys):
+    assert main(["transfer", *options, "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""Drivers drive rows alike, and are judged by what they do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.policies import RouteFollower
+from learned_sim_env.reinforcement.drivers import SCRIPTED, open_driver
+from learned_sim_env.reinforcement.driving import drive, summary
+from learned_sim_env.reinforcement.matched import Driven, in_dream, reachable
+from learned_sim_env.simulators import SIMULATORS
+from tests.test_policies import network
+from tests.toy_model import ToyModel, toy_checkpoint
+from tests.toy_simulator import NEAR_A_CONE, NEAR_THE_END
+
+
+@pytest.fixture
+def twin(monkeypatch):
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    env = TwinDrivingEnv("toy", max_episode_steps=50)
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize("name", [*SCRIPTED, "network"])
+def test_rows_are_driven_as_one_by_one(name, twin, tmp_path):
+    network().save(tmp_path / "p.safetensors")
+    name = str(tmp_path / "p.safetensors") if name == "network" else name
+    observations = [twin.reset(seed=s)[0] for s in (0, 100, NEAR_A_CONE)]
+    observations += [{**o, "ego": o["ego"] + np.float32(0.5)} for o in observations]
+    batch = {key: np.stack([o[key] for o in observations]) for key in ("bev", "ego")}
+    began = np.ones(6, bool)
+    many, first = open_driver(name, 6, seed=3), open_driver(name, 1, seed=3)
+    for _ in range(6):
+        actions = many(batch, began)
+        assert actions.shape == (6, 2) and actions.dtype == np.float32 and (np.abs(actions) <= 1).all()
+        alone = first({key: v[:1] for key, v in batch.items()}, began[:1])
+        if not name.startswith("noisy"):  # whose chance is shared out over the rows
+            np.testing.assert_allclose(actions[0], alone[0], atol=1e-6)
+        began = np.zeros(6, bool)
+
+
+def test_a_lane_is_kept_until_an_episode_begins():
+    act, follow = open_driver("follow-8", 2), RouteFollower(offset=np.array([1.0, -1.0]))
+    ego = np.zeros((2, 6), np.float32)
+    ego[:, 4] = [1.0, -1.0]
+    act({"ego": ego}, np.ones(2, bool))
+    ego[:, 4] = 0.0
+    np.testing.assert_array_equal(act({"ego": ego}, np.zeros(2, bool)), follow(ego))
+    assert act({"ego": ego}, np.array([True, False]))[0, 0] == 0
+
+
+def test_unknown_drivers():
+    with pytest.raises(ValueError, match="Did you mean 'careful'"):
+        open_driver("carefull", 1)
+    with pytest.raises(ValueError, match="cannot drive where there is no simulator"):
+        open_driver("expert", 1)
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        open_driver("none.safetensors", 1)
+
+
+def test_episodes_are_judged_by_what_happened(twin):
+    arrived, hit, slow = (next(drive(twin, "throttle", [s])) for s in (NEAR_THE_END, NEAR_A_CONE, 0))
+    assert (arrived.end, arrived.completion, arrived.score) == ("arrival", 1.0, 1.0)
+    assert hit.end == "collision" and hit.cost == 1.0 and 0 < hit.score < hit.completion
+    # 50 steps at 5 m/s on a route of which 150 m are left.
+    assert slow.end == "time_limit" and slow.steps == 50 and slow.completion == pytest.approx(25 / 150, abs=0.01)
+    assert slow.score == slow.completion and slow.speed == pytest.approx(5.0, rel=0.03)
+    told = summary([arrived, hit, slow])
+    assert told["success"] == told["collision"] == pytest.approx(1 / 3) and told["off_road"] == 0
+
+
+def test_a_dream_is_driven_from_each_moment():
+    checkpoint = toy_checkpoint(ToyModel())
+    found = in_dream(checkpoint, "throttle", [3, 0, 7], repeats=2, steps=4)
+    # The toy's reward is the throttle plus a sixteenth of z, which begins at the class of the context's picture.
+    z = np.array([3, 3, 0, 0, 7, 7])
+    np.testing.assert_allclose(found.reward, 4 * 0.5 + (4 * z + 1 + 2 + 3 + 4) / 16, rtol=1e-5)
+    assert found.steps.tolist() == [4] * 6 and found.end == ("",) * 6
+    assert Driven.of_plain(found.plain()).reward.tolist() == found.reward.tolist()
+
+
+def test_an_end_in_the_dream_ends_what_is_counted():
+    found = in_dream(toy_checkpoint(ToyModel(risk=0.5)), "nothing", list(range(20)), repeats=2, steps=30)
+    assert (
+        set(found.end) == {"off_road"} and (found.cost == 1).all() and 1 <= found.steps.min() < found.steps.max() < 30
+    )
+
+
+def test_moments_that_are_near_the_start():
+    class Contexts:
+        replay_starts = np.cumsum([0, 100, 20, 300, 40, 60])
+
+    assert reachable(Contexts(), 10, 100) == [0, 1, 3, 4]
+    assert reachable(Contexts(), 2, 100) == [0, 4]
+    assert reachable(Contexts(), 2, 50) == [1, 3]

@@ -1,0 +1,70 @@
+"""Other libraries take the environments as they are; each is skipped where it is absent: `make test-rl`."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import learned_sim_env  # noqa: F401  registers the ids
+from learned_sim_env.environments.learned import LearnedDrivingEnv
+from learned_sim_env.reinforcement.wrappers import SightObservation
+from tests.toy_model import NeuralToy, ToyModel, toy_checkpoint
+
+ENV_ID = "LearnedDriving-v0"
+
+
+def latent(**settings):
+    return LearnedDrivingEnv(toy_checkpoint(NeuralToy()), obs_type="latent", max_episode_steps=5, **settings)
+
+
+@pytest.mark.parametrize("obs_type", ["latent", "dict"])
+def test_torchrl(obs_type):
+    envs = pytest.importorskip("torchrl.envs", reason="needs TorchRL: make test-rl")
+    env = envs.GymWrapper(LearnedDrivingEnv(toy_checkpoint(ToyModel()), obs_type=obs_type, max_episode_steps=5))
+    env.set_seed(0)
+    envs.check_env_specs(env)
+    rollout = env.rollout(20, break_when_any_done=False)
+    assert rollout.batch_size == torch.Size([20])
+    assert rollout["next", "truncated"].any()
+
+
+def test_tianshou():
+    env = pytest.importorskip("tianshou.env", reason="needs Tianshou: make test-rl")
+    envs = env.DummyVectorEnv([latent] * 3)
+    observations, _ = envs.reset(seed=1)  # every row the same
+    assert np.array_equal(observations[1], latent().reset(seed=1)[0])
+    for step in range(1, 6):
+        observations, rewards, terminated, truncated, infos = envs.step(np.full((3, 2), 0.2, np.float32))
+        assert observations.shape == (3, 32) and rewards.shape == (3,) and not terminated.any()
+        assert truncated.tolist() == [step == 5] * 3 and infos[2]["imagined_steps"] == step
+    envs.close()
+
+
+def sighted(_):
+    """For RLlib's workers."""
+    return SightObservation(gym.make(ENV_ID))
+
+
+def test_rllib():
+    ray = pytest.importorskip("ray", reason="needs RLlib: make test-rl")
+    pytest.importorskip("ray.rllib", reason="needs RLlib: make test-rl")
+    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.tune.registry import register_env
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    try:
+        register_env("dream", sighted)
+        config = (
+            PPOConfig()
+            .environment("dream")
+            .env_runners(num_env_runners=1, num_envs_per_env_runner=2, rollout_fragment_length=16)
+            .training(train_batch_size_per_learner=32, minibatch_size=16, num_epochs=1)
+        )
+        algorithm = config.build_algo()
+        result = algorithm.train()
+        algorithm.stop()
+        assert result["env_runners"]["num_env_steps_sampled"] >= 32
+    finally:
+        ray.shutdown()
