@@ -36,6 +36,8 @@ class LossConfig:
     own: float = 0.5  # share of windows whose map goes on from what the model itself imagined, not from the truth
     reveal_steps: int = 8  # [steps] up to which moment before the drawn one the truth is known
     compose_every: int = 3  # [steps] between the views that make up the true map
+    unseen: float = 0.3  # share of windows that are imagined as if the road ahead had not been seen ...
+    seen_ahead: tuple[float, float] = (-5.0, 20.0)  # [m] ... farther than something between these
     true_agents: float = 0.75  # share of windows that start from true boxes rather than detected ones
 
 

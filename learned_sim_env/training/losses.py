@@ -40,7 +40,7 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     state.update(boxes)
     state, ids = start_agents(model, state, batch, config)
     state["surroundings"] = model.around(state)
-    states = imagine_window(model, state, batch.actions[:, c:])
+    states = imagine_window(model, _short_sighted(model, state, config), batch.actions[:, c:])
     parts["map"], wrong = map_loss(model, [state, *states], torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
     parts.update(_rollout_losses(model, states, ids, wrong, batch))
     total = torch.zeros((), device=batch.ego.device)
@@ -100,6 +100,14 @@ def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor, config: LossCo
 def _kl(prior: Tensor, posterior: Tensor, config: LossConfig) -> Tensor:
     dynamics, representation = balanced_kl(prior, posterior)
     return config.kl_dynamics * dynamics + config.kl_representation * representation
+
+
+def _short_sighted(model: DrivingRSSM, state: State, config: LossConfig) -> State:
+    """The state as if, in a share of rows, little of the road ahead had been seen: it must not be needed for long."""
+    b, device = len(state["h"]), state["h"].device
+    far = torch.empty(b, device=device).uniform_(*config.seen_ahead)
+    far = torch.where(torch.rand(b, device=device) < config.unseen, far, torch.inf)
+    return {**state, "map": model.memory.known_until(state["map"], far)}
 
 
 def _posterior_future(

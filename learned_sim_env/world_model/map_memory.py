@@ -136,6 +136,12 @@ class MapMemory:
         fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, ids, fresh.gather(1, index)))
         return fresh.view(b, self.size, self.size), new_origin
 
+    def known_until(self, cells: Tensor, distance: Tensor) -> Tensor:
+        """A map as `observe` gives it, of which nothing is known farther ahead than `distance` (B,) [m]."""
+        half = self.size // 2
+        u = (torch.arange(self.size, device=cells.device) + half) % self.size - half
+        return cells.masked_fill((u * self.bev.metres_per_pixel > distance[:, None])[..., None], UNKNOWN)
+
     def compose(self, views: Tensor, poses: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """The map that several views of the same ground add up to; later ones count where they overlap.
 

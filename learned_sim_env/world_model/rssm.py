@@ -199,8 +199,10 @@ class DrivingRSSM(nn.Module):
         if noise is not None and temperature > 0 and not self.training:
             born = self.births(foreseen, noise[:, self.config.groups])
         # One look at the map for all who want to know something of it.
-        points = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
-        points = points_from(torch.cat([*points, *([born.pose[:, None, :2]] if born else [])], 1), pose)
+        wanted = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
+        if born:
+            wanted.append(born.pose[:, None, :2])
+        points = points_from(torch.cat(wanted, 1), pose)
         ids = self._ids_seen(new, points)
         ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
         agents["agent_pose"], agents["agent_motion"] = self.agent_motion(*agents.values(), speed, ahead)
