@@ -26,6 +26,10 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import State
 
+# Numbers that a processor computes with at once; what is left over at an end of an array may be rounded otherwise, and a
+# row's place in the batch must not matter.
+LANES = 16
+
 
 class DreamRunner:
     """Drives jobs in a learned world.
@@ -36,7 +40,7 @@ class DreamRunner:
         checkpoint: of the world model.
         bank: where jobs start.
         driver: name of who drives, see `drivers.open_driver`.
-        rows: of a batch.
+        rows: of a batch: 1, or a multiple of `LANES`.
         look: draw every step, for drivers that look and for the gap ahead; without, gaps are infinite and nothing is
             drawn unless the driver looks or views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
@@ -51,8 +55,8 @@ class DreamRunner:
         look: bool = True,
         folder: Path | None = None,
     ):
-        if rows < 1:
-            raise ValueError(f"rows is {rows}; at least 1 is needed")
+        if rows < 1 or rows > 1 and rows % LANES:
+            raise ValueError(f"rows is {rows}; it must be 1 or a multiple of {LANES}")
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)

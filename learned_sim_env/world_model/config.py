@@ -35,7 +35,7 @@ class RSSMConfig:
 # What `learned-sim train --model` offers.
 MODELS = {
     "rssm-tiny": RSSMConfig(
-        hidden=32, groups=4, classes=16, embedding=32, channels=16, surroundings=8, head_hidden=32, slots=4
+        hidden=32, groups=4, classes=16, embedding=32, channels=16, surroundings=16, head_hidden=32, slots=4
     ),
     "rssm-small": RSSMConfig(),
     "rssm-base": RSSMConfig(hidden=512, groups=32, classes=32, embedding=512, channels=192, head_hidden=384),

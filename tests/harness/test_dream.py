@@ -31,7 +31,7 @@ def world():
 @pytest.fixture(scope="module")
 def runner(world) -> DreamRunner:
     checkpoint, suite = world
-    return DreamRunner(checkpoint, suite.starts, "random", rows=4)
+    return DreamRunner(checkpoint, suite.starts, "random", rows=16)
 
 
 def jobs(*perturbations: Perturbation, count: int = 4, horizon: int = HORIZON) -> list[Job]:
@@ -88,17 +88,17 @@ def test_one_that_fails_costs_no_other(runner):
 
 def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
     checkpoint, suite = world
-    keeper = DreamRunner(checkpoint, suite.starts, "expert", rows=4, folder=tmp_path)
+    keeper = DreamRunner(checkpoint, suite.starts, "expert", rows=16, folder=tmp_path)
     counted: list[int] = []
-    drives = keeper.run(jobs(count=6), counted.append)
-    assert counted == [4, 2]
+    drives = keeper.run(jobs(count=18), counted.append)
+    assert counted == [16, 2]
 
     def refused(*_):
         raise RuntimeError("it is driven again")
 
     monkeypatch.setattr(dream.DreamRunner, "_batch", refused)
-    assert all(map(same, drives, keeper.run(jobs(count=6))))
-    other = DreamRunner(checkpoint, suite.starts, "idm", rows=4, folder=tmp_path)
+    assert all(map(same, drives, keeper.run(jobs(count=18))))
+    other = DreamRunner(checkpoint, suite.starts, "idm", rows=16, folder=tmp_path)
     assert "it is driven again" in other.run(jobs(count=1))[0].error, "another driver drives otherwise"
 
 
@@ -127,15 +127,16 @@ def test_undisturbed_it_dreams_as_the_environment_does(world):
 
 def test_rows_must_be_some(world):
     checkpoint, suite = world
-    with pytest.raises(ValueError, match="rows is 0"):
-        DreamRunner(checkpoint, suite.starts, "expert", rows=0)
+    for rows in (0, 4):
+        with pytest.raises(ValueError, match=f"rows is {rows}; it must be 1 or a multiple of 16"):
+            DreamRunner(checkpoint, suite.starts, "expert", rows=rows)
 
 
 def test_who_does_not_look_dreams_the_same_without_pictures(world, runner):
     checkpoint, suite = world
-    unseen = DreamRunner(checkpoint, suite.starts, "random", rows=4, look=False).run(jobs())
+    unseen = DreamRunner(checkpoint, suite.starts, "random", rows=16, look=False).run(jobs())
     for drive, seen in zip(unseen, runner.run(jobs())):
         np.testing.assert_array_equal(drive.ego, seen.ego)
         assert drive.end == seen.end and np.isinf(drive.gap).all()
-    careful = DreamRunner(checkpoint, suite.starts, "careful", rows=4, look=False)
+    careful = DreamRunner(checkpoint, suite.starts, "careful", rows=16, look=False)
     assert careful.look, "this one looks"
