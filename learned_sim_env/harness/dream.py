@@ -26,7 +26,7 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import State
 
-# Numbers that a processor computes with at once; what is left over at an end of an array may be rounded otherwise, and a
+# Numbers that a processor computes with at once; what is left over at an end may be rounded otherwise, and a
 # row's place in the batch must not matter.
 LANES = 16
 
@@ -55,7 +55,7 @@ class DreamRunner:
         look: bool = True,
         folder: Path | None = None,
     ):
-        if rows < 1 or rows > 1 and rows % LANES:
+        if rows < 1 or (rows > 1 and rows % LANES):
             raise ValueError(f"rows is {rows}; it must be 1 or a multiple of {LANES}")
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()

@@ -10,7 +10,7 @@ import pytest
 from learned_sim_env.cli.main import main
 
 SCENES = ("curve-01", "cones-01", "merge-01", "cut_in-01")
-DREAM = ("--worlds", "dream", "--seeds", "1", "--rows", "4", "--scenarios", *SCENES)
+DREAM = ("--worlds", "dream", "--seeds", "1", "--rows", "16", "--scenarios", *SCENES)
 
 
 @pytest.fixture(scope="module")
