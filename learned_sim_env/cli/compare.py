@@ -56,8 +56,7 @@ def run(args: Args) -> int:
 
     from learned_sim_env.comparison.episodes import Plan, drive
     from learned_sim_env.comparison.report import compare
-    from learned_sim_env.evaluation.reporting.html import write_html
-    from learned_sim_env.files import write_json
+    from learned_sim_env.evaluation.reporting.write import print_tables, write_report
     from learned_sim_env.settings import parse_settings
 
     # Rather now than at the end.
@@ -95,13 +94,7 @@ def run(args: Args) -> int:
     }
     if left_out:
         about["left out"] = left_out
-    page, values = args.out / "compare.html", args.out / "compare.json"
-    write_html(page, f"{names[0]} and {names[1]}", about, parts)
-    write_json(values, {"about": about, **{part.name: part.values for part in parts}})
-    for part in parts:
-        for table in part.tables:
-            print(f"\n{table.title}")
-            for row in (table.head, *table.rows):
-                print("  " + "  ".join(f"{cell:<28}" for cell in row).rstrip())
-    print(f"\nwritten: {page}, {values}")
+    written = write_report(args.out, "compare", f"{names[0]} and {names[1]}", about, parts)
+    print_tables(parts, 28)
+    print(f"\nwritten: {', '.join(map(str, written))}")
     return 0

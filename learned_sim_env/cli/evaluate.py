@@ -109,8 +109,7 @@ def run(args: Args) -> int:
 def _climb(args: Args, checkpoint: Checkpoint, data: PackedData) -> list[Path]:
     """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
     from learned_sim_env.evaluation.ladder import LEVELS, climb
-    from learned_sim_env.evaluation.reporting.html import write_html
-    from learned_sim_env.files import write_json
+    from learned_sim_env.evaluation.reporting.write import write_report
 
     levels = [level for level in LEVELS if level in args.levels or "all" in args.levels]
     about = {
@@ -118,11 +117,10 @@ def _climb(args: Args, checkpoint: Checkpoint, data: PackedData) -> list[Path]:
         "episodes": f"{len(data)}, seeds {data.seeds.min()} to {data.seeds.max()}, {data.steps} steps",
         "command": args.command(),
     }
-    page, values = args.out / "ladder.html", args.out / "ladder.json"
     parts: list[Part] = []
+    written: list[Path] = []
     for level, found in climb(checkpoint, data, levels, args.out, args.batch_size, args.workers):
         parts += found
         print(f"{level}: done", flush=True)
-        write_html(page, f"How far to trust {checkpoint.name}", about, parts)
-        write_json(values, {"about": about, **{part.name: part.values for part in parts}})
-    return [page, values]
+        written = write_report(args.out, "ladder", f"How far to trust {checkpoint.name}", about, parts)
+    return written

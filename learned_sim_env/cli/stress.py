@@ -200,8 +200,7 @@ def _cases(args: Args, suite: Any, runner: Any, found: Any, cases: list[Any]) ->
 
 
 def _written(args: Args, suite: Any, checkpoint: Any, parts: list[Part]) -> int:
-    from learned_sim_env.evaluation.reporting.html import write_html
-    from learned_sim_env.files import write_json
+    from learned_sim_env.evaluation.reporting.write import print_tables, write_report
 
     about = {
         "policy": args.policy,
@@ -209,13 +208,7 @@ def _written(args: Args, suite: Any, checkpoint: Any, parts: list[Part]) -> int:
         "model": f"{checkpoint.name} {checkpoint.fingerprint[:12]}",
         "command": args.command(),
     }
-    page, values = args.out / "stress.html", args.out / "stress.json"
-    write_html(page, f"What makes {args.policy} fail", about, parts)
-    write_json(values, {"about": about, **{part.name: part.values for part in parts}})
-    for part in parts:
-        for table in part.tables:
-            print(f"\n{table.title}")
-            for row in (table.head, *table.rows):
-                print("  " + "  ".join(f"{cell:<22}" for cell in row).rstrip())
-    print(f"\nwritten: {page}, {values}")
+    written = write_report(args.out, "stress", f"What makes {args.policy} fail", about, parts)
+    print_tables(parts, 22)
+    print(f"\nwritten: {', '.join(map(str, written))}")
     return 0

@@ -152,12 +152,11 @@ def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from learned_sim_env.evaluation.reporting.html import write_html
-    from learned_sim_env.files import replacing, write_json, write_text
+    from learned_sim_env.evaluation.reporting.write import write_report
+    from learned_sim_env.files import replacing, write_text
 
-    paths = [out / f"transfer.{suffix}" for suffix in ("json", "html", "md", "png")]
-    write_json(paths[0], {"about": about, **{part.name: part.values for part in parts}})
-    write_html(paths[1], "From dream to simulator", about, parts)
+    page, values = write_report(out, "transfer", "From dream to simulator", about, parts)
+    paths = [values, page, out / "transfer.md", out / "transfer.png"]
     tables = [table for part in parts for table in part.tables]
     write_text(paths[2], "\n\n".join(f"## {table.title}\n\n{_markdown(table)}" for table in tables) + "\n")
     figure = Figure(figsize=(12.0, 11.0), layout="constrained")

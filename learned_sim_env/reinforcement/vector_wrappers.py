@@ -55,8 +55,10 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         return self._features, rewards, terminated, truncated, infos
 
 
-class VectorUncertaintyPenalty(gym.vector.VectorWrapper):
-    """Reward minus `weight` times the model's uncertainty about the step (MOPO, arXiv 2005.13239)."""
+class _Less(gym.vector.VectorWrapper):
+    """Reward minus `weight` times what `key` of the infos was in the step."""
+
+    key: str
 
     def __init__(self, env: gym.vector.VectorEnv, weight: float):
         super().__init__(env)
@@ -65,22 +67,23 @@ class VectorUncertaintyPenalty(gym.vector.VectorWrapper):
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """As the environment's."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        rewards = rewards - self.weight * of_step(infos, "uncertainty", terminated | truncated)
+        rewards = rewards - self.weight * of_step(infos, self.key, terminated | truncated)
         return observations, rewards, terminated, truncated, infos
 
 
-class VectorCostAsReward(gym.vector.VectorWrapper):
+class VectorUncertaintyPenalty(_Less):
+    """Reward minus `weight` times the model's uncertainty about the step (MOPO, arXiv 2005.13239)."""
+
+    key = "uncertainty"
+
+
+class VectorCostAsReward(_Less):
     """Reward minus `weight` times the cost of the step."""
 
-    def __init__(self, env: gym.vector.VectorEnv, weight: float = 1.0):
-        super().__init__(env)
-        self.weight = weight
+    key = "cost"
 
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """As the environment's."""
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        rewards = rewards - self.weight * of_step(infos, "cost", terminated | truncated)
-        return observations, rewards, terminated, truncated, infos
+    def __init__(self, env: gym.vector.VectorEnv, weight: float = 1.0):
+        super().__init__(env, weight)
 
 
 class VectorScaledReward(gym.vector.VectorWrapper):
