@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CONTRACTS, unknown
 
 if TYPE_CHECKING:
@@ -141,14 +142,39 @@ class StopAndGo:
         return _action(steer, 0.3 * (self._target - env.scene.ego.speed))
 
 
+class Fast:
+    """Follows the route as the IDM driver steers, faster than is good for it, now and then without regard for anybody.
+
+    Whoever learns to drive in a dream learns to drive fast, because that pays: the model must know where it leads.
+    """
+
+    def reset(self, rng: np.random.Generator) -> None:
+        self._target, self._heeds = rng.uniform(9.0, 20.0), rng.random() < 0.6
+        self._noise = OrnsteinUhlenbeck(rng, np.array([rng.uniform(0.0, 0.15)]), tau=rng.uniform(0.3, 2.0))
+
+    def act(self, env: TwinDrivingEnv) -> np.ndarray:
+        ego = env.scene.ego
+        wanted = min(self._target, np.sqrt(2 * 3.0 * max(_gap_ahead(env) - 6.0, 0.0))) if self._heeds else self._target
+        steer = _policy(env, "idm")[0] + self._noise.sample()[0]
+        return _action(steer, 0.3 * (wanted - ego.speed))
+
+
+def _gap_ahead(env: TwinDrivingEnv) -> float:
+    """[m] Along the ego's heading to the next agent's middle that is straight ahead; infinite if there is none."""
+    seen = to_frame(env.scene.agents.poses[:, :2], env.scene.ego.pose)
+    ahead = seen[(seen[:, 0] > 0) & (np.abs(seen[:, 1]) < 1.8), 0]
+    return float(ahead.min(initial=np.inf))
+
+
 # Every behaviour, and its share of the episodes. Those that crash early give fewer frames than their share.
 BEHAVIOURS: dict[str, tuple[Callable[[], Behaviour], float]] = {
-    "expert": (lambda: Policy("expert"), 0.14),
-    "noisy_expert": (NoisyExpert, 0.27),
-    "idm": (lambda: Policy("idm"), 0.12),
-    "drift": (Drift, 0.15),
-    "brake_swerve": (BrakeSwerve, 0.22),
-    "stop_and_go": (StopAndGo, 0.10),
+    "expert": (lambda: Policy("expert"), 0.12),
+    "noisy_expert": (NoisyExpert, 0.23),
+    "idm": (lambda: Policy("idm"), 0.10),
+    "drift": (Drift, 0.13),
+    "brake_swerve": (BrakeSwerve, 0.18),
+    "stop_and_go": (StopAndGo, 0.08),
+    "fast": (Fast, 0.16),
 }
 
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from learned_sim_env.data.behaviours import BEHAVIOURS, OrnsteinUhlenbeck, choose_behaviour, make_behaviour
 
 
-def driving(steer: float = 0.2, throttle_brake: float = 0.7, speed: float = 6.0) -> Any:
-    """Where every policy of the simulator does the same thing."""
+def driving(steer: float = 0.2, throttle_brake: float = 0.7, speed: float = 6.0, gap: float = np.inf) -> Any:
+    """Where every policy of the simulator does the same thing; `gap` [m] ahead is an agent, unless it is infinite."""
     action = np.array([steer, throttle_brake], np.float32)
+    poses = np.array([[gap, 0.0, 0.0]] if np.isfinite(gap) else np.zeros((0, 3)))
     return SimpleNamespace(
         simulator=SimpleNamespace(policy_action=lambda name: action),
-        scene=SimpleNamespace(ego=SimpleNamespace(speed=speed)),
+        scene=SimpleNamespace(ego=SimpleNamespace(speed=speed, pose=np.zeros(3)), agents=SimpleNamespace(poses=poses)),
     )
 
 
@@ -83,3 +84,9 @@ def test_noise_has_its_scale_and_correlation() -> None:
 def test_unknown_name() -> None:
     with pytest.raises(ValueError, match="'brake_swerve'"):
         make_behaviour("brake_swerv", 0)
+
+
+def test_fast_exceeds_what_others_keep_to_and_now_and_then_ignores_who_is_ahead() -> None:
+    assert (np.concatenate([actions("fast", seed, speed=8.9) for seed in range(20)])[:, 1] > 0).all()
+    brakes = [(actions("fast", seed, speed=10.0, gap=8.0)[:, 1] < 0).all() for seed in range(100)]
+    assert 0.4 < np.mean(brakes) < 0.9
