@@ -31,11 +31,12 @@ class RouteFollower:
     """Follows the route at a steady speed and sees nobody: Stanley's steering law, proportional speed control.
 
     offset: where to drive, in metres left of the middle of the route; a number, or an array with one a row.
-    speed: to keep [m/s]. steer_gain: how hard it returns to its place [1/s]. speed_gain: throttle or brake per m/s.
+    speed: to keep [m/s], likewise. steer_gain: how hard it returns to its place [1/s]. speed_gain: throttle or brake
+    per m/s.
     """
 
     offset: float | np.ndarray = 0.0
-    speed: float = 8.0
+    speed: float | np.ndarray = 8.0
     steer_gain: float = 1.0
     speed_gain: float = 0.3
 

@@ -27,7 +27,7 @@ class Args:
     b: Annotated[str, tyro.conf.Positional]
     """Id of the other."""
     episodes: int = 3
-    """Of each scenario with each of three drivers."""
+    """Of each scenario with each of three drivers: careful, follow-10 and noisy-2."""
     steps: int = 200
     """At most, an episode, of 0.1 s."""
     scenarios: tuple[str, ...] = ("straight", "curve", "intersection", "roundabout", "merge", "traffic")

@@ -37,8 +37,8 @@ class Args:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "follow-8"
-    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), another scripted driver such as careful, a
-    policy that ships, or a .safetensors file of `learned-sim transfer`."""
+    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
+    careful, idm or noisy-2; a policy that ships; a .safetensors file; or your own, module:function."""
     out: Path = Path("runs/demo")
     """Where to write."""
     twin: bool = True
@@ -88,9 +88,9 @@ def _drive(pair: Pair, steps: int, args: Args, options: dict[str, str], filmed: 
     """Drive `steps` steps in as many episodes as it takes, print each, and return the frames."""
     import numpy as np
 
-    from learned_sim_env.reinforcement.drivers import open_driver
+    from learned_sim_env.drivers.catalogue import open_driver
 
-    act = open_driver(args.policy, 1)
+    act = open_driver(args.policy, [args.seed])
     film: list[np.ndarray] = []
     dreamt: list[Side] = []
     episodes = 0

@@ -41,8 +41,9 @@ class Args:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
-    """Who drives: human, expert (it follows the route and sees nobody), a policy that ships, or a file: .safetensors as
-    `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
+    """Who drives: human, expert (it follows the route and sees nobody), another driver by its name, such as careful or
+    idm, a policy that ships, or a file: .safetensors as `learned-sim transfer` writes them, or .zip of
+    Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
     """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
     was not learned from it, the dream begins at moments that are recorded in it first."""
@@ -71,7 +72,7 @@ def run(args: Args) -> int:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     _check(args)
     from learned_sim_env.viewer.drive import Drive
-    from learned_sim_env.viewer.drivers import open_driver
+    from learned_sim_env.viewer.policies import open_policy
     from learned_sim_env.viewer.replay import PLAIN
     from learned_sim_env.viewer.session import Session
 
@@ -81,9 +82,9 @@ def run(args: Args) -> int:
         twin = opened.enter_context(closing(_twin(args))) if beside and not replayed else None
         env = opened.enter_context(closing(_dream(args, twin)))
         session = Session(env, args.seed, args.scenario)
-        driver = open_driver(args.policy, session)
+        policy = open_policy(args.policy, session)
         drive = opened.enter_context(
-            closing(Drive(session, driver, fps=args.fps, open_twin=lambda: twin or _twin(args)))
+            closing(Drive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
         )
         drive.by_hand = args.policy == "human"
         return _headless(args, drive) if args.headless else _window(args, drive)

@@ -30,8 +30,9 @@ class Args:
     always gives the same JSON.
     """
 
-    policy: str = "expert"
-    """expert (a route follower), idm, careful, random, or your own: module:function."""
+    policy: str = "follow-8"
+    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
+    careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     baseline: Path | None = None
     """Folder of an earlier run that this one must not be worse than."""
     bounds: tuple[str, ...] = ()

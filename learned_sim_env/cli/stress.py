@@ -29,8 +29,9 @@ class Args:
     command goes on where it was stopped.
     """
 
-    policy: str = "expert"
-    """expert (a route follower), idm, careful, random, or your own: module:function."""
+    policy: str = "follow-8"
+    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
+    careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     strategies: tuple[str, ...] = ()
     """Which ones; all by default."""
     strengths: tuple[float, ...] = (0.25, 0.5, 1.0)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.comparison.drivers import DRIVERS, gap_ahead
+from learned_sim_env.drivers.catalogue import open_driver
+from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.spec import NUM_CLASSES, TEST_SCENARIOS
 
@@ -22,7 +23,7 @@ class Plan:
     """
 
     scenarios: tuple[str, ...] = ("straight", "curve", "intersection", "roundabout", "merge", "traffic")
-    drivers: tuple[str, ...] = tuple(DRIVERS)
+    drivers: tuple[str, ...] = ("careful", "follow-10", "noisy-2")
     episodes: int = 3
     steps: int = 200
 
@@ -79,14 +80,16 @@ def _repeats(env: gym.Env, plan: Plan, scenario: str, driver: str) -> Iterator[D
 
 def _episode(env: gym.Env, scenario: str, driver: str, seed: int, steps: int) -> Driven:
     observation, info = env.reset(seed=seed, options={"scenario": scenario})
-    act = DRIVERS[driver](observation["ego"], np.random.default_rng([seed, list(DRIVERS).index(driver)]))
+    act, began = open_driver(driver, [seed]), np.ones(1, bool)
     speeds, turns, gaps, rewards, costs = [float(observation["ego"][0])], [], [], [], []
     counts = np.zeros(NUM_CLASSES)
     for _ in range(steps):
-        observation, reward, terminated, truncated, info = env.step(act(observation))
+        action = act({name: value[None] for name, value in observation.items()}, began)[0]
+        observation, reward, terminated, truncated, info = env.step(action)
+        began = np.zeros(1, bool)
         speeds.append(float(observation["ego"][0]))
         turns.append(float(observation["ego"][1]))
-        gaps.append(gap_ahead(observation["bev"]))
+        gaps.append(float(gaps_ahead(observation["bev"][None])[0]))
         rewards.append(float(reward))
         costs.append(info["cost"])
         counts += np.bincount(classes_of(observation["bev"]).ravel(), minlength=NUM_CLASSES)

@@ -12,8 +12,10 @@ import torch
 
 from learned_sim_env import task
 from learned_sim_env.data.store import write_npz
+from learned_sim_env.drivers.catalogue import identity, open_driver
+from learned_sim_env.drivers.driver import looks
+from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
-from learned_sim_env.harness.drivers import BLIND, gaps_ahead, identity, open_driver
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.moments import Moments
@@ -39,7 +41,7 @@ class DreamRunner:
     Args:
         checkpoint: of the world model.
         bank: where jobs start.
-        driver: name of who drives, see `drivers.open_driver`.
+        driver: name of who drives, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
         rows: of a batch: 1, or a multiple of `LANES`.
         look: draw every step, for drivers that look and for the gap ahead; without, gaps are infinite and nothing is
             drawn unless the driver looks or views are asked for.
@@ -60,9 +62,9 @@ class DreamRunner:
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)
-        self._driver = open_driver(driver)
+        self.driver = driver
         self._identity = identity(driver)
-        self.look = look or self._driver not in BLIND
+        self.look = look or looks(open_driver(driver, [0]))
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, one_thread=rows == 1)
         self._starts = Starts(self.model, bank, self._inference, pictures=True)
@@ -124,7 +126,7 @@ class DreamRunner:
         rollout.start(rows, start, np.array([job.seed for job in jobs]))
         low, high = (getattr(self.checkpoint.contract.observation_space("dict")["ego"], b) for b in ("low", "high"))  # type: ignore[index]
         ego, view = np.clip(start.ego, low, high), rollout.views(rows)
-        pilot = Pilot(self._driver, jobs, ego)
+        pilot = Pilot(open_driver(self.driver, [job.seed for job in jobs]), jobs)
         horizon = np.array([job.horizon for job in jobs])
         length, end = horizon.copy(), np.full(n, -1)
         columns: dict[str, list[np.ndarray]] = {name: [] for name in STEPS}

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learned_sim_env.harness.drivers import Driver
+from learned_sim_env.drivers.driver import Driver, looks
 from learned_sim_env.harness.job import Job
+from learned_sim_env.rendering.palette import colourise
 
 
 class Pilot:
     """Drives n jobs at once, row by row as if each were alone.
 
     Args:
-        driver: who drives.
+        driver: who drives n rows.
         jobs: with their perturbations.
-        ego: (n, 6) float32, where they begin.
     """
 
-    def __init__(self, driver: Driver, jobs: Sequence[Job], ego: np.ndarray):
-        self._act = driver(ego, [job.seed for job in jobs])
+    def __init__(self, driver: Driver, jobs: Sequence[Job]):
+        self._driver, self._looks = driver, looks(driver)
         self._sights = [[s for p in job.perturbations if (s := p.sight())] for job in jobs]
         self._actions = [[a for p in job.perturbations if (a := p.action())] for job in jobs]
         self._given = [None if job.actions is None else np.array(job.actions, np.float32) for job in jobs]
@@ -32,7 +32,8 @@ class Pilot:
         for i, sights in enumerate(self._sights):
             for sight in sights:
                 views[i], ego[i] = sight(t, views[i], ego[i])
-        actions = self._act(views, ego).astype(np.float32)
+        seen = {"bev": colourise(views), "ego": ego} if self._looks else {"ego": ego}
+        actions = self._driver(seen, np.full(len(views), t == 0)).astype(np.float32)
         if actions.shape != (len(views), 2) or not np.isfinite(actions).all():
             raise ValueError(
                 f"the policy gave {actions.shape} at step {t}, or what is not finite, for {len(views)} rows"

@@ -13,8 +13,9 @@ import numpy as np
 
 from learned_sim_env.data.store import write_npz
 from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.drivers.catalogue import identity, open_driver
+from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.harness.drivers import gaps_ahead, identity, open_driver
 from learned_sim_env.harness.job import CRASHES, STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.pilot import Pilot
 from learned_sim_env.pairing import bring_to_context, open_twin
@@ -27,7 +28,7 @@ from learned_sim_env.world_model.contexts import Contexts
 class TwinRunner:
     """Drives jobs in the twin of an environment; called in a worker process, it gives the task that does.
 
-    env_id: whose twin. bank: where jobs start. driver: name, see `drivers.open_driver`. folder: where drives are kept.
+    env_id: whose twin. bank: where jobs start. driver: name, see `drivers.catalogue`. folder: where drives are kept.
     """
 
     env_id: str
@@ -103,7 +104,7 @@ class TwinRunner:
         if agreement < 1.0:
             raise ValueError(f"the twin comes to a moment of which only {agreement:.1%} looks like the recorded one")
         views, columns = [twin.semantic.copy()], dict[str, list[np.ndarray]]({name: [] for name in STEPS})
-        pilot, end = Pilot(open_driver(self.driver), [job], twin.ego_vector[None]), ""
+        pilot, end = Pilot(open_driver(self.driver, [job.seed]), [job]), ""
         while len(columns["ego"]) < job.horizon and not end:
             action = pilot(views[-1][None], twin.ego_vector[None])[0]
             *_, info = twin.step(action)

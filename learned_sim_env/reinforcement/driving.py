@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learned_sim_env.reinforcement.drivers import open_driver
+from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.road import road_index
 from learned_sim_env.spec import SemanticClass
 
@@ -46,14 +46,14 @@ class Episode:
 
 
 def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[Episode]:
-    """Drive the scenarios `seeds` with the driver called `name`, see `drivers.open_driver`."""
+    """Drive the scenarios `seeds` with the driver called `name`, see `drivers.catalogue`."""
     for seed in seeds:
         yield _episode(twin, name, seed)
 
 
 def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> Episode:
     observation, _ = twin.reset(seed=seed)
-    act = open_driver(name, 1, seed, twin.simulator)
+    act = open_driver(name, [seed], twin.simulator)
     began, over = np.ones(1, bool), False
     start = _left(twin)
     speeds = [float(observation["ego"][0])]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.pairing import bring_to_context
-from learned_sim_env.reinforcement.drivers import open_driver
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.rendering.palette import colourise
 
@@ -67,7 +67,7 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
     observations, _ = env.reset(seed=0)
     for context in contexts:
         observations, _ = env.reset(options={"context": context, "reset_mask": rows == context})
-    act, began = open_driver(name, len(rows)), np.ones(len(rows), bool)
+    act, began = open_driver(name, range(len(rows))), np.ones(len(rows), bool)
     totals, taken = np.zeros((4, len(rows))), np.zeros(len(rows), np.int64)
     end, running = np.full(len(rows), "", object), np.ones(len(rows), bool)
     for _ in range(steps):
@@ -99,7 +99,7 @@ def _stretch(
 ) -> tuple[float, float, int, float, str]:
     bring_to_context(twin, contexts, context)
     observation = {"bev": colourise(twin.semantic), "ego": twin.ego_vector}
-    act, began = open_driver(name, 1, context, twin.simulator), np.ones(1, bool)
+    act, began = open_driver(name, [context], twin.simulator), np.ones(1, bool)
     reward = cost = speed = 0.0
     taken, over = 0, False
     while taken < steps and not over:

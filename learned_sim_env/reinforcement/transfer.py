@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from learned_sim_env.reinforcement.drivers import SCRIPTED
+from learned_sim_env.drivers.catalogue import SCRIPTED
+from learned_sim_env.drivers.insider import INSIDERS
 from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
 
 # Who is judged beside the trained ones.
-BESIDE = ("expert", "idm", "careful", "nothing", "throttle", "random")
+BESIDE = (*INSIDERS, "careful", "nothing", "throttle", "random")
 # Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
 JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
 # Of each run, so many of the policies on its way are ranked, the last one among them.

@@ -11,11 +11,11 @@ import torch
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.evaluation.measures.events import auroc
 from learned_sim_env.evaluation.reporting.display import STYLES, number, plain, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
-from learned_sim_env.harness.drivers import gaps_ahead
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.protocol import WorldModel, warmed_up

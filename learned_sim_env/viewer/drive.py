@@ -15,10 +15,10 @@ import numpy as np
 from learned_sim_env.display import theme
 from learned_sim_env.display.frame import Frame, Status
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.viewer.drivers import Driver
 from learned_sim_env.viewer.follower import Follower
 from learned_sim_env.viewer.futures import Futures
 from learned_sim_env.viewer.moments import Moment
+from learned_sim_env.viewer.policies import Policy
 from learned_sim_env.viewer.record import Recording
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.shown import frame_of
@@ -59,7 +59,7 @@ class Drive:
     def __init__(
         self,
         session: Session,
-        policy: Driver,
+        policy: Policy,
         human: Callable[[], np.ndarray] | None = None,
         fps: float = 10.0,
         open_twin: Callable[[], TwinDrivingEnv] | None = None,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from learned_sim_env.display.frame import Frame
-from learned_sim_env.viewer.drivers import Driver
+from learned_sim_env.viewer.policies import Policy
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.shown import frame_of
 from learned_sim_env.viewer.tape import JUMP, STEP, Tape, crc
@@ -52,7 +52,7 @@ class Replay:
 class Given:
     """Takes actions (T, 2) float32 one after the other; after the last, another driver goes on."""
 
-    def __init__(self, actions: np.ndarray, then: Driver):
+    def __init__(self, actions: np.ndarray, then: Policy):
         self._actions, self._then, self._taken = actions, then, 0
 
     @property

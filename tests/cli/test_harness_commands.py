@@ -47,8 +47,8 @@ def test_a_policy_that_turns_off_the_road_does_not_pass(first, tmp_path, capsys)
 
 
 def test_what_is_wrong_is_said_before_anything_is_driven(tmp_path, capsys):
-    assert main(["regress", "--policy", "exprt", "--out", str(tmp_path)]) == 2
-    assert "Did you mean 'expert'" in capsys.readouterr().err
+    assert main(["regress", "--policy", "carefull", "--out", str(tmp_path)]) == 2
+    assert "Did you mean 'careful'" in capsys.readouterr().err
     assert main(["regress", "--baseline", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
     assert "there is no run" in capsys.readouterr().err
     assert main(["regress", "--bounds", "success=much", "--out", str(tmp_path)]) == 2
@@ -61,11 +61,11 @@ def test_a_stress_test_leaves_cases_that_are_driven_again_exactly(tmp_path, caps
     some = ("--strategies", "action_bias", "latent_flips", "--strengths", "1.0", "--starts", "2", "--seeds", "2")
     small = ("--horizon", "30", "--rows", "16", "--searches", "1", "--rounds", "1")
     both = ("--together", "weather", "action_noise")
-    assert main(["stress", "--policy", "expert", "--out", str(tmp_path), *some, *small, *both]) == 0
+    assert main(["stress", "--policy", "follow-8", "--out", str(tmp_path), *some, *small, *both]) == 0
     written = json.loads((tmp_path / "stress.json").read_text())
     assert {"strategies", "search", "cases"} <= set(written)
     cases = sorted((tmp_path / "cases").glob("*.npz"))
-    assert cases and "What makes expert fail" in (tmp_path / "stress.html").read_text()
+    assert cases and "What makes follow-8 fail" in (tmp_path / "stress.html").read_text()
     capsys.readouterr()
     for case in cases[:3]:
         assert main(["drive", "--headless", "--case", str(case)]) == 0

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from learned_sim_env.cli.main import main
+from learned_sim_env.drivers.insider import INSIDERS
 from learned_sim_env.policies import NetworkPolicy
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.reinforcement.transfer import Plan, last_policy, saved_steps
@@ -46,7 +47,7 @@ def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
 def test_what_is_ranked_spreads_and_is_enough(tmp_path):
     plan = Plan(tmp_path)
     names = list(plan.ranked())
-    assert len(names) >= 20 and not {"expert", "idm"} & set(names)
+    assert len(names) >= 20 and not set(INSIDERS) & set(names)
     assert {"dream-0, 20480 steps", "dream-0, 100352 steps"} <= set(names)
     assert len({job.path for _, jobs in plan.stages() for job in jobs}) == sum(len(jobs) for _, jobs in plan.stages())
     assert last_policy(plan.runs()["twin"][1]).name == "policy-100352.safetensors"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from learned_sim_env import simulators
 from learned_sim_env.cli.main import main
-from learned_sim_env.comparison.drivers import DRIVERS, gap_ahead
 from learned_sim_env.comparison.episodes import Plan, drive, pooled
 from learned_sim_env.comparison.report import compare, distance
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.simulators import SIMULATORS
-from learned_sim_env.spec import SemanticClass
 from tests import toy_simulator
 
 pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
@@ -42,25 +40,6 @@ def toys(monkeypatch):
     monkeypatch.setattr(simulators, "load", lambda path: toys[path] if path in toys else load(path))
 
 
-def test_the_gap_is_to_the_next_one_straight_ahead():
-    view = np.zeros((64, 64), np.uint8)
-    assert gap_ahead(colourise(view)) == float("inf")
-    view[8:12, 32] = SemanticClass.VEHICLE
-    view[20:30, 40] = SemanticClass.VEHICLE  # in another lane
-    view[50:60, 32] = SemanticClass.VEHICLE  # behind
-    assert gap_ahead(colourise(view)) == pytest.approx((48 - 11) * 0.75 - 2.5)
-
-
-def test_the_careful_driver_stops_where_the_blind_one_does_not():
-    view = np.zeros((64, 64), np.uint8)
-    view[40:44, 32] = SemanticClass.STATIC_OBJECT
-    observation = {"bev": colourise(view), "ego": np.array([6.0, 0, 0, 0, 0, 0], np.float32)}
-    acts = {name: make(observation["ego"], np.random.default_rng(0))(observation) for name, make in DRIVERS.items()}
-    assert acts["careful"][1] < -0.5
-    assert acts["blind"][1] > 0.5
-    assert all(a.shape == (2,) and a.dtype == np.float32 for a in acts.values())
-
-
 def test_the_same_world_twice_has_no_distance():
     sides = [drive(TwinDrivingEnv("toy"), PLAN)[0] for _ in range(2)]
     parts = {part.name: part for part in compare(("one", "other"), (sides[0], sides[1]))}
@@ -84,7 +63,16 @@ def test_a_scenario_that_is_not_to_be_had_is_left_out_and_told():
     episodes, missing = drive(TwinDrivingEnv("straight"), PLAN)
     assert missing == {"curve": "this map has no curve"}
     assert {e.scenario for e in episodes} == {"straight"}
-    assert len(episodes) == len(DRIVERS) * PLAN.episodes
+    assert len(episodes) == len(PLAN.drivers) * PLAN.episodes
+
+
+def test_each_driver_drives_in_its_own_way_and_always_alike():
+    first, again = (drive(TwinDrivingEnv("toy"), PLAN)[0] for _ in range(2))
+    assert [e.driver for e in first[:6:2]] == list(PLAN.drivers)
+    for a, b in combinations(first[:6:2], 2):
+        assert not np.array_equal(a.speed, b.speed), (a.driver, b.driver)
+    for one, other in zip(first, again):
+        np.testing.assert_array_equal(one.speed, other.speed)
 
 
 def test_nothing_driven_is_refused():

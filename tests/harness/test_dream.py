@@ -13,6 +13,7 @@ from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.perturbation import Perturbation
 from learned_sim_env.stress.strategies.latents import LatentComposition, LatentFlips, LatentNoise, LatentTemperature
 from tests.harness.world import HORIZON, small_suite
+from tests.test_policies import network
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,22 @@ class Broken(Perturbation):
 
     def sight(self):
         raise RuntimeError("nothing is to be seen")
+
+
+class Steady:
+    """Steers by the seed, and looks at nothing."""
+
+    looks = False
+
+    def __init__(self, seeds):
+        self.actions = np.stack([np.array(seeds) % 10 / 10, np.ones(len(seeds))], 1)
+
+    def __call__(self, observations, began):
+        return self.actions
+
+
+def steady(seeds) -> Steady:
+    return Steady(seeds)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +105,7 @@ def test_one_that_fails_costs_no_other(runner):
 
 def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
     checkpoint, suite = world
-    keeper = DreamRunner(checkpoint, suite.starts, "expert", rows=16, folder=tmp_path)
+    keeper = DreamRunner(checkpoint, suite.starts, "follow-8", rows=16, folder=tmp_path)
     counted: list[int] = []
     drives = keeper.run(jobs(count=18), counted.append)
     assert counted == [16, 2]
@@ -100,6 +117,23 @@ def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
     assert all(map(same, drives, keeper.run(jobs(count=18))))
     other = DreamRunner(checkpoint, suite.starts, "idm", rows=16, folder=tmp_path)
     assert "it is driven again" in other.run(jobs(count=1))[0].error, "another driver drives otherwise"
+
+
+@pytest.mark.parametrize("driver", ["network", "tests.harness.test_dream:steady"])
+def test_networks_and_ones_own_drive(world, tmp_path, driver, monkeypatch):
+    from learned_sim_env.drivers import own
+
+    # Tests are no package that could be imported by name.
+    monkeypatch.setattr(own, "load", lambda name: steady)
+    network().save(tmp_path / "p.safetensors")
+    checkpoint, suite = world
+    name = str(tmp_path / "p.safetensors") if driver == "network" else driver
+    runner = DreamRunner(checkpoint, suite.starts, name, rows=32, look=False)
+    assert runner.look == (driver == "network")
+    together = runner.run(jobs(count=20))
+    assert not any(drive.error for drive in together)
+    assert all(map(same, together[17:], runner.run(jobs(count=20)[17:])))
+    assert len(np.unique(np.concatenate([drive.actions[:, 0] for drive in together]))) > 4
 
 
 def test_drives_survive_being_packed(runner):
@@ -129,7 +163,7 @@ def test_rows_must_be_some(world):
     checkpoint, suite = world
     for rows in (0, 4):
         with pytest.raises(ValueError, match=f"rows is {rows}; it must be 1 or a multiple of 16"):
-            DreamRunner(checkpoint, suite.starts, "expert", rows=rows)
+            DreamRunner(checkpoint, suite.starts, "follow-8", rows=rows)
 
 
 def test_who_does_not_look_dreams_the_same_without_pictures(world, runner):

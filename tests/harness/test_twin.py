@@ -30,6 +30,6 @@ def test_the_twin_drives_from_the_moment_of_a_scenario_and_repeats_itself(tmp_pa
 
 
 def test_a_latent_cannot_be_disturbed_in_a_simulator(tmp_path):
-    runner = TwinRunner("LearnedDriving-v0", Suite.load("driving").starts, "expert", tmp_path)
+    runner = TwinRunner("LearnedDriving-v0", Suite.load("driving").starts, "follow-8", tmp_path)
     with pytest.raises(ValueError, match="latent_noise cannot be done to a simulator"):
         runner.run([Job("x", 0, 0, 5, (LatentNoise(),))])

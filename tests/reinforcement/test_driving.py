@@ -1,4 +1,4 @@
-"""Drivers drive rows alike, and are judged by what they do."""
+"""Drivers are judged by what they do."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.policies import RouteFollower
-from learned_sim_env.reinforcement.drivers import SCRIPTED, open_driver
 from learned_sim_env.reinforcement.driving import drive, summary
 from learned_sim_env.reinforcement.matched import Driven, in_dream, reachable
 from learned_sim_env.simulators import SIMULATORS
-from tests.test_policies import network
 from tests.toy_model import ToyModel, toy_checkpoint
 from tests.toy_simulator import NEAR_A_CONE, NEAR_THE_END
 
@@ -22,43 +19,6 @@ def twin(monkeypatch):
     env = TwinDrivingEnv("toy", max_episode_steps=50)
     yield env
     env.close()
-
-
-@pytest.mark.parametrize("name", [*SCRIPTED, "network"])
-def test_rows_are_driven_as_one_by_one(name, twin, tmp_path):
-    network().save(tmp_path / "p.safetensors")
-    name = str(tmp_path / "p.safetensors") if name == "network" else name
-    observations = [twin.reset(seed=s)[0] for s in (0, 100, NEAR_A_CONE)]
-    observations += [{**o, "ego": o["ego"] + np.float32(0.5)} for o in observations]
-    batch = {key: np.stack([o[key] for o in observations]) for key in ("bev", "ego")}
-    began = np.ones(6, bool)
-    many, first = open_driver(name, 6, seed=3), open_driver(name, 1, seed=3)
-    for _ in range(6):
-        actions = many(batch, began)
-        assert actions.shape == (6, 2) and actions.dtype == np.float32 and (np.abs(actions) <= 1).all()
-        alone = first({key: v[:1] for key, v in batch.items()}, began[:1])
-        if not name.startswith("noisy"):  # whose chance is shared out over the rows
-            np.testing.assert_allclose(actions[0], alone[0], atol=1e-6)
-        began = np.zeros(6, bool)
-
-
-def test_a_lane_is_kept_until_an_episode_begins():
-    act, follow = open_driver("follow-8", 2), RouteFollower(offset=np.array([1.0, -1.0]))
-    ego = np.zeros((2, 6), np.float32)
-    ego[:, 4] = [1.0, -1.0]
-    act({"ego": ego}, np.ones(2, bool))
-    ego[:, 4] = 0.0
-    np.testing.assert_array_equal(act({"ego": ego}, np.zeros(2, bool)), follow(ego))
-    assert act({"ego": ego}, np.array([True, False]))[0, 0] == 0
-
-
-def test_unknown_drivers():
-    with pytest.raises(ValueError, match="Did you mean 'careful'"):
-        open_driver("carefull", 1)
-    with pytest.raises(ValueError, match="cannot drive where there is no simulator"):
-        open_driver("expert", 1)
-    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
-        open_driver("none.safetensors", 1)
 
 
 def test_episodes_are_judged_by_what_happened(twin):

@@ -69,7 +69,7 @@ def test_starts_that_end_by_themselves_are_not_searched_from():
 @pytest.fixture(scope="module")
 def swept():
     checkpoint, suite = small_suite()
-    runner = DreamRunner(checkpoint, suite.starts, "expert", rows=16)
+    runner = DreamRunner(checkpoint, suite.starts, "follow-8", rows=16)
     config = SweepConfig((0, 1), ("action_bias", "latent_noise"), (0.5, 1.0), ("blur", "action_noise"), 2, 5)
     return runner, sweep(runner, config)
 

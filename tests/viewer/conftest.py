@@ -13,7 +13,7 @@ import pytest
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.viewer.app import App
 from learned_sim_env.viewer.drive import Drive
-from learned_sim_env.viewer.drivers import Expert
+from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.session import Session
 from tests.toy_model import NeuralToy, toy_checkpoint
 
@@ -72,7 +72,7 @@ def session(dream) -> Session:
 @pytest.fixture
 def drive(session) -> Iterator[Drive]:
     """The same with all around it."""
-    made = Drive(session, Expert())
+    made = Drive(session, expert())
     yield made
     made.close()
 

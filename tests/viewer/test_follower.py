@@ -11,8 +11,8 @@ from learned_sim_env.policies import RouteFollower
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.viewer.drive import HELD, Drive
-from learned_sim_env.viewer.drivers import Expert
 from learned_sim_env.viewer.follower import Follower
+from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.replay import Given
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.tape import Tape
@@ -61,7 +61,7 @@ def session(simulator) -> Session:
 
 @pytest.fixture
 def drive(session, simulator):
-    made = Drive(session, Given(np.tile(ACTION, (500, 1)), Expert()), open_twin=simulator)
+    made = Drive(session, Given(np.tile(ACTION, (500, 1)), expert()), open_twin=simulator)
     yield made
     made.close()
 
@@ -135,7 +135,7 @@ def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
 
 
 def test_it_may_end_before_the_dream(drive, session, monkeypatch):
-    drive.policy = Given(np.tile(np.array([[-0.9, 0.9]], np.float32), (200, 1)), Expert())
+    drive.policy = Given(np.tile(np.array([[-0.9, 0.9]], np.float32), (200, 1)), expert())
     drive.toggle_twin()
     arrive(drive)
     for _ in range(60):
@@ -162,7 +162,7 @@ def test_switching_it_off(drive, session):
 
 
 def test_starts_that_no_simulator_knows(dream, simulator):
-    drive = Drive(Session(dream, seed=0), Expert(), open_twin=simulator)
+    drive = Drive(Session(dream, seed=0), expert(), open_twin=simulator)
     drive.toggle_twin()
     drive.tick()
     assert "not known how it would get here" in drive.frame().status.note
@@ -204,7 +204,7 @@ def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
 def test_a_policy_takes_the_simulator_along_to_the_next_start(drive, session):
     drive.toggle_twin()
     arrive(drive)
-    drive.policy = Given(np.tile(np.array([[1.0, -1.0]], np.float32), (1, 1)), Expert())
+    drive.policy = Given(np.tile(np.array([[1.0, -1.0]], np.float32), (1, 1)), expert())
     drive.by_hand = False
     context = session.moment.info["context"]
     for _ in range(HELD + 2):

@@ -12,8 +12,8 @@ import pytest
 from learned_sim_env.environments.actions import to_continuous
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.rendering.palette import classes_of
-from learned_sim_env.viewer.drivers import Expert, open_driver
-from learned_sim_env.viewer.sb3 import open_policy
+from learned_sim_env.viewer import sb3 as files
+from learned_sim_env.viewer.policies import expert, open_policy
 from learned_sim_env.viewer.session import Session
 
 sb3 = pytest.importorskip("stable_baselines3", reason="needs the extra [rl]")
@@ -41,7 +41,7 @@ POLICIES = {
 def session(shipped) -> Session:
     drive = Session(shipped, seed=1)
     for _ in range(3):
-        drive.step(Expert()(drive))
+        drive.step(expert()(drive))
     return drive
 
 
@@ -72,7 +72,7 @@ def saved(path, shipped, algorithm, policy, obs_type, action_type, settings):
 def test_it_drives_as_it_was_saved(name, shipped, session, tmp_path, nothing_unpickled):
     model = saved(tmp_path / "p.zip", shipped, *POLICIES[name])
     session.again()
-    driver = open_driver(str(tmp_path / "p.zip"), session)
+    driver = open_policy(str(tmp_path / "p.zip"), session)
     assert driver.name == "p.zip"
     for _ in range(3):
         observation = session.moment.observation
@@ -91,7 +91,7 @@ def test_it_drives_as_it_was_saved(name, shipped, session, tmp_path, nothing_unp
 
 def test_the_suffix_may_be_left_out(shipped, session, tmp_path):
     saved(tmp_path / "p", shipped, *POLICIES["ppo latent"])
-    assert open_driver(str(tmp_path / "p"), session).name == "p.zip"
+    assert open_policy(str(tmp_path / "p"), session).name == "p.zip"
 
 
 class Other(gym.Env):
@@ -104,7 +104,7 @@ class Other(gym.Env):
 def test_a_policy_of_another_shape_is_refused(session, tmp_path):
     sb3.PPO("MlpPolicy", Other(), **PPO).save(tmp_path / "other.zip")
     with pytest.raises(ValueError, match=r"other\.zip does not fit.* \(7,\) and actions \(3,\).*'bev': \(3, 64, 64\)"):
-        open_policy(tmp_path / "other.zip", session)
+        files.open_policy(tmp_path / "other.zip", session)
 
 
 def changed(source, target, **values):
@@ -127,17 +127,17 @@ def test_files_that_do_not_fit_together(shipped, session, tmp_path):
     }
     for name, (values, message) in wrong.items():
         with pytest.raises(ValueError, match=message):
-            open_policy(changed(tmp_path / "p.zip", tmp_path / name, **values), session)
+            files.open_policy(changed(tmp_path / "p.zip", tmp_path / name, **values), session)
 
 
 def test_files_that_are_no_policies(session, tmp_path):
     (tmp_path / "p.zip").write_text("nothing")
     with pytest.raises(ValueError, match="is not a policy that Stable-Baselines3 has saved"):
-        open_policy(tmp_path / "p.zip", session)
+        files.open_policy(tmp_path / "p.zip", session)
     with pytest.raises(FileNotFoundError, match=r"policy file .*none\.zip does not exist"):
-        open_driver(str(tmp_path / "none.zip"), session)
+        open_policy(str(tmp_path / "none.zip"), session)
     with pytest.raises(ValueError, match="Did you mean 'expert'"):
-        open_driver("exprt", session)
+        open_policy("exprt", session)
 
 
 def test_without_stable_baselines3_the_extra_is_named(session, tmp_path, monkeypatch):
@@ -146,4 +146,4 @@ def test_without_stable_baselines3_the_extra_is_named(session, tmp_path, monkeyp
     (tmp_path / "p.zip").touch()
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(ImportError, match=r"learned-sim-env\[rl\]"):
-        open_driver(str(tmp_path / "p.zip"), session)
+        open_policy(str(tmp_path / "p.zip"), session)

@@ -1,0 +1,87 @@
+"""All drivers, by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from learned_sim_env.drivers import own
+from learned_sim_env.drivers.chance import Noisy
+from learned_sim_env.drivers.constant import Constant
+from learned_sim_env.drivers.driver import Driver
+from learned_sim_env.drivers.insider import INSIDERS, Insider
+from learned_sim_env.drivers.network import Network
+from learned_sim_env.drivers.own import Maker
+from learned_sim_env.drivers.route import IDM, Careful, Follower
+from learned_sim_env.policies import open_network, shipped_policies
+from learned_sim_env.spec import unknown
+
+FILE = ".safetensors"
+_THIS_PROCESS = os.urandom(8).hex()
+
+
+def _follow(speed: float, seeds: Sequence[int]) -> Driver:
+    return Follower(speed)
+
+
+def _noisy(strength: float, seeds: Sequence[int]) -> Driver:
+    return Noisy(Careful(), (0.15 * strength, 0.4 * strength), seeds)
+
+
+# Drivers without training, which need the observation alone.
+SCRIPTED: dict[str, Maker] = {
+    "nothing": lambda seeds: Constant(0.0, 0.0),
+    "throttle": lambda seeds: Constant(0.0, 0.5),
+    # Drifts, forwards more than backwards: noise that is drawn anew in every step mostly cancels out.
+    "random": lambda seeds: Noisy(Constant(0.0, 0.3), (0.25, 0.5), seeds),
+    "careful": lambda seeds: Careful(),
+    "idm": lambda seeds: IDM(),
+    **{f"follow-{speed}": partial(_follow, float(speed)) for speed in (3, 6, 8, 10, 12)},
+    **{f"noisy-{i}": partial(_noisy, strength) for i, strength in enumerate((0.5, 1.0, 1.5, 2.5), 1)},
+}
+
+
+def names() -> tuple[str, ...]:
+    """All names, and what else `open_driver` takes."""
+    return (*SCRIPTED, *INSIDERS, *shipped_policies(), f"<file>{FILE}", "<module>:<function>")
+
+
+def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Driver:
+    """The driver called `name`: of `SCRIPTED`, that ships, in a `.safetensors` file, MetaDrive's or one's own.
+
+    Args:
+        name: which; one's own is "module:function", see `own.Maker`.
+        seeds: of the rows that it drives, one a row; one row for MetaDrive's own.
+        simulator: for MetaDrive's own.
+
+    Raises:
+        ValueError: for an unknown name, a file that is no policy, or one of MetaDrive's own without its simulator.
+        FileNotFoundError: if there is no such file.
+        ImportError: if the module of one's own cannot be imported.
+    """
+    if name in SCRIPTED:
+        return SCRIPTED[name](seeds)
+    if name in INSIDERS:
+        return Insider(name, simulator)
+    if name in shipped_policies() or name.endswith(FILE):
+        return Network(open_network(name), len(seeds))
+    if ":" in name:
+        return own.load(name)(seeds)
+    raise unknown("driver", name, names())
+
+
+def identity(name: str) -> str:
+    """What drives of a driver are kept by: they are used again only where nothing about it can have changed.
+
+    Of a network it is its file's content; of one's own the function's attribute `fingerprint`, a text that is changed
+    with it. Without, drives are used again only as long as this process runs.
+    """
+    if name in shipped_policies() or name.endswith(FILE):
+        return hashlib.sha256(shipped_policies().get(name, Path(name)).read_bytes()).hexdigest()
+    if ":" in name:
+        return f"{name} {getattr(own.load(name), 'fingerprint', _THIS_PROCESS)}"
+    return name
