@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from learned_sim_env.policies import SHIPPED, shipped_policies
 from learned_sim_env.registration import BACKENDS, EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.version import __version__
@@ -44,7 +45,8 @@ def collect() -> dict[str, Any]:
     """The report as JSON-ready data.
 
     `packages`: by extra ("base" for the base install), version or None by distribution; `environments`: by id, backend,
-    twin and `missing` (what it needs and does not have, "" if it can run); `checkpoints`: bytes by name.
+    twin and `missing` (what it needs and does not have, "" if it can run); `checkpoints`, `policies`: bytes by
+    name.
     """
     import torch
 
@@ -60,8 +62,9 @@ def collect() -> dict[str, Any]:
         "checkpoints": {
             folder.name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
             for folder in sorted(checkpoints_dir().glob("*"))
-            if folder.is_dir()
+            if folder.is_dir() and folder.name != SHIPPED
         },
+        "policies": {name: path.stat().st_size for name, path in shipped_policies().items()},
     }
 
 
@@ -80,8 +83,9 @@ def render(report: dict[str, Any]) -> str:
         needs = BACKENDS[env["backend"]].needs
         state = f"missing: {env['missing']}" if env["missing"] else f"ready, given {needs}" if needs else "ready"
         lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
-    lines.append("\ncheckpoints")
-    lines += [f"  {name:<24} {size / 1e6:.1f} MB" for name, size in report["checkpoints"].items()] or ["  none"]
+    for kind in ("checkpoints", "policies"):
+        lines.append(f"\n{kind}")
+        lines += [f"  {name:<24} {size / 1e6:.1f} MB" for name, size in report[kind].items()] or ["  none"]
     return "\n".join(lines)
 
 

@@ -8,11 +8,12 @@ import gymnasium
 import pytest
 import torch
 
-from learned_sim_env import __version__
+from learned_sim_env import __version__, policies
 from learned_sim_env.cli import info
 from learned_sim_env.cli.main import main
 from learned_sim_env.registration import EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
+from tests.test_policies import network
 
 
 @pytest.fixture
@@ -37,6 +38,19 @@ def test_json_report(report):
 def test_checkpoint_sizes(report):
     size = sum(f.stat().st_size for f in (checkpoints_dir() / "bev-rssm").rglob("*") if f.is_file())
     assert report["checkpoints"]["bev-rssm"] == size > 0
+
+
+def test_policies_are_no_checkpoints(monkeypatch, tmp_path):
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    network().save(tmp_path / "policies" / "quick.safetensors")
+    for module in (info, policies):
+        monkeypatch.setattr(module, "checkpoints_dir", lambda: tmp_path)
+    report = info.collect()
+    assert report["checkpoints"] == {"model": 2}
+    assert report["policies"] == {"quick": (tmp_path / "policies" / "quick.safetensors").stat().st_size}
+    assert "\npolicies\n  quick" in info.render(report)
 
 
 def test_text_report_names_every_environment(capsys):
