@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import TransformReward
 from safetensors.torch import load_file, save_file
 
 import learned_sim_env  # noqa: F401  registers the ids
@@ -27,7 +29,6 @@ from learned_sim_env.reinforcement.recipe import PLACES, Recipe
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
-    VectorScaledReward,
     VectorSightObservation,
     VectorUncertaintyPenalty,
 )
@@ -57,7 +58,7 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
         env = VectorCostAsReward(env, recipe.cost_weight)
     if recipe.penalty:
         env = VectorUncertaintyPenalty(env, recipe.penalty)
-    vec = Sb3VecEnv(VectorSightObservation(VectorScaledReward(env, recipe.reward_scale)))
+    vec = Sb3VecEnv(VectorSightObservation(TransformReward(env, partial(np.multiply, recipe.reward_scale))))
     vec.seed(seed)
     return vec
 

@@ -84,16 +84,3 @@ class VectorCostAsReward(_Less):
 
     def __init__(self, env: gym.vector.VectorEnv, weight: float = 1.0):
         super().__init__(env, weight)
-
-
-class VectorScaledReward(gym.vector.VectorWrapper):
-    """Reward times a constant, which leaves what is best as it is."""
-
-    def __init__(self, env: gym.vector.VectorEnv, scale: float):
-        super().__init__(env)
-        self.scale = scale
-
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """As the environment's."""
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        return observations, rewards * self.scale, terminated, truncated, infos
