@@ -64,7 +64,8 @@ class DreamRunner:
         self.model = PerturbedModel(checkpoint.model)
         self.driver = driver
         self._identity = identity(driver)
-        self.look = look or looks(open_driver(driver, [0]))
+        # Opened in any case: a name that nobody has is to be told before anything is driven.
+        self.look = looks(open_driver(driver, [0])) or look
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, one_thread=rows == 1)
         self._starts = Starts(self.model, bank, self._inference, pictures=True)
