@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learned_sim_env.reinforcement.recipe import Recipe
+from learned_sim_env.reinforcement.transfer import Plan
 
 if TYPE_CHECKING:
     from learned_sim_env.evaluation.reporting.parts import Part, Table
     from learned_sim_env.reinforcement.jobs import Job
-    from learned_sim_env.reinforcement.transfer import Plan
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Plan):
     """Learn to drive in the dream, drive in the simulator, and compare.
 
     Trains PPO in the dream, in MetaDrive, in the dream with its doubt penalised, and in the dream for longer; judges
@@ -26,30 +25,6 @@ class Args:
 
     out: Path = Path("runs/transfer")
     """Where to work and write."""
-    checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
-    steps: int = 100_000
-    """Of the environment, that dream and simulator get alike."""
-    longer: int = 10
-    """How many times as many the dream gets as well."""
-    penalty: float = 2.0
-    """Weight of the model's doubt in the runs that penalise it."""
-    seeds: int = 3
-    """Runs of each kind."""
-    episodes: int = 100
-    """Whole episodes by which everybody is judged."""
-    split: str = "test"
-    """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
-    contexts: int = 24
-    """Moments from which policies are ranked."""
-    repeats: int = 4
-    """Times each of them is dreamt."""
-    stretch: int = 100
-    """Steps of 0.1 s driven from each."""
-    most_steps: int = 150
-    """Moments that are further into their scenario are left out, because the simulator has to be driven there."""
-    recipe: Recipe = field(default_factory=Recipe)
-    """How policies are trained; its own steps and penalty are set by the ones above."""
     ship: Path | None = None
     """Copy here the policy that earned most in the dream at the end of the longer runs; the simulator has no say."""
     workers: int = 2
@@ -62,11 +37,10 @@ def run(args: Args) -> int:
     # One core a worker.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from learned_sim_env.optional import require
-    from learned_sim_env.reinforcement.transfer import Plan
 
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
-    plan = Plan(**{f.name: getattr(args, f.name) for f in fields(args) if f.name not in ("ship", "workers")})
+    plan = Plan(**{f.name: getattr(args, f.name) for f in fields(Plan)})
     _settled(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)

@@ -9,31 +9,42 @@ PLACES = ("dream", "twin")
 
 @dataclass(frozen=True)
 class Recipe:
-    """PPO with a small network on `sight`.
-
-    steps: of the environment. rollout: steps between updates. rows: episodes that advance together in the dream; the
-    simulator has one. horizon: steps after which an episode in the dream is cut off (and its value estimated), so that
-    it stays where the dream is near the truth; the simulator's are whole. penalty: weight of the model's uncertainty.
-    cost_weight: of the cost. reward_scale: brings returns to the size that value networks like. hidden: widths.
-    log_std, throttle: of the first actions' chance, and their mean throttle: one that never moves learns nothing.
-    """
+    """PPO with a small network on `sight`."""
 
     steps: int = 200_000
+    """Of the environment."""
     rollout: int = 2048
+    """Steps between updates."""
     rows: int = 64
+    """Episodes that advance together in the dream; the simulator has one."""
     horizon: int = 100
+    """Steps after which an episode in the dream is cut off (and its value estimated), so that it stays where the dream
+    is near the truth; the simulator's are whole.
+    """
     penalty: float = 0.0
+    """Weight of the model's uncertainty."""
     cost_weight: float = 0.5
+    """Of the cost."""
     reward_scale: float = 0.1
+    """Brings returns to the size that value networks like."""
     hidden: tuple[int, ...] = (128, 128)
+    """Widths of the network's layers."""
     learning_rate: float = 3e-4
+    """Of Adam; it falls to a twentieth in a line."""
     batch_size: int = 256
+    """Steps a gradient is taken of."""
     epochs: int = 10
+    """Times that a rollout is gone through."""
     gamma: float = 0.97
+    """Discount a step of 0.1 s."""
     gae_lambda: float = 0.95
+    """Of generalised advantage estimation."""
     log_std: float = -0.7
+    """Logarithm of the standard deviation of the first actions."""
     throttle: float = 0.3
+    """Mean throttle of the first actions: a policy that never moves learns nothing."""
     saves: int = 5
+    """Policies that are kept on the way."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.saves < 1:

@@ -21,26 +21,34 @@ RANKED_SAVES = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole experiment.
-
-    steps: of the environment, that dream and twin get alike. longer: how many times as many the dream gets as well.
-    penalty: weight of the uncertainty in the third kind of run. seeds: runs of each kind. episodes: on scenarios of a
-    split, "test" or "validation". contexts, repeats, stretch, most_steps: of the ranking, see `matched`.
-    """
+    """The whole experiment."""
 
     out: Path
+    """Where to work and write."""
     checkpoint: str = "bev-rssm"
+    """One that ships, a folder, or a hub id."""
     steps: int = 100_000
+    """Of the environment, that dream and simulator get alike."""
     longer: int = 10
+    """How many times as many the dream gets as well."""
     penalty: float = 2.0
+    """Weight of the model's doubt in the runs that penalise it."""
     seeds: int = 3
+    """Runs of each kind."""
     episodes: int = 100
+    """Whole episodes by which everybody is judged."""
     split: str = "test"
+    """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
     contexts: int = 24
+    """Moments from which policies are ranked."""
     repeats: int = 4
+    """Times each of them is dreamt."""
     stretch: int = 100
+    """Steps of 0.1 s driven from each."""
     most_steps: int = 150
+    """Moments that are further into their scenario are left out, because the simulator has to be driven there."""
     recipe: Recipe = field(default_factory=Recipe)
+    """How policies are trained; its own steps and penalty are set by the ones above."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "longer", "seeds", "episodes", "contexts", "repeats", "stretch"):
