@@ -76,5 +76,7 @@ def test_settings_are_tried_on_scenarios_that_are_held_out(tmp_path):
     ],
 )
 def test_wrong_options(options, message, tmp_path, capsys):
-    assert main(["transfer", *options, "--out", str(tmp_path)]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        main(["transfer", *options, "--out", str(tmp_path)])
+    assert stopped.value.code == 2
     assert message in capsys.readouterr().err
