@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
 
     Args:
         infos: of a vector environment's step.
-        key: a name in `spec.INFO_KEYS` with numbers or texts behind it.
+        key: a name in `spec.INFO_KEYS` with numbers or texts behind it, or "reward_terms.progress" and the like.
         over: (B,) bool, rows whose episode ended in this step.
     """
+    path = key.split(".")
+    values = reduce(getitem, path, infos)
     if "final_info" not in infos or not over.any():
-        return infos[key]
-    values, final = infos[key].copy(), infos["final_info"][key]
+        return values
+    values, final = values.copy(), reduce(getitem, path, infos["final_info"])
     values[over] = final[over]
     return values

@@ -30,6 +30,7 @@ from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
     VectorSightObservation,
+    VectorSpeedLimit,
     VectorUncertaintyPenalty,
 )
 from learned_sim_env.spec import unknown
@@ -54,6 +55,8 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
     else:
         twin = declarations()[ENV_ID].twin
         env = gym.vector.SyncVectorEnv([lambda: gym.make(twin)], autoreset_mode=AutoresetMode.SAME_STEP)
+    if recipe.speed_limit:
+        env = VectorSpeedLimit(env, recipe.speed_limit)
     if recipe.cost_weight:
         env = VectorCostAsReward(env, recipe.cost_weight)
     if recipe.penalty:

@@ -23,6 +23,8 @@ class Recipe:
     """
     penalty: float = 0.0
     """Weight of the model's uncertainty."""
+    speed_limit: float = 0.0
+    """[m/s] Above which progress pays less again; 0: none."""
     cost_weight: float = 0.5
     """Of the cost."""
     reward_scale: float = 0.1

@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.sight import SIZE, Sight, checked
+from learned_sim_env.spec import CONTRACTS
 
 
 class VectorSightObservation(gym.vector.VectorWrapper):
@@ -84,3 +85,22 @@ class VectorCostAsReward(_Less):
 
     def __init__(self, env: gym.vector.VectorEnv, weight: float = 1.0):
         super().__init__(env, weight)
+
+
+class VectorSpeedLimit(gym.vector.VectorWrapper):
+    """Reward whose progress falls again, as fast as it rose, where the ego is faster along the route than `limit` [m/s].
+
+    The contract's reward pays for speed up to 15 m/s, and so well that crashes now and then are worth it.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv, limit: float):
+        super().__init__(env)
+        reward = CONTRACTS["driving"].reward
+        self._most = reward.progress * limit / reward.reference_speed
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        progress = of_step(infos, "reward_terms.progress", terminated | truncated)
+        rewards = rewards - 2.0 * np.maximum(progress - self._most, 0.0)
+        return observations, rewards, terminated, truncated, infos
