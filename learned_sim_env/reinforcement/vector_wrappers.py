@@ -10,8 +10,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.reinforcement.infos import of_step
+from learned_sim_env.reinforcement.wrappers import speeding
 from learned_sim_env.sight import SIZE, Sight, checked
-from learned_sim_env.spec import CONTRACTS
 
 
 class VectorSightObservation(gym.vector.VectorWrapper):
@@ -88,19 +88,14 @@ class VectorCostAsReward(_Less):
 
 
 class VectorSpeedLimit(gym.vector.VectorWrapper):
-    """Reward whose progress falls again, as fast as it rose, where the ego is faster along the route than `limit` [m/s].
-
-    The contract's reward pays for speed up to 15 m/s, and so well that crashes now and then are worth it.
-    """
+    """Reward that falls again where the ego makes more than `limit` [m/s] along the route, see `SpeedLimit`."""
 
     def __init__(self, env: gym.vector.VectorEnv, limit: float):
         super().__init__(env)
-        reward = CONTRACTS["driving"].reward
-        self._most = reward.progress * limit / reward.reference_speed
+        self.limit = limit
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """As the environment's."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         progress = of_step(infos, "reward_terms.progress", terminated | truncated)
-        rewards = rewards - 2.0 * np.maximum(progress - self._most, 0.0)
-        return observations, rewards, terminated, truncated, infos
+        return observations, rewards - speeding(progress, self.limit), terminated, truncated, infos

@@ -9,9 +9,15 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.sight import Sight, checked
-from learned_sim_env.spec import DISCRETE_ACTIONS, SCENARIO_TAGS, unknown
+from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, SCENARIO_TAGS, unknown
 
 ONE_ROW = np.ones(1, bool)
+REWARD = CONTRACTS["driving"].reward
+
+
+def speeding(progress: Any, limit: float) -> Any:
+    """What makes the reward of `progress` fall, as fast as it rose, above `limit` [m/s]; a number, or an array."""
+    return 2.0 * np.maximum(progress - REWARD.progress * limit / REWARD.reference_speed, 0.0)
 
 
 class SightObservation(gym.ObservationWrapper):
@@ -59,6 +65,23 @@ class CostAsReward(gym.Wrapper):
         """As the environment's."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, float(reward) - self.weight * info["cost"], terminated, truncated, info
+
+
+class SpeedLimit(gym.Wrapper):
+    """Reward that falls again where the ego makes more than `limit` [m/s] along the route.
+
+    The contract's pays for speed up to 15 m/s, so well that a crash now and then is worth it.
+    """
+
+    def __init__(self, env: gym.Env, limit: float):
+        super().__init__(env)
+        self.limit = limit
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """As the environment's."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        reward = float(reward) - float(speeding(info["reward_terms"]["progress"], self.limit))
+        return observation, reward, terminated, truncated, info
 
 
 class DiscreteActions(gym.ActionWrapper):

@@ -19,6 +19,7 @@ from learned_sim_env.reinforcement.latent import LatentObservation
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
     VectorSightObservation,
+    VectorSpeedLimit,
     VectorUncertaintyPenalty,
 )
 from learned_sim_env.reinforcement.wrappers import (
@@ -27,7 +28,9 @@ from learned_sim_env.reinforcement.wrappers import (
     DiscreteActions,
     SafetyGymnasium,
     SightObservation,
+    SpeedLimit,
     UncertaintyPenalty,
+    speeding,
 )
 from learned_sim_env.sight import LAG, SIZE, features
 from learned_sim_env.simulators import SIMULATORS
@@ -52,12 +55,12 @@ def twin(monkeypatch):
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_vector_wrappers_equal_single_ones(mode):
     def single():
-        env = dream(max_episode_steps=9)
+        env = SpeedLimit(dream(max_episode_steps=9), 3.0)
         penalised = UncertaintyPenalty(CostAsReward(env, 0.5), 2.0)
         return SightObservation(gym.wrappers.TransformReward(penalised, partial(np.multiply, 3.0)))
 
     native = LearnedDrivingVectorEnv(N, toy_checkpoint(ToyModel(risk=0.05)), max_episode_steps=9, autoreset_mode=mode)
-    penalised = VectorUncertaintyPenalty(VectorCostAsReward(native, 0.5), 2.0)
+    penalised = VectorUncertaintyPenalty(VectorCostAsReward(VectorSpeedLimit(native, 3.0), 0.5), 2.0)
     ours = VectorSightObservation(TransformReward(penalised, partial(np.multiply, 3.0)))
     theirs = SyncVectorEnv([single] * N, autoreset_mode=mode)
     assert ours.observation_space == theirs.observation_space
@@ -112,6 +115,17 @@ def test_penalty_and_cost():
         assert penalised.step(action)[1] == pytest.approx(reward - 3.0 * info["uncertainty"])
         assert costly.step(action)[1] == pytest.approx(reward - 7.0 * info["cost"])
     assert info["cost"] == 1.0 and info["uncertainty"] > 0
+
+
+def test_above_the_limit_reward_falls_as_fast_as_it_rose():
+    paid = {speed: speed / 15 - speeding(speed / 15, 9.0) for speed in (0.0, 8.0, 9.0, 10.0, 15.0)}
+    assert paid[8.0] == pytest.approx(8 / 15) == paid[10.0]
+    assert paid[9.0] == max(paid.values()) and paid[15.0] == pytest.approx(3 / 15)
+    env, plain = SpeedLimit(dream(), 0.0), dream()
+    env.reset(seed=1), plain.reset(seed=1)
+    for _ in range(5):
+        (_, reward, *_), (_, before, *_, info) = env.step(IDLE), plain.step(IDLE)
+        assert reward == pytest.approx(before - 2 * max(info["reward_terms"]["progress"], 0))
 
 
 def test_six_values_as_safety_gymnasium():
