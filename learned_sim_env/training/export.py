@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.pictures import after_context
+from learned_sim_env.world_model.births import BIRTH_GRID
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
+from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
 if TYPE_CHECKING:
@@ -21,10 +27,14 @@ if TYPE_CHECKING:
 
 # An episode lasts at least this many steps after a context: nobody should start in the middle of a crash.
 ROOM_TO_DRIVE = 20
+# Share of the contexts that are episodes' first steps, where the simulator begins: standing, among others who stand.
+BEGINNINGS = 0.25
 # [m], [rad] How far off the middle of the route, and how much askew, a start may be.
 START_OFFSET, START_HEADING = 7.0, 0.8
 # Imagined steps, the quantile of their uncertainty on unseen maps, and how far beyond it the bound lies.
-BOUND_STEPS, BOUND_QUANTILE, BOUND_MARGIN = 50, 0.999, 1.5
+FUTURE_STEPS, BOUND_QUANTILE, BOUND_MARGIN = 50, 0.999, 1.5
+# Times as likely that somebody comes into view, at most.
+MOST_LIKELIER = 5.0
 
 
 def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
@@ -35,48 +45,80 @@ def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
     """
     episodes = data.split("validation")
     rng = np.random.default_rng(seed)
-    moments = [
-        (e, int(t))
-        for e, length in enumerate(episodes.lengths)
-        # Apart from each other, and past the standstill in which every episode begins.
-        for t in range(10 + CONTEXT_STEPS, int(length) - ROOM_TO_DRIVE, 5)
-        if _drivable(data, int(episodes.starts[e]) + t)
-    ]
-    if len(moments) < count:
+
+    def some(count: int, first: int, last: int) -> list[tuple[int, int]]:
+        """Up to `count` moments from step `first` to `last` of an episode, apart from each other."""
+        moments = [
+            (e, t)
+            for e, length in enumerate(episodes.lengths)
+            for t in range(first, min(last + 1, int(length) - ROOM_TO_DRIVE), 5)
+            if _drivable(data, int(episodes.starts[e]) + t)
+        ]
+        order = [moments[i] for i in rng.permutation(len(moments))]
+        tags = np.array([data.arrays["tags"][episodes.starts[e] + t] for e, t in order], bool).reshape(len(order), -1)
+        return [order[i] for i in sorted(_evenly(tags, count))]
+
+    chosen = some(round(BEGINNINGS * count), CONTEXT_STEPS - 1, CONTEXT_STEPS - 1)
+    chosen += some(count - len(chosen), 10 + CONTEXT_STEPS, episodes.steps)
+    if len(chosen) < count:
         raise ValueError(
-            f"only {len(moments)} moments of validation episodes can be contexts, {count} asked for: collect more"
+            f"only {len(chosen)} moments of validation episodes can be contexts, {count} asked for: collect more"
         )
-    order = [moments[i] for i in rng.permutation(len(moments))]
-    tags = np.array([data.arrays["tags"][episodes.starts[e] + t] for e, t in order])
-    missing = [name for i, name in enumerate(SCENARIO_TAGS) if not tags[:, i].any()]
+    chosen = [chosen[i] for i in rng.permutation(count)]
+    contexts = _contexts(episodes, chosen)
+    missing = [name for i, name in enumerate(SCENARIO_TAGS) if not contexts.tags[:, i].any()]
     if missing:
         raise ValueError(f"no validation moment has the tags {', '.join(missing)}: collect more episodes")
-    chosen = _evenly(tags, count)
-    return _contexts(episodes, [order[i] for i in sorted(chosen)])
+    return contexts
 
 
-def uncertainty_bound(model: DrivingRSSM, data: PackedData, windows: int = 128) -> float:
+def uncertainty_bound(model: DrivingRSSM, data: PackedData) -> float:
     """`BOUND_MARGIN` times the `BOUND_QUANTILE` quantile of the uncertainty in imagined futures of unseen episodes.
 
     So hardly any step that is like the data is cut off.
     """
-    sampler = WindowSampler(data.split("validation"), CONTEXT_STEPS, BOUND_STEPS, model.contract.dt)
+    values = [
+        torch.where(valid, model.decode(state)["uncertainty"], torch.nan) for _, state, valid in _futures(model, data)
+    ]
+    return BOUND_MARGIN * float(np.nanquantile(torch.stack(values).float().cpu().numpy(), BOUND_QUANTILE))
+
+
+def let_all_come(model: DrivingRSSM, data: PackedData) -> float:
+    """Make it likelier that somebody comes into view, in place: not all can be put where the model wants them.
+
+    Who would come into view off the road, or inside another, is left out; without this the roads of dreams are emptier
+    than they should be. Whoever learns to drive there learns to drive too fast.
+
+    Returns:
+        How many times as likely.
+    """
+    wanted = put = 0.0
+    for before, after, valid in _futures(model, data):
+        nowhere = model.births.guesses(model.latent.foresee(after["h"]))[0].softmax(-1)[:, -1]
+        new = (after["agent_class"] > 0) & (before["agent_class"] == 0)
+        wanted += float((1 - nowhere)[valid].sum())
+        put += float(new[valid].sum())
+    factor = min(max(wanted / max(put, 1.0), 1.0), MOST_LIKELIER)
+    with torch.no_grad():
+        model.births.ahead.bias[: BIRTH_GRID**2] += math.log(factor)
+    return factor
+
+
+def _futures(model: DrivingRSSM, data: PackedData, windows: int = 128) -> Iterator[tuple[State, State, Tensor]]:
+    """Steps imagined with chance from unseen episodes: states before and after, and (windows,) bool, which count."""
+    sampler = WindowSampler(data.split("validation"), CONTEXT_STEPS, FUTURE_STEPS, model.contract.dt)
     batch = sampler.sample(windows, 0, 0).to(next(model.parameters()).device)
-    values = []
     with torch.no_grad():
         state = after_context(model, batch)
-        for t in range(CONTEXT_STEPS, CONTEXT_STEPS + BOUND_STEPS):
-            noise = torch.rand(windows, model.noise_size, generator=torch.Generator().manual_seed(t)).to(
-                batch.ego.device
-            )
-            state = model.imagine(state, batch.actions[:, t], noise)
-            values.append(torch.where(batch.valid[:, t], model.decode(state)["uncertainty"], torch.nan))
-    return BOUND_MARGIN * float(np.nanquantile(torch.stack(values).float().cpu().numpy(), BOUND_QUANTILE))
+        for t in range(CONTEXT_STEPS, CONTEXT_STEPS + FUTURE_STEPS):
+            noise = torch.rand(windows, model.noise_size, generator=torch.Generator().manual_seed(t))
+            before, state = state, model.imagine(state, batch.actions[:, t], noise.to(batch.ego.device))
+            yield before, state, batch.valid[:, t]
 
 
 def export(trainer: Trainer, data: PackedData, count: int) -> Path:
     """Write `OUT/checkpoint` of a run."""
-    model = trainer.model.eval()
+    model = copy.deepcopy(trainer.model).eval()
     about: dict[str, Any] = {
         "steps": trainer.step,
         "batch_size": trainer.config.batch_size,
@@ -89,6 +131,7 @@ def export(trainer: Trainer, data: PackedData, count: int) -> Path:
         "frames": data.steps,
         "simulators": sorted(set(map(str, data.simulators))),
         "data_seeds": f"{data.seeds.min()} to {data.seeds.max()}",
+        "births_factor": round(let_all_come(model, data), 3),
         "device": f"{trainer.device.type}, {trainer.world} processes, {trainer.hours():.2f} hours",
     }
     return save_pretrained(
