@@ -18,9 +18,10 @@ def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
         over: (B,) bool, rows whose episode ended in this step.
     """
     path = key.split(".")
-    values = reduce(getitem, path, infos)
+    values: Any = reduce(getitem, path, infos)
     if "final_info" not in infos or not over.any():
         return values
-    values, final = values.copy(), reduce(getitem, path, infos["final_info"])
+    final: Any = reduce(getitem, path, infos["final_info"])
+    values = values.copy()
     values[over] = final[over]
     return values
