@@ -55,8 +55,8 @@ def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
             if _drivable(data, int(episodes.starts[e]) + t)
         ]
         order = [moments[i] for i in rng.permutation(len(moments))]
-        tags = np.array([data.arrays["tags"][episodes.starts[e] + t] for e, t in order], bool).reshape(len(order), -1)
-        return [order[i] for i in sorted(_evenly(tags, count))]
+        rows = np.array([episodes.starts[e] + t for e, t in order], np.int64)
+        return [order[i] for i in sorted(_evenly(data.arrays["tags"][rows], count))]
 
     chosen = some(round(BEGINNINGS * count), CONTEXT_STEPS - 1, CONTEXT_STEPS - 1)
     chosen += some(count - len(chosen), 10 + CONTEXT_STEPS, episodes.steps)

@@ -29,6 +29,12 @@ def test_too_few_moments(packed):
         choose_contexts(packed, 100)
 
 
+def test_no_moment_at_all(packed, monkeypatch):
+    monkeypatch.setattr(export, "_drivable", lambda data, row: False)
+    with pytest.raises(ValueError, match="only 0 moments"):
+        choose_contexts(packed, 1)
+
+
 def test_as_many_come_into_view_as_are_foreseen(packed, monkeypatch):
     torch.manual_seed(0)
     model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"]).eval()
