@@ -12,7 +12,11 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from learned_sim_env.reinforcement.ppo import exported
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
-from learned_sim_env.reinforcement.vector_wrappers import VectorCostAsReward, VectorSightObservation
+from learned_sim_env.reinforcement.vector_wrappers import (
+    VectorCostAsReward,
+    VectorSightObservation,
+    VectorTargetActions,
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def make_env(args: Args, rows: int) -> Sb3VecEnv:
         autoreset_mode="SameStep",
         dtype="bfloat16",
     )
-    return Sb3VecEnv(VectorSightObservation(VectorCostAsReward(env, 0.5)))
+    return Sb3VecEnv(VectorSightObservation(VectorCostAsReward(VectorTargetActions(env), 0.5)))
 
 
 def main(args: Args) -> None:
@@ -52,7 +56,7 @@ def main(args: Args) -> None:
     model.learn(args.steps)
     mean, deviation = evaluate_policy(model, env, n_eval_episodes=args.rows, warn=False)
     print(f"return in the dream over {args.horizon} steps: {mean:.1f} +- {deviation:.1f}")
-    exported(model, {"steps": args.steps, "seed": args.seed}).save(args.out)
+    exported(model, {"steps": args.steps, "seed": args.seed}, targets=True).save(args.out)
     print(f"written: {args.out}")
     env.close()
 

@@ -16,7 +16,9 @@ from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, unknown
 
 # Of files of policies; another one means something else.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What the last layer may give, without and with targets.
+OUTPUTS = ("actions", "targets")
 # Folder of the policies that ship, among the checkpoints.
 SHIPPED = "policies"
 
@@ -53,15 +55,37 @@ class RouteFollower:
         return np.clip(action, -1.0, 1.0).astype(np.float32)
 
 
+# [m, m/s] What targets of 1 ask for: so far to the left of where one is; and targets of -1 and 1, from 0 to this speed.
+SIDEWAYS, FASTEST = 2.0, 12.0
+
+
+def follow(targets: np.ndarray, ego: np.ndarray) -> np.ndarray:
+    """Actions that carry out targets of where to drive along the route, and how fast.
+
+    What is left to decide is what driving is about; noise on it weaves within a lane, where noise on the wheel leaves
+    the road.
+
+    Args:
+        targets: (..., 2) [sideways, speed] in [-1, 1], see `SIDEWAYS` and `FASTEST`.
+        ego: (..., 6), see `spec.EGO_FIELDS`.
+
+    Returns:
+        (..., 2) float32 in [-1, 1], [steer, throttle_brake].
+    """
+    offset, speed = ego[..., 4] + SIDEWAYS * targets[..., 0], FASTEST * (1.0 + targets[..., 1]) / 2.0
+    return RouteFollower(offset, speed)(ego)
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkPolicy:
-    """A small network that drives by what `sight` tells: layers with tanh between them, the mean action at the end.
+    """A small network that drives by what `sight` tells: layers with tanh between them, the mean at the end.
 
     layers: weights (out, in) and biases (out,) float32, the first with `sight.SIZE` inputs, the last with 2 outputs.
-    about: how it was trained, JSON-ready.
+    targets: whether its outputs are targets for `follow`, or actions. about: how it was trained, JSON-ready.
     """
 
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+    targets: bool = False
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
@@ -69,7 +93,8 @@ class NetworkPolicy:
         hidden = features
         for i, (weight, bias) in enumerate(self.layers):
             hidden = (np.tanh(hidden) if i else hidden) @ weight.T + bias
-        return np.clip(hidden, -1.0, 1.0).astype(np.float32)
+        wanted = np.clip(hidden, -1.0, 1.0).astype(np.float32)
+        return follow(wanted, sight.ego_of(features)) if self.targets else wanted
 
     def save(self, path: Path) -> None:
         """Write a `.safetensors` file."""
@@ -81,6 +106,7 @@ class NetworkPolicy:
         metadata = {
             "schema_version": str(SCHEMA_VERSION),
             "contract": CONTRACTS["driving"].fingerprint(),
+            "outputs": OUTPUTS[self.targets],
             "about": json.dumps(dict(self.about)),
         }
         with replacing(path) as temporary:
@@ -110,6 +136,8 @@ class NetworkPolicy:
             )
         if metadata.get("contract") != CONTRACTS["driving"].fingerprint():
             raise ValueError(f"{path} was trained for another contract: {metadata.get('contract', '')[:12]}")
+        if metadata.get("outputs") not in OUTPUTS:
+            raise ValueError(f"{path} gives {metadata.get('outputs')}, not one of {', '.join(OUTPUTS)}")
         layers, size = [], sight.SIZE
         for i in range(len(tensors) // 2):
             weight, bias = tensors.get(f"{i}.weight"), tensors.get(f"{i}.bias")
@@ -118,8 +146,9 @@ class NetworkPolicy:
             layers.append((weight, bias))
             size = len(bias)
         if size != 2 or not layers:
-            raise ValueError(f"{path}: its last layer gives {size} numbers, not [steer, throttle_brake]")
-        return NetworkPolicy(tuple(layers), json.loads(metadata.get("about", "{}")))
+            raise ValueError(f"{path}: its last layer gives {size} numbers, not 2")
+        targets = metadata["outputs"] == OUTPUTS[True]
+        return NetworkPolicy(tuple(layers), targets, json.loads(metadata.get("about", "{}")))
 
 
 def shipped_policies() -> dict[str, Path]:

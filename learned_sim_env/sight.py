@@ -72,6 +72,11 @@ def features(observation: Mapping[str, np.ndarray], earlier: Mapping[str, np.nda
     return _joined(rays[:1], rays[1:, _OBSTACLE], observation["ego"][None])[0]
 
 
+def ego_of(features: np.ndarray) -> np.ndarray:
+    """(..., 6) float32 ego vectors, see `spec.EGO_FIELDS`, that features (..., SIZE) tell of."""
+    return features[..., -len(EGO_FIELDS) :] / EGO_SCALE
+
+
 def _joined(rays: np.ndarray, past: np.ndarray, ego: np.ndarray) -> np.ndarray:
     # Near things matter most, so closeness is what is told.
     return np.concatenate([1.0 - rays.reshape(len(rays), -1), 1.0 - past, ego * EGO_SCALE], 1).astype(np.float32)

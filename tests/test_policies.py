@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learned_sim_env import sight
-from learned_sim_env.policies import NetworkPolicy, RouteFollower, open_network, shipped_policies
+from learned_sim_env.policies import (
+    FASTEST,
+    SIDEWAYS,
+    NetworkPolicy,
+    RouteFollower,
+    follow,
+    open_network,
+    shipped_policies,
+)
 from learned_sim_env.spec import CONTRACTS
 
 DT = CONTRACTS["driving"].dt
@@ -64,11 +72,38 @@ def test_actions_are_within_bounds(ego):
     assert (np.abs(RouteFollower()(np.array(ego, np.float32))) <= 1).all()
 
 
-def network(rng=None):
-    rng = rng or np.random.default_rng(0)
+def network(targets=False):
+    rng = np.random.default_rng(0)
     sizes = [sight.SIZE, 8, 4, 2]
     layers = [(rng.normal(size=(b, a)) / 8, rng.normal(size=b)) for a, b in pairwise(sizes)]
-    return NetworkPolicy(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers), {"steps": 3})
+    return NetworkPolicy(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers), targets, {"steps": 3})
+
+
+@given(st.tuples(*[st.floats(-1, 1)] * 2), st.tuples(*[st.floats(-60, 60)] * 6))
+def test_targets_are_carried_out_within_bounds(targets, ego):
+    assert (np.abs(follow(np.array(targets, np.float32), np.array(ego, np.float32))) <= 1).all()
+
+
+@pytest.mark.parametrize(("sideways", "speed"), [(0.0, 0.0), (0.5, 0.5), (-0.5, -0.5)])
+def test_targets_are_reached(sideways, speed):
+    start = ego_vector(6.0, 3.0, 0.0)
+    # Sideways is asked for anew from wherever one has got to.
+    side = 3.0 + SIDEWAYS * sideways
+
+    def act(ego):
+        return follow(np.array([(side - ego[4]) / SIDEWAYS, speed], np.float32), ego)
+
+    end = drive(act, start, 20.0)
+    assert abs(end[4] - side) < 0.2 and abs(end[0] - FASTEST * (1 + speed) / 2) < 0.5
+
+
+def test_a_network_may_give_targets(tmp_path):
+    features = np.random.default_rng(1).normal(size=(5, sight.SIZE)).astype(np.float32)
+    features[:, -6:] = np.random.default_rng(2).uniform(-1, 1, (5, 6))
+    network(targets=True).save(tmp_path / "p.safetensors")
+    actions = open_network(str(tmp_path / "p.safetensors"))(features)
+    np.testing.assert_array_equal(actions, follow(network()(features), features[:, -6:] / sight.EGO_SCALE))
+    assert not np.array_equal(actions, network()(features))
 
 
 def test_a_network_is_read_as_it_was_written(tmp_path):
@@ -92,9 +127,11 @@ def test_files_that_are_no_networks(tmp_path):
     with pytest.raises(ValueError, match="is not a policy"):
         open_network(str(path))
     network().save(path)
-    tensors, metadata = load_file(path), {"schema_version": "1", "contract": CONTRACTS["driving"].fingerprint()}
+    tensors, metadata = load_file(path), {"schema_version": "2", "outputs": "actions"}
+    metadata["contract"] = CONTRACTS["driving"].fingerprint()
     for changed, message in (
-        ((tensors, {**metadata, "schema_version": "2"}), "not a policy of schema version 1: 2"),
+        ((tensors, {**metadata, "schema_version": "1"}), "not a policy of schema version 2: 1"),
+        ((tensors, {**metadata, "outputs": "wishes"}), "gives wishes, not one of actions, targets"),
         ((tensors, {**metadata, "contract": "another"}), "trained for another contract"),
         (({**tensors, "1.weight": np.zeros((4, 9), np.float32)}, metadata), "layer 1 is missing or does not take 8"),
         (({n: v for n, v in tensors.items() if n[0] != "2"}, metadata), "its last layer gives 4 numbers"),

@@ -31,6 +31,7 @@ from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
     VectorSightObservation,
     VectorSpeedLimit,
+    VectorTargetActions,
     VectorUncertaintyPenalty,
 )
 from learned_sim_env.spec import unknown
@@ -55,6 +56,8 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
     else:
         twin = declarations()[ENV_ID].twin
         env = gym.vector.SyncVectorEnv([lambda: gym.make(twin)], autoreset_mode=AutoresetMode.SAME_STEP)
+    if recipe.targets:
+        env = VectorTargetActions(env)
     if recipe.speed_limit:
         env = VectorSpeedLimit(env, recipe.speed_limit)
     if recipe.cost_weight:
@@ -98,6 +101,8 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
         learning_rate=lambda left: recipe.learning_rate * max(left, 0.05),
         gamma=recipe.gamma,
         gae_lambda=recipe.gae_lambda,
+        use_sde=recipe.hold > 0,
+        sde_sample_freq=recipe.hold or -1,
         seed=seed,
         device="cpu",
         policy_kwargs={
@@ -108,7 +113,7 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
     )
     mean_action: Any = model.policy.action_net
     with torch.no_grad():
-        mean_action.bias[1] = recipe.throttle
+        mean_action.bias[1] = recipe.start
     if found:
         restore(model, out / "state.safetensors")
         model.num_timesteps = run["steps"]
@@ -117,11 +122,14 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
     return run
 
 
-def exported(model: Any, about: dict[str, Any]) -> NetworkPolicy:
-    """The acting part of a PPO with an MLP on `sight`, as a policy that needs neither torch nor Stable-Baselines3."""
+def exported(model: Any, about: dict[str, Any], targets: bool = False) -> NetworkPolicy:
+    """The acting part of a PPO with an MLP on `sight`, as a policy that needs neither torch nor Stable-Baselines3.
+
+    targets: whether it was trained behind `VectorTargetActions`.
+    """
     parts = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
     layers = [(p.weight.detach().numpy().copy(), p.bias.detach().numpy().copy()) for p in parts if hasattr(p, "weight")]
-    return NetworkPolicy(tuple(layers), about)
+    return NetworkPolicy(tuple(layers), targets, about)
 
 
 def store(model: Any, path: Path) -> None:
@@ -196,7 +204,7 @@ def _keeper(env: Sb3VecEnv, recipe: Recipe, run: dict[str, Any], out: Path) -> A
             self.before, self.counted = now, env.seconds
             if due[1] > due[0]:
                 about = {name: run[name] for name in ("place", "seed", "steps", "recipe")}
-                exported(self.model, about).save(out / f"policy-{run['steps']}.safetensors")
+                exported(self.model, about, recipe.targets).save(out / f"policy-{run['steps']}.safetensors")
                 run["saved"].append(run["steps"])
             store(self.model, out / "state.safetensors")
             write_json(out / "run.json", run)

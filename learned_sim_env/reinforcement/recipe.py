@@ -41,10 +41,16 @@ class Recipe:
     """Discount a step of 0.1 s."""
     gae_lambda: float = 0.95
     """Of generalised advantage estimation."""
-    log_std: float = -0.7
-    """Logarithm of the standard deviation of the first actions."""
-    throttle: float = 0.3
-    """Mean throttle of the first actions: a policy that never moves learns nothing."""
+    hold: int = 8
+    """Steps for which what is tried out is held (generalised state-dependent exploration, arXiv 2005.05719): to brake
+    for a moment tells nothing. 0: other noise in every step.
+    """
+    log_std: float = -2.7
+    """Logarithm of the first standard deviation: of that exploration's weights, or of the actions themselves."""
+    targets: bool = True
+    """Whether the policy gives targets that a route follower carries out, see `policies.follow`, or the actions."""
+    start: float = 0.3
+    """Mean throttle, or target of the speed, of the first actions: a policy that never moves learns nothing."""
     saves: int = 5
     """Policies that are kept on the way."""
 

@@ -9,9 +9,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from learned_sim_env.policies import follow
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.reinforcement.wrappers import speeding
 from learned_sim_env.sight import SIZE, Sight, checked
+from learned_sim_env.spec import EGO_FIELDS
 
 
 class VectorSightObservation(gym.vector.VectorWrapper):
@@ -54,6 +56,27 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         self._over = over
         self._features = self._sight.look(observations, began)
         return self._features, rewards, terminated, truncated, infos
+
+
+class VectorTargetActions(gym.vector.VectorWrapper):
+    """Targets [sideways, speed] that a route follower carries out, in place of actions, see `TargetActions`."""
+
+    def __init__(self, env: gym.vector.VectorEnv):
+        super().__init__(env)
+        checked(env.single_observation_space)
+        self._ego = np.zeros((env.num_envs, len(EGO_FIELDS)), np.float32)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """As the environment's."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self._ego = np.array(observations["ego"])
+        return observations, infos
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As the environment's, `actions` (B, 2) being targets."""
+        observations, *rest = self.env.step(follow(np.asarray(actions, np.float32), self._ego))
+        self._ego = np.array(observations["ego"])
+        return observations, *rest
 
 
 class _Less(gym.vector.VectorWrapper):

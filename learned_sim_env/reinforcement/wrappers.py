@@ -8,8 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from learned_sim_env.policies import follow
 from learned_sim_env.sight import Sight, checked
-from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, SCENARIO_TAGS, unknown
+from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, EGO_FIELDS, SCENARIO_TAGS, unknown
 
 ONE_ROW = np.ones(1, bool)
 REWARD = CONTRACTS["driving"].reward
@@ -39,6 +40,30 @@ class SightObservation(gym.ObservationWrapper):
         features = self._sight.look(row, ONE_ROW & self._began)[0]
         self._began = False
         return features
+
+
+class TargetActions(gym.Wrapper):
+    """Targets [sideways, speed] in [-1, 1], which `policies.follow` carries out, in place of actions.
+
+    `ValueError` for observations that are not of obs_type "dict".
+    """
+
+    def __init__(self, env: gym.Env):
+        super().__init__(env)
+        checked(env.observation_space)
+        self._ego = np.zeros(len(EGO_FIELDS), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """As the environment's."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._ego = np.array(observation["ego"])
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """As the environment's, `action` (2,) being targets."""
+        observation, *rest = self.env.step(follow(np.asarray(action, np.float32), self._ego))
+        self._ego = np.array(observation["ego"])
+        return observation, *rest
 
 
 class UncertaintyPenalty(gym.Wrapper):

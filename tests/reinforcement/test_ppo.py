@@ -68,12 +68,13 @@ def test_what_was_broken_off_goes_on(done, tmp_path, monkeypatch):
     assert set(steps) == {4 * 2 * (16 // 8)}, "Adam counts on from where it was"
 
 
-def test_the_policy_that_is_kept_is_the_one_that_was_trained(tmp_path):
+@pytest.mark.parametrize("hold", [False, True])
+def test_the_policy_that_is_kept_is_the_one_that_was_trained(tmp_path, hold):
     from stable_baselines3 import PPO
 
     env = ppo.make_env("dream", SMALL)
     settings = {"net_arch": [8, 8], "activation_fn": torch.nn.Tanh}
-    model = PPO("MlpPolicy", env, n_steps=4, batch_size=8, policy_kwargs=settings, seed=0, device="cpu")
+    model = PPO("MlpPolicy", env, n_steps=4, batch_size=8, policy_kwargs=settings, use_sde=hold, seed=0, device="cpu")
     ppo.exported(model, {}).save(tmp_path / "p.safetensors")
     features = np.random.default_rng(0).normal(size=(20, sight.SIZE)).astype(np.float32)
     actions, _ = model.predict(features, deterministic=True)

@@ -15,11 +15,13 @@ from gymnasium.wrappers.vector import TransformReward
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.policies import follow
 from learned_sim_env.reinforcement.latent import LatentObservation
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
     VectorSightObservation,
     VectorSpeedLimit,
+    VectorTargetActions,
     VectorUncertaintyPenalty,
 )
 from learned_sim_env.reinforcement.wrappers import (
@@ -29,6 +31,7 @@ from learned_sim_env.reinforcement.wrappers import (
     SafetyGymnasium,
     SightObservation,
     SpeedLimit,
+    TargetActions,
     UncertaintyPenalty,
     speeding,
 )
@@ -97,9 +100,31 @@ def test_sight_remembers_as_far_as_it_says():
         assert found.shape == (SIZE,) and found in env.observation_space
 
 
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_targets_are_carried_out_from_where_each_row_is(mode):
+    native = LearnedDrivingVectorEnv(N, toy_checkpoint(ToyModel(risk=0.05)), max_episode_steps=5, autoreset_mode=mode)
+    ours = VectorTargetActions(native)
+    theirs = SyncVectorEnv([lambda: TargetActions(dream(max_episode_steps=5))] * N, autoreset_mode=mode)
+    ego = ours.reset(seed=3)[0]["ego"]
+    theirs.reset(seed=3)
+    plain = LearnedDrivingVectorEnv(N, toy_checkpoint(ToyModel(risk=0.05)), max_episode_steps=5, autoreset_mode=mode)
+    plain.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        targets = rng.uniform(-1, 1, (N, 2)).astype(np.float32)
+        a, b, c = ours.step(targets), theirs.step(targets), plain.step(follow(targets, ego))
+        for mine, other, carried in zip(a[:4], b[:4], c[:4]):
+            assert data_equivalence(mine, other, exact=True) and data_equivalence(mine, carried, exact=True)
+        ego, over = a[0]["ego"], a[2] | a[3]
+        if mode is AutoresetMode.DISABLED and over.any():
+            seen = [env.reset(options={"reset_mask": over})[0] for env in (ours, theirs, plain)]
+            ego = seen[0]["ego"]
+
+
 def test_sight_needs_the_view_and_the_ego():
     for wrap, env in (
         (SightObservation, dream(obs_type="bev")),
+        (TargetActions, dream(obs_type="bev")),
         (VectorSightObservation, LearnedDrivingVectorEnv(2, toy_checkpoint(), obs_type="latent")),
     ):
         with pytest.raises(ValueError, match='needs observations of obs_type "dict"'):
