@@ -13,9 +13,9 @@ class Recipe:
 
     steps: int = 200_000
     """Of the environment."""
-    rollout: int = 2048
+    rollout: int = 8192
     """Steps between updates."""
-    rows: int = 64
+    rows: int = 128
     """Episodes that advance together in the dream; the simulator has one."""
     horizon: int = 100
     """Steps after which an episode in the dream is cut off (and its value estimated), so that it stays where the dream
@@ -23,21 +23,21 @@ class Recipe:
     """
     penalty: float = 0.0
     """Weight of the model's uncertainty."""
-    speed_limit: float = 0.0
+    speed_limit: float = 8.0
     """[m/s] Above which progress pays less again; 0: none."""
-    cost_weight: float = 0.5
-    """Of the cost."""
-    reward_scale: float = 0.1
+    cost_weight: float = 30.0
+    """Of the cost: to drive on briskly must not be worth a crash in ten seconds."""
+    reward_scale: float = 0.05
     """Brings returns to the size that value networks like."""
     hidden: tuple[int, ...] = (128, 128)
     """Widths of the network's layers."""
     learning_rate: float = 3e-4
     """Of Adam; it falls to a twentieth in a line."""
-    batch_size: int = 256
+    batch_size: int = 512
     """Steps a gradient is taken of."""
     epochs: int = 10
     """Times that a rollout is gone through."""
-    gamma: float = 0.97
+    gamma: float = 0.99
     """Discount a step of 0.1 s."""
     gae_lambda: float = 0.95
     """Of generalised advantage estimation."""

@@ -15,7 +15,7 @@ from learned_sim_env.reinforcement.transfer import Plan, last_policy, saved_step
 for module in ("stable_baselines3", "metadrive", "matplotlib"):
     pytest.importorskip(module, reason="needs the extras [rl,metadrive,train]")
 
-OPTIONS = {"steps": 2048, "longer": 1, "seeds": 1, "episodes": 1, "contexts": 2, "repeats": 1, "stretch": 3}
+OPTIONS = {"steps": 8192, "longer": 1, "seeds": 1, "episodes": 1, "contexts": 2, "repeats": 1, "stretch": 3}
 SHORT = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))] + ["--most-steps", "30"]
 
 
@@ -29,7 +29,7 @@ def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
     found = json.loads((tmp_path / "transfer.json").read_text())
     trained = ["dream", "twin", "dream, doubt penalised", "dream, 1 times the steps"]
     assert list(found["driving"]["drivers"]) == [*trained, "random", "throttle"]
-    assert all(values["steps"] == 2048 for values in found["driving"]["training"].values())
+    assert all(values["steps"] == 8192 for values in found["driving"]["training"].values())
     assert len(found["ranking"]["reward"]["names"]) == 2 + 4
     assert set(found["exploits"]) == set(trained)
     assert found["about"]["command"].startswith("learned-sim transfer --out")
@@ -48,9 +48,9 @@ def test_what_is_ranked_spreads_and_is_enough(tmp_path):
     plan = Plan(tmp_path)
     names = list(plan.ranked())
     assert len(names) >= 20 and not set(INSIDERS) & set(names)
-    assert {"dream-0, 20480 steps", "dream-0, 100352 steps"} <= set(names)
+    assert {"dream-0, 24576 steps", "dream-0, 106496 steps"} <= set(names)
     assert len({job.path for _, jobs in plan.stages() for job in jobs}) == sum(len(jobs) for _, jobs in plan.stages())
-    assert last_policy(plan.runs()["twin"][1]).name == "policy-100352.safetensors"
+    assert last_policy(plan.runs()["twin"][1]).name == "policy-106496.safetensors"
 
 
 def test_policies_are_kept_at_the_update_after_each_part():
