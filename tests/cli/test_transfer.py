@@ -15,7 +15,16 @@ from learned_sim_env.reinforcement.transfer import Plan, last_policy, saved_step
 for module in ("stable_baselines3", "metadrive", "matplotlib"):
     pytest.importorskip(module, reason="needs the extras [rl,metadrive,train]")
 
-OPTIONS = {"steps": 8192, "longer": 1, "seeds": 1, "episodes": 1, "contexts": 2, "repeats": 1, "stretch": 3}
+OPTIONS = {
+    "steps": 1024,
+    "recipe.rollout": 1024,
+    "longer": 1,
+    "seeds": 1,
+    "episodes": 1,
+    "contexts": 2,
+    "repeats": 1,
+    "stretch": 3,
+}
 SHORT = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))] + ["--most-steps", "30"]
 
 
@@ -29,7 +38,7 @@ def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
     found = json.loads((tmp_path / "transfer.json").read_text())
     trained = ["dream", "twin", "dream, doubt penalised", "dream, 1 times the steps"]
     assert list(found["driving"]["drivers"]) == [*trained, "random", "throttle"]
-    assert all(values["steps"] == 8192 for values in found["driving"]["training"].values())
+    assert all(values["steps"] == 1024 for values in found["driving"]["training"].values())
     assert len(found["ranking"]["reward"]["names"]) == 2 + 4
     assert set(found["exploits"]) == set(trained)
     assert found["about"]["command"].startswith("learned-sim transfer --out")
