@@ -21,7 +21,7 @@ from learned_sim_env.evaluation.measures.events import (
 )
 from learned_sim_env.evaluation.measures.iou import iou
 from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
-from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS, join
+from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
 from learned_sim_env.evaluation.report import Forecast, Report
 from learned_sim_env.evaluation.rollouts import Rollouts, roll_out
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
@@ -104,7 +104,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
     }
     return Report(
         about=about,
-        iou={name: Estimate.of(iou(regular_weights, seen.views[name])) for name in VIEW_METHODS},
+        iou={name: Estimate.of(iou(regular_weights, views)) for name, views in seen.views.items()},
         ego={name: _ego(regular_weights, seen, name) for name in MOTION_METHODS},
         reward=_reward(regular_weights, seen, contract.reward),
         events=_events(weights(np.concatenate([part.episode for part in parts])), parts),

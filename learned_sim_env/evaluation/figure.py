@@ -11,11 +11,8 @@ import numpy as np
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 from learned_sim_env.evaluation.measures.iou import CLASSES
 from learned_sim_env.evaluation.report import Report
-from learned_sim_env.evaluation.reporting.display import curve
+from learned_sim_env.evaluation.reporting.display import STYLES, curve
 from learned_sim_env.optional import require
-
-# The model, then its baselines; told apart without colour vision too.
-_STYLES = (("#0072b2", "-"), ("#999999", ":"), ("#e69f00", "--"), ("#009e73", "-."))
 
 
 def draw_figure(report: Report, path: Path) -> None:
@@ -28,10 +25,10 @@ def draw_figure(report: Report, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 4).ravel()
     for i, (axis, name) in enumerate(zip(axes, CLASSES)):
-        for (method, estimate), style in zip(report.iou.items(), _STYLES):
+        for (method, estimate), style in zip(report.iou.items(), STYLES):
             _line(axis, estimate, (slice(None), i), method, style)
         axis.set(title=f"IoU: {name}", ylim=(0, 1))
-    for (method, metrics), style in zip(report.ego.items(), _STYLES):
+    for (method, metrics), style in zip(report.ego.items(), STYLES):
         _line(axes[6], metrics["ade"], ..., f"ADE, {method}", style)
         _line(axes[6], metrics["fde"], ..., f"FDE, {method}", (style[0], "--" if style[1] == "-" else "-."))
         _line(axes[7], metrics["yaw_error"], ..., method, style, 180 / math.pi)
@@ -48,6 +45,6 @@ def draw_figure(report: Report, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def _line(axis: Any, estimate: Estimate, index: Any, label: str, style: tuple[str, str], scale: float = 1.0) -> None:
+def _line(axis: Any, estimate: Estimate, index: Any, label: str, style: tuple[str, Any], scale: float = 1.0) -> None:
     shown = Estimate(*(scale * x[index] for x in (estimate.value, estimate.low, estimate.high)))
     curve(axis, np.arange(1, len(shown.value) + 1), shown, label, style)

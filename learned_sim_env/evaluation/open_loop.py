@@ -18,13 +18,17 @@ from learned_sim_env.world_model.protocol import WorldModel
 
 # How views are predicted, and how the ego's motion is.
 VIEW_METHODS = ("model", "last view", "moved view", "drifting blobs", "drifting boxes")
+# The model, where it is told the ego's true motion, as all of those but the last view are.
+TOLD = "model, true motion"
 MOTION_METHODS = ("model", "constant motion")
 
 T = TypeVar("T")
 
 
 @torch.inference_mode()
-def dream(model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool) -> dict[str, torch.Tensor]:
+def dream(
+    model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool, told: bool = False
+) -> dict[str, torch.Tensor]:
     """What `decode` gives, and "view" if `draw`, for every step after the context: (B, T, ...) each, on the CPU.
 
     Args:
@@ -33,6 +37,7 @@ def dream(model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: boo
             last action is held.
         seeds: (B,) int64 of the noise, None for the mode.
         draw: also draw the view at every step.
+        told: put the ego where it truly is after every step; only for a model that has `at`.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
@@ -48,6 +53,8 @@ def dream(model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: boo
         if seeds is not None:
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
         state = model.imagine(state, batch.actions[:, t], noise)
+        if told:
+            state = model.at(state, batch.pose[:, t])  # type: ignore[attr-defined]
         step = dict(model.decode(state))
         for name, value in step.items():
             if not torch.isfinite(value).all():

@@ -10,6 +10,7 @@ from typing import Any
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 from learned_sim_env.evaluation.measures.events import WITHIN
 from learned_sim_env.evaluation.measures.iou import CLASSES
+from learned_sim_env.evaluation.open_loop import TOLD
 from learned_sim_env.evaluation.reporting.display import at, number, plain, text
 
 # Steps that the table shows, as far as the horizon goes; the JSON has all.
@@ -103,9 +104,12 @@ class Report:
             for i, name in enumerate(CLASSES)
             for method, e in self.iou.items()
         ]
-        return "## IoU of the view, by steps after the context\n\n" + _markdown(
-            ["class", "method", *(f"{s} step{'s' * (s > 1)}" for s in steps)], rows
+        head = (
+            "## IoU of the view, by steps after the context\n\n"
+            "The moved view and what drifts are told how the ego will truly move"
+            + (f'; so is "{TOLD}", the same model.\n\n' if TOLD in self.iou else ".\n\n")
         )
+        return head + _markdown(["class", "method", *(f"{s} step{'s' * (s > 1)}" for s in steps)], rows)
 
     def _ego_table(self) -> str:
         wanted = (("ADE", "ade", "m", 1.0), ("FDE", "fde", "m", 1.0), ("speed error", "speed_error", "m/s", 1.0))

@@ -214,6 +214,14 @@ class DrivingRSSM(nn.Module):
         new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents)
         return new
 
+    def at(self, state: State, pose: Tensor) -> State:
+        """The same state, but with the ego at `pose` (B, 3) in the frame of the last real observation."""
+        offset, error, ahead = alongside(state["route"], pose)
+        ego = torch.cat([state["ego"][:, :4], torch.stack([offset, error], -1)], -1)
+        agents = compose(relative(state["pose"], pose)[:, None], state["agent_pose"])
+        new = {**state, "pose": pose, "ego": ego, "inputs": self.inputs(ego, ahead), "agent_pose": agents}
+        return {**new, "surroundings": self.around(new)}
+
     def features(self, state: State) -> Tensor:
         """(B, latent_size) float32: recurrent state, latents, ego and route, last motion, its change and the action's,
         nearby map and agents, and how long ago anything was real.

@@ -22,6 +22,7 @@ from learned_sim_env.evaluation import ladder
 from learned_sim_env.evaluation.episodes import open_episodes
 from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
 from learned_sim_env.evaluation.measures.iou import CLASSES
+from learned_sim_env.evaluation.open_loop import TOLD
 from learned_sim_env.evaluation.report import Report
 from learned_sim_env.evaluation.reporting.parts import Part
 from learned_sim_env.evaluation.return_trip.return_trip import ReturnConfig, return_trip
@@ -105,6 +106,17 @@ def test_batches_and_repetition_change_nothing(world: PackedData, perfect: Repor
     sampled = evaluate(checkpoint(Oracle(world)), world, replace(CONFIG, samples=2)).to_dict()
     assert sampled["iou"]["model"]["route"]["value"] == perfect.to_dict()["iou"]["model"]["route"]["value"]
     assert sampled["about"]["windows"] == perfect.about["windows"]
+
+
+def test_the_same_model_told_the_true_motion(world: PackedData) -> None:
+    torch.manual_seed(0)
+    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
+    model.ego_path.dynamics.output.bias.data += 0.5
+    report = evaluate(checkpoint(model), world, EvaluateConfig(horizon=10, replicates=20))
+    lines = {name: e.value[:, list(CLASSES).index("lines")] for name, e in report.iou.items()}
+    # Untrained, it drives somewhere else; but what it has seen it remembers.
+    assert (lines[TOLD][1:] > lines["model"][1:]).all() and lines[TOLD][4] > 0.6
+    assert f'so is "{TOLD}", the same model' in report.table()
 
 
 def compare(a, b) -> None:

@@ -103,6 +103,22 @@ def test_without_noise_it_repeats_itself_and_with_noise_it_branches(model, conte
     assert not torch.equal(a["z"], b["z"])
 
 
+def test_where_the_ego_is_told_to_be_nothing_else_has_moved(model, contexts):
+    state = drive(model, observed(model, contexts), 5)
+    same = model.at(state, state["pose"])
+    for name, value in state.items():
+        torch.testing.assert_close(same[name], value, rtol=1e-4, atol=1e-4, msg=name)
+    pose = compose(state["pose"], torch.tensor([1.0, 0.5, 0.3]).expand(len(state["pose"]), 3))
+    moved = model.at(state, pose)
+    ground = [compose(s["pose"][:, None], s["agent_pose"]) for s in (state, moved)]
+    there = state["agent_class"] > 0
+    assert there.any()
+    torch.testing.assert_close(ground[1][there], ground[0][there], rtol=1e-4, atol=1e-4)
+    assert torch.equal(moved["pose"], pose) and torch.equal(moved["map"], state["map"])
+    assert not torch.allclose(moved["ego"][:, 4:], state["ego"][:, 4:])
+    assert torch.equal(moved["ego"][:, :4], state["ego"][:, :4])
+
+
 def test_observing_after_imagining_continues_from_where_the_ego_went(model, contexts):
     state = drive(model, observed(model, contexts), 5, noise=False)
     seen = {"semantic": torch.tensor(contexts.semantic[:, 0]), "ego": torch.tensor(contexts.ego[:, 0])}

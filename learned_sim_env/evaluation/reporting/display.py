@@ -11,7 +11,14 @@ import numpy as np
 from learned_sim_env.evaluation.measures.bootstrap import Estimate
 
 # A model, then its baselines, as colour and line: told apart without colour vision too.
-STYLES = (("#0072b2", "-"), ("#8a8a8a", ":"), ("#e69f00", "--"), ("#009e73", "-."), ("#cc79a7", (0, (5, 1, 1, 1))))
+STYLES: tuple[tuple[str, Any], ...] = (
+    ("#0072b2", "-"),
+    ("#8a8a8a", ":"),
+    ("#e69f00", "--"),
+    ("#009e73", "-."),
+    ("#cc79a7", (0, (5, 1, 1, 1))),
+    ("#56b4e9", (0, (8, 2))),
+)
 
 
 def at(estimate: Estimate, index: Any) -> Estimate:
