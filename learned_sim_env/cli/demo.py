@@ -36,9 +36,9 @@ class Args:
     """Of the dream."""
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
-    policy: str = "follow-8"
-    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
-    careful, idm or noisy-2; a policy that ships; a .safetensors file; or your own, module:function."""
+    policy: str = "dream"
+    """Who drives: dream (the policy that ships, learned in the dream), another driver by its name, such as careful,
+    idm or follow-8; a .safetensors file; or your own, module:function."""
     out: Path = Path("runs/demo")
     """Where to write."""
     twin: bool = True

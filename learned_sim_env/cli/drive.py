@@ -41,9 +41,9 @@ class Args:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
-    """Who drives: human, expert (it follows the route and sees nobody), another driver by its name, such as careful or
-    idm, a policy that ships, or a file: .safetensors as `learned-sim transfer` writes them, or .zip of
-    Stable-Baselines3."""
+    """Who drives: human (M hands over to dream, the policy that ships, which learned in the dream), expert (it follows
+    the route and sees nobody), another driver by its name, such as careful or idm, or a file: .safetensors as
+    `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
     """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
     was not learned from it, the dream begins at moments that are recorded in it first."""

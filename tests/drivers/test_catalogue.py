@@ -115,7 +115,7 @@ def test_unknown_ones(name, error, message):
 def test_drives_are_kept_by_what_cannot_have_changed(file, monkeypatch):
     assert identity("careful") == "careful" != identity("idm")
     first = identity(file)
-    network(np.random.default_rng(5)).save(Path(file))
+    network(targets=True).save(Path(file))
     assert identity(file) != first
     without = identity(OWN)
     monkeypatch.setattr(route.Follower, "fingerprint", "v1", raising=False)

@@ -37,9 +37,9 @@ def test_it_keeps_its_lane_until_it_is_put_elsewhere(shipped):
     np.testing.assert_array_equal(policy(session), expert()(session))
 
 
-def test_a_human_has_the_expert_beside(session):
-    for name in ("human", "expert"):
-        assert open_policy(name, session).name == expert().name
+def test_a_human_has_the_learned_policy_beside(session):
+    assert open_policy("human", session).name == "dream"
+    assert open_policy("expert", session).name == expert().name
 
 
 @pytest.mark.parametrize("name", ["network", "idm"])
