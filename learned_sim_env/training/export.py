@@ -15,6 +15,7 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.ego_path import settle
 from learned_sim_env.training.pictures import after_context
 from learned_sim_env.world_model.births import BIRTH_GRID
 from learned_sim_env.world_model.checkpoint import save_pretrained
@@ -119,9 +120,11 @@ def _futures(model: DrivingRSSM, data: PackedData, windows: int = 128) -> Iterat
 def export(trainer: Trainer, data: PackedData, count: int) -> Path:
     """Write `OUT/checkpoint` of a run."""
     model = copy.deepcopy(trainer.model).eval()
+    settle(model.ego_path, trainer.train_paths, trainer.config)
     about: dict[str, Any] = {
         "steps": trainer.step,
         "batch_size": trainer.config.batch_size,
+        "path_steps": trainer.config.path_steps,
         "horizon": trainer.config.horizon,
         "learning_rate": trainer.config.learning_rate,
         "seed": trainer.config.seed,

@@ -27,6 +27,8 @@ TINY = [
     "4",
     "--path-batch",
     "8",
+    "--path-steps",
+    "3",
     "--horizon",
     "6",
     "--warmup",

@@ -35,7 +35,7 @@ TINY = TrainConfig(
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
     flags = ["--model", "rssm-tiny", "--batch-size", "4", "--path-batch", "8", "--horizon", "6", "--warmup", "2"]
-    flags += ["--no-bf16", "--save-every", "2", "--threads", "1", "--contexts", "4"]
+    flags += ["--path-steps", "3", "--no-bf16", "--save-every", "2", "--threads", "1", "--contexts", "4"]
     flags += ["--data", str(data), "--out", str(out), *more]
     return [sys.executable, "-m", "learned_sim_env.cli.main", "train", *flags]
 
