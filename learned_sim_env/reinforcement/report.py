@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.measures.bootstrap import Estimate, resample
+from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.evaluation.reporting.display import STYLES, at, number, plain, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
 from learned_sim_env.reinforcement.matched import Driven
 from learned_sim_env.reinforcement.ranking import Ranking, rank
+from learned_sim_env.spec import CONTRACTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPLICATES = 2000
+DT = CONTRACTS["driving"].dt
+PER_KM = "collisions_per_km"
 # Of an episode: heading, digits. The ends are shares of episodes.
 MEASURES = {
     "score": ("driving score", 2),
     "completion": ("route completion", 2),
     "arrival": ("success", 2),
     "collision": ("collision", 2),
+    PER_KM: ("collisions per km", 1),
     "off_road": ("off road", 2),
     "speed": ("speed [m/s]", 1),
     "jerk": ("jerk [m/s^3]", 1),
@@ -31,6 +35,8 @@ MEASURES = {
     "cost": ("cost", 1),
 }
 ENDS = ("arrival", "collision", "off_road")
+# [km] Who has driven less than this in all is not judged by the distance.
+LEAST_KM = 1.0
 
 
 def measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Estimate]:
@@ -41,11 +47,18 @@ def measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Estimate]
     episodes, several = len(runs[0]), len(runs)
     by_episode = resample(np.arange(episodes), episodes, REPLICATES, seed=0)
     by_run = resample(np.arange(several), several, REPLICATES, seed=1)
-    found = {}
+
+    def total(values: list[list[float]]) -> np.ndarray:
+        return np.einsum("rs,se,re->r", by_run, np.array(values, np.float64), by_episode)
+
+    count, found = by_run.sum(1) * by_episode.sum(1), dict[str, Estimate]()
     for name in MEASURES:
-        values = np.array([[float(e["end"] == name if name in ENDS else e[name]) for e in run] for run in runs])
-        total = np.einsum("rs,se,re->r", by_run, values, by_episode)
-        found[name] = Estimate.of(total / (by_run.sum(1) * by_episode.sum(1)))
+        if name != PER_KM:
+            values = [[e["end"] == name if name in ENDS else e[name] for e in run] for run in runs]
+            found[name] = Estimate.of(total(values) / count)
+    crashes = total([[e["end"] == "collision" for e in run] for run in runs])
+    km = total([[e["speed"] * e["steps"] * DT / 1000 for e in run] for run in runs])
+    found[PER_KM] = Estimate.of(ratio(crashes, km if km[0] > LEAST_KM else 0 * km))
     return found
 
 
