@@ -27,7 +27,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (5, 300, 3)).astype(np.uint8
 def draw(figure) -> None:
     axis = figure.subplots()
     axis.plot([1, 2, 3], [1, 4, 9], label="squares")
-    axis.legend()
+    axis.legend(loc="upper left")
 
 
 def draw_many(figure) -> None:
