@@ -13,6 +13,8 @@ from learned_sim_env.world_model.layers import MLP, two_hot
 # what is added to them before the logarithm is taken: errors below it are all alike.
 DOUBTS = ("place", "view")
 DOUBT_FLOOR = (0.05, 0.01)  # [m], share
+# [m] Boxes that overlap the ego's by more than this touch it: where they lie is read from pixels of half a metre.
+TOUCH = 0.2
 
 
 class OutcomeHeads(nn.Module):
@@ -32,6 +34,8 @@ class OutcomeHeads(nn.Module):
         self.net = MLP(features, (hidden,), len(UNCERTAIN_TERMS) * bins + len(EVENTS) + len(DOUBTS))
         self.floor: Tensor
         self.register_buffer("floor", torch.tensor(DOUBT_FLOOR), persistent=False)
+        self.collision: Tensor
+        self.register_buffer("collision", torch.tensor([name == "collision" for name in EVENTS]), persistent=False)
         # Events and errors are rare: start from there.
         nn.init.constant_(self.net.output.bias[-len(EVENTS) - len(DOUBTS) :], -4.0)
 
@@ -40,6 +44,14 @@ class OutcomeHeads(nn.Module):
         widths = [len(UNCERTAIN_TERMS) * self.bin_count, len(EVENTS), len(DOUBTS)]
         terms, events, doubt = self.net(features).float().split(widths, -1)
         return terms.unflatten(-1, (len(UNCERTAIN_TERMS), -1)), events, doubt
+
+    def probabilities(self, events: Tensor, nearest: Tensor) -> Tensor:
+        """(B, 4) float32 of the events, from their logits and the smallest gap (B,) [m] between the ego and a box.
+
+        What was learned of collisions is how often the overlap of predicted boxes came true; but whoever drives in a
+        dream drives among these boxes, and has collided where they overlap, as in a simulator (`task.events`).
+        """
+        return events.sigmoid().masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
 
     def uncertainty(self, doubt: Tensor) -> Tensor:
         """(B,) float32 in [0, 1]: from doubts (B, 2), the share of the view that is likely to be drawn wrong."""

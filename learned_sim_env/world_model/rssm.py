@@ -251,7 +251,7 @@ class DrivingRSSM(nn.Module):
             "ego": state["ego"],
             "motion": state["motions"][:, -1],
             "terms": torch.cat([self.heads.expected_terms(terms), steering], -1),
-            "events": events.sigmoid(),
+            "events": self.heads.probabilities(events, state["surroundings"][:, -1]),
             "uncertainty": self.heads.uncertainty(doubt),
             "features": features,
         }

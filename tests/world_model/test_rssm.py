@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from learned_sim_env.spec import SemanticClass
+from learned_sim_env.task import EVENTS
+from learned_sim_env.world_model.agents import EGO_SIZE, no_agents
 from learned_sim_env.world_model.births import BIRTH_GRID, ROADWAY
 from learned_sim_env.world_model.geometry import compose, points_from
 from learned_sim_env.world_model.map_memory import UNKNOWN
@@ -93,6 +95,22 @@ def test_the_ego_vector_repeats_action_and_motion(model, contexts):
     assert torch.equal(decoded["ego"][:, 2:4], torch.tensor([[0.25, -0.5]]).repeat(6, 1))
     assert torch.allclose(decoded["ego"][:, 1] * 0.1, decoded["motion"][:, 2], atol=1e-6)
     assert (decoded["ego"][:, 0] >= 0).all()
+
+
+@pytest.mark.parametrize(("gap", "touched"), [(0.3, False), (-0.1, False), (-0.3, True), (-2.0, True)])
+@pytest.mark.parametrize("side", ["ahead", "beside"])
+def test_whose_boxes_overlap_has_collided(model, contexts, gap, touched, side):
+    state, size = observed(model, contexts), torch.tensor([5.0, 2.0])
+    place = (EGO_SIZE[0] / 2 + 2.5 + gap, 0.0) if side == "ahead" else (0.0, EGO_SIZE[1] / 2 + 1.0 + gap)
+    agents = no_agents(6, model.config.slots, "cpu")
+    agents["agent_pose"][:3, 1] = torch.tensor([*place, 0.0])
+    agents["agent_size"][:3, 1] = size
+    agents["agent_class"][:3, 1] = int(SemanticClass.VEHICLE)
+    state |= agents
+    state["surroundings"] = model.around(state)
+    events = model.decode(state)["events"]
+    assert (events[:3, EVENTS.index("collision")] == 1).all() == touched
+    assert (events[3:] < 1).all() and (events[:, 1:] < 1).all()
 
 
 def test_without_noise_it_repeats_itself_and_with_noise_it_branches(model, contexts):
