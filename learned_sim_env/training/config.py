@@ -51,9 +51,9 @@ class TrainConfig:
     """Optimiser steps in all."""
     batch_size: int = 16
     """Windows a step, over all processes."""
-    path_batch: int = 512
+    path_batch: int = 256
     """Windows a step for the ego's own motion, which needs no pictures."""
-    path_steps: int = 4000
+    path_steps: int = 20000
     """Further steps in the end for the ego's own motion alone."""
     horizon: int = 25
     """Steps imagined after the five of the context, in a window."""
