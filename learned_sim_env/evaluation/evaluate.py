@@ -125,7 +125,8 @@ def _ego(weights: np.ndarray, seen: Rollouts, method: str) -> dict[str, Estimate
 
 
 def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str, Estimate]:
-    predicted = expected_reward(seen.terms, seen.events, reward)
+    # After the end of an episode there is no reward, and a prediction must know of the end by itself.
+    predicted = still_running(seen.events) * expected_reward(seen.terms, seen.events, reward)
     true = expected_reward(seen.true_terms, seen.true_events, reward)
     pairs = {
         "reward": (predicted, true),
@@ -134,12 +135,11 @@ def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str
     }
     found = {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
     # A crash foreseen a step too late is as wrong, step by step, as one not foreseen; added up over time it is not.
-    # After the end of an episode there is no reward, and a prediction must know of the end by itself.
-    mine, its = still_running(seen.events) * predicted, np.where(seen.valid, true, 0.0)
+    its = np.where(seen.valid, true, 0.0)
     for steps in (WITHIN, 3 * WITHIN):
         if steps <= seen.valid.shape[1]:
             known = happened_within(seen.true_events, seen.valid, TERMINATIONS, steps)[1][:, None]
-            dreamt, truly = (x[:, :steps].sum(1, keepdims=True) for x in (mine, its))
+            dreamt, truly = (x[:, :steps].sum(1, keepdims=True) for x in (predicted, its))
             found[f"return over {steps} steps"] = Estimate.of(pearson(weights, dreamt, truly, known))
     return found
 
