@@ -15,6 +15,8 @@ from learned_sim_env.stress.strategies.actions import ActionPulse
 from learned_sim_env.stress.strategies.starts import Injection
 
 METHODS = ("adaptive", "random")
+# So many perturbations are thought of for each that an adaptive search drives; share that ignores what was found.
+DRAWN, ANYWHERE = 20, 0.25
 
 
 @dataclass(frozen=True)
@@ -83,36 +85,36 @@ def search(
     """All searches of one method, `config.seeds` from every start, side by side in the same batches.
 
     Each minimises the perturbation's size among those that crash; as long as none does, what comes nearest to a crash,
-    by the model's own risk, is best. The dream's chance is that of the start, the same in all drives and for both
-    methods.
+    by the model's own risk, is best. The adaptive one draws each round like the best of all before, the elite, as the
+    cross-entropy method does, but around each of them: what crashes by chance lies in many places. The dream's chance
+    is that of the start, the same in all drives and for both methods.
     """
     s, rng = SPACES[space], [np.random.default_rng([k, i]) for i in config.starts for k in range(config.seeds)]
     places = [(start, k) for start in config.starts for k in range(config.seeds)]
-    low, high = np.array(s.low), np.array(s.high)
-    centre = np.tile((low + high) / 2, (len(places), 1))
-    spread = np.full_like(centre, np.nan)
+    tried: list[list[np.ndarray]] = [[] for _ in places]
+    scores: list[list[float]] = [[] for _ in places]
     best: list[tuple[float, Job | None, Drive | None]] = [(np.inf, None, None)] * len(places)
     sizes: list[list[float]] = [[] for _ in places]
     for number in range(config.rounds):
-        drawn = np.stack([_drawn(g, low, high, c, w, config.population) for g, c, w in zip(rng, centre, spread)])
+        for i, chance in enumerate(rng):
+            if method == "adaptive" and number:
+                tried[i] += _proposed(chance, s, tried[i], scores[i], best[i][0], config, number)
+            else:
+                tried[i] += list(chance.uniform(s.low, s.high, (config.population, len(s.low))))
         jobs = [
             Job(f"{space}, start {start}", start, 9_000 + start, config.horizon, (s.make(x),))
-            for (start, _), population in zip(places, drawn)
-            for x in population
+            for (start, _), all_tried in zip(places, tried)
+            for x in all_tried[-config.population :]
         ]
         drives = runner.run(jobs, done)
         for i in range(len(places)):
             some = slice(i * config.population, (i + 1) * config.population)
-            scores = np.array([score(j, d) for j, d in zip(jobs[some], drives[some])])
-            first = int(scores.argmin())
-            if drives[some][first].crashed and scores[first] < best[i][0]:
-                best[i] = (float(scores[first]), jobs[some][first], drives[some][first])
+            new = [score(j, d) for j, d in zip(jobs[some], drives[some])]
+            first = int(np.argmin(new))
+            if drives[some][first].crashed and new[first] < best[i][0]:
+                best[i] = (new[first], jobs[some][first], drives[some][first])
             sizes[i].append(best[i][0])
-            if method == "adaptive":
-                elite = drawn[i][np.argsort(scores, kind="stable")[: max(2, round(config.elite * config.population))]]
-                # Never so sure that nothing new is tried any more.
-                width = np.maximum(elite.std(0), 0.05 * (high - low) * 0.7**number)
-                centre[i], spread[i] = elite.mean(0), width
+            scores[i] += new
     return [Found(start, k, best[i][1], best[i][2], tuple(sizes[i])) for i, (start, k) in enumerate(places)]
 
 
@@ -129,10 +131,28 @@ def safe_starts(drives: Sequence[Drive], jobs: Sequence[Job]) -> list[int]:
     return [start for start in dict.fromkeys(job.start for job in jobs) if start not in bad]
 
 
-def _drawn(
-    rng: np.random.Generator, low: np.ndarray, high: np.ndarray, centre: np.ndarray, spread: np.ndarray, count: int
-) -> np.ndarray:
-    """(count, D): evenly, or around a centre (D,) where the spread (D,) is known."""
-    if np.isnan(spread).any():
-        return rng.uniform(low, high, (count, len(low)))
-    return np.clip(rng.normal(centre, spread, (count, len(low))), low, high)
+def _proposed(
+    rng: np.random.Generator,
+    space: Space,
+    tried: Sequence[np.ndarray],
+    scores: Sequence[float],
+    smallest: float,
+    config: SearchConfig,
+    number: int,
+) -> list[np.ndarray]:
+    """What round `number` tries, `config.population` times (D,): near the best so far, some of it anywhere.
+
+    A size is known before anything is driven: what is no smaller than the `smallest` crash so far is not worth a drive.
+    """
+    low, high = np.array(space.low), np.array(space.high)
+    order = np.argsort(scores, kind="stable")[: max(2, round(config.elite * config.population))]
+    elite = np.array([tried[i] for i in order])
+    # Never so sure that nothing new is tried any more.
+    width = np.maximum(elite.std(0), 0.05 * (high - low) * 0.7**number)
+    count = config.population * DRAWN
+    near = rng.normal(elite[rng.integers(len(elite), size=count)], width)
+    drawn = np.where(rng.random((count, 1)) < ANYWHERE, rng.uniform(low, high, near.shape), np.clip(near, low, high))
+    size = np.array([space.make(x).size for x in drawn])
+    # Smaller ones first, as they were drawn; then, if they are too few, the least that remains.
+    order = np.lexsort((np.where(size < smallest, 0.0, size), size >= smallest))
+    return list(drawn[order[: config.population]])
