@@ -39,7 +39,7 @@ class Plan:
     """Whole episodes by which everybody is judged."""
     split: str = "test"
     """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
-    contexts: int = 48
+    contexts: int = 24
     """Moments from which policies are ranked."""
     repeats: int = 4
     """Times each of them is dreamt."""
