@@ -61,6 +61,29 @@ def test_the_adaptive_search_finds_smaller_changes_with_the_same_budget():
     assert part.values["action_pulse"]["random_less_adaptive"]["low"] > 0
 
 
+class Chance(Cliff):
+    """A world in which one drive in three crashes, whatever is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounds: list[list[float]] = []
+
+    def run(self, jobs, done=None):
+        self.rounds.append([job.size for job in jobs])
+        return [made("collision" if int(1e6 * job.size) % 3 == 0 else "", 0.1) for job in jobs]
+
+
+def test_nothing_larger_than_what_has_crashed_is_driven():
+    world = Chance()
+    config = SearchConfig(starts=(0,), seeds=1, population=16, rounds=6)
+    (found,) = search(world, "injection", "adaptive", config)  # type: ignore[arg-type]
+    assert np.isfinite(found.sizes[0])
+    for smallest, sizes in zip(found.sizes, world.rounds[1:]):
+        smaller = np.array(sizes) < smallest
+        # Close to nothing, there may be too few that are smaller.
+        assert smaller.all() or smallest < 0.1
+
+
 def test_starts_that_end_by_themselves_are_not_searched_from():
     jobs = [Job("x", start, 0, 10) for start in (0, 0, 1, 2)]
     assert safe_starts([made("", 0), made("collision", 0), made("", 0), made("arrival", 0)], jobs) == [1]
