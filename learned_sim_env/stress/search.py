@@ -145,8 +145,8 @@ def _proposed(
     A size is known before anything is driven: what is no smaller than the `smallest` crash so far is not worth a drive.
     """
     low, high = np.array(space.low), np.array(space.high)
-    order = np.argsort(scores, kind="stable")[: max(2, round(config.elite * config.population))]
-    elite = np.array([tried[i] for i in order])
+    first = np.argsort(scores, kind="stable")[: max(2, round(config.elite * config.population))]
+    elite = np.array([tried[i] for i in first])
     # Never so sure that nothing new is tried any more.
     width = np.maximum(elite.std(0), 0.05 * (high - low) * 0.7**number)
     count = config.population * DRAWN
@@ -154,5 +154,5 @@ def _proposed(
     drawn = np.where(rng.random((count, 1)) < ANYWHERE, rng.uniform(low, high, near.shape), np.clip(near, low, high))
     size = np.array([space.make(x).size for x in drawn])
     # Smaller ones first, as they were drawn; then, if they are too few, the least that remains.
-    order = np.lexsort((np.where(size < smallest, 0.0, size), size >= smallest))
-    return list(drawn[order[: config.population]])
+    wanted = np.argsort(np.where(size < smallest, 0.0, size), kind="stable")[: config.population]
+    return list(drawn[wanted])
