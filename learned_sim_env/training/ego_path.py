@@ -5,14 +5,13 @@ Thin lines in a view are half a metre wide: a few centimetres of the ego's place
 
 from __future__ import annotations
 
-import math
-
 import torch
 from tqdm import tqdm
 
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.losses import path_loss
+from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.world_model.ego_path import EgoPath
 
 # Gradients are scaled down to this norm; share of the learning rate's peak at which it ends; steps over which it rises.
@@ -24,9 +23,8 @@ def settle(path: EgoPath, windows: WindowSampler, config: TrainConfig) -> None:
     optimizer = torch.optim.AdamW(path.parameters(), config.path_learning_rate, weight_decay=1e-5)
     device = next(path.parameters()).device
     for step in tqdm(range(config.path_steps), desc="ego's own motion", unit="step", disable=None):
-        falling = LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * step / config.path_steps))
         for group in optimizer.param_groups:
-            group["lr"] = config.path_learning_rate * min(1.0, (step + 1) / WARMUP) * falling
+            group["lr"] = config.path_learning_rate * share_of_peak(step, config.path_steps, WARMUP, LAST)
         # Other windows than those of the steps before.
         loss = path_loss(path, windows.sample_paths(config.path_batch, config.seed + 1, step).to(device))
         optimizer.zero_grad(set_to_none=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from contextlib import nullcontext
@@ -25,10 +24,14 @@ from learned_sim_env.training.batches import Batch, Paths, WindowSampler
 from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.losses import window_loss
 from learned_sim_env.training.pictures import film_strips
+from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
 from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.rssm import DrivingRSSM
+
+# Share of a learning rate's peak at which it ends.
+LAST = 0.05
 
 
 class WindowLoss(nn.Module):
@@ -142,7 +145,7 @@ class Trainer:
         # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
         torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * self._schedule()
+            group["lr"] = group["peak"] * share_of_peak(self.step, c.steps, c.warmup, LAST)
         self.model.train()
         with self._precision():
             loss, parts = module(batch, paths)
@@ -152,13 +155,6 @@ class Trainer:
         if torch.isfinite(norm):
             self.optimizer.step()
         return {**parts, "total": loss.detach(), "gradient_norm": norm.detach()}
-
-    def _schedule(self) -> float:
-        """Share of a learning rate's peak."""
-        c = self.config
-        rising = min(1.0, (self.step + 1) / c.warmup)
-        falling = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.step / c.steps))
-        return rising * falling
 
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else nullcontext()
