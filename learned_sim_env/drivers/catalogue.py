@@ -28,6 +28,10 @@ def _follow(speed: float, seeds: Sequence[int]) -> Driver:
     return Follower(speed)
 
 
+def _careful(speed: float, seeds: Sequence[int]) -> Driver:
+    return Careful(speed)
+
+
 def _noisy(strength: float, seeds: Sequence[int]) -> Driver:
     return Noisy(Careful(), (0.15 * strength, 0.4 * strength), seeds)
 
@@ -41,7 +45,8 @@ SCRIPTED: dict[str, Maker] = {
     "careful": lambda seeds: Careful(),
     "idm": lambda seeds: IDM(),
     **{f"follow-{speed}": partial(_follow, float(speed)) for speed in (3, 6, 8, 10, 12)},
-    **{f"noisy-{i}": partial(_noisy, strength) for i, strength in enumerate((0.5, 1.0, 1.5, 2.5), 1)},
+    **{f"careful-{speed}": partial(_careful, float(speed)) for speed in (2, 4, 6, 10, 12)},
+    **{f"noisy-{i}": partial(_noisy, strength) for i, strength in enumerate((0.5, 1.0, 1.5, 2.5, 4.0), 1)},
 }
 
 

@@ -32,14 +32,14 @@ class Follower:
 
 
 class Careful(Follower):
-    """Follows the route at 8 m/s, slowly enough to stop behind who is ahead."""
+    """Follows the route at `speed` [m/s], slowly enough to stop behind who is ahead."""
 
     looks = True
     braking = 2.5  # [m/s^2] that it counts on
     distance = 3.0  # [m] that it keeps when it stands
 
-    def __init__(self) -> None:
-        super().__init__(8.0)
+    def __init__(self, speed: float = 8.0):
+        super().__init__(speed)
 
     def wanted(self, observations: Observations) -> np.ndarray:
         """See `Follower`."""

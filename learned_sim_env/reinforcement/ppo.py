@@ -199,10 +199,9 @@ def _keeper(env: Sb3VecEnv, recipe: Recipe, run: dict[str, Any], out: Path) -> A
             now = time.perf_counter()
             run["seconds"] += now - self.before
             run["env_seconds"] += env.seconds - self.counted
-            due = [steps * recipe.saves // recipe.steps for steps in (run["steps"], self.num_timesteps)]
             run["steps"] = self.num_timesteps
             self.before, self.counted = now, env.seconds
-            if due[1] > due[0]:
+            if run["steps"] in recipe.saved_steps:
                 about = {name: run[name] for name in ("place", "seed", "steps", "recipe")}
                 exported(self.model, about, recipe.targets).save(out / f"policy-{run['steps']}.safetensors")
                 run["saved"].append(run["steps"])

@@ -52,10 +52,16 @@ class Recipe:
     start: float = 0.3
     """Mean throttle, or target of the speed, of the first actions: a policy that never moves learns nothing."""
     saves: int = 5
-    """Policies that are kept on the way."""
+    """Policies that are kept: the last, that of half the steps, of a quarter, and so on."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.saves < 1:
             raise ValueError(f"steps is {self.steps} and saves {self.saves}; both must be at least 1")
         if self.rollout % self.rows or self.rollout < self.rows:
             raise ValueError(f"rollout {self.rollout} is not a multiple of rows {self.rows}")
+
+    @property
+    def saved_steps(self) -> list[int]:
+        """At how many steps policies are kept: by the first update after each of `saves` ever longer parts."""
+        parts = [-(-self.steps // 2**i) for i in range(self.saves)]
+        return sorted({-(-steps // self.rollout) * self.rollout for steps in parts})

@@ -15,8 +15,6 @@ from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
 BESIDE = (*INSIDERS, "careful", "nothing", "throttle", "random")
 # Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
 JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
-# Of each run, so many of the policies on its way are ranked, the last one among them.
-RANKED_SAVES = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Plan:
     """Whole episodes by which everybody is judged."""
     split: str = "test"
     """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
-    contexts: int = 24
+    contexts: int = 48
     """Moments from which policies are ranked."""
     repeats: int = 4
     """Times each of them is dreamt."""
@@ -95,7 +93,8 @@ class Plan:
         drivers = {name: name for name in SCRIPTED}
         for runs in self.runs().values():
             for run in runs:
-                for steps in saved_steps(run.recipe)[-1 :: -max(1, run.recipe.saves - 1)][:RANKED_SAVES]:
+                # Where a run comes to is ranked of all, what it was on the way of one of each kind.
+                for steps in run.recipe.saved_steps[0 if run is runs[0] else -1 :]:
                     drivers[f"{run.path.name}, {steps} steps"] = str(run.path / f"policy-{steps}.safetensors")
         return {
             name: Match(
@@ -119,15 +118,9 @@ class Plan:
         ]
 
 
-def saved_steps(recipe: Recipe) -> list[int]:
-    """At how many steps policies are kept: at the first update after each of `recipe.saves` equal parts."""
-    updates = [-(-recipe.steps * (i + 1) // recipe.saves) for i in range(recipe.saves)]
-    return sorted({-(-steps // recipe.rollout) * recipe.rollout for steps in updates})
-
-
 def last_policy(run: Train) -> Path:
     """The file of a run's last policy."""
-    return run.path / f"policy-{saved_steps(run.recipe)[-1]}.safetensors"
+    return run.path / f"policy-{run.recipe.saved_steps[-1]}.safetensors"
 
 
 def _plain(name: str) -> str:

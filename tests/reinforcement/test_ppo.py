@@ -24,6 +24,15 @@ def done(tmp_path_factory):
     return out, ppo.train("dream", SMALL, 0, out)
 
 
+def test_policies_are_kept_at_the_update_after_each_half():
+    def kept(steps, saves):
+        return Recipe(steps=steps, rollout=64, rows=4, saves=saves).saved_steps
+
+    assert kept(100, 2) == [64, 128]
+    assert kept(1000, 3) == [256, 512, 1024]
+    assert kept(10, 5) == [64]
+
+
 def test_a_run_is_written_down(done):
     out, run = done
     assert json.loads((out / "run.json").read_text()) == run
