@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,58 +18,67 @@ from learned_sim_env.world_model.map_memory import NUM_STATIC
 # Fewest real steps a window holds after its context.
 MIN_FUTURE = 1
 
+# Share of windows that begin with an episode: few moments are like that, but many dreams begin there.
+BEGINNINGS = 0.1
+
+_Paths = TypeVar("_Paths", bound="Paths")
+
 
 @dataclass(frozen=True)
-class Batch:
-    """B windows of L moments, the first `context` of them the context; moments after an episode's end are not `valid`.
+class Paths:
+    """B windows of L moments, of which only how the ego moved is known.
 
-    semantic, static: (B, L, H, W) uint8, the view, and what stands still in it (movers and ego removed).
+    The first `context` moments are the context; moments after an episode's end are not `valid`.
+
     ego: (B, L, 6). actions: (B, L, 2), leading to the moment. motion: (B, L, 3), of the step that led here.
-    pose: (B, L, 3) in the frame of the ego at the last moment of the context.
-    route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`.
-    terms: (B, L, 4). events: (B, L, 4) bool. valid: (B, L) bool. stepped: (B, L) bool, whether a step led here.
-    agent_ids: (B, L, 16) int64, -1 empty. agent_pose: (B, L, 16, 3) in the same frame as `pose`. agent_motion:
-    (B, L, 16, 2) speed along the heading and yaw rate. agent_size: (B, L, 16, 2). agent_class: (B, L, 16) uint8.
+    pose: (B, L, 3) in the frame of the ego at the last moment of the context. valid: (B, L) bool.
     """
 
     context: int
-    semantic: Tensor
-    static: Tensor
     ego: Tensor
     actions: Tensor
     motion: Tensor
     pose: Tensor
-    route: Tensor
-    terms: Tensor
-    events: Tensor
     valid: Tensor
-    stepped: Tensor
+
+    def to(self: _Paths, device: torch.device | str) -> _Paths:
+        """The same on another device."""
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        return type(self)(**moved)
+
+
+@dataclass(frozen=True)
+class Traffic(Paths):
+    """What is known of other road users as well, and of the ground they drive on.
+
+    ground: (B, H, W) uint8, what stands still in the view of the last moment of the context.
+    agent_ids: (B, L, 16) int64, -1 empty. agent_pose: (B, L, 16, 3) in the same frame as `pose`. agent_motion:
+    (B, L, 16, 2) speed along the heading and yaw rate. agent_size: (B, L, 16, 2). agent_class: (B, L, 16) uint8.
+    """
+
+    ground: Tensor
     agent_ids: Tensor
     agent_pose: Tensor
     agent_motion: Tensor
     agent_size: Tensor
     agent_class: Tensor
 
-    def to(self, device: torch.device | str) -> Batch:
-        """The same on another device."""
-        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
-        return Batch(**moved)
-
 
 @dataclass(frozen=True)
-class Paths:
-    """Of B windows only how the ego moved; fields as in `Batch`."""
+class Batch(Traffic):
+    """Everything.
 
-    context: int
-    ego: Tensor
-    actions: Tensor
-    motion: Tensor
-    pose: Tensor
-    valid: Tensor
+    semantic, static: (B, L, H, W) uint8, the view, and what stands still in it (movers and ego removed).
+    route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`.
+    terms: (B, L, 4). events: (B, L, 4) bool. stepped: (B, L) bool, whether a step led here.
+    """
 
-    def to(self, device: torch.device | str) -> Paths:
-        """The same on another device."""
-        return Paths(self.context, *(v.to(device) for v in vars(self).values() if isinstance(v, Tensor)))
+    semantic: Tensor
+    static: Tensor
+    route: Tensor
+    terms: Tensor
+    events: Tensor
+    stepped: Tensor
 
 
 class WindowSampler:
@@ -87,6 +96,7 @@ class WindowSampler:
         if not self.total:
             raise ValueError(f"no episode is longer than the context of {context} moments")
         self._last = np.cumsum(self.starts)
+        self._firsts = (self._last - self.starts)[self.starts > 0]
 
     @property
     def top_speed(self) -> float:
@@ -95,42 +105,36 @@ class WindowSampler:
 
     def sample(self, size: int, seed: int, step: int, rank: int = 0) -> Batch:
         """`size` windows."""
-        rng = np.random.default_rng([seed, step, rank])
-        return self.windows(rng.integers(self.total, size=size))
+        return self.windows(self._drawn(size, seed, step, rank))
 
     def windows(self, index: np.ndarray) -> Batch:
         """The windows numbered `index` (B,), each below `total`."""
         row, stepped, valid = self._rows(index)
-        paths = self._paths(row, stepped, valid)
         a = self.data.arrays
         semantic = a["semantic"][row]
-        static = np.where(semantic < NUM_STATIC, semantic, a["map"][row])
-        anchor = a["ego_pose"][row][:, self.context - 1 : self.context]
-        ids = a["agent_ids"][row][..., :MOVER_SLOTS]
-        world = a["agent_poses"][row][..., :MOVER_SLOTS, :].astype(np.float64)
-        velocity = a["agent_velocities"][row][..., :MOVER_SLOTS, :]
-        heading = world[..., 2]
-        speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
-        yaw_rate = self._yaw_rate(row, stepped, ids, heading)
         return Batch(
-            **vars(paths),
+            **vars(self._traffic(row, stepped, valid)),
             semantic=torch.from_numpy(semantic),
-            static=torch.from_numpy(static),
+            static=torch.from_numpy(np.where(semantic < NUM_STATIC, semantic, a["map"][row])),
             route=torch.from_numpy(a["route_headings"][row] - a["ego_pose"][row][..., 2:].astype(np.float32)),
             terms=torch.from_numpy(a["reward_terms"][row][..., : len(GRADED_TERMS)]),
             events=torch.from_numpy(a["events"][row]),
             stepped=torch.from_numpy(stepped),
-            agent_ids=torch.from_numpy(ids),
-            agent_pose=torch.from_numpy(_seen_from(world, anchor[:, :, None]).astype(np.float32)),
-            agent_motion=torch.from_numpy(np.stack([np.maximum(speed, 0.0), yaw_rate], -1).astype(np.float32)),
-            agent_size=torch.from_numpy(a["agent_sizes"][row][..., :MOVER_SLOTS, :]),
-            agent_class=torch.from_numpy(a["agent_classes"][row][..., :MOVER_SLOTS]),
         )
 
     def sample_paths(self, size: int, seed: int, step: int, rank: int = 0) -> Paths:
         """How the ego moved in `size` windows: without pictures, many are cheap."""
-        rng = np.random.default_rng([seed, step, rank, 1])
-        return self._paths(*self._rows(rng.integers(self.total, size=size)))
+        return self._paths(*self._rows(self._drawn(size, seed, step, rank, 1)))
+
+    def sample_traffic(self, size: int, seed: int, step: int, rank: int = 0) -> Traffic:
+        """How everybody moved in `size` windows."""
+        return self._traffic(*self._rows(self._drawn(size, seed, step, rank, 2)))
+
+    def _drawn(self, size: int, *key: int) -> np.ndarray:
+        """Numbers of `size` windows (size,) int64."""
+        rng = np.random.default_rng(key)
+        index, first = rng.integers(self.total, size=size), rng.choice(self._firsts, size=size)
+        return np.where(rng.random(size) < BEGINNINGS, first, index)
 
     def _rows(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows (B, L) of the data for windows (B,), whether a step led to each, and whether it is in the episode."""
@@ -154,6 +158,27 @@ class WindowSampler:
             motion=torch.from_numpy(motion.astype(np.float32)),
             pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
             valid=torch.from_numpy(valid),
+        )
+
+    def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Traffic:
+        a = self.data.arrays
+        now = row[:, self.context - 1]
+        ground = np.where(a["semantic"][now] < NUM_STATIC, a["semantic"][now], a["map"][now])
+        anchor = a["ego_pose"][now][:, None]
+        ids = a["agent_ids"][row][..., :MOVER_SLOTS]
+        world = a["agent_poses"][row][..., :MOVER_SLOTS, :].astype(np.float64)
+        velocity = a["agent_velocities"][row][..., :MOVER_SLOTS, :]
+        heading = world[..., 2]
+        speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
+        yaw_rate = self._yaw_rate(row, stepped, ids, heading)
+        return Traffic(
+            **vars(self._paths(row, stepped, valid)),
+            ground=torch.from_numpy(ground),
+            agent_ids=torch.from_numpy(ids),
+            agent_pose=torch.from_numpy(_seen_from(world, anchor[:, :, None]).astype(np.float32)),
+            agent_motion=torch.from_numpy(np.stack([np.maximum(speed, 0.0), yaw_rate], -1).astype(np.float32)),
+            agent_size=torch.from_numpy(a["agent_sizes"][row][..., :MOVER_SLOTS, :]),
+            agent_class=torch.from_numpy(a["agent_classes"][row][..., :MOVER_SLOTS]),
         )
 
     def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:

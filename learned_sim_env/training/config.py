@@ -47,14 +47,20 @@ class TrainConfig:
 
     model: str = "rssm-small"
     """Architecture: rssm-tiny, rssm-small or rssm-base."""
+    start: str = ""
+    """Checkpoint whose weights to begin with, such as bev-rssm: a name, a folder or a hub id. Empty: begin anew."""
     steps: int = 6000
     """Optimiser steps in all."""
     batch_size: int = 16
     """Windows a step, over all processes."""
     path_batch: int = 256
     """Windows a step for the ego's own motion, which needs no pictures."""
-    path_steps: int = 20000
+    path_steps: int = 60000
     """Further steps in the end for the ego's own motion alone."""
+    agent_batch: int = 96
+    """Windows a step for the motion of others alone."""
+    agent_steps: int = 8000
+    """Further steps in the end for the motion of others alone."""
     horizon: int = 25
     """Steps imagined after the five of the context, in a window."""
     path_horizon: int = 40
@@ -63,6 +69,8 @@ class TrainConfig:
     """Of AdamW, after the warm-up; it falls to a twentieth along a cosine."""
     path_learning_rate: float = 2e-3
     """The same for the ego's own motion: its network is small."""
+    agent_learning_rate: float = 3e-3
+    """The same for the motion of others, in the end."""
     warmup: int = 200
     """Steps over which the learning rate rises."""
     weight_decay: float = 1e-3

@@ -15,9 +15,8 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training.batches import WindowSampler
-from learned_sim_env.training.ego_path import settle
 from learned_sim_env.training.pictures import after_context
-from learned_sim_env.world_model.births import BIRTH_GRID
+from learned_sim_env.training.settle import settle_agents, settle_path
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
 from learned_sim_env.world_model.protocol import State
@@ -100,8 +99,7 @@ def let_all_come(model: DrivingRSSM, data: PackedData) -> float:
         wanted += float((1 - nowhere)[valid].sum())
         put += float(new[valid].sum())
     factor = min(max(wanted / max(put, 1.0), 1.0), MOST_LIKELIER)
-    with torch.no_grad():
-        model.births.ahead.bias[: BIRTH_GRID**2] += math.log(factor)
+    model.births.likelier.fill_(math.log(factor))
     return factor
 
 
@@ -120,11 +118,13 @@ def _futures(model: DrivingRSSM, data: PackedData, windows: int = 128) -> Iterat
 def export(trainer: Trainer, data: PackedData, count: int) -> Path:
     """Write `OUT/checkpoint` of a run."""
     model = copy.deepcopy(trainer.model).eval()
-    settle(model.ego_path, trainer.train_paths, trainer.config)
+    settle_path(model.ego_path, trainer.train_paths, trainer.config)
+    settle_agents(model, trainer.train_data, trainer.config)
     about: dict[str, Any] = {
         "steps": trainer.step,
         "batch_size": trainer.config.batch_size,
         "path_steps": trainer.config.path_steps,
+        "agent_steps": trainer.config.agent_steps,
         "horizon": trainer.config.horizon,
         "learning_rate": trainer.config.learning_rate,
         "seed": trainer.config.seed,

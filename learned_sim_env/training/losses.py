@@ -11,13 +11,13 @@ from torch import Tensor
 
 from learned_sim_env.road import STATION
 from learned_sim_env.task import UNCERTAIN_TERMS
-from learned_sim_env.training.agent_losses import agent_loss, birth_loss, detect, start_agents
+from learned_sim_env.training.agent_losses import birth_loss, detect, start_agents, traffic_loss
 from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.map_loss import map_loss
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
-from learned_sim_env.world_model.geometry import compose, integrate, relative, turn, unwound
+from learned_sim_env.world_model.geometry import integrate, relative, turn, unwound
 from learned_sim_env.world_model.latent import balanced_kl
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.route_path import TOLD
@@ -28,7 +28,7 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     """Total loss and its parts, for a batch of windows and, for the ego's own motion, a larger one of paths."""
     c = batch.context
     observed = min(c + config.posterior_steps, batch.semantic.shape[1])
-    parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths)}
+    parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths), "agents": traffic_loss(model, batch)}
     encodings = model.encoder(batch.semantic[:, :observed].flatten(0, 1)).float().unflatten(0, (-1, observed))
     found = model.route_path.headings(encodings)
     state, kl = _context(model, batch, encodings, config)
@@ -38,11 +38,11 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     parts["found"] = _found_loss(found, batch)
     parts["guessed"] = model.route_path.guess_loss(batch.route).mean()
     state.update(boxes)
-    state, ids = start_agents(model, state, batch, config)
+    state = start_agents(model, state, batch, config)
     state["surroundings"] = model.around(state)
     states = imagine_window(model, _short_sighted(model, state, config), batch.actions[:, c:])
     parts["map"], wrong = map_loss(model, [state, *states], torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
-    parts.update(_rollout_losses(model, states, ids, wrong, batch))
+    parts.update(_rollout_losses(model, states, wrong, batch))
     total = torch.zeros((), device=batch.ego.device)
     for name, value in parts.items():
         total = total + value * getattr(config, name)
@@ -136,9 +136,7 @@ def _found_loss(found: Tensor, batch: Batch) -> Tensor:
     return masked_mean(huber(error).mean(-1), batch.valid[:, : found.shape[1]])
 
 
-def _rollout_losses(
-    model: DrivingRSSM, states: list[State], ids: Tensor, wrong: Tensor, batch: Batch
-) -> dict[str, Tensor]:
+def _rollout_losses(model: DrivingRSSM, states: list[State], wrong: Tensor, batch: Batch) -> dict[str, Tensor]:
     """`wrong` (B, T): share of the map that was drawn wrong, NaN where none was drawn."""
     c, valid = batch.context, batch.valid[:, batch.context :]
 
@@ -158,8 +156,5 @@ def _rollout_losses(
         "terms": masked_mean(terms, valid),
         "events": masked_mean(events, valid),
         "doubt": masked_mean(doubt[..., 0], valid) + masked_mean(doubt[..., 1], valid & ~wrong.isnan()),
-        "agents": agent_loss(
-            compose(stack("pose")[:, :, None], stack("agent_pose")), stack("agent_motion"), ids, batch
-        ),
         "births": birth_loss(model, model.latent.foresee(stack("h").flatten(0, 1)), batch),
     }

@@ -26,6 +26,7 @@ from learned_sim_env.training.losses import window_loss
 from learned_sim_env.training.pictures import film_strips
 from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
+from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.rssm import DrivingRSSM
@@ -57,7 +58,9 @@ class Trainer:
         save_every, log_every, picture_every: in steps.
 
     Raises:
-        ValueError: for an unknown model, data of another contract, or a folder with another run.
+        ValueError: for an unknown model, data of another contract, a folder with another run, or a checkpoint to start
+            with that is damaged or of another architecture.
+        FileNotFoundError: if there is no checkpoint to start with.
     """
 
     def __init__(
@@ -88,6 +91,8 @@ class Trainer:
         )
         torch.manual_seed(config.seed)
         self.model = DrivingRSSM(MODELS[config.model], contract).to(self.device)
+        if config.start:
+            _begin_with(self.model, config.start, config.model)
         self.model.ego_path.top_speed.fill_(self.train_data.top_speed)
         path = list(self.model.ego_path.parameters())
         others = [p for name, p in self.model.named_parameters() if not name.startswith("ego_path.")]
@@ -213,3 +218,13 @@ class Trainer:
                 raise ValueError(f"{self.out} is already at step {self.step}, beyond the {self.config.steps} asked for")
         if self.rank == 0:
             write_json(run, asdict(self.config))
+
+
+def _begin_with(model: DrivingRSSM, start: str, name: str) -> None:
+    """Give `model` the weights of a checkpoint, as they were learned."""
+    found = from_pretrained(start, contract=model.contract).model
+    if found.config != model.config:
+        raise ValueError(f"checkpoint {start!r} is no {name}: its sizes are {found.config}; give its own --model")
+    model.load_state_dict(found.state_dict())
+    # What was fitted when the other run was finished will be fitted anew.
+    model.births.likelier.zero_()

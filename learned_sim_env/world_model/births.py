@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.world_model.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.detector import SIZE_SCALE
 from learned_sim_env.world_model.geometry import place, square_middles
 from learned_sim_env.world_model.layers import drawn
@@ -23,8 +24,8 @@ ROADWAY = 7.0
 
 
 class Born(NamedTuple):
-    """Who comes into view in B rows: whether anybody does (B,) bool, its pose (B, 3) in the ego frame, its motion and
-    size (B, 2), see `agents`.
+    """Who comes into view in B rows: whether anybody does (B,) bool, its pose (B, 3) in the ego frame, its motion
+    (B, 3) and size (B, 2), see `agents`.
     """
 
     come: Tensor
@@ -46,6 +47,10 @@ class Births(nn.Module):
         # Middles of the cells, row by row from the front left: (cells, 2) in the ego frame [m].
         self.middles: Tensor
         self.register_buffer("middles", square_middles(bev, bev.height // BIRTH_GRID), persistent=False)
+        # How much likelier somebody comes than was learned (a difference of logits): belongs to a finished model, see
+        # `training.export.let_all_come`.
+        self.likelier: Tensor
+        self.register_buffer("likelier", torch.zeros(()))
         self.common_size: Tensor
         self.register_buffer("common_size", torch.tensor(SIZE_SCALE), persistent=False)
 
@@ -59,7 +64,8 @@ class Births(nn.Module):
         pose = torch.cat([where, torch.atan2(found[:, 3:4], found[:, 2:3])], -1)
         speed = (found[:, 4:5] * 10).clamp_min(0)
         size = found[:, 5:7].clamp(-1, 1.2).exp() * self.common_size
-        return Born(choice < BIRTH_GRID**2, pose, F.pad(speed, (0, 1)), size)
+        motion = F.pad(F.pad(speed, (0, 1)), (0, 1), value=UNKNOWN_ACCELERATION)
+        return Born(choice < BIRTH_GRID**2, pose, motion, size)
 
     def cell_at(self, place: Tensor) -> Tensor:
         """The cell (...) int64, as in `middles`, that an ego-frame `place` (..., 2) [m] lies in, or the nearest."""
@@ -70,8 +76,8 @@ class Births(nn.Module):
         """Logits (B, cells + 1) of where an agent appears, the last one of nowhere; and how it differs (B, ATTRIBUTES)
         from what is `common` there, both float32.
         """
-        logits, attributes = self.ahead(foreseen).float().split([BIRTH_GRID**2 + 1, ATTRIBUTES], -1)
-        return logits, attributes
+        cells, nowhere, attributes = self.ahead(foreseen).float().split([BIRTH_GRID**2, 1, ATTRIBUTES], -1)
+        return torch.cat([cells + self.likelier.float(), nowhere], -1), attributes
 
 
 def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: Tensor) -> Born:

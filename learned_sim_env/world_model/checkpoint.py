@@ -23,7 +23,7 @@ from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _KEYS = (
     "schema_version",
     "package_version",

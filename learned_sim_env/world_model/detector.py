@@ -2,7 +2,7 @@
 
 A view is cut into cells; each says whether an agent's middle lies in it, and where, how large and how fast that agent
 is (as CenterNet, arXiv 1904.07850, at one scale). Earlier views are given moved into the present ego frame, so that
-what still moves between them is the agent's own motion.
+what still moves between them is the agent's own motion. What is found is looked at once more, see `close_look`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.world_model.agents import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.close_look import CloseLook
 from learned_sim_env.world_model.geometry import look_up, points_from, relative, view_points
 
 # Earlier views used: this many steps ago.
@@ -26,9 +28,10 @@ THRESHOLD = 0.4
 class Detector(nn.Module):
     """Views to boxes."""
 
-    def __init__(self, bev: BevSpec, width: int = 48):
+    def __init__(self, bev: BevSpec, dt: float, width: int = 48):
         super().__init__()
         self.bev = bev
+        self.close_look = CloseLook(bev, dt, 1 + len(LAGS))
         self.cell = STRIDE * bev.metres_per_pixel  # [m]
         self.points: Tensor
         self.register_buffer("points", view_points(bev), persistent=False)
@@ -63,9 +66,11 @@ class Detector(nn.Module):
         row, column = bev.pixels(points_from(self.points, back))
         # Between pixels: a tenth of a pixel in a step is the difference between driving and standing.
         grid = torch.stack([2 * column / (bev.width - 1) - 1, 2 * row / (bev.height - 1) - 1], -1)
-        mover = (semantic == SemanticClass.VEHICLE) | (semantic == SemanticClass.PEDESTRIAN)
         moved = F.grid_sample(
-            mover[:, None].float(), grid.view(-1, bev.height, bev.width, 2), align_corners=True, padding_mode="zeros"
+            is_mover(semantic)[:, None].float(),
+            grid.view(-1, bev.height, bev.width, 2),
+            align_corners=True,
+            padding_mode="zeros",
         )
         return moved[:, 0]
 
@@ -86,10 +91,15 @@ class Detector(nn.Module):
         pose = relative(torch.stack([view_pose[:, -lag] for lag in LAGS], 1), anchor[:, None])
         earlier = torch.where(seen[:, None, None, None], earlier, semantic[:, None])
         pose = torch.where(seen[:, None, None], pose, 0)
-        return self.boxes(self(semantic, earlier, pose), semantic, slots)
+        return self.boxes(self(semantic, earlier, pose), semantic, earlier, pose, slots)
 
-    def boxes(self, outputs: Tensor, semantic: Tensor, slots: int) -> dict[str, Tensor]:
-        """The `slots` best agents of `forward`'s outputs, in the ego frame; keys and shapes as in `agents`."""
+    def boxes(
+        self, outputs: Tensor, semantic: Tensor, earlier: Tensor, earlier_pose: Tensor, slots: int
+    ) -> dict[str, Tensor]:
+        """The `slots` best agents of `forward`'s outputs, looked at closely; keys and shapes as in `agents`.
+
+        semantic, earlier, earlier_pose: as for `forward`.
+        """
         b, _, height, width = outputs.shape
         score = outputs[:, 0].sigmoid()
         # An agent shows in several cells; the best of its neighbourhood stands for it.
@@ -103,12 +113,31 @@ class Detector(nn.Module):
         there = value > THRESHOLD
         pedestrian = look_up(semantic, place, self.bev)[0] == SemanticClass.PEDESTRIAN
         classes = torch.where(pedestrian, int(SemanticClass.PEDESTRIAN), int(SemanticClass.VEHICLE))
-        return {
+        agents = {
             "agent_pose": torch.cat([place, heading[..., None]], -1),
-            "agent_motion": torch.stack([(found[..., 5] * 10).clamp_min(0), found[..., 6] * 0.2], -1),
+            "agent_motion": torch.stack(
+                [
+                    (found[..., 5] * 10).clamp_min(0),
+                    found[..., 6] * 0.2,
+                    torch.full_like(value, UNKNOWN_ACCELERATION),
+                ],
+                -1,
+            ),
             "agent_size": size,
             "agent_class": torch.where(there, classes, 0).to(torch.uint8),
         }
+        return self.close_look.corrected(agents, *views_of_movers(semantic, earlier, earlier_pose))
+
+
+def is_mover(semantic: Tensor) -> Tensor:
+    """Which pixels, by their class ids, show somebody who moves, the ego left out."""
+    return (semantic == SemanticClass.VEHICLE) | (semantic == SemanticClass.PEDESTRIAN)
+
+
+def views_of_movers(semantic: Tensor, earlier: Tensor, earlier_pose: Tensor) -> tuple[Tensor, Tensor]:
+    """What `CloseLook` reads, from what `Detector` does: movers (B, V, H, W) float32 and frames (B, V, 3)."""
+    views = torch.cat([semantic[:, None], earlier], 1)
+    return is_mover(views).float(), F.pad(earlier_pose, (0, 0, 1, 0))
 
 
 def detection_loss(

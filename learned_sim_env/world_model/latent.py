@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import NUM_CLASSES, BevSpec
-from learned_sim_env.world_model.layers import MLP, GRUCell, Norm, PatchMixer, drawn, one_hot, patches
+from learned_sim_env.world_model.layers import MLP, GRUCell, Norm, PatchMixer, drawn, one_hot, patches, tempered
 
 UNIMIX = 0.01
 PATCH = 8
@@ -73,8 +73,7 @@ class Latent(nn.Module):
         if uniforms is None or temperature == 0:
             index = probabilities.argmax(-1)
         else:
-            likely = probabilities if temperature == 1 else (probabilities.log() / temperature).softmax(-1)
-            index = drawn(likely, uniforms)
+            index = drawn(tempered(probabilities, temperature), uniforms)
         z = one_hot(index, self.classes, torch.float32)
         if torch.is_grad_enabled():
             z = z + probabilities - probabilities.detach()

@@ -18,7 +18,8 @@ from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import Contract
 from learned_sim_env.task import steering_term
 from learned_sim_env.world_model import agents as agents_module
-from learned_sim_env.world_model.agents import EGO_SIZE, LOOK_AHEAD, AgentMotion
+from learned_sim_env.world_model.agent_motion import LOOK_AHEAD, AgentMotion
+from learned_sim_env.world_model.agents import EGO_SIZE
 from learned_sim_env.world_model.births import Births, on_the_road
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.detector import LAGS, Detector
@@ -51,7 +52,7 @@ class DrivingRSSM(nn.Module):
         self.ego_path = EgoPath(contract.dt)
         self.agent_motion = AgentMotion(contract.dt)
         self.surroundings = Surroundings(config.surroundings)
-        self.detector = Detector(bev)
+        self.detector = Detector(bev, contract.dt)
         self.encoder = Encoder(bev, config.channels, config.embedding)
         self.route_path = RoutePath(config.embedding)
         self.latent = Latent(INPUTS + 2 + 3, config.embedding, config.hidden, config.groups, config.classes)
@@ -66,8 +67,8 @@ class DrivingRSSM(nn.Module):
 
     @property
     def noise_size(self) -> int:
-        """Uniforms a row needs a step: one a categorical latent, one for who comes into view, one for the route."""
-        return self.config.groups + 2
+        """Uniforms a row needs a step: a categorical latent's, an agent's, for who comes into view, for the route."""
+        return self.config.groups + self.config.slots + 2
 
     def in_bfloat16(self) -> DrivingRSSM:
         """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
@@ -168,16 +169,17 @@ class DrivingRSSM(nn.Module):
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
         """Prior, one clock step; `noise` (B, noise_size) in [0, 1), None takes the mode."""
         ego = state["ego"]
-        # What else is trained must not pull at the path: it has a loss of its own.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.training):
+        # What else is trained must not pull at the path, nor at the agents' motion: they have losses of their own.
+        alone = torch.is_grad_enabled() and not self.training
+        with torch.set_grad_enabled(alone):
             motions, actions, speed = self.ego_path.imagine(state["motions"], state["actions"], ego[:, 0], action)
         motion = motions[:, -1]
         pose = compose(state["pose"], motion)
         h = self.latent.advance(state["h"], state["z"], self.step_inputs(state["inputs"], action, motion))
-        uniforms = None if noise is None else noise[:, : self.config.groups]
+        uniforms, each, coming, leading = (None,) * 4 if noise is None else self._parted(noise)
         foreseen = self.latent.foresee(h)
         z = self.latent.sample(self.latent.believed(foreseen), uniforms, temperature)
-        route = self.route_path.follow(state["route"], pose, None if noise is None else noise[:, -1])
+        route = self.route_path.follow(state["route"], pose, leading)
         offset, error, ahead = alongside(route, pose)
         turning = motion[:, 2] / self.contract.dt
         ego = torch.cat([torch.stack([speed, turning], -1), action, torch.stack([offset, error], -1)], -1)
@@ -196,8 +198,8 @@ class DrivingRSSM(nn.Module):
         agents = {key: state[key] for key in agents_module.KEYS}
         agents["agent_pose"] = relative(state["agent_pose"], motion[:, None])
         born = None
-        if noise is not None and temperature > 0 and not self.training:
-            born = self.births(foreseen, noise[:, self.config.groups])
+        if coming is not None and temperature > 0 and not self.training:
+            born = self.births(foreseen, coming)
         # One look at the map for all who want to know something of it.
         wanted = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
         if born:
@@ -205,7 +207,12 @@ class DrivingRSSM(nn.Module):
         points = points_from(torch.cat(wanted, 1), pose)
         ids = self._ids_seen(new, points)
         ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
-        agents["agent_pose"], agents["agent_motion"] = self.agent_motion(*agents.values(), speed, ahead)
+        # Trained where they do what is likeliest: what follows for the ego is compared with what truly followed.
+        by_chance = None if self.training else each
+        with torch.set_grad_enabled(alone):
+            speeds = torch.stack([motions[:, 0, 0] / self.contract.dt, speed], 1)
+            moved = self.agent_motion(*agents.values(), speeds, ahead, by_chance, temperature)
+        agents["agent_pose"], agents["agent_motion"] = moved
         agents["agent_class"] = agents_module.forget_far(agents["agent_class"], agents["agent_pose"])
         if born:
             born = on_the_road(born, ids[:, -1], route, points[:, -1], pose[:, 2])
@@ -294,6 +301,11 @@ class DrivingRSSM(nn.Module):
         """
         angles = turn(torch.cat([ego[:, 5:], ahead], -1))
         return torch.cat([ego[:, :5] * self.ego_scale, torch.view_as_real(angles).flatten(1)], -1)
+
+    def _parted(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noise (B, noise_size) for latents (B, groups), agents (B, slots), births (B,) and the route (B,)."""
+        latents, agents, others = noise.split([self.config.groups, self.config.slots, 2], 1)
+        return latents, agents, others[:, 0], others[:, 1]
 
     def around(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""

@@ -29,6 +29,8 @@ TINY = [
     "8",
     "--path-steps",
     "3",
+    "--agent-steps",
+    "3",
     "--horizon",
     "6",
     "--warmup",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.batches import BEGINNINGS, WindowSampler
 from learned_sim_env.world_model.geometry import compose
 from tests.evaluation.world import PIXEL, SPEED
 
@@ -21,6 +21,13 @@ def test_what_is_drawn_depends_on_the_step_alone(sampler):
     assert torch.equal(first.semantic, again.semantic) and torch.equal(first.actions, again.actions)
     assert not torch.equal(first.actions, other.actions)
     assert not torch.equal(first.actions, sampler.sample(4, 0, 7, rank=1).actions)
+
+
+def test_some_windows_begin_with_an_episode(sampler):
+    begins = ~sampler.sample(2000, 0, 0).stepped[:, 0]
+    # One window of each episode begins there anyway.
+    expected = BEGINNINGS + (1 - BEGINNINGS) * len(sampler.data) / sampler.total
+    assert begins.float().mean().item() == pytest.approx(expected, abs=0.02)
 
 
 def test_actions_motions_and_terms_stand_at_the_moment_they_led_to(sampler, packed):

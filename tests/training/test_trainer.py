@@ -15,9 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.config import LossConfig, TrainConfig
+from learned_sim_env.training.export import choose_contexts
 from learned_sim_env.training.trainer import Trainer
-from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
+from learned_sim_env.world_model.config import MODELS
+from learned_sim_env.world_model.rssm import DrivingRSSM
 
 pytest.importorskip("tensorboard")
 
@@ -35,7 +39,21 @@ TINY = TrainConfig(
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
     flags = ["--model", "rssm-tiny", "--batch-size", "4", "--path-batch", "8", "--horizon", "6", "--warmup", "2"]
-    flags += ["--path-steps", "3", "--no-bf16", "--save-every", "2", "--threads", "1", "--contexts", "4"]
+    flags += [
+        "--path-steps",
+        "3",
+        "--agent-steps",
+        "3",
+        "--agent-batch",
+        "4",
+        "--no-bf16",
+        "--save-every",
+        "2",
+        "--threads",
+        "1",
+        "--contexts",
+        "4",
+    ]
     flags += ["--data", str(data), "--out", str(out), *more]
     return [sys.executable, "-m", "learned_sim_env.cli.main", "train", *flags]
 
@@ -83,6 +101,24 @@ def test_another_run_in_the_folder_is_refused(packed, tmp_path):
     with pytest.raises(ValueError, match=r"learning_rate=0\.0008, this one has 0.1"):
         Trainer(replace(TINY, learning_rate=0.1), packed, tmp_path)
     Trainer(replace(TINY, steps=8), packed, tmp_path)
+
+
+def test_a_run_can_begin_with_the_weights_of_a_checkpoint(packed, tmp_path):
+    torch.manual_seed(1)
+    other = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"])
+    other.births.likelier.fill_(1.0)
+    # What it starts from besides the weights does not matter.
+    start = save_pretrained(tmp_path / "start", other, choose_contexts(packed, 8), 1.0, {})
+    trainer = Trainer(replace(TINY, start=str(start)), packed, tmp_path / "run")
+    for (name, a), b in zip(other.named_parameters(), trainer.model.parameters()):
+        assert torch.equal(a, b), name
+    assert trainer.model.births.likelier == 0 and trainer.model.ego_path.top_speed < torch.inf
+    with pytest.raises(ValueError, match=r"holds a run with start=.*, this one has ''"):
+        Trainer(TINY, packed, tmp_path / "run")
+    with pytest.raises(ValueError, match="is no rssm-small: its sizes are"):
+        Trainer(replace(TINY, start=str(start), model="rssm-small"), packed, tmp_path / "small")
+    with pytest.raises(FileNotFoundError, match="unknown checkpoint"):
+        Trainer(replace(TINY, start="bev-rsm"), packed, tmp_path / "none")
 
 
 def test_unknown_model_and_other_contract(packed, tmp_path):

@@ -46,7 +46,7 @@ def test_the_gap_is_the_distance_between_bumpers():
 def test_a_summary_says_how_near_the_nearest_is_and_does_not_depend_on_slots():
     summary = AgentSummary(16)
     pose = torch.tensor([[[6.0, 0.0, 0.0], [20.0, 3.0, 0.1], [5.0, 0.0, 0.0]]])
-    motion, size = torch.ones(1, 3, 2), torch.tensor([4.0, 2.0]).expand(1, 3, -1)
+    motion, size = torch.ones(1, 3, 3), torch.tensor([4.0, 2.0]).expand(1, 3, -1)
     there = torch.tensor([[int(SemanticClass.VEHICLE), int(SemanticClass.VEHICLE), 0]], dtype=torch.uint8)
     out = summary(pose, motion, size, there)
     assert out[0, -1].item() == pytest.approx(6 - 2 - EGO_SIZE[0] / 2)

@@ -80,7 +80,7 @@ def test_missing_unknown_and_misshapen_tensors(folder):
 def test_another_schema_contract_or_architecture(folder):
     good = (folder / "config.json").read_text()
     edit(folder, schema_version=99)
-    with pytest.raises(ValueError, match="schema version 99, this package reads 1"):
+    with pytest.raises(ValueError, match="schema version 99, this package reads 2"):
         from_pretrained(folder)
     (folder / "config.json").write_text(good)
     edit(folder, contract={"name": "driving", "fingerprint": "0" * 64})

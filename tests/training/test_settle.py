@@ -1,0 +1,66 @@
+"""What is trained last, by itself: the ego's own motion, and that of others."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.training.agent_losses import traffic_loss
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.losses import path_loss
+from learned_sim_env.training.settle import settle_agents, settle_path
+from learned_sim_env.world_model.config import MODELS
+from learned_sim_env.world_model.ego_path import EgoPath
+from learned_sim_env.world_model.rssm import DrivingRSSM
+
+CONFIG = TrainConfig(path_batch=32, path_steps=60, agent_batch=16, agent_steps=120)
+
+
+@pytest.fixture
+def windows(packed) -> WindowSampler:
+    return WindowSampler(packed.split("train"), 5, 12, 0.1)
+
+
+@pytest.fixture
+def fresh() -> DrivingRSSM:
+    torch.manual_seed(0)
+    return DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"])
+
+
+def test_the_ego_is_better_foreseen_afterwards(windows):
+    torch.manual_seed(0)
+    path = EgoPath(0.1)
+    # As it begins, it says that motion goes on, which is true of the drawn episodes.
+    torch.nn.init.normal_(path.dynamics.output.weight, std=0.3)
+    seen = windows.sample_paths(200, 0, 0)
+    again, before = copy.deepcopy(path), path_loss(path, seen).item()
+    settle_path(path, windows, CONFIG)
+    assert path_loss(path, seen).item() < 0.5 * before
+    settle_path(again, windows, CONFIG)
+    assert all(torch.equal(a, b) for a, b in zip(path.parameters(), again.parameters())), "chance comes from the seed"
+
+
+def test_others_are_better_foreseen_afterwards_and_nothing_else_is_touched(windows, fresh):
+    seen = windows.sample_traffic(100, 0, 0)
+    again, before = copy.deepcopy(fresh), copy.deepcopy(fresh.state_dict())
+    # The other car keeps its speed and its heading: once that is learned, there is nothing to be surprised by.
+    first = traffic_loss(fresh, seen).item()
+    settle_agents(fresh, windows, CONFIG)
+    assert traffic_loss(fresh, seen).item() < 0.5 * first
+    changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("agent_motion.") for name in changed)
+    settle_agents(again, windows, CONFIG)
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters())), "chance comes from the seed"
+
+
+def test_none_of_it_may_be_wanted(windows, fresh):
+    before = copy.deepcopy(fresh.state_dict())
+    config = replace(CONFIG, path_steps=0, agent_steps=0)
+    settle_path(fresh.ego_path, windows, config)
+    settle_agents(fresh, windows, config)
+    assert all(torch.equal(before[name], value) for name, value in fresh.state_dict().items())
