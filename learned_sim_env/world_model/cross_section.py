@@ -34,10 +34,12 @@ _DASH = math.cos(_WAVE * Line.dash / 2)
 
 class CrossSection(NamedTuple):
     """Of B roads. profile: (B, 2, BINS + 2) uint8 across the road, left last: on dashes, and between them; UNKNOWN
-    where nothing is known, and in the outermost two. phase: (B,) [rad] of the waves on whose crests dashes lie.
+    where nothing is known, and in the outermost two. aside: (B, BINS + 2) [m] by which the markings in a bin lie left
+    of its middle. phase: (B,) [rad] of the waves on whose crests dashes lie.
     """
 
     profile: Tensor
+    aside: Tensor
     phase: Tensor
 
 
@@ -67,7 +69,16 @@ def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
     dashed = _peaks(broken.sum(1), 1) & (between != SemanticClass.SOLID_LINE)
     profile = torch.stack([torch.where(dashed, int(SemanticClass.BROKEN_LINE), between), between], 1)
     crest = (broken.sum(2) * turn(_WAVE * arcs)).sum(1)
-    return CrossSection(F.pad(profile.to(torch.uint8), (1, 1), value=UNKNOWN), crest.angle())
+    # Where the pixels of a marking truly lie, those included that fell into the bins beside its own.
+    centre = place(
+        torch.stack([bev.ego_row + MARGIN - row, bev.ego_column + MARGIN - column], -1) * bev.metres_per_pixel
+    )
+    lies = ((centre - middle[..., None]) * ahead[..., None].conj()).imag
+    marked = broken | solid
+    total, count = (_with_neighbours((marked * x).sum(1)) for x in (lies, torch.ones_like(lies)))
+    aside = torch.where(count > 0, total / count.clamp_min(1) - across, 0.0)
+    padded = F.pad(profile.to(torch.uint8), (1, 1), value=UNKNOWN)
+    return CrossSection(padded, F.pad(aside, (1, 1)), crest.angle())
 
 
 def sweep(section: CrossSection, beside: Beside, bev: BevSpec, patch: int) -> Tensor:
@@ -80,6 +91,36 @@ def sweep(section: CrossSection, beside: Beside, bev: BevSpec, patch: int) -> Te
     wave = _WAVE * (beside.arc[..., None] + c * x + s * y) - section.phase[:, None, None]
     index = bins + (BINS + 2) * (wave.cos() < _DASH)
     return section.profile.flatten(1).gather(1, index.flatten(1).long()).view_as(index)
+
+
+def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Tensor, bev: BevSpec) -> Tensor:
+    """What the section shows at places, its markings as thin as a grid of pixels allows: (N,) uint8.
+
+    Args:
+        section: of B roads.
+        rows: (N,) int64, whose road.
+        beside: where the places are by it, all (N,).
+        heading: (N,) [rad] of the road in the frame of the grid that the places are the points of.
+    """
+    m, lines = bev.metres_per_pixel, int(SemanticClass.BROKEN_LINE)
+    bins = (beside.across / m + (BINS // 2 + 1)).round().clamp(1, BINS).long()
+    between = ((_WAVE * beside.arc - section.phase[rows]).cos() < _DASH).long()
+    profile, aside = section.profile[rows, between], section.aside[rows]
+    # A line that is steep in the grid has a pixel in every row, a flat one in every column.
+    half = m / 2 * torch.maximum(heading.cos().abs(), heading.sin().abs())
+    near = bins[:, None] + torch.tensor([-1, 0, 1], device=bins.device)
+    classes = profile.gather(1, near)
+    off = beside.across[:, None] - (near - (BINS // 2 + 1)) * m - aside.gather(1, near)
+    marked = (classes >= lines) & (classes <= int(SemanticClass.SOLID_LINE))
+    hit = marked & (off.abs() <= half[:, None])
+    # What a line is drawn on goes on at its side.
+    surface = torch.where(marked[:, 1], torch.where(off[:, 1] > 0, classes[:, 2], classes[:, 0]), classes[:, 1])
+    return torch.where(hit.any(1), torch.where(hit, classes, 0).amax(1), surface)
+
+
+def _with_neighbours(values: Tensor) -> Tensor:
+    """(B, N), each with what stands beside it added."""
+    return values + F.pad(values, (1, 1))[:, 2:] + F.pad(values, (1, 1))[:, :-2]
 
 
 def _peaks(counts: Tensor, least: int) -> Tensor:

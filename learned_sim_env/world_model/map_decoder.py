@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
-from learned_sim_env.world_model.cross_section import read_section, sweep
+from learned_sim_env.world_model.cross_section import CrossSection, markings_at, read_section, sweep
 from learned_sim_env.world_model.geometry import square_middles
 from learned_sim_env.world_model.latent import PATCH
 from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
-from learned_sim_env.world_model.route_path import SIDES, beside
+from learned_sim_env.world_model.route_path import SIDES, Beside, beside
 
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
 # be learned late or never otherwise.
@@ -56,17 +58,20 @@ class MapDecoder(nn.Module):
             route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`.
             remembered: (B, H, W) uint8, UNKNOWN where not known.
         """
-        x, swept = self._tokens(latent, route, remembered, patches(remembered, PATCH))
+        x, swept, _ = self._tokens(latent, route, remembered, patches(remembered, PATCH))
         logits, swept = (unpatch(t, self.height, self.width, PATCH) for t in (self.out(x), swept))
         return logits, swept[..., 0]
 
-    def fill(self, latent: Tensor, route: Tensor, remembered: Tensor) -> Tensor:
-        """The canvas `remembered` (B, H, W) uint8 with classes chosen where it was UNKNOWN; arguments as `forward`."""
+    def fill(self, latent: Tensor, route: Tensor, remembered: Tensor) -> tuple[Tensor, Roadway]:
+        """The canvas `remembered` (B, H, W) uint8 with classes chosen where it was UNKNOWN, and the road that goes on
+        in it; arguments as `forward`.
+        """
         ids = patches(remembered, PATCH)
-        x, swept = self._tokens(latent, route, remembered, ids)
+        x, swept, road = self._tokens(latent, route, remembered, ids)
         logits, blank = self.out(x).unflatten(-1, (-1, NUM_STATIC)), ids == UNKNOWN
         ids[blank] = self.choose(logits[blank], swept[blank])
-        return unpatch(ids, self.height, self.width, PATCH)[..., 0]
+        canvas, swept = (unpatch(t, self.height, self.width, PATCH)[..., 0] for t in (ids, swept))
+        return canvas, Roadway(*road, self.middles, canvas == swept, self.bev)
 
     def choose(self, logits: Tensor, swept: Tensor) -> Tensor:
         """Classes (...) uint8 from logits (..., NUM_STATIC) and proposed classes (...) uint8, UNKNOWN for none."""
@@ -74,15 +79,48 @@ class MapDecoder(nn.Module):
         proposed = one_hot(swept, UNKNOWN + 1, logits.dtype)[..., :NUM_STATIC]
         return (logits - self.log_weights.to(logits.dtype) + PROPOSED * proposed).argmax(-1).to(torch.uint8)
 
-    def _tokens(self, latent: Tensor, route: Tensor, canvas: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    def _tokens(
+        self, latent: Tensor, route: Tensor, canvas: Tensor, ids: Tensor
+    ) -> tuple[Tensor, Tensor, tuple[CrossSection, Beside]]:
         dtype = self.out.weight.dtype
         said = self.imagined(latent.to(dtype)).unflatten(-1, (-1, SAID))
         seen = self.remembered(one_hot(ids, UNKNOWN + 1, dtype).flatten(2))
         near = beside(route, self.middles.expand(len(route), -1, -1))
-        swept = sweep(read_section(canvas, route, self.bev), near, self.bev, PATCH)
+        section = read_section(canvas, route, self.bev)
+        swept = sweep(section, near, self.bev, PATCH)
         led = self.led(near.features().to(dtype)) + self.swept(one_hot(swept, UNKNOWN + 1, dtype).flatten(2))
         x = self.near(seen + led + self.join(F.silu(said)), self.grid)
-        return self.far(self.everywhere(x), self.grid), swept
+        return self.far(self.everywhere(x), self.grid), swept, (section, near)
+
+
+class Roadway(NamedTuple):
+    """Road in B canvases that goes on with its cross-section: `section`, and where the patches' `middles` (tokens, 2)
+    are `beside` it. followed: (B, H, W) bool, where it does.
+    """
+
+    section: CrossSection
+    beside: Beside
+    middles: Tensor
+    followed: Tensor
+    bev: BevSpec
+
+    def at(self, rows: Tensor, points: Tensor, turned: Tensor) -> Tensor:
+        """What it shows at ego-frame `points` (N, 2) [m] of canvases `rows` (N,): (N,) uint8, UNKNOWN where it is not
+        followed.
+
+        turned: (N,) [rad] by which the ego frames are turned in the grid whose points these are.
+        """
+        height, width = self.followed.shape[1:]
+        row, column = (x.round().long() + MARGIN for x in self.bev.pixels(points))
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
+        token = row // PATCH * (width // PATCH) + column // PATCH
+        x, y = (points - self.middles[token]).unbind(-1)
+        arc, across, heading, which = (v[rows, token] for v in self.beside)
+        c, s = heading.cos(), heading.sin()
+        here = Beside(arc + c * x + s * y, across + c * y - s * x, heading, which)
+        found = markings_at(self.section, rows, here, heading + turned, self.bev)
+        return torch.where(inside & self.followed[rows, row, column], found, UNKNOWN)
 
 
 class Neighbours(nn.Module):

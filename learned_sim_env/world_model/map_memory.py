@@ -33,6 +33,11 @@ READ_ROWS = 64
 CHUNK = 16
 
 
+# From rows (N,) of a batch, ego-frame points (N, 2) [m] and how far the ego frames are turned in the grid (N,) [rad],
+# to class ids (N,) uint8, UNKNOWN where nothing is known more exactly.
+Exact = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
 class MapMemory:
     """Reads and writes maps of `size` x `size` cells, (B, size, size) uint8, with origins (B, 2) int32.
 
@@ -62,7 +67,11 @@ class MapMemory:
         return torch.where(held, self._look(cells, index), UNKNOWN)
 
     def complete_view(
-        self, cells: Tensor, origin: Tensor, pose: Tensor, imagine: Callable[[Tensor, Tensor], Tensor]
+        self,
+        cells: Tensor,
+        origin: Tensor,
+        pose: Tensor,
+        imagine: Callable[[Tensor, Tensor], tuple[Tensor, Exact]],
     ) -> Tensor:
         """The view (B, H, W) uint8 from `pose`, after what is not known of it was imagined and committed, in place.
 
@@ -70,7 +79,7 @@ class MapMemory:
             cells, origin: a map whose window follows `pose`, so that it holds all of the view.
             pose: (B, 3).
             imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
-                known in place of UNKNOWN.
+                known in place of UNKNOWN; and what is known more exactly than by the pixel.
         """
         view = torch.cat(
             [
@@ -84,8 +93,10 @@ class MapMemory:
             rows = torch.cat([some, some[-1:].expand(min(len(pose), CHUNK) - len(some))])
             mine, where, at = cells[rows], pose[rows], origin[rows]
             remembered = self.read_canvas(mine, at, where)
-            canvas = imagine(rows, remembered)
+            canvas, exact = imagine(rows, remembered)
+            before = mine.clone()
             self.commit(mine, at, where, canvas, remembered == UNKNOWN)
+            self._redraw(mine, at, where, mine != before, exact)
             cells[rows] = mine
             # Read back, because two pixels of a turned view may share a cell: what is shown is what is remembered.
             view[rows] = self._look(mine, self._locate_view(where))
@@ -120,6 +131,18 @@ class MapMemory:
         free = [held & (flat[base + index] == UNKNOWN) for index, held in target]
         for (index, _), ok in zip(target, free):
             flat[(base + index)[ok]] = values[ok]
+
+    def _redraw(self, cells: Tensor, origin: Tensor, pose: Tensor, fresh: Tensor, exact: Exact) -> None:
+        """Replace what was committed to `fresh` cells by what is known exactly of their middles, in place."""
+        row, u, v = fresh.nonzero(as_tuple=True)
+        if not len(row):
+            return
+        held = origin[row]
+        plane = held + ((torch.stack([u, v], -1) - held) & self.size - 1)
+        ground = plane * self.bev.metres_per_pixel
+        ids = exact(row, rotate(ground - pose[row, :2], -pose[row, 2]), pose[row, 2])
+        known = ids != UNKNOWN
+        cells[row[known], u[known], v[known]] = ids[known] | IMAGINED
 
     def observe(self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
         """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map."""

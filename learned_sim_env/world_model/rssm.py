@@ -28,7 +28,7 @@ from learned_sim_env.world_model.geometry import compose, points_from, relative,
 from learned_sim_env.world_model.heads import OutcomeHeads
 from learned_sim_env.world_model.latent import Encoder, Latent
 from learned_sim_env.world_model.map_decoder import MapDecoder
-from learned_sim_env.world_model.map_memory import MapMemory
+from learned_sim_env.world_model.map_memory import Exact, MapMemory
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, chain, seen_from
 from learned_sim_env.world_model.surroundings import NEARBY, Surroundings
@@ -267,9 +267,11 @@ class DrivingRSSM(nn.Module):
         """The view (B, H, W) uint8, and the state in which newly imagined map is remembered."""
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
 
-        def imagine(rows: Tensor, remembered: Tensor) -> Tensor:
+        def imagine(rows: Tensor, remembered: Tensor) -> tuple[Tensor, Exact]:
             latent = torch.cat([state["h"][rows], state["z"][rows]], -1)
-            return self.decoder.fill(latent, seen_from(state["route"][rows], state["pose"][rows]), remembered)
+            route = seen_from(state["route"][rows], state["pose"][rows])
+            canvas, road = self.decoder.fill(latent, route, remembered)
+            return canvas, road.at
 
         view = self.memory.complete_view(cells, origin, state["pose"], imagine)
         return self._paint(view, state), {**state, "map": cells, "map_origin": origin}

@@ -1,12 +1,15 @@
+import math
+
+import pytest
 import torch
 
 from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
-from learned_sim_env.world_model.cross_section import BINS, read_section, sweep
+from learned_sim_env.world_model.cross_section import BINS, markings_at, read_section, sweep
 from learned_sim_env.world_model.layers import unpatch
 from learned_sim_env.world_model.map_decoder import MapDecoder
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
-from learned_sim_env.world_model.route_path import beside, chain
+from learned_sim_env.world_model.route_path import Beside, beside, chain
 
 BEV = CONTRACTS["driving"].bev
 PATCH = 8
@@ -88,3 +91,42 @@ def test_what_is_farthest_along_the_route_counts():
     section = read_section(canvas_of(view), STRAIGHT, BEV)
     left = section.profile[0, 1, BINS // 2 + 4 : BINS // 2 + 10]
     assert (left == SemanticClass.OFF_ROAD).all()
+
+
+@pytest.mark.parametrize("turned", [0.0, 0.3, 1.2, -0.8])
+def test_markings_are_as_thin_as_a_grid_allows_and_have_no_gaps(turned):
+    section = read_section(canvas_of(straight_road()), STRAIGHT, BEV)
+    # The places of a grid in whose frame the road is turned.
+    m = BEV.metres_per_pixel
+    steps = torch.arange(-20, 21) * m
+    grid = torch.cartesian_prod(steps, steps)
+    along = grid[:, 0] * math.cos(turned) + grid[:, 1] * math.sin(turned)
+    across = grid[:, 1] * math.cos(turned) - grid[:, 0] * math.sin(turned)
+    beside = Beside(along, across, torch.zeros(len(grid)), torch.zeros(len(grid), dtype=torch.long))
+    found = markings_at(
+        section, torch.zeros(len(grid), dtype=torch.long), beside, torch.full((len(grid),), turned), BEV
+    )
+    solid = (found == SemanticClass.SOLID_LINE).view(41, 41)
+    for edge in EDGES:
+        lies = (BEV.ego_column - edge) * m
+        line = solid & ((across - lies).abs() < 1.5 * m).view(41, 41)
+        # One in every row of the grid, or in every column, where the line runs through all of them.
+        counts = line.sum(0 if abs(math.cos(turned)) < math.sin(math.pi / 4) else 1)
+        assert (counts <= 2).all() and (counts[15:26] >= 1).all()
+        assert (across[line.flatten()] - lies).abs().max() < 0.55 * m
+    # Between the markings it is what it was.
+    middle = (across > -3.0) & (across < -0.5)
+    assert (found[middle] == SemanticClass.ROUTE).all()
+
+
+def test_where_markings_lie_is_known_by_less_than_a_pixel():
+    # The ego is a third of a pixel aside of where the route is, so that all markings are.
+    ego = torch.zeros(1, 6)
+    ego[:, 4] = 0.25
+    route = chain(torch.zeros(1, STATIONS), ego)
+    section = read_section(canvas_of(straight_road()), route, BEV)
+    for edge in EDGES:
+        lies = (BEV.ego_column - edge) * BEV.metres_per_pixel + 0.25
+        place = round(lies / BEV.metres_per_pixel)
+        seen = place * BEV.metres_per_pixel + section.aside[0, place + BINS // 2 + 1]
+        assert seen.item() == pytest.approx(lies, abs=0.02)

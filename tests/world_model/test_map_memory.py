@@ -110,6 +110,39 @@ def test_imagining_changes_nothing_that_is_known():
     assert memory.read(cells, origin, around).item() == SemanticClass.ROUTE
 
 
+def nothing_more(rows, points, turned):
+    return torch.full(rows.shape, UNKNOWN, dtype=torch.uint8)
+
+
+def test_what_is_known_exactly_of_a_place_is_drawn_there():
+    pose = torch.tensor([[3.3, -1.7, 0.4], [0.0, 0.0, 0.0]])
+    memory, cells, origin = seen(torch.full((2, 64, 64), int(SemanticClass.ROAD), dtype=torch.uint8))
+    cells, origin = memory.follow(cells, origin, pose)
+    told = []
+
+    def imagine(rows, remembered):
+        def exact(row, points, turned):
+            # A line along y = 2 m of the ground, in the ego's frame.
+            ground = points_from(points[:, None], pose[rows[row]])[:, 0]
+            told.append(ground)
+            assert torch.equal(turned, pose[rows[row], 2])
+            on_line = (ground[:, 1] - 2.0).abs() < 0.4
+            return torch.where(on_line, int(SemanticClass.SOLID_LINE), UNKNOWN).to(torch.uint8)
+
+        return torch.where(remembered == UNKNOWN, int(SemanticClass.ROUTE), remembered).to(torch.uint8), exact
+
+    memory.complete_view(cells, origin, pose, imagine)
+    # All that was new, and nothing else, was asked for, by the middles of its cells.
+    ground = torch.cat(told)
+    assert torch.allclose(ground, (ground / 0.75).round() * 0.75, atol=1e-3)
+    shown = memory.read(cells[:1], origin[:1], ground[None])[0]
+    line = (ground[:, 1] - 2.0).abs() < 0.4
+    assert (
+        line.any() and (shown[line] == SemanticClass.SOLID_LINE).all() and (shown[~line] == SemanticClass.ROUTE).all()
+    )
+    assert (memory.read(cells[1:], origin[1:], torch.tensor([[[5.0, 2.0]]])) == SemanticClass.ROAD).all()
+
+
 def drive(poses: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Views along a drive (T, B, 3) over road seen at its start, and for which rows something was imagined."""
     memory, cells, origin = seen(torch.full((poses.shape[1], 64, 64), int(SemanticClass.ROAD), dtype=torch.uint8))
@@ -117,11 +150,11 @@ def drive(poses: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     for pose in poses:
         asked.append(torch.zeros(0, dtype=torch.int64))
 
-        def imagine(rows: torch.Tensor, remembered: torch.Tensor, pose: torch.Tensor = pose) -> torch.Tensor:
+        def imagine(rows: torch.Tensor, remembered: torch.Tensor, pose: torch.Tensor = pose):
             assert len(rows) == min(CHUNK, poses.shape[1])
             asked[-1] = torch.cat([asked[-1], rows]).unique()
             made = (pose[rows, 0] * 10).to(torch.uint8)[:, None, None] % NUM_STATIC
-            return torch.where(remembered == UNKNOWN, made, remembered)
+            return torch.where(remembered == UNKNOWN, made, remembered), nothing_more
 
         cells, origin = memory.follow(cells, origin, pose)
         views.append(memory.complete_view(cells, origin, pose, imagine))
