@@ -111,11 +111,10 @@ class WindowSampler:
         """The windows numbered `index` (B,), each below `total`."""
         row, stepped, valid = self._rows(index)
         a = self.data.arrays
-        semantic = a["semantic"][row]
         return Batch(
             **vars(self._traffic(row, stepped, valid)),
-            semantic=torch.from_numpy(semantic),
-            static=torch.from_numpy(np.where(semantic < NUM_STATIC, semantic, a["map"][row])),
+            semantic=torch.from_numpy(a["semantic"][row]),
+            static=torch.from_numpy(self._standing(row)),
             route=torch.from_numpy(a["route_headings"][row] - a["ego_pose"][row][..., 2:].astype(np.float32)),
             terms=torch.from_numpy(a["reward_terms"][row][..., : len(GRADED_TERMS)]),
             events=torch.from_numpy(a["events"][row]),
@@ -163,7 +162,6 @@ class WindowSampler:
     def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Traffic:
         a = self.data.arrays
         now = row[:, self.context - 1]
-        ground = np.where(a["semantic"][now] < NUM_STATIC, a["semantic"][now], a["map"][now])
         anchor = a["ego_pose"][now][:, None]
         ids = a["agent_ids"][row][..., :MOVER_SLOTS]
         world = a["agent_poses"][row][..., :MOVER_SLOTS, :].astype(np.float64)
@@ -173,13 +171,18 @@ class WindowSampler:
         yaw_rate = self._yaw_rate(row, stepped, ids, heading)
         return Traffic(
             **vars(self._paths(row, stepped, valid)),
-            ground=torch.from_numpy(ground),
+            ground=torch.from_numpy(self._standing(now)),
             agent_ids=torch.from_numpy(ids),
             agent_pose=torch.from_numpy(_seen_from(world, anchor[:, :, None]).astype(np.float32)),
             agent_motion=torch.from_numpy(np.stack([np.maximum(speed, 0.0), yaw_rate], -1).astype(np.float32)),
             agent_size=torch.from_numpy(a["agent_sizes"][row][..., :MOVER_SLOTS, :]),
             agent_class=torch.from_numpy(a["agent_classes"][row][..., :MOVER_SLOTS]),
         )
+
+    def _standing(self, row: np.ndarray) -> np.ndarray:
+        """(..., H, W) uint8: what stands still in the views of rows (...), movers and ego removed."""
+        semantic = self.data.arrays["semantic"][row]
+        return np.where(semantic < NUM_STATIC, semantic, self.data.arrays["map"][row])
 
     def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:
         """(B, L, 16): turn since the moment before, over dt; 0 for an agent that was not there."""

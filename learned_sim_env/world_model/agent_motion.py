@@ -151,8 +151,8 @@ class AgentMotion(nn.Module):
         unit = straight.clamp_min(0.01).rsqrt()
         distance, across = (x * c + y * s) * unit, (y * c - x * s) * unit
         lengths = length[:, :, None] + F.pad(length, (0, 1), value=EGO_SIZE[0])[:, None]
-        # Whose headings differ by more than 120 degrees drives elsewhere.
-        counts = (straight > 1.0) & (distance > 0) & F.pad(there, (0, 1), value=True)[:, None] & ~self._itself(k)
+        # Whose headings differ by more than 120 degrees drives elsewhere. Nobody is ahead of itself.
+        counts = (straight > 1.0) & (distance > 0) & F.pad(there, (0, 1), value=True)[:, None]
         aside = across[:, :, None]
         lane = (aside > self.lanes[0]) & (aside < self.lanes[1]) & counts[:, :, None]
         gap, who = torch.where(lane, (distance - lengths / 2)[:, :, None], FAR).min(-1)
@@ -162,10 +162,6 @@ class AgentMotion(nn.Module):
         gap = gap.clamp(0, FAR)
         near = (gap + NEAREST).reciprocal()
         return torch.stack([gap, near, closing, closing * near, own * near], -1)
-
-    def _itself(self, k: int) -> Tensor:
-        """(k, k + 1) bool: nobody is ahead of itself."""
-        return torch.eye(k, k + 1, dtype=torch.bool, device=self.lanes.device)
 
     def _around_the_mode(self, likely: Tensor) -> Tensor:
         """(B, K) [m/s^2]: the mean of the likeliest of (B, K, len(ACCELERATIONS)) and its neighbours."""

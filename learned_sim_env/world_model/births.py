@@ -77,7 +77,7 @@ class Births(nn.Module):
         from what is `common` there, both float32.
         """
         cells, nowhere, attributes = self.ahead(foreseen).float().split([BIRTH_GRID**2, 1, ATTRIBUTES], -1)
-        return torch.cat([cells + self.likelier.float(), nowhere], -1), attributes
+        return torch.cat([cells + self.likelier, nowhere], -1), attributes
 
 
 def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: Tensor) -> Born:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.agent_motion import advance
-from learned_sim_env.world_model.geometry import compose, points_from, relative
+from learned_sim_env.world_model.geometry import compose, look_between, points_from, relative
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.protocol import State
 
@@ -55,11 +54,10 @@ class CloseLook(nn.Module):
         for i in range(movers.shape[1]):
             # Back along its way.
             then = advance(boxes[:, :3], boxes[:, 3:5], -i * self.dt)
-            row, column = self.bev.pixels(points_from(self.grid, relative(then, frames[:, i])))
-            where = torch.stack([2 * column / (self.bev.width - 1) - 1, 2 * row / (self.bev.height - 1) - 1], -1)
+            places = points_from(self.grid, relative(then, frames[:, i]))
             # Beyond the view nothing is known, which is not the same as nobody.
             view = torch.stack([movers[:, i], torch.ones_like(movers[:, i])], 1)
-            looks.append(F.grid_sample(view, where[:, None], align_corners=True, padding_mode="zeros").flatten(1))
+            looks.append(look_between(view, places, self.bev).flatten(1))
         speed, yaw_rate, length, width = boxes[:, 3:].unbind(-1)
         heading = boxes[:, 2]
         facts = [speed / 10, yaw_rate, length / 5, width / 2, heading.cos(), heading.sin()]
@@ -71,16 +69,13 @@ class CloseLook(nn.Module):
         movers: (B, V, H, W) and frames: (B, V, 3) as for `forward`, one a row.
         """
         row, slot = (agents["agent_class"] > 0).nonzero(as_tuple=True)
-        boxes = torch.cat([agents[key][row, slot] for key in ("agent_pose", "agent_motion", "agent_size")], -1)
-        acceleration = boxes[:, 5]
-        boxes = torch.cat([boxes[:, :5], boxes[:, 6:]], -1)
+        pose, motion, size = (agents[key][row, slot] for key in ("agent_pose", "agent_motion", "agent_size"))
+        boxes = torch.cat([pose, motion[:, :2], size], -1)
         for _ in range(LOOKS if len(row) else 0):
             boxes = corrected(boxes, self(boxes, movers[row], frames[row]))
-        found = torch.cat([boxes[:, :5], acceleration[:, None], boxes[:, 5:]], -1)
-        new = dict(agents)
-        for key, values in zip(("agent_pose", "agent_motion", "agent_size"), found.split([3, 3, 2], -1)):
-            new[key] = agents[key].index_put((row, slot), values)
-        return new
+        pose, moves, size = boxes.split([3, 2, 2], -1)
+        found = {"agent_pose": pose, "agent_motion": torch.cat([moves, motion[:, 2:]], -1), "agent_size": size}
+        return {**agents, **{key: agents[key].index_put((row, slot), values) for key, values in found.items()}}
 
 
 def corrected(boxes: Tensor, errors: Tensor) -> Tensor:

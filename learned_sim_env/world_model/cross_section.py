@@ -75,7 +75,7 @@ def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
     )
     lies = ((centre - middle[..., None]) * ahead[..., None].conj()).imag
     marked = broken | solid
-    total, count = (_with_neighbours((marked * x).sum(1)) for x in (lies, torch.ones_like(lies)))
+    total, count = _with_neighbours((marked * lies).sum(1)), _with_neighbours(marked.sum(1))
     aside = torch.where(count > 0, total / count.clamp_min(1) - across, 0.0)
     padded = F.pad(profile.to(torch.uint8), (1, 1), value=UNKNOWN)
     return CrossSection(padded, F.pad(aside, (1, 1)), crest.angle())
@@ -120,7 +120,8 @@ def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Te
 
 def _with_neighbours(values: Tensor) -> Tensor:
     """(B, N), each with what stands beside it added."""
-    return values + F.pad(values, (1, 1))[:, 2:] + F.pad(values, (1, 1))[:, :-2]
+    padded = F.pad(values, (1, 1))
+    return values + padded[:, 2:] + padded[:, :-2]
 
 
 def _peaks(counts: Tensor, least: int) -> Tensor:

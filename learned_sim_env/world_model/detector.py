@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.close_look import CloseLook
-from learned_sim_env.world_model.geometry import look_up, points_from, relative, view_points
+from learned_sim_env.world_model.geometry import look_between, look_up, points_from, relative, view_points
 
 # Earlier views used: this many steps ago.
 LAGS = (1, 2, 3, 4)
@@ -63,16 +63,9 @@ class Detector(nn.Module):
         bev = self.bev
         # The earlier ego's frame from the present one: the inverse motion.
         back = relative(torch.zeros_like(pose), pose)
-        row, column = bev.pixels(points_from(self.points, back))
         # Between pixels: a tenth of a pixel in a step is the difference between driving and standing.
-        grid = torch.stack([2 * column / (bev.width - 1) - 1, 2 * row / (bev.height - 1) - 1], -1)
-        moved = F.grid_sample(
-            is_mover(semantic)[:, None].float(),
-            grid.view(-1, bev.height, bev.width, 2),
-            align_corners=True,
-            padding_mode="zeros",
-        )
-        return moved[:, 0]
+        moved = look_between(is_mover(semantic)[:, None].float(), points_from(self.points, back), bev)
+        return moved.view(-1, bev.height, bev.width)
 
     def centres(self, device: torch.device | str) -> Tensor:
         """Ego-frame places of the cells' middles (H / 2, W / 2, 2) [m]."""

@@ -6,6 +6,7 @@ import functools
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec
 
@@ -96,3 +97,12 @@ def look_up(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]
     inside = (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
     index = row.clamp(0, bev.height - 1) * bev.width + column.clamp(0, bev.width - 1)
     return view.flatten(1).gather(1, index), inside
+
+
+def look_between(views: Tensor, places: Tensor, bev: BevSpec) -> Tensor:
+    """Values (B, C, N) float32 of views (B, C, H, W) at ego-frame `places` (B, N, 2) [m], between pixels as well; 0
+    beyond the view.
+    """
+    row, column = bev.pixels(places)
+    where = torch.stack([2 * column / (bev.width - 1) - 1, 2 * row / (bev.height - 1) - 1], -1)
+    return F.grid_sample(views, where[:, None], align_corners=True, padding_mode="zeros")[:, :, 0]
