@@ -36,10 +36,9 @@ def agents(*poses, speed=5.0):
 def gaps(*poses):
     """[m] (K, 3) from each vehicle to the next one ahead in each lane."""
     pose, motion, size, there, ego_speeds, _ = agents(*poses)
-    ahead = AgentMotion(0.1)._ahead(
-        pose, turn(pose[..., 2]), motion[..., 0], size[..., 0], there > 0, ego_speeds[:, 1:]
-    )
-    return ahead[0, :, :, 0]
+    pose, motion, size = (v.permute(2, 1, 0) for v in (pose, motion, size))
+    ahead = AgentMotion(0.1)._ahead(pose, turn(pose[2]), motion[0], size[0], there.t() > 0, ego_speeds[:, 1])
+    return ahead[:, 0, :, 0].t()
 
 
 def says(*likely):
