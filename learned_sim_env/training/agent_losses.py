@@ -11,7 +11,7 @@ from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.world_model.agent_motion import advance
 from learned_sim_env.world_model.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.births import BIRTH_GRID
+from learned_sim_env.world_model.births import BIRTH_GRID, DIRECTIONS
 from learned_sim_env.world_model.close_look import LOOKS, CloseLook, corrected, errors_of
 from learned_sim_env.world_model.detector import LAGS, SIZE_SCALE, detection_loss, views_of_movers
 from learned_sim_env.world_model.ego_path import MOTION_HISTORY
@@ -157,7 +157,7 @@ def _followed(ids: Tensor, batch: Traffic) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
-    """Cross-entropy of the cell in which an agent comes into view, and the error of how it is.
+    """Cross-entropy of the cell in which an agent comes into view, and of its kind, and the error of how it is.
 
     foreseen: (B * T, hidden), `Latent.foresee` after the steps that follow the context.
     """
@@ -176,14 +176,15 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     born = born.any(-1)
     pose = relative(of_it(batch.agent_pose), batch.pose[:, c:].flatten(0, 1))
     cell = head.cell_at(pose[:, :2])
-    logits, attributes = head.guesses(foreseen)
+    logits, kinds, attributes = head.guesses(foreseen)
     wrong = F.cross_entropy(logits, torch.where(born, cell, BIRTH_GRID**2), reduction="none")
-    size, speed = of_it(batch.agent_size), of_it(batch.agent_motion)[:, :1]
-    place = (pose[:, :2] - head.middles[cell]) / head.cell
-    wanted = [place, pose[:, 2:].cos(), pose[:, 2:].sin(), speed / 10, (size / size.new_tensor(SIZE_SCALE)).log()]
-    found = attributes + head.common(cell)
-    error = F.smooth_l1_loss(found, torch.cat(wanted, -1), beta=0.1, reduction="none")
-    return masked_mean(wrong + torch.where(born, error.sum(-1), 0), batch.valid[:, c:].flatten())
+    kind, direction, turned = head.kind_of(pose[:, 2], of_it(batch.agent_motion)[:, 0])
+    other = F.cross_entropy(kinds + head.common_kinds(cell), kind, reduction="none")
+    size, place = of_it(batch.agent_size), (pose[:, :2] - head.middles[cell]) / head.cell
+    wanted = torch.cat([place, turned[:, None], (size / size.new_tensor(SIZE_SCALE)).log()], -1)
+    found = attributes + head.common(cell * DIRECTIONS + direction)
+    error = F.smooth_l1_loss(found, wanted, beta=0.1, reduction="none")
+    return masked_mean(wrong + torch.where(born, other + error.sum(-1), 0), batch.valid[:, c:].flatten())
 
 
 def _in_view(model: DrivingRSSM, pose: Tensor, batch: Traffic, t: int) -> Tensor:

@@ -53,9 +53,9 @@ class TrainConfig:
     """Optimiser steps in all."""
     batch_size: int = 16
     """Windows a step, over all processes."""
-    path_batch: int = 256
+    path_batch: int = 512
     """Windows a step for the ego's own motion, which needs no pictures."""
-    path_steps: int = 60000
+    path_steps: int = 28000
     """Further steps in the end for the ego's own motion alone."""
     agent_batch: int = 96
     """Windows a step for the motion of others alone."""

@@ -29,8 +29,9 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     c = batch.context
     observed = min(c + config.posterior_steps, batch.semantic.shape[1])
     parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths), "agents": traffic_loss(model, batch)}
-    encodings = model.encoder(batch.semantic[:, :observed].flatten(0, 1)).float().unflatten(0, (-1, observed))
-    found = model.route_path.headings(encodings)
+    views, egos = (v[:, :observed].flatten(0, 1) for v in (batch.semantic, batch.ego))
+    encodings = model.encoder(views).float().unflatten(0, (-1, observed))
+    found = model.route_finder(views, egos).unflatten(0, (-1, observed))
     state, kl = _context(model, batch, encodings, config)
     boxes, parts["detection"] = detect(model, batch, config)
     kl_future, hs, zs = _posterior_future(model, batch, encodings, found, state, config)

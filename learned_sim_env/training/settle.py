@@ -20,6 +20,9 @@ from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.world_model.ego_path import EgoPath
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
+# How far ahead the ego's motion is foreseen, for which share of the steps, with which share of the learning rate: what
+# happens in one step is learned far sooner than what adds up over many, and is most of it.
+PATH_STAGES = ((1, 0.3, 1.0), (10, 0.5, 0.5), (40, 0.2, 0.15))
 # Gradients are scaled down to this norm; share of the learning rate's peak at which it ends; steps over which it rises.
 CLIP_NORM, LAST, WARMUP = 5.0, 0.01, 100
 
@@ -27,12 +30,15 @@ CLIP_NORM, LAST, WARMUP = 5.0, 0.01, 100
 def settle_path(path: EgoPath, windows: WindowSampler, config: TrainConfig) -> None:
     """Train `path` for `config.path_steps` more steps, in place; which windows it sees follows from the seed alone."""
     device = next(path.parameters()).device
+    for horizon, share, rate in PATH_STAGES:
+        some = WindowSampler(windows.data, windows.context, min(horizon, windows.horizon), windows.dt)
 
-    def loss(step: int) -> Tensor:
-        # Other windows than those of the steps before.
-        return path_loss(path, windows.sample_paths(config.path_batch, config.seed + 1, step).to(device))
+        def loss(step: int, some: WindowSampler = some) -> Tensor:
+            # Other windows than those of the steps before.
+            return path_loss(path, some.sample_paths(config.path_batch, config.seed + 1, step).to(device))
 
-    _train(path, loss, config.path_steps, config.path_learning_rate, "ego's own motion")
+        name = f"ego's own motion, {some.horizon} steps ahead"
+        _train(path, loss, round(share * config.path_steps), rate * config.path_learning_rate, name)
 
 
 def settle_agents(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from learned_sim_env.road import STATION
 from learned_sim_env.world_model.agents import EGO_SIZE, UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.geometry import place, points_from, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot, tempered
 from learned_sim_env.world_model.map_memory import UNKNOWN
+from learned_sim_env.world_model.route_path import ROADWAY, beside
 
 # [m/s^2] Accelerations to choose from.
 ACCELERATIONS = (
@@ -23,6 +25,11 @@ ACCELERATIONS = (
 # Places looked up in the remembered map, in the frame of an agent [m]: what lies ahead decides how it will steer.
 LOOK_AHEAD = [(x, y) for x in (8.0, 18.0) for y in (-3.5, 0.0, 3.5)]
 LOOK_AHEAD += [(4.0, -1.9), (4.0, 0.0), (4.0, 1.9), (12.0, 0.0), (26.0, 0.0)]
+# Which of them decides whether one sees where one goes.
+JUST_AHEAD = LOOK_AHEAD.index((4.0, 0.0))
+# [rad] Who is turned farther from the route, either way, does not drive along it; [1/s] how fast others' headings are
+# brought into line with it.
+ASKEW, INTO_LINE = 0.6, 1.0
 # [m] Halves of a lane, and how far the lanes beside it reach.
 LANE, BESIDE = 1.7, 5.4
 # [m] Nobody ahead counts as somebody that far away.
@@ -74,12 +81,14 @@ class AgentMotion(nn.Module):
         map_ids: Tensor,
         uniforms: Tensor | None = None,
         temperature: float = 1.0,
+        route: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Poses and motions after a step, shapes as in `agents`.
 
         ego_speeds: (B, 2) [m/s], some steps ago and now: where the ego has just set off, others do as well.
         map_ids: (B, K * P) uint8, the map at `places`. uniforms: (B, K) at which the distributions of accelerations are
-        inverted; None takes what is likeliest.
+        inverted; None takes what is likeliest. route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`: where no
+        map was seen, one drives along it.
         """
         logits, turning = self.guesses(agent_pose, agent_motion, agent_size, agent_class, ego_speeds, map_ids)
         likely = logits.softmax(-1)
@@ -89,6 +98,10 @@ class AgentMotion(nn.Module):
             acceleration = self.accelerations[drawn(tempered(likely, temperature), uniforms)]
         before = agent_motion[..., 0]
         speed, yaw_rate = (before + acceleration * self.dt).clamp_min(0.0), agent_motion[..., 1] + turning
+        if route is not None:
+            unseen = map_ids.view(*before.shape, -1)[..., JUST_AHEAD] == UNKNOWN
+            guided, rate = along_route(agent_pose, speed, route)
+            yaw_rate = torch.where(unseen & guided, rate, yaw_rate)
         motion = torch.stack([speed, yaw_rate, (speed - before) / self.dt], -1)
         return advance(agent_pose, motion, self.dt), motion
 
@@ -173,6 +186,21 @@ class AgentMotion(nn.Module):
         some = torch.cat([best - 1, best, best + 1], -1).clamp(0, len(ACCELERATIONS) - 1)
         weight = likely.gather(-1, some)
         return (weight * self.accelerations[some]).sum(-1) / weight.sum(-1)
+
+
+def along_route(pose: Tensor, speed: Tensor, route: Tensor) -> tuple[Tensor, Tensor]:
+    """Who drives along a route, or against it (..., K) bool, and with which yaw rates (..., K) [rad/s] one follows it.
+
+    pose: (..., K, 3). speed: (..., K) [m/s]. route: (..., STATIONS + 1, 3) in the same frame.
+    """
+    near, headings = beside(route, pose[..., :2]), route[..., 2]
+    bend = headings.diff(dim=-1, prepend=headings[..., :1]).gather(-1, near.which) / STATION
+    off = pose[..., 2] - near.heading
+    halves = torch.round(off / torch.pi)
+    error = off - halves * torch.pi
+    against = halves.remainder(2) == 1
+    rate = torch.where(against, -bend, bend) * speed - INTO_LINE * error
+    return (near.across.abs() < ROADWAY) & (error.abs() < ASKEW), rate
 
 
 def advance(pose: Tensor, motion: Tensor, dt: float) -> Tensor:

@@ -18,13 +18,17 @@ MOTION_SCALE = (1.0, 0.1, 0.1)
 MOTION_CHANGE = (0.05, 0.02, 0.02)
 SPEED_SCALE, SPEED_CHANGE = 10.0, 0.5
 # Inputs that are products of others.
-PRODUCTS = 10
+PRODUCTS = 16
+# [rad] How far a steer of 1 turns the wheels of a car, about; what a bicycle's turn follows from.
+WHEEL = 0.7
+# [m/s] Below this a car rolls to a stop, and nothing is as it is above.
+SLOW = 2.0
 
 
 class EgoPath(nn.Module):
     """Next motion and speed of the ego; and the motion behind two successive real observations."""
 
-    def __init__(self, dt: float, hidden: tuple[int, ...] = (96, 96)):
+    def __init__(self, dt: float, hidden: tuple[int, ...] = (128, 128)):
         super().__init__()
         self.dt = dt
         self.scale: Tensor
@@ -97,7 +101,14 @@ class EgoPath(nn.Module):
     def _inputs(self, motions: Tensor, actions: Tensor, speed: Tensor) -> Tensor:
         speed = speed[:, None] / SPEED_SCALE
         steer, throttle_brake = actions[:, -2:].unbind(-1)
-        # Products that forces are made of, which a small network would have to approximate.
+        # Products that forces are made of, which a small network would have to approximate: what turns a bicycle, now
+        # and before; by what angle it slips; and what comes to bear when it hardly moves.
         turning, yaw = speed * steer, motions[:, -1, 2:] / self.scale[2]
-        products = [turning, speed * turning, turning * steer.abs(), throttle_brake.relu(), speed * yaw, speed * speed]
+        slow = speed * (SPEED_SCALE / SLOW)
+        products = [
+            *(turning, speed * turning, turning * steer.abs(), throttle_brake.relu(), speed * yaw, speed * speed),
+            speed * torch.tan(actions[:, -3:, 0] * WHEEL),
+            (motions[:, -1, 1:2] / (motions[:, -1, :1].abs() + 0.05) * 5).clamp(-3, 3),
+            *(slow.clamp_max(1), 1 / (1 + slow)),
+        ]
         return torch.cat([(motions / self.scale).flatten(1), actions.flatten(1), speed, *products], -1)

@@ -115,11 +115,26 @@ def _below(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def drawn(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Classes (...) int64 drawn from probabilities (..., classes), inverting their distribution at uniforms (...)."""
+    return _inverted(_running(probabilities), uniforms)
+
+
+def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """As `drawn`, and uniform numbers (...) in [0, 1] that are independent of it, to draw something else with."""
+    running = _running(probabilities)
+    index = _inverted(running, uniforms)
+    share, end = (values.gather(-1, index[..., None])[..., 0] for values in (probabilities, running))
+    return index, ((uniforms - end) / share + 1).clamp(0, 1)
+
+
+def _running(probabilities: Tensor) -> Tensor:
     # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
-    running = probabilities @ _below(probabilities.shape[-1], probabilities.dtype, probabilities.device)
+    return probabilities @ _below(probabilities.shape[-1], probabilities.dtype, probabilities.device)
+
+
+def _inverted(running: Tensor, uniforms: Tensor) -> Tensor:
     index = torch.searchsorted(running, uniforms[..., None].contiguous())[..., 0]
     # Rounding may leave the sum of all a little below 1.
-    return index.clamp_max(probabilities.shape[-1] - 1)
+    return index.clamp_max(running.shape[-1] - 1)
 
 
 def tempered(probabilities: Tensor, temperature: float) -> Tensor:

@@ -17,6 +17,8 @@ from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import place, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn
 
+# [m] Where the map was not seen, there is road so near to a station of the route.
+ROADWAY = 7.0
 # Chords whose headings the networks are told, counted from the ego's own: evenly spaced, see `alongside`.
 TOLD = (0, 3, 6, 9, 12)
 # Turns between successive chords from which the next one is guessed.
@@ -24,28 +26,21 @@ PAST = 4
 # Turns that can be imagined [rad]: finest around none. A power of two, for a fast softmax.
 TURNS = 32
 SHARPEST = 0.6
-# [rad] What an output of 1 means.
+# [rad] Turns are told in.
 TURN_SCALE = 0.2
 
 
 class RoutePath(nn.Module):
-    """Finds the route in a view, follows it, and guesses how it goes on."""
+    """Follows the route, and guesses how it goes on; `route_finder` finds it in a view."""
 
-    def __init__(self, embedding: int, hidden: int = 128):
+    def __init__(self) -> None:
         super().__init__()
-        self.find = MLP(embedding, (hidden,), STATIONS)
-        nn.init.zeros_(self.find.output.weight)
-        nn.init.zeros_(self.find.output.bias)
         self.guess = MLP(PAST, (32,), TURNS, norm=False)
         grid = torch.linspace(-1, 1, TURNS - 1)
         self.turns: Tensor
         # Powers keep the middle one at exactly none; the last is there to make the number even and never likely.
         turns = SHARPEST * grid * grid.abs()
         self.register_buffer("turns", torch.cat([turns, turns[-1:]]), persistent=False)
-
-    def headings(self, embedding: Tensor) -> Tensor:
-        """(B, STATIONS) [rad] float32: headings of the chords ahead, relative to the route's where the ego is."""
-        return (self.find(embedding).float() * TURN_SCALE).cumsum(-1)
 
     def guesses(self, turns: Tensor) -> Tensor:
         """Logits (..., TURNS) of the next turn from the last ones (..., PAST) [rad]."""
@@ -77,16 +72,22 @@ class RoutePath(nn.Module):
 def chain(headings: Tensor, ego: Tensor) -> Tensor:
     """The route (B, STATIONS + 1, 3) in the ego frame.
 
-    headings: (B, STATIONS) as `RoutePath.headings`. ego: (B, 6) vectors, whose distance and heading error it keeps.
+    headings: (B, STATIONS) of the chords ahead, relative to the route's where the ego is [rad]. ego: (B, 6) vectors,
+    whose distance and heading error it keeps.
     """
-    distance, heading = ego[:, 4], -ego[:, 5]
+    heading = -ego[:, 5]
     chords = heading[:, None] + headings
     # Its tangent at a station is the mean of the chords' on both sides: such that the one at the ego is as observed.
     chords = torch.cat([2 * heading[:, None] - chords[:, :1], chords], 1)
     steps = STATION * turn(chords)
-    foot = torch.complex(distance * torch.sin(heading), -distance * torch.cos(heading))
-    places = foot[:, None] + torch.cat([-steps[:, :1], (steps[:, 1:].cumsum(1) - steps[:, 1:])], 1)
+    places = beside_ego(ego)[:, None] + torch.cat([-steps[:, :1], (steps[:, 1:].cumsum(1) - steps[:, 1:])], 1)
     return torch.cat([torch.view_as_real(places), chords[..., None]], -1)
+
+
+def beside_ego(ego: Tensor) -> Tensor:
+    """Where on the route an ego with the vector (B, 6) is, in its own frame: complex (B,) [m]."""
+    distance, heading = ego[:, 4], -ego[:, 5]
+    return torch.complex(distance * torch.sin(heading), -distance * torch.cos(heading))
 
 
 def seen_from(route: Tensor, pose: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """The driving world model: a recurrent state-space model whose state is factored by what the world is made of.
 
 The ego's own motion has an exact residual path (`ego_path`); what stands still is a remembered map moved rigidly by
-that motion (`map_memory`, `map_decoder`); the route is a chain of stations on the ground (`route_path`); road users are
-boxes with motion of their own (`agents`, `detector`); the recurrent latent (`latent`) carries what is uncertain: what
-others will do, road not seen yet.
+that motion (`map_memory`, `map_decoder`); the route is a chain of stations on the ground (`route_finder`,
+`route_path`); road users are boxes with motion of their own (`agents`, `detector`); the recurrent latent (`latent`)
+carries what is uncertain: what others will do, road not seen yet.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from learned_sim_env.world_model.latent import Encoder, Latent
 from learned_sim_env.world_model.map_decoder import MapDecoder
 from learned_sim_env.world_model.map_memory import Exact, MapMemory
 from learned_sim_env.world_model.protocol import Observation, State
+from learned_sim_env.world_model.route_finder import RouteFinder
 from learned_sim_env.world_model.route_path import TOLD, RoutePath, alongside, chain, seen_from
 from learned_sim_env.world_model.surroundings import NEARBY, Surroundings
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
-EXACT = ("ego_path", "detector", "route_path", "births.common")
+EXACT = ("ego_path", "detector", "route_finder", "route_path", "births.common")
 # Views kept for the detector.
 VIEWS = max(LAGS)
 # How much networks are told of the ego and its route, see `DrivingRSSM.inputs`.
@@ -54,7 +55,8 @@ class DrivingRSSM(nn.Module):
         self.surroundings = Surroundings(config.surroundings)
         self.detector = Detector(bev, contract.dt)
         self.encoder = Encoder(bev, config.channels, config.embedding)
-        self.route_path = RoutePath(config.embedding)
+        self.route_finder = RouteFinder(bev)
+        self.route_path = RoutePath()
         self.latent = Latent(INPUTS + 2 + 3, config.embedding, config.hidden, config.groups, config.classes)
         latent_size = config.hidden + self.latent.z_size
         self.ego_scale: Tensor
@@ -139,7 +141,7 @@ class DrivingRSSM(nn.Module):
 
         h = self.latent.advance(state["h"], state["z"], self.step_inputs(state["inputs"], action, motion))
         embedding = self.encoder(semantic) if embedding is None else embedding
-        route = chain(self.route_path.headings(embedding), ego)
+        route = chain(self.route_finder(semantic, ego), ego)
         pose = torch.zeros_like(state["pose"])
         prior, posterior = self.latent.believed(self.latent.foresee(h)), self.latent.seen(h, embedding)
         new: State = {
@@ -211,7 +213,8 @@ class DrivingRSSM(nn.Module):
         by_chance = None if self.training else each
         with torch.set_grad_enabled(alone):
             speeds = torch.stack([motions[:, 0, 0] / self.contract.dt, speed], 1)
-            moved = self.agent_motion(*agents.values(), speeds, ahead, by_chance, temperature)
+            along = None if self.training else seen_from(route, pose)
+            moved = self.agent_motion(*agents.values(), speeds, ahead, by_chance, temperature, along)
         agents["agent_pose"], agents["agent_motion"] = moved
         agents["agent_class"] = agents_module.forget_far(agents["agent_class"], agents["agent_pose"])
         if born:

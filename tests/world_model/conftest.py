@@ -22,7 +22,7 @@ def model() -> DrivingRSSM:
     # Untrained agents and egos would all move alike.
     for module in (model.ego_path.dynamics, model.agent_motion.net):
         torch.nn.init.normal_(module[-1].weight, std=0.3)
-    torch.nn.init.normal_(model.route_path.find.output.weight, std=0.3)
+    torch.nn.init.normal_(model.route_finder.net.output.weight, std=0.3)
     return model
 
 

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.agent_motion import (
     ACCELERATIONS,
@@ -17,6 +18,8 @@ from learned_sim_env.world_model.agent_motion import (
 )
 from learned_sim_env.world_model.agents import EGO_SIZE, UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.geometry import turn
+from learned_sim_env.world_model.map_memory import UNKNOWN
+from learned_sim_env.world_model.route_path import chain
 
 LEFT, OWN, RIGHT = range(3)
 SIZE = torch.tensor([4.0, 2.0])
@@ -121,3 +124,25 @@ def test_not_to_know_an_acceleration_is_not_to_know_that_there_is_none():
     assert not torch.allclose(steady, unknown)
     # Whatever stands there as unknown, it is not taken for braking.
     assert torch.isfinite(unknown).all() and (steady - unknown).abs().max() < 5
+
+
+@pytest.mark.parametrize("radius", [25.0, -25.0])
+@pytest.mark.parametrize("against", [False, True])
+def test_where_no_map_was_seen_one_drives_along_the_route(radius, against):
+    model = says((0.1, 1.0)).requires_grad_(False)
+    turns = torch.full((1, STATIONS), STATION / radius)
+    route = chain(turns.cumsum(1) - turns / 2, torch.zeros(1, 6))
+    # On the arc that the route is, 3 m to its left.
+    angle = 30.0 / radius
+    pose = [(radius - 3) * math.sin(angle), radius - (radius - 3) * math.cos(angle), angle + against * math.pi]
+    pose, motion, size, there, ego_speeds, ids = agents(pose, speed=6.0)
+    ids.fill_(UNKNOWN)
+    for _ in range(30):
+        pose, motion = model(pose, motion, size, there, ego_speeds, ids, torch.full((1, 1), 0.5), route=route)
+    away = pose[0, 0, :2] - torch.tensor([0.0, radius])
+    assert away.norm() == pytest.approx(abs(radius - 3), abs=1.0)
+    # Where the map is known, or one goes across, the network alone says how one turns.
+    for known, across in ((1, 0.0), (UNKNOWN, math.pi / 2)):
+        pose[..., 2] += across
+        turned = model(pose, motion * 0 + 6, size, there, ego_speeds, ids.fill_(known), route=route)[1]
+        assert turned[0, 0, 1] == 6.0

@@ -36,7 +36,7 @@ def test_a_chain_keeps_what_was_observed(distance, error, turns):
 @given(radius=st.sampled_from([15.0, 30.0, 200.0]), distance=st.floats(-3, 3), error=st.floats(-0.5, 0.5))
 @settings(max_examples=30, deadline=None)
 def test_driving_along_a_curve_keeps_offset_and_heading_error(radius, distance, error):
-    path, route = RoutePath(8), circle(radius, distance, error)
+    path, route = RoutePath(), circle(radius, distance, error)
     pose = NOWHERE
     with torch.no_grad():
         for _ in range(30):
@@ -55,7 +55,7 @@ def test_driving_along_a_curve_keeps_offset_and_heading_error(radius, distance, 
 
 
 def test_a_station_that_was_passed_gives_way_to_a_new_one_and_the_others_stay():
-    path, route = RoutePath(8), circle(50.0)
+    path, route = RoutePath(), circle(50.0)
     near = compose(NOWHERE, torch.tensor([[0.9 * STATION, 0.0, 0.0]]))
     assert torch.equal(path.follow(route, near, torch.tensor([0.5])), route)
     beyond = compose(NOWHERE, torch.tensor([[1.1 * STATION, 0.0, 0.0]]))
@@ -67,7 +67,7 @@ def test_a_station_that_was_passed_gives_way_to_a_new_one_and_the_others_stay():
 
 
 def test_the_next_turn_is_drawn_from_what_is_guessed():
-    path = RoutePath(8)
+    path = RoutePath()
     torch.nn.init.zeros_(path.guess.output.weight)
     path.guess.output.bias.data.fill_(-20.0)
     path.guess.output.bias.data[[3, 20]] = torch.log(torch.tensor([1.0, 3.0]))
@@ -80,7 +80,7 @@ def test_the_next_turn_is_drawn_from_what_is_guessed():
 
 def test_turns_are_learned():
     torch.manual_seed(0)
-    path = RoutePath(8)
+    path = RoutePath()
     optimizer = torch.optim.Adam(path.guess.parameters(), 1e-2)
     bends = torch.randint(-1, 2, (256, 1)) * 0.2
     headings = (bends * torch.ones(STATIONS)).cumsum(1)

@@ -10,9 +10,10 @@ import torch
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.agents import EGO_SIZE, no_agents
-from learned_sim_env.world_model.births import BIRTH_GRID, ROADWAY
+from learned_sim_env.world_model.births import BIRTH_GRID
 from learned_sim_env.world_model.geometry import compose, points_from
 from learned_sim_env.world_model.map_memory import UNKNOWN
+from learned_sim_env.world_model.route_path import ROADWAY
 
 
 def observed(model, contexts, rows=slice(None)):
