@@ -99,8 +99,8 @@ class Births(nn.Module):
         """Logits (B, cells + 1) of where an agent appears, the last one of nowhere; and how it differs from what is
         common there, in the logits of its kind (B, KINDS) and in what it is like (B, ATTRIBUTES); all float32.
         """
-        parts = self.ahead(foreseen).float().split([BIRTH_GRID**2, 1, KINDS, ATTRIBUTES], -1)
-        cells, nowhere, kinds, attributes = parts
+        said = self.ahead(foreseen).float()
+        cells, nowhere, kinds, attributes = said.split([BIRTH_GRID**2, 1, KINDS, ATTRIBUTES], -1)
         return torch.cat([cells + self.likelier, nowhere], -1), kinds, attributes
 
 
