@@ -17,6 +17,7 @@ from learned_sim_env.road import STATION
 from learned_sim_env.scene import Line
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, turn
+from learned_sim_env.world_model.line_pieces import FARTHEST, beside_line
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.route_path import Beside
 
@@ -94,7 +95,7 @@ def sweep(section: CrossSection, beside: Beside, bev: BevSpec, patch: int) -> Te
 
 
 def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Tensor, bev: BevSpec) -> Tensor:
-    """What the section shows at places, its markings as thin as a grid of pixels allows: (N,) uint8.
+    """What the section shows in the cells of a grid around places: (N,) int16, as `line_pieces` tells it.
 
     Args:
         section: of B roads.
@@ -106,16 +107,17 @@ def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Te
     bins = (beside.across / m + (BINS // 2 + 1)).round().clamp(1, BINS).long()
     between = ((_WAVE * beside.arc - section.phase[rows]).cos() < _DASH).long()
     profile, aside = section.profile[rows, between], section.aside[rows]
-    # A line that is steep in the grid has a pixel in every row, a flat one in every column.
-    half = m / 2 * torch.maximum(heading.cos().abs(), heading.sin().abs())
     near = bins[:, None] + torch.tensor([-1, 0, 1], device=bins.device)
     classes = profile.gather(1, near)
     off = beside.across[:, None] - (near - (BINS // 2 + 1)) * m - aside.gather(1, near)
     marked = (classes >= lines) & (classes <= int(SemanticClass.SOLID_LINE))
-    hit = marked & (off.abs() <= half[:, None])
     # What a line is drawn on goes on at its side.
     surface = torch.where(marked[:, 1], torch.where(off[:, 1] > 0, classes[:, 2], classes[:, 0]), classes[:, 1])
-    return torch.where(hit.any(1), torch.where(hit, classes, 0).amax(1), surface)
+    nearest = torch.where(marked, off.abs(), torch.inf).argmin(1, keepdim=True)
+    line, off = classes.gather(1, nearest)[:, 0], off.gather(1, nearest)[:, 0]
+    distance = -off / m / torch.maximum(heading.cos().abs(), heading.sin().abs())
+    passes = marked.any(1) & (distance.abs() < FARTHEST)
+    return torch.where(passes, beside_line(line, surface, heading + torch.pi / 2, distance), surface.short())
 
 
 def _with_neighbours(values: Tensor) -> Tensor:

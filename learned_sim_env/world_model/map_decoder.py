@@ -105,8 +105,8 @@ class Roadway(NamedTuple):
     bev: BevSpec
 
     def at(self, rows: Tensor, points: Tensor, turned: Tensor) -> Tensor:
-        """What it shows at ego-frame `points` (N, 2) [m] of canvases `rows` (N,): (N,) uint8, UNKNOWN where it is not
-        followed.
+        """What it shows in the cells around ego-frame `points` (N, 2) [m] of canvases `rows` (N,): (N,) int16, UNKNOWN
+        where it is not followed.
 
         turned: (N,) [rad] by which the ego frames are turned in the grid whose points these are.
         """

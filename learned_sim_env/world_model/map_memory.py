@@ -15,11 +15,12 @@ from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import look_up, points_from, rotate, view_points
+from learned_sim_env.world_model.line_pieces import CLASS, MIDDLE, PARTS, cells_of, classes
 
 # What can be remembered: everything that stands still. Movers and the ego hide it.
 NUM_STATIC = SemanticClass.STATIC_OBJECT + 1
 UNKNOWN = NUM_STATIC
-# Set on cells that were imagined rather than seen.
+# Set on cells that were imagined rather than seen; see `line_pieces` for the other bits.
 IMAGINED = 0x80
 # [cells] The window follows the ego in steps of this size.
 STRIDE = 8
@@ -31,15 +32,17 @@ READ_ROWS = 64
 # Rows for which road is imagined at a time, always as many, so that a row's road does not depend on how many others
 # need some.
 CHUNK = 16
+# [cells] What is added before rounding down, so that a cell's middle is the middle of one of its parts.
+_MIDDLE = (MIDDLE + 0.5) / PARTS
 
 
 # From rows (N,) of a batch, ego-frame points (N, 2) [m] and how far the ego frames are turned in the grid (N,) [rad],
-# to class ids (N,) uint8, UNKNOWN where nothing is known more exactly.
+# to cells (N,) int16 around the points, UNKNOWN where nothing is known more exactly.
 Exact = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class MapMemory:
-    """Reads and writes maps of `size` x `size` cells, (B, size, size) uint8, with origins (B, 2) int32.
+    """Reads and writes maps of `size` x `size` cells, (B, size, size) int16, with origins (B, 2) int32.
 
     The *view* is what the contract shows, (H, W); the *canvas* is the view with `MARGIN` pixels more on every side.
     """
@@ -52,13 +55,14 @@ class MapMemory:
 
     def empty(self, batch_size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """A map of which nothing is known, and its origin, with the anchor in the middle."""
-        cells = torch.full((batch_size, self.size, self.size), UNKNOWN, dtype=torch.uint8, device=device)
+        cells = torch.full((batch_size, self.size, self.size), UNKNOWN, dtype=torch.int16, device=device)
         return cells, torch.full((batch_size, 2), -self.size // 2, dtype=torch.int32, device=device)
 
     def read(self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False) -> Tensor:
         """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered."""
         ids, held = self._raw(cells, origin, points)
-        return torch.where(held & (ids < IMAGINED) if seen_only else held, ids & (IMAGINED - 1), UNKNOWN)
+        known = held & (ids & IMAGINED == 0) if seen_only else held
+        return torch.where(known, ids & CLASS, UNKNOWN).to(torch.uint8)
 
     def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
         """What is remembered of the canvas around an anchored `pose` (B, 3): uint8."""
@@ -82,10 +86,7 @@ class MapMemory:
                 known in place of UNKNOWN; and what is known more exactly than by the pixel.
         """
         view = torch.cat(
-            [
-                self._look(some, self._locate_view(where))
-                for some, where in zip(cells.split(READ_ROWS), pose.split(READ_ROWS))
-            ]
+            [self._look_closely(some, where) for some, where in zip(cells.split(READ_ROWS), pose.split(READ_ROWS))]
         )
         blank = (view == UNKNOWN).flatten(1).any(1).nonzero()[:, 0]
         for start in range(0, len(blank), CHUNK):
@@ -99,7 +100,7 @@ class MapMemory:
             self._redraw(mine, at, where, mine != before, exact)
             cells[rows] = mine
             # Read back, because two pixels of a turned view may share a cell: what is shown is what is remembered.
-            view[rows] = self._look(mine, self._locate_view(where))
+            view[rows] = self._look_closely(mine, where)
         return view
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +122,7 @@ class MapMemory:
         if not len(row):
             return
         place = [part.flatten(1)[row, pixel] for part in self._places(pose, MARGIN)]
-        values = ids.flatten(1)[row, pixel] | IMAGINED
+        values = ids.flatten(1)[row, pixel].short() | IMAGINED
         flat, base = cells.view(-1), row * self.size**2
         # A turned pixel grid leaves holes: the four cells around a pixel first, its nearest last.
         low_u, low_v = ((part - self.size // 2) >> self._bits for part in place)
@@ -144,19 +145,27 @@ class MapMemory:
         known = ids != UNKNOWN
         cells[row[known], u[known], v[known]] = ids[known] | IMAGINED
 
-    def observe(self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
-        """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map."""
+    def observe(
+        self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor, closely: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map.
+
+        closely: whether to find out where within their cells lines run, which only a view that is drawn shows.
+        """
         b, m = len(pose), self.bev.metres_per_pixel
         fresh, new_origin = self.empty(b, cells.device)
         grid = self.cell_points(cells.device)
-        old, held = self._raw(cells, origin, points_from(grid, pose))
-        old = torch.where(held, old, UNKNOWN)
+        places = points_from(grid, pose)
+        old, held = self._raw(cells, origin, places)
+        part = ((places / m + _MIDDLE).remainder(1) * PARTS).int()
+        old = torch.where(held, classes(old, *part.unbind(-1)) | old & IMAGINED, UNKNOWN)
         index = self._index(new_origin[:, None], *self._grid(cells.device).expand(b, -1, -1).unbind(-1))[0]
         fresh = fresh.flatten(1).scatter(1, index, old)
         view = (self.points.to(cells.device) / m).round().int()[None].expand(b, -1, -1)
         index, _ = self._index(new_origin[:, None], *view.unbind(-1))
         ids = semantic.flatten(1)
-        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, ids, fresh.gather(1, index)))
+        shown = cells_of(semantic).flatten(1) if closely else ids.short()
+        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, shown, fresh.gather(1, index)))
         return fresh.view(b, self.size, self.size), new_origin
 
     def known_until(self, cells: Tensor, distance: Tensor) -> Tensor:
@@ -185,7 +194,7 @@ class MapMemory:
             shown, inside = look_up(views[:, i], seen, self.bev)
             ids = torch.where(inside & known[:, i, None], shown, ids)
         index, _ = self._index(origin[:, None], *self._grid(views.device).expand(b, -1, -1).unbind(-1))
-        cells = torch.zeros_like(ids).scatter_(1, index, ids)
+        cells = torch.zeros_like(ids, dtype=torch.int16).scatter_(1, index, ids.short())
         return cells.view(b, self.size, self.size), origin
 
     def cell_points(self, device: torch.device | str) -> Tensor:
@@ -196,7 +205,7 @@ class MapMemory:
         u = torch.arange(self.size, device=device, dtype=torch.int32) - self.size // 2
         return torch.stack(torch.meshgrid(u, u, indexing="ij"), -1).reshape(1, -1, 2)
 
-    def _places(self, pose: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    def _places(self, pose: Tensor, margin: int, middle: float = 0.5) -> tuple[Tensor, Tensor]:
         """Where the pixels of a view with a margin lie: (B, H, W) int32, in cells times `size`, rounding included.
 
         Whole numbers with as many binary places as a cell's index has bits, a row's and a column's share of a pixel's
@@ -204,7 +213,7 @@ class MapMemory:
         """
         bev, one = self.bev, float(self.size)
         x, y = (pose[:, :2] / bev.metres_per_pixel).unbind(-1)
-        x, y, c, s = (v[:, None, None] for v in (x + 0.5, y + 0.5, torch.cos(pose[:, 2]), torch.sin(pose[:, 2])))
+        x, y, c, s = (v[:, None, None] for v in (x + middle, y + middle, torch.cos(pose[:, 2]), torch.sin(pose[:, 2])))
         forward = bev.ego_row + margin - torch.arange(bev.height + 2 * margin, device=pose.device)[:, None]
         left = bev.ego_column + margin - torch.arange(bev.width + 2 * margin, device=pose.device)
         rows = [((start + turn * forward) * one).round().int() for start, turn in ((x, c), (y, s))]
@@ -215,14 +224,17 @@ class MapMemory:
         """Plane cells (u, v) (B, H, W) int32 under the pixels of the canvas."""
         return tuple(place >> self._bits for place in self._places(pose, MARGIN))  # type: ignore[return-value]
 
-    def _locate_view(self, pose: Tensor) -> Tensor:
-        """Flat index (B, H, W) int64 of the cells under a view's pixels, if the window holds them."""
-        u, v = self._places(pose, 0)
+    def _look_closely(self, cells: Tensor, pose: Tensor) -> Tensor:
+        """Class ids (B, H, W) uint8 of a view from `pose` (B, 3) that the window holds."""
+        u, v = self._places(pose, 0, _MIDDLE)
         # The bits of u stand already where the index wants them.
-        return ((u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1)).long()
+        index = ((u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1)).long()
+        found = cells.flatten(1).gather(1, index.flatten(1)).view_as(index)
+        less = self._bits - PARTS.bit_length() + 1
+        return classes(found, u >> less & PARTS - 1, v >> less & PARTS - 1)
 
     def _look(self, cells: Tensor, index: Tensor) -> Tensor:
-        return cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & (IMAGINED - 1)
+        return (cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & CLASS).to(torch.uint8)
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """As `read`, with the mark of what was imagined, and which of it means something."""

@@ -132,7 +132,7 @@ class DrivingRSSM(nn.Module):
         )
         motion = motions[:, -1]
         anchor = compose(state["pose"], torch.where(seen[:, None], motion, 0))
-        cells, origin = self.memory.observe(state["map"], state["map_origin"], anchor, semantic)
+        cells, origin = self.memory.observe(state["map"], state["map_origin"], anchor, semantic, not self.training)
         views = torch.cat([state["views"][:, 1:], semantic[:, None]], 1)
         views = torch.where(seen[:, None, None, None], views, semantic[:, None])
         view_pose = relative(state["view_pose"], anchor[:, None])

@@ -148,8 +148,9 @@ def test_a_drive_in_a_circle_is_compared_if_it_closes(world: PackedData) -> None
     assert values["rows_that_came_round"] == 4
     assert values["median_distance_apart_m"] < 1
     for name in ("drivable", "lines", "equal"):
-        reference = values["a true view, resampled"][name]["value"]
-        assert values["seen"][name]["value"] == pytest.approx(reference, abs=0.05), name
+        # No worse than a view moved by its pixels; lines better, whose place is known more closely.
+        better = values["seen"][name]["value"] - values["a true view, resampled"][name]["value"]
+        assert -0.05 < better < (0.15 if name == "lines" else 0.05), name
     straight = return_trip(small_checkpoint(world), ReturnConfig(4, 2, (1,), circle=3, replicates=5)).values["circle"]
     assert straight == {"rows_that_came_round": 0, "median_distance_apart_m": None}
 

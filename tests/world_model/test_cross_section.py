@@ -7,6 +7,7 @@ from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.world_model.cross_section import BINS, markings_at, read_section, sweep
 from learned_sim_env.world_model.layers import unpatch
+from learned_sim_env.world_model.line_pieces import CLASS
 from learned_sim_env.world_model.map_decoder import MapDecoder
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.route_path import Beside, beside, chain
@@ -106,6 +107,7 @@ def test_markings_are_as_thin_as_a_grid_allows_and_have_no_gaps(turned):
     found = markings_at(
         section, torch.zeros(len(grid), dtype=torch.long), beside, torch.full((len(grid),), turned), BEV
     )
+    found = found & CLASS
     solid = (found == SemanticClass.SOLID_LINE).view(41, 41)
     for edge in EDGES:
         lies = (BEV.ego_column - edge) * m

@@ -111,7 +111,7 @@ def test_imagining_changes_nothing_that_is_known():
 
 
 def nothing_more(rows, points, turned):
-    return torch.full(rows.shape, UNKNOWN, dtype=torch.uint8)
+    return torch.full(rows.shape, UNKNOWN, dtype=torch.int16)
 
 
 def test_what_is_known_exactly_of_a_place_is_drawn_there():
@@ -127,7 +127,7 @@ def test_what_is_known_exactly_of_a_place_is_drawn_there():
             told.append(ground)
             assert torch.equal(turned, pose[rows[row], 2])
             on_line = (ground[:, 1] - 2.0).abs() < 0.4
-            return torch.where(on_line, int(SemanticClass.SOLID_LINE), UNKNOWN).to(torch.uint8)
+            return torch.where(on_line, int(SemanticClass.SOLID_LINE), UNKNOWN).short()
 
         return torch.where(remembered == UNKNOWN, int(SemanticClass.ROUTE), remembered).to(torch.uint8), exact
 
