@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS
+from learned_sim_env.world_model.landmarks import FAR
 from learned_sim_env.world_model.layers import MLP, two_hot
 
 # What doubt is about: how far the ego is from where it is believed to be, and the share of the view drawn wrong; and
@@ -36,6 +37,8 @@ class OutcomeHeads(nn.Module):
         self.register_buffer("floor", torch.tensor(DOUBT_FLOOR), persistent=False)
         self.collision: Tensor
         self.register_buffer("collision", torch.tensor([name == "collision" for name in EVENTS]), persistent=False)
+        self.arrival: Tensor
+        self.register_buffer("arrival", torch.tensor([name == "arrival" for name in EVENTS]), persistent=False)
         # Events and errors are rare: start from there.
         nn.init.constant_(self.net.output.bias[-len(EVENTS) - len(DOUBTS) :], -4.0)
 
@@ -45,13 +48,25 @@ class OutcomeHeads(nn.Module):
         terms, events, doubt = self.net(features).float().split(widths, -1)
         return terms.unflatten(-1, (len(UNCERTAIN_TERMS), -1)), events, doubt
 
-    def probabilities(self, events: Tensor, nearest: Tensor) -> Tensor:
-        """(B, 4) float32 of the events, from their logits and the smallest gap (B,) [m] between the ego and a box.
+    def probabilities(
+        self, events: Tensor, nearest: Tensor, left: tuple[Tensor, Tensor], arrival_distance: float
+    ) -> Tensor:
+        """(B, 4) float32 of the events, from their logits and where the ego is.
 
         What was learned of collisions is how often the overlap of predicted boxes came true; but whoever drives in a
-        dream drives among these boxes, and has collided where they overlap, as in a simulator (`task.events`).
+        dream drives among these boxes, and has collided where they overlap, as in a simulator (`task.events`). So with
+        arrival, where the end of the route was seen.
+
+        Args:
+            events: (B, 4) logits.
+            nearest: (B,) [m] the smallest gap between the ego and anything that it may hit.
+            left: two of (B,) [m], see `landmarks.route_left`.
+            arrival_distance: [m] see `spec.Contract`.
         """
-        return events.sigmoid().masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
+        likely = events.sigmoid().masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
+        before, aside = left
+        arrived = (before < arrival_distance) & (aside.abs() < arrival_distance)
+        return torch.where((before < FAR)[:, None] & self.arrival, arrived[:, None].float(), likely)
 
     def uncertainty(self, doubt: Tensor) -> Tensor:
         """(B,) float32 in [0, 1]: from doubts (B, 2), the share of the view that is likely to be drawn wrong."""

@@ -26,6 +26,15 @@ from learned_sim_env.world_model.detector import LAGS, Detector
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.geometry import compose, points_from, relative, turn
 from learned_sim_env.world_model.heads import OutcomeHeads
+from learned_sim_env.world_model.landmarks import (
+    FAR,
+    OBSTACLES,
+    SLACK,
+    find_obstacles,
+    find_route_end,
+    obstacle_gap,
+    route_left,
+)
 from learned_sim_env.world_model.latent import Encoder, Latent
 from learned_sim_env.world_model.map_decoder import MapDecoder
 from learned_sim_env.world_model.map_memory import Exact, MapMemory
@@ -97,6 +106,8 @@ class DrivingRSSM(nn.Module):
             "actions": zeros(ACTION_HISTORY, 2),
             "pose": zeros(3),
             "route": zeros(STATIONS + 1, 3),
+            "route_end": zeros(3) + FAR,
+            "obstacles": zeros(OBSTACLES, 2) + FAR,
             "inputs": zeros(INPUTS),
             "age": zeros(),
             "map": cells,
@@ -152,6 +163,8 @@ class DrivingRSSM(nn.Module):
             "actions": actions,
             "pose": pose,
             "route": route,
+            "route_end": self._not_yet_there(find_route_end(semantic, route, self.contract.bev)),
+            "obstacles": find_obstacles(semantic, self.memory.points.to(semantic.device)),
             "inputs": self.inputs(ego, alongside(route, pose)[2]),
             "age": torch.zeros_like(state["age"]),
             "map": cells,
@@ -221,7 +234,7 @@ class DrivingRSSM(nn.Module):
             born = on_the_road(born, ids[:, -1], route, points[:, -1], pose[:, 2])
             agents = agents_module.appear(agents, *born)
         new.update(agents)
-        new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents)
+        new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents, obstacle_gap(state["obstacles"], pose))
         return new
 
     def at(self, state: State, pose: Tensor) -> State:
@@ -261,7 +274,12 @@ class DrivingRSSM(nn.Module):
             "ego": state["ego"],
             "motion": state["motions"][:, -1],
             "terms": torch.cat([self.heads.expected_terms(terms), steering], -1),
-            "events": self.heads.probabilities(events, state["surroundings"][:, -1]),
+            "events": self.heads.probabilities(
+                events,
+                state["surroundings"][:, -1],
+                route_left(state["route_end"], state["pose"]),
+                self.contract.arrival_distance,
+            ),
             "uncertainty": self.heads.uncertainty(doubt),
             "features": features,
         }
@@ -295,6 +313,11 @@ class DrivingRSSM(nn.Module):
         paint_ego(image, *EGO_SIZE, self.contract.bev)
         return torch.from_numpy(image).to(ids.device)
 
+    def _not_yet_there(self, end: Tensor) -> Tensor:
+        """Ends of routes (B, 3) in the ego frame, without those at which the ego would have arrived already."""
+        before, _ = route_left(end, torch.zeros_like(end))
+        return end.masked_fill((before < self.contract.arrival_distance - SLACK)[:, None], FAR)
+
     def step_inputs(self, inputs: Tensor, action: Tensor, motion: Tensor) -> Tensor:
         """What the latent is told of a step: `inputs` before it, the action (B, 2), the motion (B, 3)."""
         return torch.cat([inputs, action, motion / self.ego_path.scale], -1)
@@ -315,7 +338,7 @@ class DrivingRSSM(nn.Module):
     def around(self, state: State) -> Tensor:
         """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""
         points = points_from(self.surroundings.points, state["pose"])
-        return self.surroundings(self._ids_seen(state, points), state)
+        return self.surroundings(self._ids_seen(state, points), state, obstacle_gap(state["obstacles"], state["pose"]))
 
     def _ids_seen(self, state: State, points: Tensor) -> Tensor:
         # Only what was seen: the latent must not depend on whether anybody looked at what was imagined.

@@ -1,4 +1,4 @@
-"""What is around the ego, in a few numbers: the remembered map near it, and other road users."""
+"""What is around the ego, in a few numbers: the remembered map near it, other road users, what stands in its way."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ class Surroundings(nn.Module):
         self.points: Tensor
         self.register_buffer("points", torch.tensor(NEARBY), persistent=False)
 
-    def forward(self, ids: Tensor, agents: State) -> Tensor:
-        """From what was seen of the map at the points, (B, N) uint8, and agents by their names in a state."""
+    def forward(self, ids: Tensor, agents: State, obstacle: Tensor) -> Tensor:
+        """From what was seen of the map at the points, (B, N) uint8, agents by their names in a state, and the gap to
+        the nearest obstacle (B,) [m]; last of all is the smallest gap to anything.
+        """
         near = self.nearby(one_hot(ids, UNKNOWN + 1, self.nearby.weight.dtype).flatten(1))
         around = self.agents(*(agents[k] for k in ("agent_pose", "agent_motion", "agent_size", "agent_class")))
-        return torch.cat([F.silu(near).float(), around], -1)
+        nearest = torch.minimum(around[:, -1], obstacle.clamp_min(-1))
+        return torch.cat([F.silu(near).float(), around[:, :-1], nearest[:, None]], -1)
