@@ -12,6 +12,8 @@ from learned_sim_env.evaluation.measures.rank_correlation import spearman
 from learned_sim_env.reinforcement.matched import Driven
 
 REPLICATES = 2000
+# Ways in which the moments are halved.
+HALVINGS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +21,14 @@ class Ranking:
     """P policies by one quantity ("reward" or "cost"), summed over a stretch from the same moments.
 
     dream, twin: (P,) means with intervals. pearson, spearman, mmrv: of these means. bias: the dream's less the twin's,
-    (P,). Intervals come from resampling the moments; they say nothing about other policies.
+    (P,). Intervals come from resampling the moments; they say nothing about other policies. twin_itself: Spearman
+    between means of the twin over one set of moments and over another one as large: what no dream can be asked to
+    exceed by much.
     """
 
     quantity: str
     names: tuple[str, ...]
+    twin_itself: float
     dream: Estimate
     twin: Estimate
     bias: Estimate
@@ -50,8 +55,24 @@ def rank(sides: Mapping[str, tuple[Driven, Driven]], quantity: str) -> Ranking:
     return Ranking(
         quantity,
         tuple(sides),
+        repeatability(twin),
         *(Estimate.of(v) for v in (x, y, x - y, pearson(x, y), spearman(x, y, everyone), mmrv(x, y))),
     )
+
+
+def repeatability(values: np.ndarray) -> float:
+    """Spearman between policies' means over K moments and over K others, from values (P, K); NaN for one moment.
+
+    From halves of the moments, by the formula of Spearman and Brown (1910): twice as many make r to 2 r / (1 + r).
+    """
+    moments = values.shape[1]
+    if moments < 2:
+        return float("nan")
+    rng = np.random.default_rng(0)
+    order = rng.permuted(np.tile(np.arange(moments), (HALVINGS, 1)), axis=1)
+    one, other = (values[:, part].mean(-1).T for part in (order[:, : moments // 2], order[:, moments // 2 :]))
+    r = float(spearman(one, other, np.ones(one.shape, bool)).mean())
+    return 2 * r / (1 + r)
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:

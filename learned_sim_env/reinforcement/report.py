@@ -140,9 +140,24 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
 def ranking_part(sides: Mapping[str, tuple[Driven, Driven]]) -> Part:
     """Whether the dream puts policies in the simulator's order."""
     found = {quantity: rank(sides, quantity) for quantity in ("reward", "cost")}
-    head = ("quantity", "policies", "Pearson", "Spearman", "mean maximum rank violation")
+    head = (
+        "quantity",
+        "policies",
+        "Pearson",
+        "Spearman",
+        "Spearman of the simulator with itself",
+        "mean maximum rank violation",
+    )
     rows = tuple(
-        (name, str(len(r.names)), text(r.pearson, 3), text(r.spearman, 3), text(r.mmrv, 2)) for name, r in found.items()
+        (
+            name,
+            str(len(r.names)),
+            text(r.pearson, 3),
+            text(r.spearman, 3),
+            number(r.twin_itself, 3),
+            text(r.mmrv, 2),
+        )
+        for name, r in found.items()
     )
     return Part(
         name="ranking",
@@ -150,7 +165,8 @@ def ranking_part(sides: Mapping[str, tuple[Driven, Driven]]) -> Part:
         method=(
             "Every policy drives from the same real moments in the dream (several times each, with different chance) "
             "and in the simulator, which is driven to each of them. Return and cost are summed up to the end of the "
-            "episode or of the stretch, and averaged. Intervals (95%) resample the moments."
+            "episode or of the stretch, and averaged. Intervals (95%) resample the moments. How well the simulator's "
+            "order agrees with the one that it would give from as many other moments follows from halves of them."
         ),
         limits=(
             "MetaDrive's own drivers read the simulator and cannot drive in a dream: they are not among these. The "

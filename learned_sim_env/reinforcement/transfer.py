@@ -37,7 +37,7 @@ class Plan:
     """Whole episodes by which everybody is judged."""
     split: str = "test"
     """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
-    contexts: int = 48
+    contexts: int = 96
     """Moments from which policies are ranked."""
     repeats: int = 4
     """Times each of them is dreamt."""
@@ -89,13 +89,13 @@ class Plan:
         }
 
     def ranked(self) -> dict[str, Match]:
-        """Stretches from the same moments, of policies of all qualities that need no simulator."""
+        """Stretches from the same moments, of policies of all qualities that need no simulator.
+
+        Of each run the last policy: those on its way earn so nearly the same that they have no order.
+        """
         drivers = {name: name for name in SCRIPTED}
-        for runs in self.runs().values():
-            for run in runs:
-                # Where a run comes to is ranked of all, what it was on the way of one of each kind.
-                for steps in run.recipe.saved_steps[0 if run is runs[0] else -1 :]:
-                    drivers[f"{run.path.name}, {steps} steps"] = str(run.path / f"policy-{steps}.safetensors")
+        for run in (run for runs in self.runs().values() for run in runs):
+            drivers[f"{run.path.name}, {run.recipe.saved_steps[-1]} steps"] = str(last_policy(run))
         return {
             name: Match(
                 self.out / "matched" / f"{_plain(name)}.json",

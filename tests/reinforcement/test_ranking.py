@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.reinforcement.matched import Driven
-from learned_sim_env.reinforcement.ranking import mmrv, pearson, rank
+from learned_sim_env.reinforcement.ranking import mmrv, pearson, rank, repeatability
 
 
 def driven(reward):
@@ -39,6 +39,18 @@ def test_the_same_returns_are_the_same_ranking():
     assert found.pearson.value == found.spearman.value == pytest.approx(1.0)
     assert found.mmrv.value == 0 and np.abs(found.bias.value).max() < 1e-12
     assert found.names == tuple("012345")
+
+
+def test_a_simulator_agrees_with_itself_as_far_as_chance_allows():
+    rng = np.random.default_rng(0)
+    quality = np.linspace(0, 20, 100)[:, None]
+    assert repeatability(quality + np.zeros((100, 6))) == pytest.approx(1.0)
+    assert abs(repeatability(rng.normal(size=(100, 60)))) < 0.4
+    # What it foretells from 40 moments is what 40 others give.
+    noisy = quality + 30 * rng.normal(size=(100, 80))
+    ranks = [np.argsort(np.argsort(half.mean(1))) for half in (noisy[:, :40], noisy[:, 40:])]
+    assert repeatability(noisy[:, :40]) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=0.15)
+    assert np.isnan(repeatability(quality))
 
 
 def test_repeats_belong_to_their_moment():

@@ -12,6 +12,7 @@ from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.agents import EGO_SIZE, no_agents
 from learned_sim_env.world_model.births import BIRTH_GRID
 from learned_sim_env.world_model.geometry import compose, points_from
+from learned_sim_env.world_model.landmarks import FAR
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.route_path import ROADWAY
 
@@ -112,6 +113,34 @@ def test_whose_boxes_overlap_has_collided(model, contexts, gap, touched, side):
     events = model.decode(state)["events"]
     assert (events[:3, EVENTS.index("collision")] == 1).all() == touched
     assert (events[3:] < 1).all() and (events[:, 1:] < 1).all()
+
+
+@pytest.mark.parametrize(("ahead", "touched"), [(3.0, False), (2.2, True), (0.0, True)])
+def test_what_stands_under_the_ego_was_hit(model, contexts, ahead, touched):
+    state = observed(model, contexts)
+    state["obstacles"] = torch.full_like(state["obstacles"], FAR)
+    state["obstacles"][:3, 2] = torch.tensor([ahead, 0.5])
+    state["surroundings"] = model.around(state)
+    events = model.decode(state)["events"]
+    assert (events[:3, EVENTS.index("collision")] == 1).all() == touched
+    assert (events[3:] < 1).all() and (events[:, 1:] < 1).all()
+    # It stays where it is: a step ahead, the ego is nearer.
+    state["ego"][:, 0] = 8.0
+    later = model.imagine(state, torch.zeros(6, 2), None)
+    assert torch.equal(later["obstacles"], state["obstacles"])
+    gap = later["surroundings"][:3, -1] if not touched else None
+    assert gap is None or (gap < state["surroundings"][:3, -1]).all()
+
+
+def test_whoever_comes_to_the_end_of_the_route_has_arrived(model, contexts):
+    arrival, distance = EVENTS.index("arrival"), model.contract.arrival_distance
+    state = observed(model, contexts)
+    for ahead, aside, arrived in ((distance + 0.5, 0.0, 0), (distance - 0.5, 1.0, 1), (1.0, distance + 0.5, 0)):
+        state["route_end"] = torch.tensor([ahead, aside, 0.0]).repeat(6, 1)
+        assert (model.decode(state)["events"][:, arrival] == arrived).all()
+    state["route_end"] = torch.full((6, 3), FAR)
+    unknown = model.decode(state)["events"][:, arrival]
+    assert ((unknown > 0) & (unknown < 1)).all()
 
 
 def test_without_noise_it_repeats_itself_and_with_noise_it_branches(model, contexts):
