@@ -2,8 +2,9 @@
 
 The ego's own motion has an exact residual path (`ego_path`); what stands still is a remembered map moved rigidly by
 that motion (`map_memory`, `map_decoder`); the route is a chain of stations on the ground (`route_finder`,
-`route_path`); road users are boxes with motion of their own (`agents`, `detector`); the recurrent latent (`latent`)
-carries what is uncertain: what others will do, road not seen yet.
+`route_path`), its end and what stands in the way are places there (`landmarks`); road users are boxes with motion of
+their own (`agents`, `detector`); the recurrent latent (`latent`) carries what is uncertain: what others will do, road
+not seen yet.
 """
 
 from __future__ import annotations
