@@ -16,6 +16,8 @@ DOUBTS = ("place", "view")
 DOUBT_FLOOR = (0.05, 0.01)  # [m], share
 # [m] Boxes that overlap the ego's by more than this touch it: where they lie is read from pixels of half a metre.
 TOUCH = 0.2
+# [m] How far off the end of a route may be, read from the same pixels: scale of a logistic distribution.
+END_SPREAD = 0.25
 
 
 class OutcomeHeads(nn.Module):
@@ -55,7 +57,7 @@ class OutcomeHeads(nn.Module):
 
         What was learned of collisions is how often the overlap of predicted boxes came true; but whoever drives in a
         dream drives among these boxes, and has collided where they overlap, as in a simulator (`task.events`). So with
-        arrival, where the end of the route was seen.
+        arrival, where the end of the route was seen, as exactly as it can be.
 
         Args:
             events: (B, 4) logits.
@@ -65,8 +67,8 @@ class OutcomeHeads(nn.Module):
         """
         likely = events.sigmoid().masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
         before, aside = left
-        arrived = (before < arrival_distance) & (aside.abs() < arrival_distance)
-        return torch.where((before < FAR)[:, None] & self.arrival, arrived[:, None].float(), likely)
+        arrived = torch.sigmoid((arrival_distance - torch.maximum(before, aside.abs())) / END_SPREAD)
+        return torch.where((before < FAR)[:, None] & self.arrival, arrived[:, None], likely)
 
     def uncertainty(self, doubt: Tensor) -> Tensor:
         """(B,) float32 in [0, 1]: from doubts (B, 2), the share of the view that is likely to be drawn wrong."""

@@ -22,11 +22,15 @@ from learned_sim_env.spec import SemanticClass
 LINES = (SemanticClass.BROKEN_LINE, SemanticClass.SOLID_LINE)
 SURFACES = (SemanticClass.OFF_ROAD, SemanticClass.ROAD, SemanticClass.ROUTE)
 # A piece is told by the direction of its normal, in parts of half a turn, and by how far beside the middle it passes,
-# along the axis that it crosses more steeply [STEP pixels].
-DIRECTIONS, DISTANCES, STEP = 16, 16, 0.14
-# [pixels] Half of a line's width along that axis: rather more than the half that a chain of pixels is wide, because
-# what is a little off is then hit more often.
-HALF_WIDTH = DISTANCES / 4 * STEP
+# along the axis that it crosses more steeply [STEP pixels]. A pixel is a whole number of steps: neighbours agree on it.
+DIRECTIONS, DISTANCES, STEP = 16, 32, 0.1
+# Of those distances, this many on either side are within the pixel in which the line shows.
+WITHIN = round(0.5 / STEP)
+# [pixels] Half of a line's width along the axis of a view that it crosses more steeply: a little more than the half
+# that a chain of pixels is wide, so that where neighbours do not quite agree there is hardly ever a gap.
+HALF_WIDTH = 0.55
+# Views are told apart by how they are turned, in parts of a quarter turn: their axes are others.
+TURNS = 8
 # [pixels] A line that passes farther than this along that axis is not in a cell.
 FARTHEST = DISTANCES / 2 * STEP
 # Places within a cell that are told apart along each axis, and the one at its middle.
@@ -34,7 +38,7 @@ PARTS, MIDDLE = 16, 7
 # A piece is fitted to the pixels of its kind up to this far away, weighted by a Gaussian [pixels]; at least so many,
 # so much farther apart along it, and less far apart across it [pixels^2].
 REACH, SIGMA, FEWEST, ALONG, ACROSS = 3, 1.5, 1.5, 0.4, 0.3
-OTHER_AT, PIECE_AT = 3, 8
+OTHER_AT, PIECE_AT = 3, 7
 CLASS = (1 << OTHER_AT) - 1
 
 
@@ -60,7 +64,7 @@ def cells_of(ids: Tensor) -> Tensor:
 
     flat, at = cells.view(-1), row * (h * w) + pixel
     # The line passes through the middle of the pixel where it shows, and beside it where it doesn't.
-    within, without = (DISTANCES / 4 - 0.5) * STEP, (DISTANCES / 4 + 0.5) * STEP
+    within, without = (WITHIN - 0.5) * STEP, (WITHIN + 0.5) * STEP
     flat[at[straight]] = beside_line(line, surface, normal, distance.clamp(-within, within))[straight]
     nx, ny = _normal(normal)
     steep = nx.abs() > ny.abs()
@@ -85,17 +89,25 @@ def beside_line(line: Tensor, surface: Tensor, normal: Tensor, distance: Tensor)
     direction = (normal * (DIRECTIONS / torch.pi)).round().int()
     distance = torch.where(direction % (2 * DIRECTIONS) < DIRECTIONS, distance, -distance)
     level = (distance / STEP + (DISTANCES - 1) / 2).round().int().clamp(1, DISTANCES - 1)
-    on = (level >= DISTANCES // 4) & (level < 3 * DISTANCES // 4)
+    on = (level >= DISTANCES // 2 - WITHIN) & (level < DISTANCES // 2 + WITHIN)
     inner, outer = torch.where(on, line, surface), torch.where(on, surface, line)
     piece = direction % DIRECTIONS * DISTANCES + level
     return (piece << PIECE_AT | outer.int() << OTHER_AT | inner.int()).short()
 
 
-def classes(cells: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Class ids (...) uint8 of `cells` (...) int16 at the parts (x, y) (...) int32 of them, from 0 up to `PARTS`."""
+def classes(cells: Tensor, x: Tensor, y: Tensor, turned: Tensor) -> Tensor:
+    """Class ids (B, ...) uint8 of `cells` (B, ...) int16, as pixels of views show them.
+
+    Args:
+        x, y: (B, ...) int32, the parts of the cells that the pixels lie in, from 0 up to `PARTS`.
+        turned: (B,) [rad] how far the views are turned in the plane of the cells.
+    """
+    view = (turned * (TURNS * 2 / torch.pi)).round().int() % TURNS * len(_sides(cells.device)[0])
     # In place, because every view drawn goes through here.
-    index = cells.int().bitwise_and_(0xFF << PIECE_AT).bitwise_or_(x * PARTS).bitwise_or_(y)
-    shift = _sides(cells.device).index_select(0, index.flatten()).view_as(cells)
+    piece = cells.int().bitwise_and_(-1 << PIECE_AT & 0xFFFF)
+    index = piece.mul_(PARTS**2 >> PIECE_AT).bitwise_or_(x * PARTS).bitwise_or_(y)
+    index.add_(view.view(-1, *[1] * (cells.ndim - 1)))
+    shift = _sides(cells.device).view(-1).index_select(0, index.flatten()).view_as(cells)
     return (cells >> shift & CLASS).to(torch.uint8)
 
 
@@ -115,9 +127,13 @@ def _fit(moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _normal(angle: Tensor) -> tuple[Tensor, Tensor]:
     """Normals, as long as makes the larger part 1: distances along them are along the axis more steeply crossed."""
-    x, y = torch.cos(angle), torch.sin(angle)
-    most = torch.maximum(x.abs(), y.abs())
-    return x / most, y / most
+    most = _most(angle)
+    return torch.cos(angle) / most, torch.sin(angle) / most
+
+
+def _most(angle: Tensor) -> Tensor:
+    """The larger one of |cos| and |sin|."""
+    return torch.maximum(angle.cos().abs(), angle.sin().abs())
 
 
 @functools.cache
@@ -132,14 +148,18 @@ def _window(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 @functools.cache
 def _sides(device: torch.device) -> Tensor:
-    """By how much to shift a cell to find the class of a part of it: (65536,) uint8 for every piece and part."""
+    """By how much to shift a cell to find the class of a part of it: (TURNS, every piece and part) uint8."""
     with torch.inference_mode(False):
-        nx, ny = _normal(torch.arange(DIRECTIONS, device=device) * (torch.pi / DIRECTIONS))
+        angle = torch.arange(DIRECTIONS, device=device) * (torch.pi / DIRECTIONS)
+        nx, ny = _normal(angle)
         distance = (torch.arange(DISTANCES, device=device) - (DISTANCES - 1) / 2) * STEP
         part = (torch.arange(PARTS, device=device) - MIDDLE) / PARTS
         away = nx[:, None, None] * part[:, None] + ny[:, None, None] * part
-        on = (away[:, None] - distance[:, None, None]).abs() < HALF_WIDTH
-        at_middle = (distance.abs() < HALF_WIDTH)[:, None, None]
-        shift = torch.where(on != at_middle, OTHER_AT, 0).to(torch.uint8)
-        shift[0, 0] = 0
-        return shift.flatten()
+        away = (away[:, None] - distance[:, None, None]).abs()
+        # How wide a line is follows from the axes of the view, where it is then from those of the cells.
+        seen = angle - torch.arange(TURNS, device=device)[:, None] * (torch.pi / 2 / TURNS)
+        half = HALF_WIDTH * _most(seen) / _most(angle)
+        at_middle = (distance.abs() < WITHIN * STEP)[:, None, None]
+        shift = torch.where((away < half[..., None, None, None]) != at_middle, OTHER_AT, 0).to(torch.uint8)
+        shift[:, 0, 0] = 0
+        return shift.flatten(1)

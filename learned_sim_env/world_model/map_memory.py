@@ -21,7 +21,7 @@ from learned_sim_env.world_model.line_pieces import CLASS, MIDDLE, PARTS, cells_
 NUM_STATIC = SemanticClass.STATIC_OBJECT + 1
 UNKNOWN = NUM_STATIC
 # Set on cells that were imagined rather than seen; see `line_pieces` for the other bits.
-IMAGINED = 0x80
+IMAGINED = 0x40
 # [cells] The window follows the ego in steps of this size.
 STRIDE = 8
 # [pixels] Whenever something is missing in the view, this much more around it is imagined as well, so that nothing is
@@ -157,8 +157,8 @@ class MapMemory:
         grid = self.cell_points(cells.device)
         places = points_from(grid, pose)
         old, held = self._raw(cells, origin, places)
-        part = ((places / m + _MIDDLE).remainder(1) * PARTS).int()
-        old = torch.where(held, classes(old, *part.unbind(-1)) | old & IMAGINED, UNKNOWN)
+        x, y = ((places / m + _MIDDLE).remainder(1) * PARTS).int().unbind(-1)
+        old = torch.where(held, classes(old, x, y, pose[:, 2]) | old & IMAGINED, UNKNOWN)
         index = self._index(new_origin[:, None], *self._grid(cells.device).expand(b, -1, -1).unbind(-1))[0]
         fresh = fresh.flatten(1).scatter(1, index, old)
         view = (self.points.to(cells.device) / m).round().int()[None].expand(b, -1, -1)
@@ -231,7 +231,7 @@ class MapMemory:
         index = ((u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1)).long()
         found = cells.flatten(1).gather(1, index.flatten(1)).view_as(index)
         less = self._bits - PARTS.bit_length() + 1
-        return classes(found, u >> less & PARTS - 1, v >> less & PARTS - 1)
+        return classes(found, u >> less & PARTS - 1, v >> less & PARTS - 1, pose[:, 2])
 
     def _look(self, cells: Tensor, index: Tensor) -> Tensor:
         return (cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & CLASS).to(torch.uint8)

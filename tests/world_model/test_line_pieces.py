@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import points_from, view_points
-from learned_sim_env.world_model.line_pieces import CLASS, MIDDLE, PARTS, beside_line, cells_of, classes
+from learned_sim_env.world_model.line_pieces import CLASS, FARTHEST, MIDDLE, PARTS, beside_line, cells_of, classes
 from learned_sim_env.world_model.map_memory import NUM_STATIC, MapMemory
 
 BEV = BevSpec()
@@ -78,23 +78,27 @@ def test_a_moved_line_is_nearer_to_the_true_one_than_its_moved_pixels_are():
 
 
 @pytest.mark.parametrize("direction", [0.0, 0.4, math.pi / 4, 1.2, math.pi / 2, 2.5])
-def test_a_moved_line_has_no_gaps(direction):
+def test_a_moved_line_is_as_thin_as_pixels_allow_and_has_hardly_any_gaps(direction):
+    counts = []
     for aside in np.linspace(-1, 1, 9):
         view = drawn(line_at(direction, aside), torch.tensor([[0.3, -0.2, 0.1]]))[0] == SOLID
         steep = abs(math.cos(direction - 0.1)) > abs(math.sin(direction - 0.1))
-        hit = view.any(1 if steep else 0)
+        hit = view.sum(1 if steep else 0)
         first, last = hit.nonzero()[[0, -1], 0].tolist()
         # Where it leaves the view that was seen, it ends.
-        assert last - first > 30 and hit[first : last + 1].all()
+        assert last - first > 30
+        counts.append(hit[first : last + 1])
+    counts = torch.cat(counts)
+    assert (counts == 0).float().mean() < 0.02 and (counts > 1).float().mean() < 0.3
 
 
-@given(st.floats(-7, 7), st.floats(-1.1, 1.1))
+@given(st.floats(-7, 7), st.floats(-FARTHEST, FARTHEST))
 def test_a_cell_shows_the_line_where_it_passes_and_the_surface_elsewhere(normal, distance):
     cell = beside_line(
         *(torch.tensor([v], dtype=torch.uint8) for v in (SOLID, ROAD)), *torch.tensor([[normal], [distance]])
     )
     x, y = (part.flatten().int() for part in torch.meshgrid(torch.arange(PARTS), torch.arange(PARTS), indexing="ij"))
-    shown = classes(cell.expand(PARTS**2), x, y)
+    shown = classes(cell.expand(1, PARTS**2), x[None], y[None], torch.zeros(1))[0]
     assert set(shown.tolist()) <= {ROAD, SOLID}
     assert shown[MIDDLE * PARTS + MIDDLE] == (int(cell) & CLASS)
     # Where exactly, within what the steps of direction and distance allow.
