@@ -13,7 +13,7 @@ from torch import Tensor
 from learned_sim_env.road import STATION
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.agents import EGO_SIZE
-from learned_sim_env.world_model.geometry import look_up, place, relative, turn
+from learned_sim_env.world_model.geometry import look_up, place, turn
 
 FAR = 1e4  # [m]
 # Obstacles remembered, the nearest.
@@ -69,5 +69,5 @@ def route_left(end: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
     """How far an ego at `pose` (B, 3) is before the end of the route, `FAR` if that is not known, and left of it: (B,)
     [m] each.
     """
-    ahead, aside, _ = relative(pose, end).unbind(-1)
-    return torch.where(end[:, 0] < FAR, -ahead, FAR), aside
+    seen = (place(pose) - place(end)) * turn(-end[:, 2])
+    return torch.where(end[:, 0] < FAR, -seen.real, FAR), seen.imag
