@@ -112,7 +112,8 @@ class Roadway(NamedTuple):
         """
         height, width = self.followed.shape[1:]
         row, column = (x.round().long() + MARGIN for x in self.bev.pixels(points))
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        # Cells that a pixel at the border touches lie up to one beyond it.
+        inside = (row >= -1) & (row <= height) & (column >= -1) & (column <= width)
         row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
         token = row // PATCH * (width // PATCH) + column // PATCH
         x, y = (points - self.middles[token]).unbind(-1)

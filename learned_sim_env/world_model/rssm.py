@@ -315,7 +315,7 @@ class DrivingRSSM(nn.Module):
         return torch.from_numpy(image).to(ids.device)
 
     def _not_yet_there(self, end: Tensor) -> Tensor:
-        """Ends of routes (B, 3) in the ego frame, without those at which the ego would have arrived already."""
+        """Ends of routes (B, 3) in the ego frame, `FAR` instead where the ego would have arrived there already."""
         before, _ = route_left(end, torch.zeros_like(end))
         return end.masked_fill((before < self.contract.arrival_distance - SLACK)[:, None], FAR)
 

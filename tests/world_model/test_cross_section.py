@@ -8,7 +8,7 @@ from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.world_model.cross_section import BINS, markings_at, read_section, sweep
 from learned_sim_env.world_model.layers import unpatch
 from learned_sim_env.world_model.line_pieces import CLASS
-from learned_sim_env.world_model.map_decoder import MapDecoder
+from learned_sim_env.world_model.map_decoder import MapDecoder, Roadway
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.route_path import Beside, beside, chain
 
@@ -132,3 +132,14 @@ def test_where_markings_lie_is_known_by_less_than_a_pixel():
         place = round(lies / BEV.metres_per_pixel)
         seen = place * BEV.metres_per_pixel + section.aside[0, place + BINS // 2 + 1]
         assert seen.item() == pytest.approx(lies, abs=0.02)
+
+
+def test_road_is_drawn_one_cell_beyond_the_canvas_because_pixels_at_its_border_touch_those():
+    canvas, middles = canvas_of(straight_road()), MapDecoder(BEV, 4, 8).middles
+    section, by = read_section(canvas, STRAIGHT, BEV), beside(STRAIGHT, middles[None])
+    road = Roadway(section, by, middles, torch.ones_like(canvas, dtype=torch.bool), BEV)
+    m = BEV.metres_per_pixel
+    ahead, aside = (BEV.ego_row + MARGIN) * m, (BEV.ego_column - EDGES[0]) * m
+    points = torch.tensor([[ahead, aside], [ahead + 0.9 * m, aside], [ahead + 2 * m, aside]])
+    found = road.at(torch.zeros(3, dtype=torch.long), points, torch.zeros(3)) & CLASS
+    assert found.tolist() == [SemanticClass.SOLID_LINE, SemanticClass.SOLID_LINE, UNKNOWN]
