@@ -109,15 +109,13 @@ def _parts(plan: Plan) -> list[Part]:
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import Driven
     from learned_sim_env.reinforcement.report import driving_part, exploit_part, ranking_part
+    from learned_sim_env.reinforcement.transfer import ranked_name
 
     results = {name: [read(job.path) for job in jobs] for name, jobs in plan.judged().items()}
     runs = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in plan.runs().items()}
     found = {name: read(job.path) for name, job in plan.ranked().items()}
     sides = {name: (Driven.of_plain(v["dream"]), Driven.of_plain(v["twin"])) for name, v in found.items()}
-    last = {
-        kind: [f"{job.path.name}, {job.recipe.saved_steps[-1]} steps" for job in jobs]
-        for kind, jobs in plan.runs().items()
-    }
+    last = {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
     return [driving_part(results, runs), ranking_part(sides), exploit_part(sides, last)]
 
 

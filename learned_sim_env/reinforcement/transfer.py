@@ -94,8 +94,8 @@ class Plan:
         Of each run the last policy: those on its way earn so nearly the same that they have no order.
         """
         drivers = {name: name for name in SCRIPTED}
-        for run in (run for runs in self.runs().values() for run in runs):
-            drivers[f"{run.path.name}, {run.recipe.saved_steps[-1]} steps"] = str(last_policy(run))
+        for runs in self.runs().values():
+            drivers |= {ranked_name(run): str(last_policy(run)) for run in runs}
         return {
             name: Match(
                 self.out / "matched" / f"{_plain(name)}.json",
@@ -121,6 +121,11 @@ class Plan:
 def last_policy(run: Train) -> Path:
     """The file of a run's last policy."""
     return run.path / f"policy-{run.recipe.saved_steps[-1]}.safetensors"
+
+
+def ranked_name(run: Train) -> str:
+    """What a run's last policy is called in the ranking."""
+    return f"{run.path.name}, {run.recipe.saved_steps[-1]} steps"
 
 
 def _plain(name: str) -> str:

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.road import STATION
 from learned_sim_env.scene import Line
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, turn
-from learned_sim_env.world_model.line_pieces import FARTHEST, beside_line
+from learned_sim_env.world_model.line_pieces import FARTHEST, beside_line, is_line
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
-from learned_sim_env.world_model.route_path import Beside
+from learned_sim_env.world_model.route_path import Beside, swath
 
 # Bins across the route, the middle one on it; and places along it [m] at which sections are looked for.
 BINS = 45
@@ -47,12 +46,8 @@ class CrossSection(NamedTuple):
 def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
     """The cross-section where what is known of canvases (B, H, W) uint8 ends, along routes in the ego frame."""
     arcs = torch.tensor(ALONG, device=route.device)
-    index = (arcs / STATION).floor().long() + 1
-    chord = route[:, index.clamp(0, route.shape[1] - 1)]
-    ahead = turn(chord[..., 2])
-    middle = place(chord) + (arcs - (index - 1) * STATION) * ahead
     across = (torch.arange(BINS, device=route.device) - BINS // 2) * bev.metres_per_pixel
-    points = middle[..., None] + (ahead * 1j)[..., None] * across
+    middle, heading, points = swath(route, arcs, across)
     row, column = (x.round().long() + MARGIN for x in bev.pixels(torch.view_as_real(points)))
     height, width = canvas.shape[1:]
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
@@ -74,8 +69,8 @@ def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
     centre = place(
         torch.stack([bev.ego_row + MARGIN - row, bev.ego_column + MARGIN - column], -1) * bev.metres_per_pixel
     )
-    lies = ((centre - middle[..., None]) * ahead[..., None].conj()).imag
-    marked = broken | solid
+    lies = ((centre - middle[..., None]) * turn(heading)[..., None].conj()).imag
+    marked = is_line(ids)
     total, count = _with_neighbours((marked * lies).sum(1)), _with_neighbours(marked.sum(1))
     aside = torch.where(count > 0, total / count.clamp_min(1) - across, 0.0)
     padded = F.pad(profile.to(torch.uint8), (1, 1), value=UNKNOWN)
@@ -103,14 +98,14 @@ def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Te
         beside: where the places are by it, all (N,).
         heading: (N,) [rad] of the road in the frame of the grid that the places are the points of.
     """
-    m, lines = bev.metres_per_pixel, int(SemanticClass.BROKEN_LINE)
+    m = bev.metres_per_pixel
     bins = (beside.across / m + (BINS // 2 + 1)).round().clamp(1, BINS).long()
     between = ((_WAVE * beside.arc - section.phase[rows]).cos() < _DASH).long()
     profile, aside = section.profile[rows, between], section.aside[rows]
     near = bins[:, None] + torch.tensor([-1, 0, 1], device=bins.device)
     classes = profile.gather(1, near)
     off = beside.across[:, None] - (near - (BINS // 2 + 1)) * m - aside.gather(1, near)
-    marked = (classes >= lines) & (classes <= int(SemanticClass.SOLID_LINE))
+    marked = is_line(classes)
     # What a line is drawn on goes on at its side.
     surface = torch.where(marked[:, 1], torch.where(off[:, 1] > 0, classes[:, 2], classes[:, 0]), classes[:, 1])
     nearest = torch.where(marked, off.abs(), torch.inf).argmin(1, keepdim=True)

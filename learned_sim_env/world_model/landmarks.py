@@ -14,6 +14,7 @@ from learned_sim_env.road import STATION
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.agents import EGO_SIZE
 from learned_sim_env.world_model.geometry import look_up, place, turn
+from learned_sim_env.world_model.route_path import swath
 
 FAR = 1e4  # [m]
 # Obstacles remembered, the nearest.
@@ -41,20 +42,16 @@ def find_obstacles(semantic: Tensor, points: Tensor) -> Tensor:
 def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec) -> Tensor:
     """(B, 3) in the ego frame: where, along a route as `route_path` has it, the road in a view (B, H, W) uint8 ends."""
     arcs = torch.arange(-STATION, REACH, APART, device=route.device)
-    chord = route[:, (arcs / STATION).floor().long() + 1]
-    heading = turn(chord[..., 2])
-    middle = place(chord) + torch.arange(len(arcs), device=route.device) * APART % STATION * heading
-    across = torch.tensor(INNER + OUTER, device=route.device)
-    places = torch.view_as_real(middle[..., None] + 1j * heading[..., None] * across)
-    ids, inside = (x.view(*middle.shape, -1) for x in look_up(semantic, places.flatten(1, 2), bev))
+    middle, heading, places = swath(route, arcs, torch.tensor(INNER + OUTER, device=route.device))
+    ids, inside = (x.view_as(places) for x in look_up(semantic, torch.view_as_real(places.flatten(1)), bev))
     road = (ids != SemanticClass.OFF_ROAD) & inside
     on = road[..., : len(INNER)].float().mean(-1) >= 0.5
     last = torch.where(on, arcs, -torch.inf).argmax(1, keepdim=True)
     beyond = arcs - arcs[last]
     seen = (inside[..., : len(INNER)].all(-1) & (beyond > 0)).sum(1) * APART >= BEYOND
     more = (road.any(-1) & (beyond >= CLEAR) & (beyond < CLEAR + BEYOND)).any(1)
-    at = torch.view_as_real((middle - OVERHANG * heading).gather(1, last)[:, 0])
-    end = torch.cat([at, chord[..., 2].gather(1, last)], -1)
+    at = torch.view_as_real((middle - OVERHANG * turn(heading)).gather(1, last)[:, 0])
+    end = torch.cat([at, heading.gather(1, last)], -1)
     return torch.where((on.any(1) & seen & ~more)[:, None], end, FAR)
 
 

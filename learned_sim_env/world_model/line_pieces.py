@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import SemanticClass
 
-LINES = (SemanticClass.BROKEN_LINE, SemanticClass.SOLID_LINE)
 SURFACES = (SemanticClass.OFF_ROAD, SemanticClass.ROAD, SemanticClass.ROUTE)
 # A piece is told by the direction of its normal, in parts of half a turn, and by how far beside the middle it passes,
 # along the axis that it crosses more steeply [STEP pixels]. A pixel is a whole number of steps: neighbours agree on it.
@@ -50,7 +49,7 @@ def cells_of(ids: Tensor) -> Tensor:
     ids = ids.contiguous()
     h, w = ids.shape[1:]
     cells = ids.short()
-    row, pixel = ((ids == LINES[0]) | (ids == LINES[1])).flatten(1).nonzero(as_tuple=True)
+    row, pixel = is_line(ids).flatten(1).nonzero(as_tuple=True)
     if not len(row):
         return cells
     # A margin to look beyond, of which nothing is a line.
@@ -78,6 +77,11 @@ def cells_of(ids: Tensor) -> Tensor:
         away = torch.where(away < 0, away.clamp_max(-without), away.clamp_min(without))
         flat[there[near]] = beside_line(line, surface, normal, away)[near]
     return cells
+
+
+def is_line(ids: Tensor) -> Tensor:
+    """Where class ids are those of a marking: bool."""
+    return (ids >= int(SemanticClass.BROKEN_LINE)) & (ids <= int(SemanticClass.SOLID_LINE))
 
 
 def beside_line(line: Tensor, surface: Tensor, normal: Tensor, distance: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import NUM_MAP_CLASSES, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import look_between, points_from, turn
 from learned_sim_env.world_model.layers import MLP
+from learned_sim_env.world_model.line_pieces import is_line
 from learned_sim_env.world_model.route_path import TURN_SCALE, beside_ego
 
 # Where a view is read, in the frame of a station [m]: from where, to where, ahead and to both sides, and how densely.
@@ -62,6 +63,5 @@ def kinds(semantic: Tensor) -> Tensor:
     """Views (B, H, W) as (B, 5, H, W) float32: no road, route, lines, whatever covers the map, and that there is a view
     at all, since beyond it nothing is known.
     """
-    lines = (semantic == int(SemanticClass.BROKEN_LINE)) | (semantic == int(SemanticClass.SOLID_LINE))
     off, route = semantic == int(SemanticClass.OFF_ROAD), semantic == int(SemanticClass.ROUTE)
-    return torch.stack([off, route, lines, semantic >= NUM_MAP_CLASSES, torch.ones_like(off)], 1).float()
+    return torch.stack([off, route, is_line(semantic), semantic >= NUM_MAP_CLASSES, torch.ones_like(off)], 1).float()

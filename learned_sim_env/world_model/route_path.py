@@ -96,6 +96,22 @@ def seen_from(route: Tensor, pose: Tensor) -> Tensor:
     return torch.cat([torch.view_as_real(places), route[..., 2:] - pose[:, None, 2:]], -1)
 
 
+def swath(route: Tensor, arcs: Tensor, across: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Places by a route (B, STATIONS + 1, 3), in its frame.
+
+    Args:
+        arcs: (A,) [m] along it, from the second station on. across: (C,) [m] left of it.
+
+    Returns:
+        The route's places there, complex (B, A) [m], and headings (B, A) [rad]; and the places (B, A, C), complex.
+    """
+    index = (arcs / STATION).floor().long() + 1
+    chord = route[:, index.clamp(0, route.shape[1] - 1)]
+    ahead = turn(chord[..., 2])
+    middle = place(chord) + (arcs - (index - 1) * STATION) * ahead
+    return middle, chord[..., 2], middle[..., None] + (ahead * 1j)[..., None] * across
+
+
 def alongside(route: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Where a pose (B, 3) is on the route.
 

@@ -337,7 +337,7 @@ class DrivingRSSM(nn.Module):
         return latents, agents, others[:, 0], others[:, 1]
 
     def around(self, state: State) -> Tensor:
-        """(B, 2 * surroundings): what was seen of the map around the ego, and the agents around it."""
+        """(B, 2 * surroundings): what was seen of the map around the ego, and who and what is around it."""
         points = points_from(self.surroundings.points, state["pose"])
         return self.surroundings(self._ids_seen(state, points), state, obstacle_gap(state["obstacles"], state["pose"]))
 
