@@ -42,7 +42,9 @@ class Args:
     stride: int = 10
     """Steps between the windows of an episode."""
     samples: int = 0
-    """Futures drawn of each window; 0: the mode alone."""
+    """Futures drawn of each window, every one judged by itself; 0: the mode alone."""
+    expected: int = 8
+    """Futures drawn of each window to judge the mean of their returns; 0: none, and none with --samples."""
     batch_size: int = 32
     """Windows at a time."""
     device: str = ""
@@ -83,7 +85,7 @@ def run(args: Args) -> int:
         raise ValueError(f"episodes is {args.episodes}; at least 1 is needed")
     if args.data is None and args.seeds != "test":
         raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
-    config = EvaluateConfig(args.horizon, args.stride, args.samples, args.batch_size)
+    config = EvaluateConfig(args.horizon, args.stride, args.samples, args.expected, args.batch_size)
     if args.threads:
         torch.set_num_threads(args.threads)
     checkpoint = from_pretrained(args.checkpoint, args.device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -23,7 +23,7 @@ from learned_sim_env.evaluation.measures.iou import iou
 from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
 from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
 from learned_sim_env.evaluation.report import Forecast, Report
-from learned_sim_env.evaluation.rollouts import Rollouts, roll_out
+from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
 from learned_sim_env.scene import wrap_angle
 from learned_sim_env.spec import TERMINATIONS, RewardSpec
@@ -39,12 +39,14 @@ class EvaluateConfig:
     """How to evaluate.
 
     horizon: steps after the context. stride: steps between windows of an episode. samples: futures drawn of each
-    window, 0 for the mode alone. batch_size: windows at a time. replicates, seed: of the bootstrap.
+    window, every one judged by itself, 0 for the mode alone. expected: futures drawn of each window to judge the mean
+    of their returns, 0 for none. batch_size: windows at a time. replicates, seed: of the bootstrap.
     """
 
     horizon: int = 30
     stride: int = 10
     samples: int = 0
+    expected: int = 8
     batch_size: int = 32
     replicates: int = 1000
     seed: int = 0
@@ -52,7 +54,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.horizon < WITHIN:
             raise ValueError(f"horizon is {self.horizon}; forecasts of events need at least {WITHIN} steps")
-        check_at_least(self, stride=1, samples=0, batch_size=1, replicates=1)
+        check_at_least(self, stride=1, samples=0, expected=0, batch_size=1, replicates=1)
 
 
 def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | None = None) -> Report:
@@ -78,10 +80,15 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
             bar.update(len(part.valid) / max(config.samples, 1))
         return join(parts)
 
-    with tqdm(total=len(regular) + len(ending), unit="window", bar_format=_BAR) as bar:
+    averaged = 0 if config.samples else config.expected
+    with tqdm(total=len(regular) * (2 if averaged else 1) + len(ending), unit="window", bar_format=_BAR) as bar:
         seen = rollouts(regular, config.horizon, draw=True)
         # They only make forecasts of rare events measurable, so there is no need for more than the forecast's steps.
         parts = [seen, rollouts(ending, WITHIN, draw=False)] if len(ending) else [seen]
+        expected = None
+        if averaged:
+            reader = WindowReader(data, config.horizon, contract.dt)
+            expected = mean_reward(model, reader, regular, config.batch_size, averaged, bar.update)
 
     def weights(episode: np.ndarray) -> np.ndarray:
         return resample(episode, len(data), config.replicates, config.seed)
@@ -106,7 +113,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
         about=about,
         iou={name: Estimate.of(iou(regular_weights, views)) for name, views in seen.views.items()},
         ego={name: _ego(regular_weights, seen, name) for name in MOTION_METHODS},
-        reward=_reward(regular_weights, seen, contract.reward),
+        reward=_reward(regular_weights, seen, expected, contract.reward),
         events=_events(weights(np.concatenate([part.episode for part in parts])), parts),
     )
 
@@ -124,7 +131,9 @@ def _ego(weights: np.ndarray, seen: Rollouts, method: str) -> dict[str, Estimate
     }
 
 
-def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str, Estimate]:
+def _reward(
+    weights: np.ndarray, seen: Rollouts, expected: np.ndarray | None, reward: RewardSpec
+) -> dict[str, Estimate]:
     # After the end of an episode there is no reward, and a prediction must know of the end by itself.
     predicted = still_running(seen.events) * expected_reward(seen.terms, seen.events, reward)
     true = expected_reward(seen.true_terms, seen.true_events, reward)
@@ -135,12 +144,16 @@ def _reward(weights: np.ndarray, seen: Rollouts, reward: RewardSpec) -> dict[str
     }
     found = {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
     # A crash foreseen a step too late is as wrong, step by step, as one not foreseen; added up over time it is not.
+    # Where that is open, the likeliest future is not the mean.
     its = np.where(seen.valid, true, 0.0)
     for steps in (WITHIN, 3 * WITHIN):
         if steps <= seen.valid.shape[1]:
             known = happened_within(seen.true_events, seen.valid, TERMINATIONS, steps)[1][:, None]
-            dreamt, truly = (x[:, :steps].sum(1, keepdims=True) for x in (predicted, its))
-            found[f"return over {steps} steps"] = Estimate.of(pearson(weights, dreamt, truly, known))
+            truly = its[:, :steps].sum(1, keepdims=True)
+            for name, dreamt in (("", predicted), (", mean of futures", expected)):
+                if dreamt is not None:
+                    r = pearson(weights, dreamt[:, :steps].sum(1, keepdims=True), truly, known)
+                    found[f"return over {steps} steps{name}"] = Estimate.of(r)
     return found
 
 

@@ -29,13 +29,13 @@ T = TypeVar("T")
 def dream(
     model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool, told: bool = False
 ) -> dict[str, torch.Tensor]:
-    """What `decode` gives, and "view" if `draw`, for every step after the context: (B, T, ...) each, on the CPU.
+    """What `decode` gives, and "view" if `draw`, for every step after the context: (B * k, T, ...) each, on the CPU.
 
     Args:
         model: on any device.
         batch: of B windows; the model sees their contexts, and then their actions only. Past the end of an episode the
             last action is held.
-        seeds: (B,) int64 of the noise, None for the mode.
+        seeds: (B * k,) int64 of the noise, for k futures of each window in turn; None for the mode alone.
         draw: also draw the view at every step.
         told: put the ego where it truly is after every step; only for a model that has `at`.
 
@@ -47,14 +47,17 @@ def dream(
     state = after_context(model, batch)
     if draw:
         _, state = model.draw(state)
+    futures = 1 if seeds is None else len(seeds) // len(batch.actions)
+    actions, poses = (x.repeat_interleave(futures, 0) for x in (batch.actions, batch.pose))
+    state = {name: value.repeat_interleave(futures, 0) for name, value in state.items()}
     steps: list[dict[str, torch.Tensor]] = []
-    for t in range(batch.context, batch.actions.shape[1]):
+    for t in range(batch.context, actions.shape[1]):
         noise = None
         if seeds is not None:
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
-        state = model.imagine(state, batch.actions[:, t], noise)
+        state = model.imagine(state, actions[:, t], noise)
         if told:
-            state = model.at(state, batch.pose[:, t])  # type: ignore[attr-defined]
+            state = model.at(state, poses[:, t])  # type: ignore[attr-defined]
         step = dict(model.decode(state))
         for name, value in step.items():
             if not torch.isfinite(value).all():

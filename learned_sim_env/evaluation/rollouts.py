@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.measures.iou import confusion
+from learned_sim_env.evaluation.measures.reward import expected_reward, still_running
 from learned_sim_env.evaluation.open_loop import TOLD, dream, views_by_method
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.world_model.geometry import integrate
@@ -84,3 +85,31 @@ def roll_out(
             true_events=batch.events[:, c:].numpy(),
             views=views,
         )
+
+
+def mean_reward(
+    model: WorldModel,
+    reader: WindowReader,
+    windows: Windows,
+    batch_size: int,
+    samples: int,
+    progress: Callable[[int], object],
+) -> np.ndarray:
+    """(N, T) reward of windows: the mean of `samples` futures of each with different noise.
+
+    Where the future is open this, not the reward of the likeliest one, is what is to be expected. The noise of a window
+    depends on its index alone. Arguments as of `roll_out`; `progress` is told how many windows were done.
+
+    Raises:
+        ValueError: if the model predicts something that is not finite.
+    """
+    found = []
+    for first in range(0, len(windows), batch_size):
+        some = windows[first : first + batch_size]
+        seeds = torch.arange(first * samples, (first + len(some)) * samples)
+        drawn = dream(model, reader.read(some), seeds, draw=False)
+        terms, events = drawn["terms"].numpy(), drawn["events"].numpy()
+        reward = still_running(events) * expected_reward(terms, events, model.contract.reward)
+        found.append(reward.reshape(len(some), samples, -1).mean(1))
+        progress(len(some))
+    return np.concatenate(found)

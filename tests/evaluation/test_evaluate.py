@@ -95,6 +95,34 @@ def test_heads_that_are_a_step_late_are_found_out(world: PackedData) -> None:
     assert report.events["terminal"].auroc.value < 1.0
 
 
+class Gambler(Oracle):
+    """Its progress is off by chance, and the chance is the noise."""
+
+    def imagine(self, state, action, noise, temperature=1.0):
+        after = super().imagine(state, action, noise, temperature)
+        return after | {"luck": torch.zeros(len(action), 1) if noise is None else 4 * noise - 2}
+
+    def observe(self, state, action, observation):
+        return super().observe(state, action, observation) | {"luck": torch.zeros(len(action), 1)}
+
+    def decode(self, state):
+        decoded = super().decode(state)
+        return decoded | {"terms": decoded["terms"] + state["luck"] * torch.tensor([1.0, 0, 0, 0])}
+
+
+def test_the_mean_of_more_futures_is_nearer_to_what_is_to_be_expected(world: PackedData) -> None:
+    def found(expected: int, batch_size: int = 7) -> float:
+        config = replace(CONFIG, expected=expected, batch_size=batch_size)
+        reward = evaluate(checkpoint(Gambler(world)), world, config).reward
+        assert reward["return over 10 steps"].value == pytest.approx(1.0)
+        return float(reward["return over 10 steps, mean of futures"].value)
+
+    assert found(1) + 0.02 < found(8) < 1
+    assert found(3, batch_size=64) == pytest.approx(found(3))
+    none = evaluate(checkpoint(Oracle(world)), world, replace(CONFIG, expected=0))
+    assert not any("mean of futures" in name for name in none.reward)
+
+
 def test_batches_and_repetition_change_nothing(world: PackedData, perfect: Report) -> None:
     torch.manual_seed(0)
     model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
@@ -146,7 +174,7 @@ def test_data_that_does_not_suit_is_refused(world: PackedData) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"horizon": 9}, {"stride": 0}, {"samples": -1}, {"batch_size": 0}, {"replicates": 0}]
+    "setting", [{"horizon": 9}, {"stride": 0}, {"samples": -1}, {"expected": -1}, {"batch_size": 0}, {"replicates": 0}]
 )
 def test_settings_that_make_no_sense_are_refused(setting: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):

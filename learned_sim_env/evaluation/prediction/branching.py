@@ -66,7 +66,7 @@ def branch(
         true = batch.pose[:, batch.context :][:, at, :2].numpy(), batch.semantic[:, batch.context :][:, at].numpy()
         mode = _looked_at(dream(model, batch, None, draw=True), at)
         seeds = torch.arange(first * samples, (first + len(some)) * samples)
-        drawn = _looked_at(dream(model, reader.read(some.repeat(samples)), seeds, draw=True), at)
+        drawn = _looked_at(dream(model, batch, seeds, draw=True), at)
         places, views = (x.reshape(len(some), samples, *x.shape[1:]) for x in drawn)
         found.append((places, mode[0], true[0], views, mode[1], true[1]))
         progress(len(some))
