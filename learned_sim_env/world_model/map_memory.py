@@ -31,7 +31,7 @@ MARGIN = 8
 READ_ROWS = 64
 # Rows for which road is imagined at a time, always as many, so that a row's road does not depend on how many others
 # need some.
-CHUNK = 16
+CHUNK = 8
 # [cells] What is added before rounding down, so that a cell's middle is the middle of one of its parts.
 _MIDDLE = (MIDDLE + 0.5) / PARTS
 
