@@ -39,8 +39,11 @@ def find_obstacles(semantic: Tensor, points: Tensor) -> Tensor:
     return torch.where((distance < FAR)[..., None], points[which], FAR)
 
 
-def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec) -> Tensor:
-    """(B, 3) in the ego frame: where, along a route as `route_path` has it, the road in a view (B, H, W) uint8 ends."""
+def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec, nearest: float = -FAR) -> Tensor:
+    """(B, 3) in the ego frame: where, along a route as `route_path` has it, the road in a view (B, H, W) uint8 ends.
+
+    nearest: [m] an end that is nearer than this is none, as where the ego would have arrived already.
+    """
     arcs = torch.arange(-STATION, REACH, APART, device=route.device)
     middle, heading, places = swath(route, arcs, torch.tensor(INNER + OUTER, device=route.device))
     ids, inside = (x.view_as(places) for x in look_up(semantic, torch.view_as_real(places.flatten(1)), bev))
@@ -52,7 +55,8 @@ def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec) -> Tensor:
     more = (road.any(-1) & (beyond >= CLEAR) & (beyond < CLEAR + BEYOND)).any(1)
     at = torch.view_as_real((middle - OVERHANG * turn(heading)).gather(1, last)[:, 0])
     end = torch.cat([at, heading.gather(1, last)], -1)
-    return torch.where((on.any(1) & seen & ~more)[:, None], end, FAR)
+    before, _ = route_left(end, torch.zeros_like(end))
+    return torch.where((on.any(1) & seen & ~more & (before >= nearest - SLACK))[:, None], end, FAR)
 
 
 def obstacle_gap(obstacles: Tensor, pose: Tensor) -> Tensor:

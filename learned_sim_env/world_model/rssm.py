@@ -30,7 +30,6 @@ from learned_sim_env.world_model.heads import OutcomeHeads
 from learned_sim_env.world_model.landmarks import (
     FAR,
     OBSTACLES,
-    SLACK,
     find_obstacles,
     find_route_end,
     obstacle_gap,
@@ -164,7 +163,7 @@ class DrivingRSSM(nn.Module):
             "actions": actions,
             "pose": pose,
             "route": route,
-            "route_end": self._not_yet_there(find_route_end(semantic, route, self.contract.bev)),
+            "route_end": find_route_end(semantic, route, self.contract.bev, self.contract.arrival_distance),
             "obstacles": find_obstacles(semantic, self.memory.points.to(semantic.device)),
             "inputs": self.inputs(ego, alongside(route, pose)[2]),
             "age": torch.zeros_like(state["age"]),
@@ -313,11 +312,6 @@ class DrivingRSSM(nn.Module):
         )
         paint_ego(image, *EGO_SIZE, self.contract.bev)
         return torch.from_numpy(image).to(ids.device)
-
-    def _not_yet_there(self, end: Tensor) -> Tensor:
-        """Ends of routes (B, 3) in the ego frame, `FAR` instead where the ego would have arrived there already."""
-        before, _ = route_left(end, torch.zeros_like(end))
-        return end.masked_fill((before < self.contract.arrival_distance - SLACK)[:, None], FAR)
 
     def step_inputs(self, inputs: Tensor, action: Tensor, motion: Tensor) -> Tensor:
         """What the latent is told of a step: `inputs` before it, the action (B, 2), the motion (B, 3)."""

@@ -62,6 +62,12 @@ def test_a_road_that_goes_on_has_no_end():
         assert (end == FAR).all() and route_left(end, ZERO)[0].item() == FAR
 
 
+def test_an_end_that_would_have_been_reached_is_none():
+    view = road_until(10)
+    assert (find_route_end(view, straight(), BEV, nearest=12.0) == FAR).all()
+    assert route_left(find_route_end(view, straight(), BEV, nearest=8.0), ZERO)[0].item() == pytest.approx(10, abs=1)
+
+
 def test_where_the_route_leaves_a_road_that_goes_on_is_no_end():
     x, y = view_points(BEV).unbind(-1)
     view = road_until(15).view(-1)
