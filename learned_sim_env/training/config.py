@@ -61,6 +61,10 @@ class TrainConfig:
     """Windows a step for the motion of others alone."""
     agent_steps: int = 8000
     """Further steps in the end for the motion of others alone."""
+    head_windows: int = 8192
+    """Windows whose futures the finished model imagines for its heads to learn from: of reward, events and doubt."""
+    head_steps: int = 2000
+    """Further steps in the end for these heads alone."""
     horizon: int = 25
     """Steps imagined after the five of the context, in a window."""
     path_horizon: int = 40
@@ -71,6 +75,8 @@ class TrainConfig:
     """The same for the ego's own motion: its network is small."""
     agent_learning_rate: float = 3e-3
     """The same for the motion of others, in the end."""
+    head_learning_rate: float = 5e-4
+    """The same for the heads, in the end."""
     warmup: int = 200
     """Steps over which the learning rate rises."""
     weight_decay: float = 1e-3

@@ -17,6 +17,7 @@ from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.pictures import after_context
 from learned_sim_env.training.settle import settle_agents, settle_path
+from learned_sim_env.training.settle_heads import settle_heads
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
 from learned_sim_env.world_model.protocol import State
@@ -120,11 +121,14 @@ def export(trainer: Trainer, data: PackedData, count: int) -> Path:
     model = copy.deepcopy(trainer.model).eval()
     settle_path(model.ego_path, trainer.train_paths, trainer.config)
     settle_agents(model, trainer.train_data, trainer.config)
+    settle_heads(model, trainer.train_data, trainer.config)
     about: dict[str, Any] = {
         "steps": trainer.step,
         "batch_size": trainer.config.batch_size,
         "path_steps": trainer.config.path_steps,
         "agent_steps": trainer.config.agent_steps,
+        "head_windows": trainer.config.head_windows,
+        "head_steps": trainer.config.head_steps,
         "horizon": trainer.config.horizon,
         "learning_rate": trainer.config.learning_rate,
         "seed": trainer.config.seed,

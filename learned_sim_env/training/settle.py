@@ -38,7 +38,7 @@ def settle_path(path: EgoPath, windows: WindowSampler, config: TrainConfig) -> N
             return path_loss(path, some.sample_paths(config.path_batch, config.seed + 1, step).to(device))
 
         name = f"ego's own motion, {some.horizon} steps ahead"
-        _train(path, loss, round(share * config.path_steps), rate * config.path_learning_rate, name)
+        train_alone(path, loss, round(share * config.path_steps), rate * config.path_learning_rate, name)
 
 
 def settle_agents(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig) -> None:
@@ -49,10 +49,10 @@ def settle_agents(model: DrivingRSSM, windows: WindowSampler, config: TrainConfi
         torch.manual_seed(config.seed * 1_000_003 + step)
         return traffic_loss(model, windows.sample_traffic(config.agent_batch, config.seed + 1, step).to(device))
 
-    _train(model.agent_motion, loss, config.agent_steps, config.agent_learning_rate, "others' motion")
+    train_alone(model.agent_motion, loss, config.agent_steps, config.agent_learning_rate, "others' motion")
 
 
-def _train(module: nn.Module, loss_of: Callable[[int], Tensor], steps: int, peak: float, name: str) -> None:
+def train_alone(module: nn.Module, loss_of: Callable[[int], Tensor], steps: int, peak: float, name: str) -> None:
     """Train what is in `module`, by a loss of each step."""
     optimizer = torch.optim.AdamW(module.parameters(), peak, weight_decay=1e-5)
     for step in tqdm(range(steps), desc=name, unit="step", disable=None):
