@@ -15,32 +15,12 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.data.dataset import load_episodes
 from learned_sim_env.data.store import write_minari
 from tests.standin import Standin
+from tests.tiny_training import TINY
 
 for module, extra in (("carla", "carla"), ("msgpack", "carla"), ("metadrive", "metadrive"), ("tensorboard", "train")):
     pytest.importorskip(module, reason=f"needs the extra [{extra}]")
 
 TOWNS = 'town=["GridTown","RingTown"]'
-TINY = [
-    "--model",
-    "rssm-tiny",
-    "--batch-size",
-    "4",
-    "--path-batch",
-    "8",
-    "--path-steps",
-    "3",
-    "--agent-steps",
-    "3",
-    "--head-windows",
-    "64",
-    "--head-steps",
-    "4",
-    "--horizon",
-    "6",
-    "--warmup",
-    "2",
-    "--no-bf16",
-]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +57,7 @@ def checkpoint(collected, tmp_path_factory) -> Path:
     # Two episodes do not see every kind of place, which contexts must have.
     episodes = [replace(e, tags=np.ones_like(e.tags)) for e in load_episodes(collected["carla train"])]
     write_minari(folder / "data", episodes, "carla/tagged-v0", "driven in CARLA")
-    assert main(["train", "--data", str(folder), "--out", str(run), "--steps", "4", "--contexts", "4", *TINY]) == 0
+    assert main(["train", "--data", str(folder), "--out", str(run), "--steps", "4", *TINY]) == 0
     return run / "checkpoint"
 
 
