@@ -10,15 +10,17 @@ def card(name: str, training: dict[str, Any], measured: str = "") -> str:
 
     Args:
         name: of the checkpoint.
-        training: how it was trained, as in `config.json`.
+        training: how it was trained, as in `config.json`; what is called "history" is told below the table.
         measured: Markdown of an evaluation, with the command that repeats it.
     """
-    rows = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in training.items())
+    settings = {key: value for key, value in training.items() if key != "history"}
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in settings.items())
+    history = f"{training['history']}\n\n" if "history" in training else ""
     return (
         f"# {name}\n\n"
         "A world model of driving, seen from above: an RSSM whose state is factored into the ego's own motion, a "
         "remembered map, road users as boxes, and a recurrent latent. It ships frozen, with the moments it starts "
         "from.\n\n"
-        f"## Training\n\n| | |\n|---|---|\n{rows}\n\n"
+        f"## Training\n\n| | |\n|---|---|\n{rows}\n\n{history}"
         + (measured or "## Measured\n\nNothing yet: `learned-sim evaluate --card` fills this in.\n")
     )
