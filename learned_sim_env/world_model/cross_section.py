@@ -111,7 +111,8 @@ def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Te
     nearest = torch.where(marked, off.abs(), torch.inf).argmin(1, keepdim=True)
     line, off = classes.gather(1, nearest)[:, 0], off.gather(1, nearest)[:, 0]
     distance = -off / m / torch.maximum(heading.cos().abs(), heading.sin().abs())
-    passes = marked.any(1) & (distance.abs() < FARTHEST)
+    # A line at the border of what is known would be drawn on nothing.
+    passes = marked.any(1) & (distance.abs() < FARTHEST) & (surface != UNKNOWN)
     return torch.where(passes, beside_line(line, surface, heading + torch.pi / 2, distance), surface.short())
 
 

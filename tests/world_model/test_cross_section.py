@@ -7,7 +7,7 @@ from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.world_model.cross_section import BINS, markings_at, read_section, sweep
 from learned_sim_env.world_model.layers import unpatch
-from learned_sim_env.world_model.line_pieces import CLASS
+from learned_sim_env.world_model.line_pieces import CLASS, OTHER_AT
 from learned_sim_env.world_model.map_decoder import MapDecoder, Roadway
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.route_path import Beside, beside, chain
@@ -119,6 +119,18 @@ def test_markings_are_as_thin_as_a_grid_allows_and_have_no_gaps(turned):
     # Between the markings it is what it was.
     middle = (across > -3.0) & (across < -0.5)
     assert (found[middle] == SemanticClass.ROUTE).all()
+
+
+def test_a_marking_at_the_border_of_what_is_known_is_drawn_on_nothing_unknown():
+    view = straight_road()
+    view[:, :, : EDGES[0]] = UNKNOWN
+    section = read_section(canvas_of(view), STRAIGHT, BEV)
+    across = torch.linspace(-20, 20, 321)
+    beside = Beside(torch.full_like(across, 9.0), across, torch.zeros_like(across), torch.zeros(321, dtype=torch.long))
+    found = markings_at(section, torch.zeros(321, dtype=torch.long), beside, torch.zeros(321), BEV)
+    told = found != UNKNOWN
+    assert told.any() and not told.all()
+    assert ((found[told] & CLASS) != UNKNOWN).all() and ((found[told] >> OTHER_AT & CLASS) != UNKNOWN).all()
 
 
 def test_where_markings_lie_is_known_by_less_than_a_pixel():
