@@ -20,7 +20,7 @@ from learned_sim_env.evaluation.measures.events import (
     probability_within,
 )
 from learned_sim_env.evaluation.measures.iou import iou
-from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
+from learned_sim_env.evaluation.measures.reward import expected_reward, foreseen_reward, pearson
 from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
 from learned_sim_env.evaluation.report import Forecast, Report
 from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
@@ -135,7 +135,7 @@ def _reward(
     weights: np.ndarray, seen: Rollouts, expected: np.ndarray | None, reward: RewardSpec
 ) -> dict[str, Estimate]:
     # After the end of an episode there is no reward, and a prediction must know of the end by itself.
-    predicted = still_running(seen.events) * expected_reward(seen.terms, seen.events, reward)
+    predicted = foreseen_reward(seen.terms, seen.events, reward)
     true = expected_reward(seen.true_terms, seen.true_events, reward)
     pairs = {
         "reward": (predicted, true),

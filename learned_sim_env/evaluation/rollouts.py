@@ -10,7 +10,7 @@ import torch
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.measures.iou import confusion
-from learned_sim_env.evaluation.measures.reward import expected_reward, still_running
+from learned_sim_env.evaluation.measures.reward import foreseen_reward
 from learned_sim_env.evaluation.open_loop import TOLD, dream, views_by_method
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.world_model.geometry import integrate
@@ -108,8 +108,7 @@ def mean_reward(
         some = windows[first : first + batch_size]
         seeds = torch.arange(first * samples, (first + len(some)) * samples)
         drawn = dream(model, reader.read(some), seeds, draw=False)
-        terms, events = drawn["terms"].numpy(), drawn["events"].numpy()
-        reward = still_running(events) * expected_reward(terms, events, model.contract.reward)
+        reward = foreseen_reward(drawn["terms"].numpy(), drawn["events"].numpy(), model.contract.reward)
         found.append(reward.reshape(len(some), samples, -1).mean(1))
         progress(len(some))
     return np.concatenate(found)

@@ -6,7 +6,6 @@ is imagined once, and its features are used many times.
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from learned_sim_env.task import UNCERTAIN_TERMS
 from learned_sim_env.training.batches import Batch, WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.pictures import after_context
+from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.settle import train_alone
 from learned_sim_env.world_model.heads import DOUBTS, OutcomeHeads
 from learned_sim_env.world_model.map_memory import NUM_STATIC
@@ -47,27 +47,20 @@ def settle_heads(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig
     if not config.head_steps:
         return
     count, device = -(-config.head_windows // WINDOWS), next(model.parameters()).device
-    lessons = Lessons(
-        *map(
-            torch.cat,
-            zip(
-                *(
-                    imagined(model, windows.sample(WINDOWS, config.seed + 1, k).to(device), config.seed * 1_000_003 + k)
-                    for k in tqdm(range(count), desc="what follows", unit="batch", disable=None)
-                )
-            ),
-        )
-    )
-    before = copy.deepcopy(model.heads)
+    parts = [
+        imagined(model, windows.sample(WINDOWS, config.seed + 1, k).to(device), config.seed * 1_000_003 + k)
+        for k in tqdm(range(count), desc="what follows", unit="batch", disable=None)
+    ]
+    lessons = Lessons(*map(torch.cat, zip(*parts)))
+    with torch.no_grad():
+        before = torch.cat([model.heads(some.float())[1] for some in lessons.features.split(MOMENTS)])
 
     def loss(step: int) -> Tensor:
         chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         some = torch.randint(len(lessons.features), (MOMENTS,), generator=chance).to(device)
-        features, terms, events, errors = (x[some] for x in lessons)
-        with torch.no_grad():
-            _, held, _ = before(features.float())
-        _, logits, _ = model.heads(features.float())
-        return head_loss(model.heads, Lessons(features, terms, events, errors)) + (logits - held).square().mean()
+        chosen = Lessons(*(x[some] for x in lessons))
+        _, logits, _ = model.heads(chosen.features.float())
+        return head_loss(model.heads, chosen) + (logits - before[some]).square().mean()
 
     train_alone(model.heads, loss, config.head_steps, config.head_learning_rate, "reward, events and doubt")
 
@@ -76,7 +69,7 @@ def head_loss(heads: OutcomeHeads, lessons: Lessons) -> Tensor:
     """The mean loss of all heads."""
     terms, events, doubt = heads.loss(lessons.features.float(), *lessons[1:])
     known = ~lessons.errors.isnan()
-    return terms.mean() + events.mean() + ((doubt * known).sum(0) / known.sum(0).clamp_min(1)).sum()
+    return terms.mean() + events.mean() + sum(map(masked_mean, doubt.unbind(-1), known.unbind(-1)))
 
 
 @torch.no_grad()

@@ -26,6 +26,11 @@ def still_running(events: np.ndarray) -> np.ndarray:
     return np.concatenate([np.ones((len(events), 1)), going_on[:, :-1]], 1)
 
 
+def foreseen_reward(terms: np.ndarray, events: np.ndarray, reward: RewardSpec) -> np.ndarray:
+    """(N, T) float64 `expected_reward`, as far as the episode is expected to be `still_running`."""
+    return still_running(events) * expected_reward(terms, events, reward)
+
+
 def pearson(weights: np.ndarray, predicted: np.ndarray, true: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Correlation over all valid steps.
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.evaluation.measures.reward import expected_reward, still_running
+from learned_sim_env.evaluation.measures.reward import foreseen_reward
 from learned_sim_env.files import replacing
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.starts import Starts
@@ -74,8 +74,7 @@ def imagined_counterfactuals(
                     raise ValueError(f"the model's {name!r} is not finite {t + 1} steps after the context")
         motion, terms, events = (torch.stack([step[n] for step in steps], 1) for n in ("motion", "terms", "events"))
         pose = integrate(motion).numpy()
-    expected = expected_reward(terms.numpy(), events.numpy(), checkpoint.contract.reward)
-    reward = still_running(events.numpy()) * expected
+    reward = foreseen_reward(terms.numpy(), events.numpy(), checkpoint.contract.reward)
     return Counterfactuals(pose.reshape(*shape, 3), reward.reshape(shape), np.ones(shape, bool))
 
 
