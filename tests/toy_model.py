@@ -24,6 +24,7 @@ class ToyModel:
 
     latent_size = 5
     noise_size = 2
+    static_graph = False
 
     def __init__(self, risk: float = 0.0, contract: Contract | None = None, device: str = "cpu"):
         """`risk`: probability of leaving the road in a step."""

@@ -31,6 +31,8 @@ class PerturbedModel:
         ValueError: if the model has no recurrent state h and categorical latents z.
     """
 
+    static_graph = False
+
     def __init__(self, model: WorldModel):
         state = model.initial(1)
         self.model, self.contract = model, model.contract

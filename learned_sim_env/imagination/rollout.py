@@ -10,6 +10,7 @@ import torch
 
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.noise import uniforms
+from learned_sim_env.imagination.recorded import step_of
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.protocol import WorldModel
@@ -94,15 +95,14 @@ class Rollout:
         """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1]."""
         model, device = self.model, self._inference.device
         with self._inference():
-            action = torch.from_numpy(actions).to(device)
-            noise: torch.Tensor | None = None
+            arguments = [self._state, torch.from_numpy(actions).to(device)]
             threshold: torch.Tensor | float = 0.5
             if self.temperature > 0:
                 seeds, steps = torch.from_numpy(self.seeds).to(device), torch.from_numpy(self.steps).to(device)
                 uniform = uniforms(seeds, steps, len(EVENTS) + model.noise_size)
-                threshold, noise = uniform[:, : len(EVENTS)], uniform[:, len(EVENTS) :]
-            state = model.imagine(self._state, action, noise, self.temperature)
-            heads = model.decode(state)
+                threshold = uniform[:, : len(EVENTS)]
+                arguments.append(uniform[:, len(EVENTS) :])
+            state, heads = step_of(model, self.temperature, *arguments)(*arguments)
             self._features = heads["features"]
             # One transfer, however many heads.
             sampled = {"events": heads["events"] > threshold, "uncertainty": heads["uncertainty"][:, None]}

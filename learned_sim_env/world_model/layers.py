@@ -128,7 +128,7 @@ def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor
 
 def _running(probabilities: Tensor) -> Tensor:
     # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
-    return probabilities @ _below(probabilities.shape[-1], probabilities.dtype, probabilities.device)
+    return probabilities @ _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device)
 
 
 def _inverted(running: Tensor, uniforms: Tensor) -> Tensor:

@@ -39,6 +39,13 @@ class WorldModel(Protocol):
         """Uniforms that one row needs for one step."""
         ...
 
+    @property
+    def static_graph(self) -> bool:
+        """Whether `imagine` and `decode` of a frozen model do the same, operation by operation, whatever the numbers
+        are that they are given, so that they can be recorded and played back.
+        """
+        ...
+
     def initial(self, batch_size: int) -> State:
         """The state before anything was observed, the same in every row, on the model's device."""
         ...

@@ -77,6 +77,11 @@ class DrivingRSSM(nn.Module):
         self.decoder = MapDecoder(bev, latent_size, config.channels)
 
     @property
+    def static_graph(self) -> bool:
+        """A model that is not being trained does the same at every step."""
+        return not self.training
+
+    @property
     def noise_size(self) -> int:
         """Uniforms a row needs a step: a categorical latent's, an agent's, for who comes into view, for the route."""
         return self.config.groups + self.config.slots + 2
