@@ -1,6 +1,7 @@
-"""A model's step recorded once and played back: the same operations in the same order, with no Python in between.
+"""A step recorded once and played back.
 
-A few hundred numbers are added in less time than Python takes to say so. What is played back gives the same bits.
+A few hundred numbers are added in less time than Python takes to say so. What is played back are the same operations in
+the same order, to the bit, with no Python in between.
 """
 
 from __future__ import annotations
@@ -12,39 +13,34 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
 
-from learned_sim_env.world_model.protocol import State, WorldModel
-
-# One step: from a state, actions (B, 2) and, unless the mode is wanted, noise (B, noise_size), to the state after it
-# and what its heads say.
-Step = Callable[..., tuple[State, dict[str, Tensor]]]
+from learned_sim_env.imagination.step import Step
+from learned_sim_env.world_model.protocol import WorldModel
 
 # Recordings that are kept of a model, one for each number of rows.
 KEPT = 16
 
-_recordings: WeakKeyDictionary[WorldModel, dict[tuple, Step]] = WeakKeyDictionary()
+_recordings: WeakKeyDictionary[WorldModel, dict[tuple, Callable]] = WeakKeyDictionary()
 
 
-def step_of(model: WorldModel, temperature: float, *arguments: Any) -> Step:
-    """`imagine` and `decode` of a model in one, for arguments of the same shapes as these; see `Step`.
+def played(step: Step, arguments: tuple) -> Callable:
+    """The same as `step`, faster, for arguments of the same shapes as these.
 
     Recorded the first time, which takes as long as some fifty steps, where that can be done: a model says by
     `static_graph` that it may be; on a GPU nobody has tried; torch records under Python 3.13 and before.
     """
-    rows = arguments[1]
-    if not model.static_graph or rows.device.type != "cpu" or sys.version_info >= (3, 14):
-        return _Step(model, temperature)
-    kept = _recordings.setdefault(model, {})
-    key = (len(rows), len(arguments), temperature)
+    action: torch.Tensor = arguments[1]
+    if not step.model.static_graph or action.device.type != "cpu" or sys.version_info >= (3, 14):
+        return step
+    kept, key = _recordings.setdefault(step.model, {}), (len(action), step.temperature)
     if key not in kept:
         if len(kept) == KEPT:
             del kept[next(iter(kept))]
-        kept[key] = _recorded(_Step(model, temperature), arguments)
+        kept[key] = _recorded(step, arguments)
     return kept[key]
 
 
-def _recorded(step: _Step, arguments: tuple) -> Step:
+def _recorded(step: Step, arguments: tuple) -> Callable:
     # Constants are made when they are first needed: now, and not as part of what is recorded.
     step(*arguments)
     with warnings.catch_warnings():
@@ -53,19 +49,9 @@ def _recorded(step: _Step, arguments: tuple) -> Step:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         recorded = torch.jit.trace(step, arguments, strict=False, check_trace=False)
 
-    def play(*arguments: Any) -> tuple[State, dict[str, Tensor]]:
+    def play(*arguments: Any) -> Any:
         # As it was recorded: what else torch would do to it takes a while, and gains nothing.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             return recorded(*arguments)
 
     return play
-
-
-class _Step(nn.Module):
-    def __init__(self, model: WorldModel, temperature: float):
-        super().__init__()
-        self.model, self.temperature = model, temperature
-
-    def forward(self, state: State, action: Tensor, noise: Tensor | None = None) -> tuple[State, dict[str, Tensor]]:
-        state = self.model.imagine(state, action, noise, self.temperature)
-        return state, self.model.decode(state)

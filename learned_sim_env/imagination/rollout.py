@@ -9,20 +9,10 @@ import numpy as np
 import torch
 
 from learned_sim_env.imagination.inference import Inference
-from learned_sim_env.imagination.noise import uniforms
-from learned_sim_env.imagination.recorded import step_of
+from learned_sim_env.imagination.recorded import played
 from learned_sim_env.imagination.starts import Start
-from learned_sim_env.task import EVENTS
+from learned_sim_env.imagination.step import COLUMNS, Step
 from learned_sim_env.world_model.protocol import WorldModel
-
-# Where a step's results lie when packed side by side.
-_COLUMNS = {
-    "ego": slice(0, 6),
-    "motion": slice(6, 9),
-    "terms": slice(9, 13),
-    "events": slice(13, 17),
-    "uncertainty": slice(17, 18),
-}
 
 
 @dataclass(frozen=True)
@@ -63,8 +53,8 @@ class Rollout:
     def __init__(self, model: WorldModel, num_rows: int, inference: Inference, temperature: float = 1.0):
         if not temperature >= 0:
             raise ValueError(f"temperature {temperature!r} is negative: 1 samples, 0 takes the mode")
-        self.model, self.temperature = model, temperature
-        self._inference = inference
+        self.model, self._inference = model, inference
+        self._step = Step(model, temperature)
         self.seeds, self.steps = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.int64)
         with inference():
             # Copied, because rows are written in place and a model may expand one row to many.
@@ -93,24 +83,16 @@ class Rollout:
 
     def step(self, actions: np.ndarray) -> Imagined:
         """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1]."""
-        model, device = self.model, self._inference.device
+        device = self._inference.device
         with self._inference():
-            arguments = [self._state, torch.from_numpy(actions).to(device)]
-            threshold: torch.Tensor | float = 0.5
-            if self.temperature > 0:
-                seeds, steps = torch.from_numpy(self.seeds).to(device), torch.from_numpy(self.steps).to(device)
-                uniform = uniforms(seeds, steps, len(EVENTS) + model.noise_size)
-                threshold = uniform[:, : len(EVENTS)]
-                arguments.append(uniform[:, len(EVENTS) :])
-            state, heads = step_of(model, self.temperature, *arguments)(*arguments)
-            self._features = heads["features"]
+            given = [torch.from_numpy(array).to(device) for array in (actions, self.seeds, self.steps)]
+            arguments = (self._state, *given)
+            self._state, packed, self._features = played(self._step, arguments)(*arguments)
             # One transfer, however many heads.
-            sampled = {"events": heads["events"] > threshold, "uncertainty": heads["uncertainty"][:, None]}
-            packed = torch.cat([{**heads, **sampled}[name] for name in _COLUMNS], 1).float().cpu().numpy()
-            self._state = {name: value.to(self._dtypes[name]) for name, value in state.items()}
+            results = packed.cpu().numpy()
         self.steps += 1
         self._drawn[:] = False
-        ego, motion, terms, events, uncertainty = (packed[:, columns] for columns in _COLUMNS.values())
+        ego, motion, terms, events, uncertainty = (results[:, columns] for columns in COLUMNS.values())
         return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0])
 
     def features(self) -> np.ndarray:

@@ -9,16 +9,17 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from learned_sim_env.imagination import recorded
-from learned_sim_env.imagination.recorded import step_of
+from learned_sim_env.imagination.recorded import played
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Starts
+from learned_sim_env.imagination.step import Step
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.rssm import DrivingRSSM
+from tests.toy_model import ToyModel
 
 ROWS = 5
 
@@ -40,7 +41,7 @@ def model():
 def arguments(model, rows=ROWS, seed=0):
     generator = torch.Generator().manual_seed(seed)
     action = 2 * torch.rand(rows, 2, generator=generator) - 1
-    return model.initial(rows), action, torch.rand(rows, model.noise_size, generator=generator)
+    return model.initial(rows), action, torch.arange(rows) + seed, torch.arange(rows)
 
 
 def drive(checkpoint, model, inference, temperature):
@@ -69,58 +70,52 @@ def test_what_is_played_back_is_what_would_be_computed(shipped, inference, monke
 
 @torch.inference_mode()
 def test_recorded_once_for_as_many_rows(model):
-    first = step_of(model, 1.0, *arguments(model))
-    assert step_of(model, 1.0, *arguments(model, seed=1)) is first
-    others = [
-        step_of(model, 1.0, *arguments(model, rows=3)),
-        step_of(model, 0.5, *arguments(model)),
-        step_of(model, 1.0, *arguments(model)[:2]),
-        step_of(copy.deepcopy(model), 1.0, *arguments(model)),
-    ]
-    assert len({first, *others}) == 5
+    def of(model, temperature=1.0, rows=ROWS, seed=0):
+        return played(Step(model, temperature), arguments(model, rows, seed))
+
+    first = of(model)
+    assert of(model, seed=1) is first
+    assert len({first, of(model, rows=3), of(model, 0.5), of(model, 0.0), of(copy.deepcopy(model))}) == 5
     for rows in range(10, 10 + recorded.KEPT):
-        step_of(model, 1.0, *arguments(model, rows))
+        of(model, rows=rows)
     assert len(recorded._recordings[model]) == recorded.KEPT
 
 
 @torch.inference_mode()
 def test_weights_that_change_count(model):
-    given = arguments(model)
-    step = step_of(model, 1.0, *given)
-    before = step(*given)[0]["h"]
+    step, given = Step(model, 1.0), arguments(model)
+    before = played(step, given)(*given)[0]["h"]
     model.latent.cell.project.weight.mul_(-1)
-    after = step(*given)[0]["h"]
+    after = played(step, given)(*given)[0]["h"]
     assert not torch.equal(before, after)
-    assert torch.equal(after, model.imagine(*given)["h"])
+    assert torch.equal(after, step(*given)[0]["h"])
 
 
 @torch.inference_mode()
 def test_recordings_go_when_the_model_goes():
     model = small()
-    step_of(model, 1.0, *arguments(model))
+    played(Step(model, 1.0), arguments(model))
     gone = weakref.ref(model)
     del model
     gc.collect()
     assert gone() is None
 
 
-class Moody(nn.Module):
-    """Does something else where the action is large."""
+class Moody(ToyModel):
+    """Does something else where any action is large."""
 
-    static_graph = False
-
-    def imagine(self, state, action, noise, temperature):
-        return {"x": state["x"] + (10 if bool((action > 0.5).any()) else 1)}
-
-    def decode(self, state):
-        return {"x": state["x"]}
+    def imagine(self, state, action, noise, temperature=1.0):
+        state = super().imagine(state, action, noise, temperature)
+        return {**state, "z": state["z"] + 10} if bool((action > 0.5).any()) else state
 
 
+@torch.inference_mode()
 def test_a_model_that_decides_is_not_recorded():
-    state, calm, bold = {"x": torch.zeros(2)}, torch.zeros(2, 2), torch.ones(2, 2)
-    step = step_of(Moody(), 1.0, state, calm)
-    assert step(state, calm)[1]["x"].tolist() == [1, 1]
-    assert step(state, bold)[1]["x"].tolist() == [10, 10]
+    model = Moody()
+    given = arguments(model)
+    step = played(Step(model, 1.0), given)
+    for size, moved in ((0.0, 1.0), (0.9, 11.0), (0.1, 1.0)):
+        assert step(given[0], torch.full((ROWS, 2), size), *given[2:])[0]["z"].tolist() == [moved] * ROWS
 
 
 def test_a_model_in_training_is_not_recorded(model):

@@ -1,0 +1,43 @@
+"""All that one step of many rows computes, as one function of tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from learned_sim_env.imagination.noise import uniforms
+from learned_sim_env.task import EVENTS
+from learned_sim_env.world_model.protocol import State, WorldModel
+
+# Where a step's results lie when packed side by side.
+COLUMNS = {
+    "ego": slice(0, 6),
+    "motion": slice(6, 9),
+    "terms": slice(9, 13),
+    "events": slice(13, 17),
+    "uncertainty": slice(17, 18),
+}
+
+
+class Step(nn.Module):
+    """One clock step of B rows of a model, see `Rollout` for `temperature`."""
+
+    def __init__(self, model: WorldModel, temperature: float):
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, state: State, action: Tensor, seeds: Tensor, steps: Tensor) -> tuple[State, Tensor, Tensor]:
+        """From a state, actions (B, 2) float32, and the (B,) int64 that the noise comes from.
+
+        Returns:
+            The state after it, what its heads say in `COLUMNS` (B, 18) float32, events as 0 or 1, and its features.
+        """
+        model, noise, threshold = self.model, None, torch.tensor(0.5, device=action.device)
+        if self.temperature > 0:
+            uniform = uniforms(seeds, steps, len(EVENTS) + model.noise_size)
+            threshold, noise = uniform[:, : len(EVENTS)], uniform[:, len(EVENTS) :]
+        after = model.imagine(state, action, noise, self.temperature)
+        heads = model.decode(after)
+        sampled = {"events": heads["events"] > threshold, "uncertainty": heads["uncertainty"][:, None]}
+        packed = torch.cat([{**heads, **sampled}[name] for name in COLUMNS], 1).float()
+        return {name: value.to(state[name].dtype) for name, value in after.items()}, packed, heads["features"]
