@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from learned_sim_env.imagination.inference import Inference
-from learned_sim_env.imagination.recorded import played
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.imagination.step import COLUMNS, Step
 from learned_sim_env.world_model.protocol import WorldModel
+from learned_sim_env.world_model.recorded import played
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Rollout:
         if not temperature >= 0:
             raise ValueError(f"temperature {temperature!r} is negative: 1 samples, 0 takes the mode")
         self.model, self._inference = model, inference
-        self._step = Step(model, temperature)
+        self._step: Any = Step(model, temperature)
         self.seeds, self.steps = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.int64)
         with inference():
             # Copied, because rows are written in place and a model may expand one row to many.
@@ -83,11 +83,13 @@ class Rollout:
 
     def step(self, actions: np.ndarray) -> Imagined:
         """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1]."""
-        device = self._inference.device
+        device, step = self._inference.device, self._step
         with self._inference():
             given = [torch.from_numpy(array).to(device) for array in (actions, self.seeds, self.steps)]
             arguments = (self._state, *given)
-            self._state, packed, self._features = played(self._step, arguments)(*arguments)
+            if self.model.static_graph:
+                step = played(step, "forward", arguments, self.model, step.temperature)
+            self._state, packed, self._features = step(*arguments)
             # One transfer, however many heads.
             results = packed.cpu().numpy()
         self.steps += 1

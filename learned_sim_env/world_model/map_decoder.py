@@ -14,6 +14,7 @@ from learned_sim_env.world_model.geometry import square_middles
 from learned_sim_env.world_model.latent import PATCH
 from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
+from learned_sim_env.world_model.recorded import played
 from learned_sim_env.world_model.route_path import SIDES, Beside, beside
 
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
@@ -58,21 +59,23 @@ class MapDecoder(nn.Module):
             route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`.
             remembered: (B, H, W) uint8, UNKNOWN where not known.
         """
-        x, swept, _ = self._tokens(latent, route, remembered, patches(remembered, PATCH))
-        logits, swept = (unpatch(t, self.height, self.width, PATCH) for t in (self.out(x), swept))
+        logits, swept, *_ = self.by_patches(latent, route, remembered)
+        logits, swept = (unpatch(t, self.height, self.width, PATCH) for t in (logits, swept))
         return logits, swept[..., 0]
 
     def fill(self, latent: Tensor, route: Tensor, remembered: Tensor) -> tuple[Tensor, Roadway]:
         """The canvas `remembered` (B, H, W) uint8 with classes chosen where it was UNKNOWN, and the road that goes on
         in it; arguments as `forward`.
         """
+        given = (latent, route, remembered)
+        by_patches = self.by_patches if self.training else played(self, "by_patches", given)
+        logits, swept, section, near = by_patches(*given)
         ids = patches(remembered, PATCH)
-        x, swept, road = self._tokens(latent, route, remembered, ids)
         blank = (ids == UNKNOWN).flatten().nonzero()[:, 0]
-        logits = self.out(x).view(-1, NUM_STATIC)
-        ids.view(-1)[blank] = self.choose(logits[blank], swept.flatten()[blank])
+        ids.view(-1)[blank] = self.choose(logits.view(-1, NUM_STATIC)[blank], swept.flatten()[blank])
         canvas, swept = (unpatch(t, self.height, self.width, PATCH)[..., 0] for t in (ids, swept))
-        return canvas, Roadway(*road, self.middles, canvas == swept, self.bev)
+        road = Roadway(CrossSection(*section), Beside(*near), self.middles, canvas == swept, self.bev)
+        return canvas, road
 
     def choose(self, logits: Tensor, swept: Tensor) -> Tensor:
         """Classes (...) uint8 from logits (..., NUM_STATIC) and proposed classes (...) uint8, UNKNOWN for none."""
@@ -80,18 +83,21 @@ class MapDecoder(nn.Module):
         proposed = one_hot(swept, UNKNOWN + 1, logits.dtype)[..., :NUM_STATIC]
         return (logits - self.log_weights.to(logits.dtype) + PROPOSED * proposed).argmax(-1).to(torch.uint8)
 
-    def _tokens(
-        self, latent: Tensor, route: Tensor, canvas: Tensor, ids: Tensor
-    ) -> tuple[Tensor, Tensor, tuple[CrossSection, Beside]]:
+    def by_patches(
+        self, latent: Tensor, route: Tensor, remembered: Tensor
+    ) -> tuple[Tensor, Tensor, CrossSection, Beside]:
+        """Logits and classes as `forward` gives them, but by patches: (B, tokens, PATCH**2 * NUM_STATIC) and
+        (B, tokens, PATCH**2); the section of the road that goes on, and where the patches' middles are beside it.
+        """
         dtype = self.out.weight.dtype
         said = self.imagined(latent.to(dtype)).unflatten(-1, (-1, SAID))
-        seen = self.remembered(one_hot(ids, UNKNOWN + 1, dtype).flatten(2))
+        seen = self.remembered(one_hot(patches(remembered, PATCH), UNKNOWN + 1, dtype).flatten(2))
         near = beside(route, self.middles.expand(len(route), -1, -1))
-        section = read_section(canvas, route, self.bev)
+        section = read_section(remembered, route, self.bev)
         swept = sweep(section, near, self.bev, PATCH)
         led = self.led(near.features().to(dtype)) + self.swept(one_hot(swept, UNKNOWN + 1, dtype).flatten(2))
         x = self.near(seen + led + self.join(F.silu(said)), self.grid)
-        return self.far(self.everywhere(x), self.grid), swept, (section, near)
+        return self.out(self.far(self.everywhere(x), self.grid)), swept, section, near
 
 
 class Roadway(NamedTuple):

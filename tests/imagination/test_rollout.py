@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
+from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.world_model import map_decoder, recorded
+from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.config import MODELS
+from learned_sim_env.world_model.rssm import DrivingRSSM
 from tests.toy_model import CRASH, NeuralToy, ToyContexts, ToyModel
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return from_pretrained("bev-rssm")
 
 
 def actions(rows, steps, seed=0):
@@ -152,3 +162,48 @@ def test_negative_temperature(inference):
     for temperature in (-0.1, float("nan")):
         with pytest.raises(ValueError, match="temperature"):
             Rollout(ToyModel(), 1, inference, temperature)
+
+
+def drive(checkpoint, model, inference, temperature):
+    """What 40 steps from different moments give, whose rows meet others, lose the road and see some of it anew."""
+    n = 5
+    rows, starts = Rollout(model, n, inference, temperature), Starts(model, checkpoint.contexts, inference, True)
+    rows.start(np.arange(n), starts.from_contexts(np.arange(n) * 7), np.arange(n))
+    results = []
+    for t, action in enumerate(actions(n, 40)):
+        step = rows.step(action)
+        rows.draw(np.arange(t % 3, n))
+        results.append(np.concatenate([step.ego, step.motion, step.terms, step.events, rows.features()], 1))
+    return np.stack(results), rows.views(np.arange(n))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("reduced", [False, True])
+def test_what_is_played_back_is_what_would_be_computed(shipped, inference, monkeypatch, temperature, reduced):
+    model = shipped.model.in_bfloat16() if reduced else shipped.model
+    played = drive(shipped, model, inference, temperature)
+    assert {model, model.decoder} <= set(recorded._recordings)
+    monkeypatch.setattr(DrivingRSSM, "static_graph", False)
+    monkeypatch.setattr(map_decoder, "played", lambda module, method, arguments: getattr(module, method))
+    computed = drive(shipped, model, inference, temperature)
+    assert all(np.array_equal(a, b) for a, b in zip(played, computed))
+
+
+def test_a_model_in_training_is_not_recorded():
+    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"])
+    assert not model.static_graph
+    assert model.eval().static_graph
+
+
+class Moody(ToyModel):
+    """Does something else where any action is large."""
+
+    def imagine(self, state, action, noise, temperature=1.0):
+        state = super().imagine(state, action, noise, temperature)
+        return {**state, "z": state["z"] + 10} if bool((action > 0.5).any()) else state
+
+
+def test_a_model_that_decides_is_not_recorded(rollout):
+    rows = rollout(Moody(), [0, 0], [1, 2])
+    speeds = [rows.step(np.full((2, 2), size, np.float32)).ego[0, 0] for size in (0.0, 0.9, 0.1)]
+    assert speeds == [1, 12, 13]
