@@ -53,7 +53,8 @@ class Rollout:
     def __init__(self, model: WorldModel, num_rows: int, inference: Inference, temperature: float = 1.0):
         if not temperature >= 0:
             raise ValueError(f"temperature {temperature!r} is negative: 1 samples, 0 takes the mode")
-        self.model, self._inference = model, inference
+        self.model, self.temperature = model, temperature
+        self._inference = inference
         self._step: Any = Step(model, temperature)
         self.seeds, self.steps = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.int64)
         with inference():
