@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,10 @@ for variable, value in {
     "MPLBACKEND": "Agg",
 }.items():
     os.environ.setdefault(variable, value)
+
+# What a shell runs in the background ignores interrupts, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared processor makes deadlines lie; the same commit is to give the same result.
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None)
