@@ -248,7 +248,7 @@ class MapMemory:
     def _index(self, origin: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index of plane cells (u, v) (...) in the torus, and whether the window holds them."""
         u0, v0 = origin.unbind(-1)
-        # The size is a power of two: no bit above it is set in an offset within the window, negative ones included. A CPU
-        # finds that in a third of the time that a comparison takes.
+        # The size is a power of two: no bit above it is set in an offset within the window, negative ones included. It
+        # takes a CPU a third of the time of a comparison.
         held = ~(((u - u0) | (v - v0)) & -self.size).bool()
         return ((u & self.size - 1) * self.size + (v & self.size - 1)).long(), held
