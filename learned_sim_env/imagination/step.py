@@ -32,7 +32,9 @@ class Step(nn.Module):
         Returns:
             The state after it, what its heads say in `COLUMNS` (B, 18) float32, events as 0 or 1, and its features.
         """
-        model, noise, threshold = self.model, None, torch.tensor(0.5, device=action.device)
+        model = self.model
+        noise: Tensor | None = None
+        threshold: Tensor | float = 0.5
         if self.temperature > 0:
             uniform = uniforms(seeds, steps, len(EVENTS) + model.noise_size)
             threshold, noise = uniform[:, : len(EVENTS)], uniform[:, len(EVENTS) :]

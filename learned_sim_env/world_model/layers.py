@@ -128,6 +128,7 @@ def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor
 
 def _running(probabilities: Tensor) -> Tensor:
     # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
+    # The size as a number: while something is recorded it is a tensor, of which none is found in a cache again.
     return probabilities @ _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device)
 
 
