@@ -101,10 +101,9 @@ def markings_at(section: CrossSection, rows: Tensor, beside: Beside, heading: Te
     m = bev.metres_per_pixel
     bins = (beside.across / m + (BINS // 2 + 1)).round().clamp(1, BINS).long()
     between = ((_WAVE * beside.arc - section.phase[rows]).cos() < _DASH).long()
-    profile, aside = section.profile[rows, between], section.aside[rows]
-    near = bins[:, None] + torch.tensor([-1, 0, 1], device=bins.device)
-    classes = profile.gather(1, near)
-    off = beside.across[:, None] - (near - (BINS // 2 + 1)) * m - aside.gather(1, near)
+    rows, near = rows[:, None], bins[:, None] + torch.tensor([-1, 0, 1], device=bins.device)
+    classes = section.profile[rows, between[:, None], near]
+    off = beside.across[:, None] - (near - (BINS // 2 + 1)) * m - section.aside[rows, near]
     marked = is_line(classes)
     # What a line is drawn on goes on at its side.
     surface = torch.where(marked[:, 1], torch.where(off[:, 1] > 0, classes[:, 2], classes[:, 0]), classes[:, 1])

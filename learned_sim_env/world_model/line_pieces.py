@@ -100,20 +100,20 @@ def beside_line(line: Tensor, surface: Tensor, normal: Tensor, distance: Tensor)
     return (piece << PIECE_AT | outer.int() << OTHER_AT | inner.int()).short()
 
 
-def classes(cells: Tensor, x: Tensor, y: Tensor, turned: Tensor) -> Tensor:
+def classes(cells: Tensor, part: Tensor, turned: Tensor) -> Tensor:
     """Class ids (B, ...) uint8 of `cells` (B, ...) int16, as pixels of views show them.
 
     Args:
-        x, y: (B, ...) int32, the parts of the cells that the pixels lie in, from 0 up to `PARTS`.
+        part: (B, ...) int16 or int32, the parts of the cells that the pixels lie in: x * PARTS + y, both from 0 up to
+            `PARTS`.
         turned: (B,) [rad] how far the views are turned in the plane of the cells.
     """
     view = (turned * (TURNS * 2 / torch.pi)).round().int() % TURNS * len(_sides(cells.device)[0])
     # In place, because every view drawn goes through here.
     piece = cells.int().bitwise_and_(-1 << PIECE_AT & 0xFFFF)
-    index = piece.mul_(PARTS**2 >> PIECE_AT).bitwise_or_(x * PARTS).bitwise_or_(y)
-    index.add_(view.view(-1, *[1] * (cells.ndim - 1)))
+    index = piece.mul_(PARTS**2 >> PIECE_AT).bitwise_or_(part).add_(view.view(-1, *[1] * (cells.ndim - 1)))
     shift = _sides(cells.device).view(-1).index_select(0, index.flatten()).view_as(cells)
-    return (cells >> shift & CLASS).to(torch.uint8)
+    return (cells >> shift).bitwise_and_(CLASS).to(torch.uint8)
 
 
 def _fit(moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:

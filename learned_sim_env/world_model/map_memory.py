@@ -51,6 +51,8 @@ class MapMemory:
         if size & (size - 1):
             raise ValueError(f"map size {size} is not a power of two")
         self.bev, self.size, self._bits = bev, size, size.bit_length() - 1
+        # A place in the torus takes so many bits twice, see `_shares`. Half as wide numbers are twice as fast.
+        self._narrow = torch.int16 if 2 * self._bits < 16 else torch.int32
         self.points = view_points(bev)
 
     def empty(self, batch_size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -66,7 +68,7 @@ class MapMemory:
 
     def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
         """What is remembered of the canvas around an anchored `pose` (B, 3): uint8."""
-        u, v = self._canvas_cells(pose)
+        u, v = (place >> self._bits for place in self._canvas_places(pose))
         index, held = self._index(origin[:, None, None], u, v)
         return torch.where(held, self._look(cells, index), UNKNOWN)
 
@@ -85,9 +87,7 @@ class MapMemory:
             imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
                 known in place of UNKNOWN; and what is known more exactly than by the pixel.
         """
-        view = torch.cat(
-            [self._look_closely(some, where) for some, where in zip(cells.split(READ_ROWS), pose.split(READ_ROWS))]
-        )
+        view = self._look_closely(cells, pose)
         # UNKNOWN is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
         blank = (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]
         for start in range(0, len(blank), CHUNK):
@@ -122,7 +122,7 @@ class MapMemory:
         row, pixel = new.flatten(1).nonzero(as_tuple=True)
         if not len(row):
             return
-        u, v = (part.flatten(1)[row, pixel] for part in self._places(pose, MARGIN))
+        u, v = (place.flatten(1)[row, pixel] for place in self._canvas_places(pose))
         values = ids.flatten(1)[row, pixel].short() | IMAGINED
         # A turned pixel grid leaves holes: the four cells around a pixel first, its nearest last.
         low_u, low_v = ((part - self.size // 2) >> self._bits for part in (u, v))
@@ -160,7 +160,7 @@ class MapMemory:
         places = points_from(grid, pose)
         old, held = self._raw(cells, origin, places)
         x, y = ((places / m + _MIDDLE).remainder(1) * PARTS).int().unbind(-1)
-        old = torch.where(held, classes(old, x, y, pose[:, 2]) | old & IMAGINED, UNKNOWN)
+        old = torch.where(held, classes(old, x * PARTS + y, pose[:, 2]) | old & IMAGINED, UNKNOWN)
         index = self._index(new_origin[:, None], *self._grid(cells.device).expand(b, -1, -1).unbind(-1))[0]
         fresh = fresh.flatten(1).scatter(1, index, old)
         view = (self.points.to(cells.device) / m).round().int()[None].expand(b, -1, -1)
@@ -207,11 +207,12 @@ class MapMemory:
         u = torch.arange(self.size, device=device, dtype=torch.int32) - self.size // 2
         return torch.stack(torch.meshgrid(u, u, indexing="ij"), -1).reshape(1, -1, 2)
 
-    def _places(self, pose: Tensor, margin: int, middle: float = 0.5) -> tuple[Tensor, Tensor]:
-        """Where the pixels of a view with a margin lie: (B, H, W) int32, in cells times `size`, rounding included.
+    def _shares(self, pose: Tensor, margin: int, middle: float = 0.5) -> list[Tensor]:
+        """What rows of views with a margin add to where pixels lie, u and v (B, H, 1), and what columns do, u and v
+        (B, 1, W): int32, in cells times `size`, rounding included.
 
-        Whole numbers with as many binary places as a cell's index has bits, a row's and a column's share of a pixel's
-        place added up: far cheaper than turning every pixel's.
+        Whole numbers with as many binary places as a cell's index has bits: to add them up is far cheaper than to turn
+        every pixel's place.
         """
         bev, one = self.bev, float(self.size)
         x, y = (pose[:, :2] / bev.metres_per_pixel).unbind(-1)
@@ -220,21 +221,30 @@ class MapMemory:
         left = bev.ego_column + margin - torch.arange(bev.width + 2 * margin, device=pose.device)
         rows = [((start + turn * forward) * one).round().int() for start, turn in ((x, c), (y, s))]
         columns = [(turn * left * one).round().int() for turn in (-s, c)]
-        return rows[0] + columns[0], rows[1] + columns[1]
+        return rows + columns
 
-    def _canvas_cells(self, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Plane cells (u, v) (B, H, W) int32 under the pixels of the canvas."""
-        return tuple(place >> self._bits for place in self._places(pose, MARGIN))  # type: ignore[return-value]
+    def _canvas_places(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the pixels of the canvas lie, u and v (B, H, W) int32, in cells times `size`, rounding included."""
+        u_row, v_row, u, v = self._shares(pose, MARGIN)
+        return u_row + u, v_row + v
 
     def _look_closely(self, cells: Tensor, pose: Tensor) -> Tensor:
-        """Class ids (B, H, W) uint8 of a view from `pose` (B, 3) that the window holds."""
-        u, v = self._places(pose, 0, _MIDDLE)
+        """Class ids (B, H, W) uint8 of views from `pose` (B, 3) that the windows hold."""
+        # Of a place in the torus all that counts are the bits of a cell's index and those that were added to it.
+        shares = [share.to(self._narrow) for share in self._shares(pose, 0, _MIDDLE)]
+        ids = [self._seen(*some) for some in zip(*(v.split(READ_ROWS) for v in (cells, pose[:, 2], *shares)))]
+        return torch.cat(ids)
+
+    def _seen(self, cells: Tensor, turned: Tensor, u_row: Tensor, v_row: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """As `_look_closely`, of few rows, from what rows and columns add."""
+        u, v = u_row + u, v_row + v
         # The bits of u stand already where the index wants them. One that goes through all maps need not be of 64 bits.
-        row = torch.arange(len(cells), dtype=torch.int32, device=cells.device)[:, None, None] << 2 * self._bits
-        index = (u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1) | row
-        found = cells.flatten().index_select(0, index.flatten()).view_as(index)
+        cell = (u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1)
+        start = torch.arange(len(cells), dtype=torch.int32, device=cells.device)[:, None, None] << 2 * self._bits
+        found = cells.flatten().index_select(0, (cell.int() | start).flatten()).view_as(cell)
         less = self._bits - PARTS.bit_length() + 1
-        return classes(found, u >> less & PARTS - 1, v >> less & PARTS - 1, pose[:, 2])
+        part = (u >> less & PARTS - 1) * PARTS | v >> less & PARTS - 1
+        return classes(found, part, turned)
 
     def _look(self, cells: Tensor, index: Tensor) -> Tensor:
         return (cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & CLASS).to(torch.uint8)

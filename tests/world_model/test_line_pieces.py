@@ -25,10 +25,10 @@ def nothing_to_imagine(rows, remembered):
     raise AssertionError("all of it is known")
 
 
-def drawn(ids: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+def drawn(ids: torch.Tensor, pose: torch.Tensor, size: int = 128) -> torch.Tensor:
     """What was seen as `ids`, drawn from `pose`; around it is off the road."""
-    memory = MapMemory(BEV, 128)
-    around = torch.zeros(len(ids), 128, 128, dtype=torch.int16)
+    memory = MapMemory(BEV, size)
+    around = torch.zeros(len(ids), size, size, dtype=torch.int16)
     cells, origin = memory.observe(around, memory.empty(len(ids))[1], torch.zeros_like(pose), ids)
     return memory.complete_view(*memory.follow(cells, origin, pose), pose, nothing_to_imagine)
 
@@ -92,13 +92,22 @@ def test_a_moved_line_is_as_thin_as_pixels_allow_and_has_hardly_any_gaps(directi
     assert (counts == 0).float().mean() < 0.02 and (counts > 1).float().mean() < 0.3
 
 
+@given(st.floats(-8, 8), st.floats(-8, 8), st.floats(-4, 4), st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_how_much_else_is_remembered_changes_nothing_in_a_view(x, y, heading, seed):
+    ids = torch.randint(0, NUM_STATIC, (1, 64, 64), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    pose = torch.tensor([[x, y, heading]])
+    # The larger map counts more finely where in a cell a pixel is, so that a few fall into another part of it.
+    assert (drawn(ids, pose, 256) == drawn(ids, pose)).float().mean() > 0.98
+
+
 @given(st.floats(-7, 7), st.floats(-FARTHEST, FARTHEST))
 def test_a_cell_shows_the_line_where_it_passes_and_the_surface_elsewhere(normal, distance):
     cell = beside_line(
         *(torch.tensor([v], dtype=torch.uint8) for v in (SOLID, ROAD)), *torch.tensor([[normal], [distance]])
     )
     x, y = (part.flatten().int() for part in torch.meshgrid(torch.arange(PARTS), torch.arange(PARTS), indexing="ij"))
-    shown = classes(cell.expand(1, PARTS**2), x[None], y[None], torch.zeros(1))[0]
+    shown = classes(cell.expand(1, PARTS**2), (x * PARTS + y)[None], torch.zeros(1))[0]
     assert set(shown.tolist()) <= {ROAD, SOLID}
     assert shown[MIDDLE * PARTS + MIDDLE] == (int(cell) & CLASS)
     # Where exactly, within what the steps of direction and distance allow.
