@@ -16,6 +16,8 @@ DOUBTS = ("place", "view")
 DOUBT_FLOOR = (0.05, 0.01)  # [m], share
 # [m] Boxes that overlap the ego's by more than this touch it: where they lie is read from pixels of half a metre.
 TOUCH = 0.2
+# [m] Nothing that is farther away than this is touched within a step, wherever exactly it may be.
+OUT_OF_REACH = 3.0
 # [m] How far off the end of a route may be, read from the same pixels: scale of a logistic distribution.
 END_SPREAD = 0.25
 
@@ -55,9 +57,10 @@ class OutcomeHeads(nn.Module):
     ) -> Tensor:
         """(B, 4) float32 of the events, from their logits and where the ego is.
 
-        What was learned of collisions is how often the overlap of predicted boxes came true; but whoever drives in a
-        dream drives among these boxes, and has collided where they overlap, as in a simulator (`task.events`). So with
-        arrival, where the end of the route was seen, as exactly as it can be.
+        What was learned of collisions is how often the overlap of predicted boxes came true, or there was one without;
+        but whoever drives in a dream drives among these boxes, and has collided where they overlap, as in a simulator
+        (`task.events`), and nowhere far from them. So with arrival, where the end of the route was seen, as exactly as
+        it can be.
 
         Args:
             events: (B, 4) logits.
@@ -65,7 +68,8 @@ class OutcomeHeads(nn.Module):
             left: two of (B,) [m], see `landmarks.route_left`.
             arrival_distance: [m] see `spec.Contract`.
         """
-        likely = events.sigmoid().masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
+        likely = events.sigmoid().masked_fill((nearest > OUT_OF_REACH)[:, None] & self.collision, 0.0)
+        likely = likely.masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
         before, aside = left
         arrived = torch.sigmoid((arrival_distance - torch.maximum(before, aside.abs())) / END_SPREAD)
         return torch.where((before < FAR)[:, None] & self.arrival, arrived[:, None], likely)

@@ -12,7 +12,7 @@ from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.agents import EGO_SIZE, no_agents
 from learned_sim_env.world_model.births import BIRTH_GRID
 from learned_sim_env.world_model.geometry import compose, points_from
-from learned_sim_env.world_model.landmarks import FAR
+from learned_sim_env.world_model.landmarks import FAR, HALF_OBSTACLE
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.route_path import ROADWAY
 
@@ -113,6 +113,15 @@ def test_whose_boxes_overlap_has_collided(model, contexts, gap, touched, side):
     events = model.decode(state)["events"]
     assert (events[:3, EVENTS.index("collision")] == 1).all() == touched
     assert (events[3:] < 1).all() and (events[:, 1:] < 1).all()
+
+
+def test_nobody_collides_with_what_is_far_away(model, contexts):
+    state = observed(model, contexts) | no_agents(6, model.config.slots, "cpu")
+    state["obstacles"] = torch.full_like(state["obstacles"], FAR)
+    state["obstacles"][:3, 2] = torch.tensor([EGO_SIZE[0] / 2 + HALF_OBSTACLE + 1.0, 0.0])
+    state["surroundings"] = model.around(state)
+    collision = model.decode(state)["events"][:, EVENTS.index("collision")]
+    assert ((collision[:3] > 0) & (collision[:3] < 1)).all() and (collision[3:] == 0).all()
 
 
 @pytest.mark.parametrize(("ahead", "touched"), [(3.0, False), (2.2, True), (0.0, True)])
