@@ -8,7 +8,7 @@ from xml.etree import ElementTree as xml
 import numpy as np
 
 from learned_sim_env.files import write_text
-from learned_sim_env.regression.run import Run
+from learned_sim_env.regression.run import Run, means
 from learned_sim_env.regression.verdict import Verdict
 
 
@@ -27,17 +27,19 @@ def write_junit(path: Path, run: Run, baseline: Run | None, verdict: Verdict) ->
     for reason in verdict.broken:
         xml.SubElement(xml.SubElement(suite, "testcase", classname="verdict", name=reason), "failure", message=reason)
     for name, world in run.worlds.items():
-        suite, success = _suite(root, name), world.values["success"]
+        suite, success = _suite(root, name), means(world.values["success"])
         for i, scenario in enumerate(run.scenarios):
             case = xml.SubElement(suite, "testcase", classname=f"{name}.{scenario.name}", name=scenario.name)
             said = f"expected: {scenario.expected}; ended by {', '.join(sorted(set(world.ends[i].tolist())))}"
             errors = [e for e in world.errors[i].tolist() if e]
             before = _before(baseline, name, scenario.name)
-            now = float(np.nan_to_num(success[i]).mean())
+            now = float(success[i])
             if errors:
                 xml.SubElement(case, "error", message="the drive failed to run").text = errors[0]
             elif before is not None and now < before:
                 xml.SubElement(case, "failure", message=f"{said}; as expected in {now:.0%}, before in {before:.0%}")
+            elif np.isnan(now):
+                xml.SubElement(case, "skipped", message=f"{said}; whether as expected nobody knows")
             elif now < 1:
                 xml.SubElement(case, "skipped", message=f"{said}; as expected in {now:.0%} of its drives")
     for suite in root:
@@ -54,10 +56,11 @@ def _suite(root: xml.Element, name: str) -> xml.Element:
 
 
 def _before(baseline: Run | None, world: str, scenario: str) -> float | None:
-    """Share of the baseline's drives of a scenario that went as expected, None if there was none."""
+    """Share of the baseline's drives of a scenario that went as expected, None if that is not known of any."""
     if baseline is None or world not in baseline.worlds:
         return None
     for i, other in enumerate(baseline.scenarios):
         if other.name == scenario:
-            return float(np.nan_to_num(baseline.worlds[world].values["success"][i]).mean())
+            share = float(means(baseline.worlds[world].values["success"])[i])
+            return None if np.isnan(share) else share
     return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
 from learned_sim_env.harness.job import Drive
 from learned_sim_env.harness.suite import GETTING_ON, Scenario, Suite
 from learned_sim_env.scene import to_frame
@@ -29,6 +30,7 @@ METRICS = {
     "collision": Metric("collision rate", 1, 3),
     "violation": Metric("violation rate (off road, wrong way)", 1, 3),
     "success": Metric("success rate", -1, 3),
+    "broken_off": Metric("drives that the model's doubt broke off", 1, 3),
     "progress": Metric("progress [m]", -1, 1),
     "ade": Metric("ADE to the recorded drive [m]", 1),
     "fde": Metric("FDE to the recorded drive [m]", 1),
@@ -40,7 +42,8 @@ METRICS = {
 
 
 def measure(drive: Drive, scenario: Scenario, suite: Suite) -> dict[str, float]:
-    """All `METRICS` of a drive; NaN where a drive is too short to tell.
+    """All `METRICS` of a drive; NaN where a drive is too short to tell. Whether one that the model broke off would have
+    been a success nobody knows.
 
     Time to collision is to who is next straight ahead in the view, from how the gap closed over half a second, and at
     most `CONCERN`. ADE and FDE compare with the recorded drive as far as both went: another good driver may well go
@@ -52,10 +55,12 @@ def measure(drive: Drive, scenario: Scenario, suite: Suite) -> dict[str, float]:
     steps = min(len(drive), int(suite.path_steps[scenario.start]))
     apart = np.hypot(*(poses(drive)[:steps, :2] - suite.paths[scenario.start, :steps, :2]).T)
     acceleration = np.diff(ego[:, 0]) / dt
+    broken_off = drive.end == END_REASONS[UNCERTAINTY]
     return {
         "collision": float(drive.collided),
         "violation": float(drive.violated),
-        "success": float(succeeded(drive, scenario, progress)),
+        "success": np.nan if broken_off else float(succeeded(drive, scenario, progress)),
+        "broken_off": float(broken_off),
         "progress": progress,
         "ade": float(apart.mean()) if steps else np.nan,
         "fde": float(apart[-1]) if steps else np.nan,
@@ -67,7 +72,7 @@ def measure(drive: Drive, scenario: Scenario, suite: Suite) -> dict[str, float]:
 
 
 def succeeded(drive: Drive, scenario: Scenario, progress: float) -> bool:
-    """Whether a drive was what the scenario expects; one that the model broke off was not."""
+    """Whether a drive was what the scenario expects."""
     if drive.error or drive.failure or drive.end not in ("", "arrival"):
         return False
     if scenario.expected == "arrive":

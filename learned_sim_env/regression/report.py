@@ -9,7 +9,7 @@ import numpy as np
 from learned_sim_env.evaluation.reporting.display import STYLES, number, plain, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
 from learned_sim_env.regression.metrics import METRICS
-from learned_sim_env.regression.run import Run
+from learned_sim_env.regression.run import Run, means
 from learned_sim_env.regression.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def agreement_part(run: Run) -> Part | None:
         return None
     rows, values = [], {}
     for metric in ("success", "collision", "violation"):
-        dream, twin = (np.nanmean(run.worlds[w].values[metric], axis=1) for w in ("dream", "twin"))
+        dream, twin = (means(run.worlds[w].values[metric]) for w in ("dream", "twin"))
         known = np.isfinite(dream) & np.isfinite(twin)
         said, true = dream[known] >= 0.5, twin[known] >= 0.5
         counts = [int((a & b).sum()) for a, b in ((said, true), (said, ~true), (~said, true), (~said, ~true))]

@@ -34,7 +34,8 @@ def jobs_of(scenarios: Sequence[Scenario], chances: int, perturbations: tuple[Pe
 class World:
     """What one world, "dream" or "twin", said of S scenarios.
 
-    values: by metric, (S, C) float64 for C chances, NaN of drives that failed. ends, errors: (S, C) text.
+    values: by metric, (S, C) float64 for C chances, NaN of drives that failed or tell nothing. ends, errors: (S, C)
+    text.
     """
 
     name: str
@@ -132,6 +133,13 @@ class Run:
             shares[kind] = round(float(np.nanmean(some)), 6) if np.isfinite(some).any() else None
         handled = sum(share is not None and share >= 0.9 for share in shares.values())
         return {"kinds": len(kinds), "handled": round(handled / len(kinds), 6), "success": shares}
+
+
+def means(values: np.ndarray) -> np.ndarray:
+    """(S,) means of what is known in (S, C) values, NaN where nothing is."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(1) / known.sum(1)
 
 
 def about(policy: str, perturbations: tuple[Perturbation, ...], suite: Suite, model: str) -> dict[str, Any]:

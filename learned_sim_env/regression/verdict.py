@@ -10,7 +10,7 @@ import numpy as np
 from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.evaluation.reporting.display import plain
 from learned_sim_env.regression.metrics import METRICS
-from learned_sim_env.regression.run import REPLICATES, Run
+from learned_sim_env.regression.run import REPLICATES, Run, means
 from learned_sim_env.spec import unknown
 
 
@@ -94,11 +94,7 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
         for metric, limit in limits.items():
             now, before = run.worlds[world].values[metric][mine], baseline.worlds[world].values[metric][its]
             sign = METRICS[metric].worse
-            with np.errstate(invalid="ignore"):
-                pair = [
-                    np.where(np.isfinite(x).any(1), np.nansum(x, 1) / np.isfinite(x).sum(1), np.nan)
-                    for x in (now, before)
-                ]
+            pair = [means(values) for values in (now, before)]
             worse = sign * (pair[0] - pair[1])
             known = np.isfinite(worse)
             weights = resample(np.arange(known.sum()), int(known.sum()), REPLICATES, seed=0)
