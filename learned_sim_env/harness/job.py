@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
 from learned_sim_env.harness.perturbation import Perturbation
 from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
 from learned_sim_env.world_model.contexts import Contexts
@@ -112,6 +113,11 @@ class Drive:
     def failure(self) -> bool:
         """Whether anything at all went wrong."""
         return self.collided or self.violated
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the model's own doubt ended it."""
+        return bool(self.end == END_REASONS[UNCERTAINTY])
 
     @property
     def crashed(self) -> bool:

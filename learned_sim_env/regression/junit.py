@@ -36,7 +36,7 @@ def write_junit(path: Path, run: Run, baseline: Run | None, verdict: Verdict) ->
             now = float(success[i])
             if errors:
                 xml.SubElement(case, "error", message="the drive failed to run").text = errors[0]
-            elif before is not None and now < before:
+            elif now < before:
                 xml.SubElement(case, "failure", message=f"{said}; as expected in {now:.0%}, before in {before:.0%}")
             elif np.isnan(now):
                 xml.SubElement(case, "skipped", message=f"{said}; whether as expected nobody knows")
@@ -55,12 +55,11 @@ def _suite(root: xml.Element, name: str) -> xml.Element:
     return xml.SubElement(root, "testsuite", name=name)
 
 
-def _before(baseline: Run | None, world: str, scenario: str) -> float | None:
-    """Share of the baseline's drives of a scenario that went as expected, None if that is not known of any."""
+def _before(baseline: Run | None, world: str, scenario: str) -> float:
+    """Share of the baseline's drives of a scenario that went as expected, NaN if that is not known of any."""
     if baseline is None or world not in baseline.worlds:
-        return None
+        return np.nan
     for i, other in enumerate(baseline.scenarios):
         if other.name == scenario:
-            share = float(means(baseline.worlds[world].values["success"])[i])
-            return None if np.isnan(share) else share
-    return None
+            return float(means(baseline.worlds[world].values["success"])[i])
+    return np.nan

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
 from learned_sim_env.harness.job import Drive
 from learned_sim_env.harness.suite import GETTING_ON, Scenario, Suite
 from learned_sim_env.scene import to_frame
@@ -55,12 +54,11 @@ def measure(drive: Drive, scenario: Scenario, suite: Suite) -> dict[str, float]:
     steps = min(len(drive), int(suite.path_steps[scenario.start]))
     apart = np.hypot(*(poses(drive)[:steps, :2] - suite.paths[scenario.start, :steps, :2]).T)
     acceleration = np.diff(ego[:, 0]) / dt
-    broken_off = drive.end == END_REASONS[UNCERTAINTY]
     return {
         "collision": float(drive.collided),
         "violation": float(drive.violated),
-        "success": np.nan if broken_off else float(succeeded(drive, scenario, progress)),
-        "broken_off": float(broken_off),
+        "success": np.nan if drive.broken_off else float(succeeded(drive, scenario, progress)),
+        "broken_off": float(drive.broken_off),
         "progress": progress,
         "ade": float(apart.mean()) if steps else np.nan,
         "fde": float(apart[-1]) if steps else np.nan,

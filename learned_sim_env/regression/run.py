@@ -138,8 +138,7 @@ class Run:
 def means(values: np.ndarray) -> np.ndarray:
     """(S,) means of what is known in (S, C) values, NaN where nothing is."""
     known = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, values, 0.0).sum(1) / known.sum(1)
+    return ratio(np.where(known, values, 0.0).sum(1), known.sum(1))
 
 
 def about(policy: str, perturbations: tuple[Perturbation, ...], suite: Suite, model: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def sweep_part(found: Sweep) -> Part:
                 "plausible_success": _rate(crashed & plausible, counts, starts),
                 "collision": _rate(np.array([d.end == "collision" for d in drives]), everything, starts),
                 "violation": _rate(np.array([d.violated for d in drives]), everything, starts),
-                "broken_off": _rate(np.array([d.end == "uncertainty" for d in drives]), everything, starts),
+                "broken_off": _rate(np.array([d.broken_off for d in drives]), everything, starts),
             }
             rates.setdefault(name, []).append(estimates["success"])
             rows.append(
