@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -107,12 +108,20 @@ class Film:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
-        if error is None and not self.count:
-            error = ValueError(f"{self.path}: there is no frame to write")
-            self._place.__exit__(ValueError, error, None)
-            raise error
+        try:
+            self._writer.close()
+            if error is None:
+                self._check()
+        except BaseException as late:
+            # The last of it is written only here, or not.
+            self._place.__exit__(type(late), late, late.__traceback__)
+            raise
         self._place.__exit__(kind, error, trace)
+
+    def _check(self) -> None:
+        if not self.count:
+            raise ValueError(f"{self.path}: there is no frame to write")
+        self._writer.check(self.count)
 
 
 class _Gif:
@@ -143,8 +152,11 @@ class _Gif:
             self._file.write(part)
 
     def close(self) -> None:
-        self._file.write(b";")
-        self._file.close()
+        with self._file:
+            self._file.write(b";")
+
+    def check(self, count: int) -> None:
+        """Every write has said by itself whether it went well."""
 
 
 class _Mp4:
@@ -153,12 +165,40 @@ class _Mp4:
     def __init__(self, path: Path, fps: float):
         imageio = require("imageio.v2", extra="viewer")
         require("imageio_ffmpeg", extra="viewer")
+        self._path = path
         self._writer = imageio.get_writer(path, fps=fps, macro_block_size=None, quality=8)
 
     def add(self, frame: np.ndarray) -> None:
         # The codec halves the resolution of colours, so both sides must be even.
         height, width = (side - side % 2 for side in frame.shape[:2])
-        self._writer.append_data(np.ascontiguousarray(frame[:height, :width]))
+        try:
+            self._writer.append_data(np.ascontiguousarray(frame[:height, :width]))
+        except OSError as error:
+            raise self._failure() from error
 
     def close(self) -> None:
         self._writer.close()
+
+    def check(self, count: int) -> None:
+        """Nobody asks ffmpeg how it ended, so the film is looked at; `OSError` if it is not whole."""
+        if not _whole(self._path):
+            raise self._failure()
+
+    def _failure(self) -> OSError:
+        return OSError(f"ffmpeg could not write {self._path}: see its messages")
+
+
+def _whole(path: Path) -> bool:
+    """Whether the boxes of an MP4 fill it to its end, and the index of the frames, which comes last, is among them."""
+    place, size, kinds = 0, path.stat().st_size, set[bytes]()
+    with open(path, "rb") as file:
+        while place + 8 <= size:
+            file.seek(place)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length == 1:
+                length = int.from_bytes(file.read(8), "big")
+            if length < 8:
+                return False
+            place += length
+            kinds.add(kind)
+    return place == size and b"moov" in kinds

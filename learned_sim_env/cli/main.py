@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"learned_sim_env.cli.{name}")
         args = tyro.cli(command.Args, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
         return command.run(args) or 0
-    except (ValueError, FileNotFoundError, ImportError, GymnasiumError, SimulatorError) as error:
+    except (ValueError, OSError, ImportError, GymnasiumError, SimulatorError) as error:
         print(f"learned-sim: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from learned_sim_env.data.store import EpisodeFolder, read_minari_seeds, write_m
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.files import write_json
+from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.optional import require
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.settings import parse_settings
@@ -127,8 +126,8 @@ def collect(config: CollectConfig) -> Summary:
     """Record the seeds that are not there yet, then bring the Minari dataset and the summary up to date.
 
     Raises `ValueError` when the folder holds a collection with other settings, `ImportError` when the simulator or
-    Minari is not installed, `RuntimeError` when workers cannot start or keep failing. Episodes finished before an error
-    or an interrupt stay, and the next call goes on from them.
+    Minari is not installed, `RuntimeError` when workers cannot start or keep failing, `DiskFull`. Episodes finished
+    before an error or an interrupt stay, and the next call goes on from them.
     """
     from tqdm import tqdm
 
@@ -138,7 +137,8 @@ def collect(config: CollectConfig) -> Summary:
     config.out.mkdir(parents=True, exist_ok=True)
     _check_settings(config)
     folder = EpisodeFolder(config.out / "episodes")
-    folder.clean()
+    remove_unfinished(folder.path)
+    remove_unfinished(config.out, "data")
     present = set(folder.seeds())
     todo = [seed for seed in config.seeds if seed not in present]
     task = EpisodeTask(config.simulator, config.max_steps, folder.path, config.simulator_settings())
@@ -163,7 +163,7 @@ def _check_settings(config: CollectConfig) -> None:
     if not path.exists():
         write_json(path, config.lasting())
         return
-    there = json.loads(path.read_text())
+    there = json.loads(path.read_text(encoding="utf-8"))
     for name, value in config.lasting().items():
         if there.get(name) != value:
             raise ValueError(
@@ -175,21 +175,14 @@ def _check_settings(config: CollectConfig) -> None:
 def _finish(config: CollectConfig, folder: EpisodeFolder, failed: dict[int, str], frames_per_second: float) -> Summary:
     summary = Summary(failed=failed, frames_per_second=frames_per_second)
     dataset = config.out / "data"
-    if read_minari_seeds(dataset) == folder.seeds():
-        for episode in folder:
-            summary.add(episode)
-    elif folder.seeds():
+    if folder.seeds() and read_minari_seeds(dataset) != folder.seeds():
         write_minari(
             dataset,
-            _added(folder, summary),
+            folder,
             dataset_id=f"{config.simulator}-{config.split}-v0",
             description=f"Driving in {config.simulator} by several behaviours, crashes included, {config.split} seeds.",
         )
-    write_json(config.out / "summary.json", summary.to_dict())
-    return summary
-
-
-def _added(folder: EpisodeFolder, summary: Summary) -> Iterator[Episode]:
     for episode in folder:
         summary.add(episode)
-        yield episode
+    write_json(config.out / "summary.json", summary.to_dict())
+    return summary

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,7 +12,8 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.data.episode import INFOS, METADATA, OBSERVATIONS, SCHEMA, TRANSITIONS, Episode
-from learned_sim_env.files import UNFINISHED, replacing
+from learned_sim_env.files import replacing, replacing_folder
+from learned_sim_env.isolation import isolated
 from learned_sim_env.optional import require
 from learned_sim_env.spec import CONTRACTS, Contract
 
@@ -38,11 +37,6 @@ class EpisodeFolder:
         """Seeds of the episodes that are there, ascending."""
         return sorted(int(file.stem) for file in self.path.glob("[0-9]*.npz"))
 
-    def clean(self) -> None:
-        """Remove what was left half written by a process that was killed; nothing else may be writing here."""
-        for leftover in self.path.glob(f"{UNFINISHED}*"):
-            leftover.unlink()
-
     def write(self, episode: Episode) -> None:
         """Store an episode under its seed."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -65,20 +59,29 @@ def observation_space(contract: Contract) -> gym.spaces.Dict:
 
 
 def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, description: str) -> None:
-    """Write episodes as one Minari dataset at `path`, replacing what is there only once the new one is whole."""
+    """Write episodes as one Minari dataset at `path`, replacing what is there only once the new one is whole.
+
+    Args:
+        episodes: a list, an `EpisodeFolder`, or whatever else can be sent to another process.
+
+    Raises:
+        DiskFull: if there was no space for it.
+    """
     require("minari", extra="train")
+    with replacing_folder(path) as temporary:
+        # HDF5 cannot close a file that it could not write, and crashes sooner or later.
+        isolated(_write_minari, temporary, episodes, {"dataset_id": dataset_id, "description": description})
+
+
+def _write_minari(path: Path, episodes: Iterable[Episode], about: dict[str, str]) -> None:
+    """Write a Minari dataset into a new folder."""
     from minari import __version__
     from minari.data_collector.episode_buffer import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
     contract = CONTRACTS["driving"]
-    # Minari 0.5.4 joins a relative path to itself.
-    path = path.resolve()
-    temporary, old = (path.with_name(f".{path.name}.{suffix}") for suffix in ("new", "old"))
-    for leftover in (temporary, old):
-        shutil.rmtree(leftover, ignore_errors=True)
     storage = MinariStorage.new(
-        temporary,
+        path,
         observation_space=observation_space(contract),
         action_space=contract.action_space(),
         # Minari stores image-like spaces as lossy JPEG unless told otherwise; class ids would not survive it.
@@ -86,9 +89,8 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
     )
     storage.update_metadata(
         {
-            "dataset_id": dataset_id,
+            **about,
             "minari_version": __version__,
-            "description": description,
             "contract_fingerprint": contract.fingerprint(),
         }
     )
@@ -106,10 +108,6 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
         )
         metadata = [{k: v for k, v in episode.metadata().items() if k != "seed"} for episode in batch]
         storage.update_episode_metadata(metadata, range(first, first + len(batch)))
-    if path.exists():
-        os.replace(path, old)
-    os.replace(temporary, path)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_minari(path: Path) -> Iterator[Episode]:
@@ -139,4 +137,4 @@ def read_minari_seeds(path: Path) -> list[int]:
 
 def contract_fingerprint(path: Path) -> str:
     """Fingerprint of the contract that a Minari dataset written by `write_minari` was recorded under."""
-    return str(json.loads((path / "metadata.json").read_text())["contract_fingerprint"])
+    return str(json.loads((path / "metadata.json").read_text(encoding="utf-8"))["contract_fingerprint"])

@@ -16,10 +16,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+from learned_sim_env.files import DiskFull
+
 # A task records the episode of a seed and returns its number of steps; it is made inside the worker.
 Task = Callable[[int], int]
 
 ATTEMPTS = 2
+# Of a worker: seed, steps, error; without seed and error it is ready to start.
+_Message = tuple[int | None, int, str | DiskFull]
 # So many failures in a row, with no episode between them, mean that something other than an episode is wrong.
 MAX_FAILURES_IN_A_ROW = 8
 
@@ -60,7 +64,7 @@ def run_seeds(
 
     make_task is called once in every worker and must be picklable. A seed that takes longer than `timeout` [s] counts
     as failed. Leaving the iterator early ends the workers. Raises `RuntimeError` when a task cannot be made, or after
-    `MAX_FAILURES_IN_A_ROW`.
+    `MAX_FAILURES_IN_A_ROW`, and `DiskFull` when a task did: the others would fail as well.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; at least 1 is needed")
@@ -78,6 +82,8 @@ def run_seeds(
                     attempts[todo[0]] += 1
                     worker.take(todo.popleft())
             for worker, (seed, steps, error) in _messages(pool, timeout):
+                if isinstance(error, DiskFull):
+                    raise error
                 if not error:
                     worker.ready, worker.seed = True, None
                     if seed is not None:
@@ -112,8 +118,8 @@ def _start(make_task: Callable[[], Task]) -> _Worker:
     return _Worker(process, ours, since=time.monotonic())
 
 
-def _messages(pool: list[_Worker], timeout: float) -> Iterator[tuple[_Worker, tuple[int | None, int, str]]]:
-    """What workers said, (seed, steps, error), or what their silence means; without seed and error: ready to start."""
+def _messages(pool: list[_Worker], timeout: float) -> Iterator[tuple[_Worker, _Message]]:
+    """What workers said, or what their silence means."""
     readable = wait([worker.connection for worker in pool], timeout=1.0)
     for worker in list(pool):
         if worker.connection in readable:
@@ -139,5 +145,7 @@ def _work(connection: Connection, make_task: Callable[[], Task]) -> None:
             connection.send((seed, task(seed), ""))
     except (EOFError, BrokenPipeError):
         return  # The parent is gone.
+    except DiskFull as error:
+        connection.send((seed, 0, error))
     except BaseException:
         connection.send((seed, 0, traceback.format_exc()))

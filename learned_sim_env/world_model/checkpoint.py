@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from learned_sim_env.files import replacing_folder, write_json, write_text
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, Contract, unknown
 from learned_sim_env.version import __version__
@@ -63,28 +62,22 @@ def save_pretrained(
 ) -> Path:
     """Write a checkpoint folder; it appears whole or not at all, in place of one that was there."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, temporary / _FILES[0])
-    contexts.save(temporary / _FILES[1])
-    (temporary / "card.md").write_text(card(path.name, training))
-    config = {
-        "schema_version": SCHEMA_VERSION,
-        "package_version": __version__,
-        "architecture": "rssm",
-        "model": asdict(model.config),
-        "contract": {"name": model.contract.name, "fingerprint": model.contract.fingerprint()},
-        "uncertainty_bound": uncertainty_bound,
-        "training": training,
-        "files": {name: _sha256(temporary / name) for name in _FILES},
-    }
-    (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    if path.exists():
-        os.replace(path, old)
-    os.replace(temporary, path)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(path) as folder:
+        folder.mkdir()
+        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / _FILES[0])
+        contexts.save(folder / _FILES[1])
+        write_text(folder / "card.md", card(path.name, training))
+        config = {
+            "schema_version": SCHEMA_VERSION,
+            "package_version": __version__,
+            "architecture": "rssm",
+            "model": asdict(model.config),
+            "contract": {"name": model.contract.name, "fingerprint": model.contract.fingerprint()},
+            "uncertainty_bound": uncertainty_bound,
+            "training": training,
+            "files": {name: _sha256(folder / name) for name in _FILES},
+        }
+        write_json(folder / "config.json", config)
     return path
 
 

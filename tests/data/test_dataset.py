@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -14,6 +16,21 @@ from learned_sim_env.data.episode import INFOS, OBSERVATIONS, TRANSITIONS, Episo
 from learned_sim_env.data.splits import split_of
 from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.spec import CONTRACTS
+
+# Writes a dataset where no file may grow beyond so many bytes.
+FULL = """
+import resource, sys
+from pathlib import Path
+from learned_sim_env.data.store import write_minari
+from learned_sim_env.files import DiskFull
+from tests.evaluation.world import episodes
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    try:
+        write_minari(Path(sys.argv[1]) / "data", episodes(), "some-v0", "many episodes")
+    except (DiskFull, ChildProcessError) as error:
+        print(error)
+"""
 
 
 def same(a: Episode, b: Episode) -> bool:
@@ -109,13 +126,24 @@ def test_a_failed_write_leaves_the_old_dataset(collection: Path, tmp_path: Path)
     episodes = load_episodes(collection)
     write_minari(tmp_path / "data", episodes[:2], "some-v0", "two episodes")
 
-    def breaking():  # type: ignore[no-untyped-def]
-        yield episodes[0]
-        raise OSError("disk is full")
+    with pytest.raises(AttributeError, match="seed"):
+        write_minari(tmp_path / "data", [episodes[0], "not an episode"], "some-v0", "broken")  # type: ignore[list-item]
+    assert len(load_episodes(tmp_path)) == 2 and os.listdir(tmp_path) == ["data"]
 
-    with pytest.raises(OSError, match="disk is full"):
-        write_minari(tmp_path / "data", breaking(), "some-v0", "broken")
-    assert len(load_episodes(tmp_path)) == 2
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(FULL)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out")],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), "HDF5 crashes where it runs"
+    assert "out/data cannot be written" in done.stdout or "write_minari died" in done.stdout
+    assert os.listdir(tmp_path / "out") == []
 
 
 def test_a_folder_may_be_named_from_where_one_is(
