@@ -32,13 +32,13 @@ class Args:
 
 
 def run(args: Args) -> int:
-    """Collect; 0 when every seed was recorded, 1 when some had to be skipped, 130 when interrupted."""
+    """Collect; 0 when every seed was recorded, 1 when some had to be skipped."""
     from learned_sim_env.data.collect import CollectConfig, collect
 
     try:
         summary = collect(CollectConfig(**vars(args)))
     except KeyboardInterrupt:
         print("interrupted: finished episodes are kept, the same command goes on from them")
-        return 130
+        raise
     print(summary)
     return 1 if summary.failed else 0

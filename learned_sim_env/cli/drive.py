@@ -87,7 +87,12 @@ def run(args: Args) -> int:
             closing(Drive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
         )
         drive.by_hand = args.policy == "human"
-        return _headless(args, drive) if args.headless else _window(args, drive)
+        try:
+            return _headless(args, drive) if args.headless else _window(args, drive)
+        except KeyboardInterrupt:
+            drive.close()
+            _told(drive)
+            raise
 
 
 def _dream(args: Args, twin: TwinDrivingEnv | None) -> gym.Env:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gymnasium.error import Error as GymnasiumError
 
+from learned_sim_env.interrupts import exit_status, interrupts
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` if None) and return its exit status.
 
     An error that the user can mend is printed as one line, with status 2; wrong options exit with status 2 as well.
+    Asked to end by a signal, a command saves what it has, and the status is 128 and the signal's number.
     """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
@@ -59,12 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         command = importlib.import_module(f"learned_sim_env.cli.{name}")
         args = tyro.cli(command.Args, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
-        return command.run(args) or 0
+        with interrupts():
+            return command.run(args) or 0
     except (ValueError, OSError, ImportError, GymnasiumError, SimulatorError) as error:
         print(f"learned-sim: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interrupt:
+        return exit_status(interrupt)
 
 
 if __name__ == "__main__":

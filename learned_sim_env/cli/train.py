@@ -48,7 +48,12 @@ def run(args: Args) -> int:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
     trainer = Trainer(args.config, data, args.out, device, save_every=args.save_every, picture_every=args.picture_every)
-    trainer.run()
+    try:
+        trainer.run()
+    except KeyboardInterrupt:
+        if trainer.rank == 0:
+            print(f"interrupted: step {trainer.step} of {args.config.steps} is saved, the same command goes on from it")
+        raise
     if trainer.rank == 0:
         path = export(trainer, data, args.contexts)
         print(f"checkpoint written to {path}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
 import time
 import traceback
 from collections import Counter, deque
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from learned_sim_env.files import DiskFull
+from learned_sim_env.interrupts import leave_to_parent
 
 # A task records the episode of a seed and returns its number of steps; it is made inside the worker.
 Task = Callable[[int], int]
@@ -134,8 +134,7 @@ def _messages(pool: list[_Worker], timeout: float) -> Iterator[tuple[_Worker, _M
 
 def _work(connection: Connection, make_task: Callable[[], Task]) -> None:
     """Body of a worker: says that it is ready, then answers every seed with (seed, steps, error)."""
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_parent()
     seed: int | None = None
     try:
         task = make_task()

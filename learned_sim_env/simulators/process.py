@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
-import select
-import signal
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.interrupts import leave_to_parent
 from learned_sim_env.scene import RoadMap, Scene, SimulatorError
 from learned_sim_env.spec import Contract
 
@@ -66,6 +68,8 @@ class ProcessSimulator:
             [sys.executable, "-c", _COMMAND, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self._finalizer = weakref.finalize(self, _end, self._process)
+        self._watchdog = _Watchdog(self._process)
+        self._watchdog.start()
         try:
             self._call("open", *self._arguments)
         except BaseException:
@@ -77,15 +81,14 @@ class ProcessSimulator:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
+            self._watchdog.due = time.monotonic() + _SILENCE
             process.stdin.write(request)
             process.stdin.flush()
-            if os.name == "posix" and not select.select([process.stdout], [], [], _SILENCE)[0]:
-                process.kill()
-                raise TimeoutError(f", killed because it had not answered for {_SILENCE:g} s")
             good, value = pickle.load(process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            silent = time.monotonic() >= self._watchdog.due
             self.close()
-            killed = error if isinstance(error, TimeoutError) else ""
+            killed = f", killed because it had not answered for {_SILENCE:g} s" if silent else ""
             raise SimulatorError(
                 f"the simulator's process ended with exit code {process.returncode}{killed}: "
                 "reset the environment to start another; what it has printed may say why"
@@ -94,6 +97,8 @@ class ProcessSimulator:
             # Interrupted while it waited: the answer would be taken for that of the next call. It may tidy up.
             self.close()
             raise
+        finally:
+            self._watchdog.due = math.inf
         if not good:
             if isinstance(value, SimulatorError):
                 # Native code that has lost its server may not live long.
@@ -102,12 +107,29 @@ class ProcessSimulator:
         return value
 
 
+class _Watchdog(threading.Thread):
+    """Kills a process whose answer is `due`; the pipe says so then to whoever waits, in whatever it hangs.
+
+    To wait for a pipe with a time limit is something that Windows cannot do.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]):
+        super().__init__(daemon=True)
+        self._process, self.due = process, math.inf
+
+    def run(self) -> None:
+        """As long as the process lives."""
+        while self._process.poll() is None:
+            if time.monotonic() >= self.due:
+                self._process.kill()
+            time.sleep(min(1.0, _SILENCE / 8))
+
+
 def serve() -> None:
     """Answer calls on standard input, on what was standard output, until there is nobody to ask."""
     from learned_sim_env.simulators import load
 
-    # An interrupt at the terminal is for the caller, who ends this process by hanging up.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_parent()
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     # What a simulator prints must not be read as an answer.
     os.dup2(2, 1)

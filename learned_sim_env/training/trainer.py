@@ -17,8 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.files import write_json
+from learned_sim_env.files import appending, write_json
+from learned_sim_env.interrupts import postponed
 from learned_sim_env.optional import require
+from learned_sim_env.recording import save_picture
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.training.batches import Batch, Paths, WindowSampler
 from learned_sim_env.training.config import LossConfig, TrainConfig
@@ -100,12 +102,22 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             groups, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        self.step, self._metrics = 0, out / "metrics.jsonl"
+        self.step, self._metrics, self._ended_early = 0, out / "metrics.jsonl", False
         out.mkdir(parents=True, exist_ok=True)
         self._resume()
 
     def run(self) -> None:
-        """Train to the last step; returns at once where that was reached before."""
+        """Train to the last step; returns at once where that was reached before.
+
+        Raises:
+            KeyboardInterrupt: when asked to end, once the step is finished and saved.
+        """
+        with postponed() as asked:
+            self._run(asked)
+        if self._ended_early:
+            raise asked[0] if asked else KeyboardInterrupt
+
+    def _run(self, asked: list[KeyboardInterrupt]) -> None:
         module: nn.Module = WindowLoss(self.model, self.config.loss)
         if self.world > 1:
             torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
@@ -120,8 +132,11 @@ class Trainer:
             if self.step % self.log_every == 0 and self.rank == 0:
                 self._log(writer, bar, {k: float(v) for k, v in parts.items()}, time.time() - started)
             last = self.step == self.config.steps
-            if self.rank == 0 and (self.step % self.save_every == 0 or last):
+            self._ended_early = self._anywhere(bool(asked))
+            if self.rank == 0 and (self.step % self.save_every == 0 or last or self._ended_early):
                 self.save()
+            if self._ended_early:
+                break
             if self.rank == 0 and (self.step % self.picture_every == 0 or last):
                 self._validate(writer)
         bar.close()
@@ -130,10 +145,18 @@ class Trainer:
         if self.world > 1:
             torch.distributed.destroy_process_group()
 
+    def _anywhere(self, true: bool) -> bool:
+        """Whether it is true in any of the processes, which go on or end together."""
+        if self.world == 1:
+            return true
+        flag = torch.tensor(float(true), device=self.device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        return bool(flag)
+
     def hours(self) -> float:
         """Hours that were trained so far, interruptions left out, by the log."""
         total = last = 0.0
-        for line in self._metrics.read_text().splitlines() if self._metrics.exists() else ():
+        for line in self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else ():
             seconds = json.loads(line).get("seconds", last)
             # The clock of a resumed run begins anew.
             total, last = total + (seconds - last if seconds >= last else seconds), seconds
@@ -182,10 +205,7 @@ class Trainer:
         batch = self.validation.windows(np.linspace(0, self.validation.total - 1, 8).astype(np.int64)).to(self.device)
         picture = film_strips(self.model, batch)
         require("PIL", extra="train")
-        from PIL import Image
-
-        enlarged = np.repeat(np.repeat(picture, 2, 0), 2, 1)
-        Image.fromarray(enlarged).save(self.out / f"dream-{self.step:06d}.png")
+        save_picture(self.out / f"dream-{self.step:06d}.png", np.repeat(np.repeat(picture, 2, 0), 2, 1))
         if writer is not None:
             writer.add_image("dream", picture, self.step, dataformats="HWC")
 
@@ -194,7 +214,7 @@ class Trainer:
         self._record(writer, "train", {**values, "seconds": seconds})
 
     def _record(self, writer: Any, kind: str, values: dict[str, float]) -> None:
-        with open(self._metrics, "a") as file:
+        with appending(self._metrics) as file:
             file.write(json.dumps({"step": self.step, "kind": kind, **values}) + "\n")
         if writer is not None:
             for name, value in values.items():
@@ -211,7 +231,7 @@ class Trainer:
     def _resume(self) -> None:
         run, state = self.out / "run.json", self.out / "state.safetensors"
         if run.exists():
-            self.config.check_resumes(json.loads(run.read_text()), self.out)
+            self.config.check_resumes(json.loads(run.read_text(encoding="utf-8")), self.out)
         if state.exists():
             self.step = load_state(state, self.model, self.optimizer)
             if self.step > self.config.steps:

@@ -13,6 +13,7 @@ import pytest
 
 from learned_sim_env import __version__
 from learned_sim_env.cli.main import COMMANDS, main
+from learned_sim_env.files import DiskFull
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -82,6 +83,7 @@ def test_unknown_option_exits_with_2(capsys):
     [
         ValueError("wrong\n  value"),
         FileNotFoundError("wrong value"),
+        DiskFull("wrong value"),
         ImportError("wrong value"),
         gym.error.NameNotFound("wrong value"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from learned_sim_env.data.workers import MAX_FAILURES_IN_A_ROW, Result, Task, run_seeds
+from learned_sim_env.files import DiskFull
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Trouble:
     killed: tuple[int, ...] = ()
     raises: tuple[int, ...] = ()
     hangs: tuple[int, ...] = ()
+    full: tuple[int, ...] = ()
     once: tuple[int, ...] = ()
     starts: bool = True
 
@@ -38,6 +40,8 @@ class Trouble:
                 os.kill(os.getpid(), signal.SIGKILL)
             if seed in self.raises:
                 raise ValueError(f"seed {seed} is bad")
+            if seed in self.full:
+                raise DiskFull("there is no space")
             if seed in self.hangs:
                 time.sleep(60)
         return seed * 10
@@ -71,6 +75,12 @@ def test_a_seed_is_tried_again(tmp_path: Path) -> None:
 def test_a_hanging_worker_is_ended(tmp_path: Path) -> None:
     trouble = Trouble(tmp_path, hangs=(0,), once=(0,))
     assert outcomes(list(run_seeds(trouble, range(2), workers=1, timeout=5.0))) == {0: 0, 1: 10}
+
+
+def test_a_full_disk_ends_it_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull, match="there is no space"):
+        list(run_seeds(Trouble(tmp_path, full=(1,)), range(100), workers=1))
+    assert not (tmp_path / "2").exists()
 
 
 def test_a_worker_that_cannot_start_is_an_error(tmp_path: Path) -> None:

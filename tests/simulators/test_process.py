@@ -176,3 +176,19 @@ def test_a_vector_environments_worker_may_have_one():
         assert observations["ego"][:, 0].tolist() == [5.0, 10.0]
     finally:
         envs.close()
+
+
+def test_one_that_does_not_even_read_is_ended(opened, monkeypatch):
+    simulator = opened()
+    simulator.reset(1, {})
+    monkeypatch.setattr(process, "_SILENCE", 0.5)
+    os.kill(pid_of(simulator), signal.SIGSTOP)
+    with pytest.raises(SimulatorError, match=r"killed because it had not answered for 0\.5 s"):
+        simulator.reset(1, {"more": "than fits into a pipe" * 100_000})
+
+
+def test_a_terminal_that_goes_is_left_to_the_caller(opened):
+    simulator = opened()
+    simulator.reset(0, {})
+    os.kill(pid_of(simulator), signal.SIGHUP)
+    assert simulator.step(FORWARD).ego.speed == 5.0

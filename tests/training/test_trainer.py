@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from learned_sim_env.spec import CONTRACTS
@@ -66,6 +67,23 @@ def test_a_killed_run_goes_on_exactly(packed_file, tmp_path):
     checkpoint = from_pretrained(killed / "checkpoint")
     assert len(checkpoint.contexts) == 4 and checkpoint.uncertainty_bound > 0
     assert (killed / "dream-000014.png").exists() and list((killed / "tensorboard").iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_run_that_is_asked_to_end_saves_the_step_it_is_at(packed_file, tmp_path):
+    # Not saved by itself so soon.
+    line = [*command(packed_file, tmp_path / "run", "--steps", "10000"), "--save-every", "10000"]
+    process = subprocess.Popen(line, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while not (tmp_path / "run" / "metrics.jsonl").exists() and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    with safe_open(tmp_path / "run" / "state.safetensors", "pt") as file:
+        step = int(file.metadata()["step"])
+    assert step >= 20 and f"step {step} of 10000 is saved" in told
+    assert not (tmp_path / "run" / "checkpoint").exists()
 
 
 def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
