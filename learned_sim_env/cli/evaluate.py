@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class Args:
 
 def run(args: Args) -> int:
     """Evaluate, print, write."""
+    with alone_in(args.out):
+        return _run(args)
+
+
+def _run(args: Args) -> int:
     import torch
 
     from learned_sim_env.evaluation.episodes import open_episodes, record_episodes

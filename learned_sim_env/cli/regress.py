@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.settings import parse_settings
 
@@ -78,6 +79,11 @@ def run(args: Args) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if args.draw is not None:
         return _draw(args)
+    with alone_in(args.out):
+        return _run(args)
+
+
+def _run(args: Args) -> int:
     from learned_sim_env.harness.dream import DreamRunner
     from learned_sim_env.harness.suite import Suite
     from learned_sim_env.regression import store

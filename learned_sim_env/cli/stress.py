@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.spec import unknown
 
@@ -77,6 +78,11 @@ class Args:
 def run(args: Args) -> int:
     """Disturb, search, confirm, write, print."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with alone_in(args.out):
+        return _run(args)
+
+
+def _run(args: Args) -> int:
     from tqdm import tqdm
 
     from learned_sim_env.harness.dream import DreamRunner

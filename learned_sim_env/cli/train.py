@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from learned_sim_env.files import remove_unfinished
+from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
 
 
@@ -37,6 +41,13 @@ class Args:
 
 def run(args: Args) -> int:
     """Train, then write the checkpoint."""
+    # Of several processes the first one writes.
+    with alone_in(args.out) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
+        remove_unfinished(args.out)
+        return _run(args)
+
+
+def _run(args: Args) -> int:
     import torch
 
     from learned_sim_env.data.dataset import PackedData, pack

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from learned_sim_env.locks import alone_in
 from learned_sim_env.reinforcement.transfer import Plan
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def run(args: Args) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # One core a worker.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with alone_in(args.out):
+        return _run(args)
+
+
+def _run(args: Args) -> int:
     from learned_sim_env.optional import require
 
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):

@@ -21,6 +21,7 @@ from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import remove_unfinished, write_json
+from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.settings import parse_settings
@@ -126,15 +127,20 @@ def collect(config: CollectConfig) -> Summary:
     """Record the seeds that are not there yet, then bring the Minari dataset and the summary up to date.
 
     Raises `ValueError` when the folder holds a collection with other settings, `ImportError` when the simulator or
-    Minari is not installed, `RuntimeError` when workers cannot start or keep failing, `DiskFull`. Episodes finished
-    before an error or an interrupt stay, and the next call goes on from them.
+    Minari is not installed, `RuntimeError` when workers cannot start or keep failing, `BlockingIOError` when another
+    process collects into the folder, `DiskFull`. Episodes finished before an error or an interrupt stay, and the next
+    call goes on from them.
     """
-    from tqdm import tqdm
-
     # Rather now than in every worker, or at the end.
     require(config.simulator, extra=config.simulator)
     require("minari", extra="train")
-    config.out.mkdir(parents=True, exist_ok=True)
+    with alone_in(config.out):
+        return _collect(config)
+
+
+def _collect(config: CollectConfig) -> Summary:
+    from tqdm import tqdm
+
     _check_settings(config)
     folder = EpisodeFolder(config.out / "episodes")
     remove_unfinished(folder.path)

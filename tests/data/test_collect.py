@@ -98,7 +98,8 @@ def test_killing_a_worker_costs_its_episode_only(collection: Path, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_an_interrupt_keeps_finished_episodes(collection: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_finished_episodes(number: int, collection: Path, tmp_path: Path) -> None:
     options = ["--out", str(tmp_path), "--episodes", "1000", "--max-steps", "25"]
     command = [sys.executable, "-m", "learned_sim_env.cli.main", "collect", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
@@ -106,9 +107,10 @@ def test_an_interrupt_keeps_finished_episodes(collection: Path, tmp_path: Path) 
     deadline = time.monotonic() + 120
     while not folder.seeds() and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    os.killpg(process.pid, number)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert b"the same command goes on from them" in told
     done = folder.seeds()
     assert done
     for seed in done:
