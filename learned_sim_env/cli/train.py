@@ -28,7 +28,8 @@ class Args:
     """Folder of the run; the finished model is OUT/checkpoint."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     device: str = ""
-    """Where to compute: cpu, cuda; by default a GPU if there is one."""
+    """Where to compute: cpu, cuda (with torchrun, each process has a GPU of its own); by default a GPU if there is one.
+    """
     threads: int = 0
     """CPU threads; 0: as PyTorch decides."""
     save_every: int = 250
@@ -56,9 +57,10 @@ def _run(args: Args) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
-    trainer = Trainer(args.config, data, args.out, device, save_every=args.save_every, picture_every=args.picture_every)
+    trainer = Trainer(
+        args.config, data, args.out, args.device, save_every=args.save_every, picture_every=args.picture_every
+    )
     try:
         trainer.run()
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from learned_sim_env.training.batches import Batch, Paths, WindowSampler
 from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.losses import window_loss
 from learned_sim_env.training.pictures import film_strips
+from learned_sim_env.training.processes import Process
 from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
 from learned_sim_env.world_model.checkpoint import from_pretrained
@@ -56,12 +56,12 @@ class Trainer:
         config: the run.
         data: all episodes; training and validation are split by seed.
         out: the run's folder; a run that is there is gone on with.
-        device: where to compute.
+        device: where to compute, see `Process.device`.
         save_every, log_every, picture_every: in steps.
 
     Raises:
-        ValueError: for an unknown model, data of another contract, a folder with another run, or a checkpoint to start
-            with that is damaged or of another architecture.
+        ValueError: for an unknown model, data of another contract, a folder with another run, a checkpoint to start
+            with that is damaged or of another architecture, or batches that the processes cannot share evenly.
         FileNotFoundError: if there is no checkpoint to start with.
     """
 
@@ -77,11 +77,13 @@ class Trainer:
     ):
         if config.model not in MODELS:
             raise unknown("model", config.model, MODELS)
-        self.config, self.out, self.device = config, out, torch.device(device)
+        process = Process.started()
+        self.rank, self.world = process.rank, process.world
+        self.config, self.out, self.device = config, out, process.device(device)
         self.save_every, self.log_every, self.picture_every = save_every, log_every, picture_every
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        if config.batch_size % self.world:
-            raise ValueError(f"batch_size {config.batch_size} is not divisible by the {self.world} processes")
+        self._windows, self._path_windows = (
+            process.share(name, getattr(config, name)) for name in ("batch_size", "path_batch")
+        )
         contract = CONTRACTS["driving"]
         data.check_contract(contract)
         horizons = (config.horizon, config.path_horizon)
@@ -119,6 +121,9 @@ class Trainer:
 
     def _run(self, asked: list[KeyboardInterrupt]) -> None:
         module: nn.Module = WindowLoss(self.model, self.config.loss)
+        if self.device.type == "cuda":
+            # What names no device, as the exchange between processes, would be on the first one.
+            torch.cuda.set_device(self.device)
         if self.world > 1:
             torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
             module = DistributedDataParallel(module, find_unused_parameters=True)
@@ -168,8 +173,8 @@ class Trainer:
 
     def _train_step(self, module: nn.Module) -> dict[str, Tensor]:
         c = self.config
-        batch = self.train_data.sample(c.batch_size // self.world, c.seed, self.step, self.rank).to(self.device)
-        paths = self.train_paths.sample_paths(c.path_batch // self.world, c.seed, self.step, self.rank).to(self.device)
+        batch = self.train_data.sample(self._windows, c.seed, self.step, self.rank).to(self.device)
+        paths = self.train_paths.sample_paths(self._path_windows, c.seed, self.step, self.rank).to(self.device)
         # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
         torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:

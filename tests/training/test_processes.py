@@ -1,0 +1,65 @@
+"""Every process of a machine has a device of its own, and the same share of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from learned_sim_env.training.processes import Process
+from learned_sim_env.training.trainer import Trainer
+from tests.training.test_trainer import TINY
+
+
+def process(**variables):
+    """As `torchrun` would tell it."""
+    return Process.started({name: str(value) for name, value in variables.items()})
+
+
+def test_processes_of_two_machines_share_no_gpu():
+    devices = [process(RANK=r, WORLD_SIZE=8, LOCAL_RANK=r % 4).device("cuda", gpus=4) for r in range(8)]
+    assert [str(device) for device in devices] == [f"cuda:{i}" for i in (0, 1, 2, 3)] * 2
+
+
+@pytest.mark.parametrize(("wanted", "gpus", "device"), [("", 0, "cpu"), ("", 2, "cuda:1"), ("cpu", 2, "cpu")])
+def test_the_device_that_is_wanted(wanted, gpus, device):
+    assert process(RANK=1, WORLD_SIZE=2, LOCAL_RANK=1).device(wanted, gpus) == torch.device(device)
+
+
+def test_alone_there_is_nothing_to_choose():
+    assert process() == Process()
+    assert process().device("cuda", gpus=1) == torch.device("cuda:0")
+    # Such as one GPU that is made visible to each process.
+    assert process(RANK=3, WORLD_SIZE=4).device("cuda:0", gpus=1) == torch.device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("variables", "gpus", "message"),
+    [
+        ({"RANK": 2, "WORLD_SIZE": 3, "LOCAL_RANK": 2}, 2, "no GPU for process 2 of this machine, which has 2"),
+        ({"RANK": 1, "WORLD_SIZE": 2}, 2, "set LOCAL_RANK"),
+        ({}, 0, "torch sees no GPU: give --device cpu"),
+    ],
+)
+def test_no_gpu_of_its_own(variables, gpus, message):
+    with pytest.raises(ValueError, match=message):
+        process(**variables).device("cuda", gpus)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"batch_size": 4}, "batch_size 4 cannot be shared evenly by 3 processes: give 3 or 6"),
+        (
+            {"batch_size": 6, "path_batch": 512},
+            "path_batch 512 cannot .* give 510 or 513",
+        ),
+        ({"batch_size": 2}, "batch_size 2 cannot be shared evenly by 3 processes: give 3"),
+    ],
+)
+def test_no_window_is_lost(setting, message, packed, tmp_path, monkeypatch):
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 3), ("LOCAL_RANK", 0)):
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(ValueError, match=message):
+        Trainer(replace(TINY, **setting), packed, tmp_path)
