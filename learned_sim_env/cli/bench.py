@@ -37,7 +37,7 @@ class Args:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     seconds: float = 2.0
     """For each line of the table."""
     json: Path = Path("runs/bench.json")

@@ -29,7 +29,7 @@ class Args:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     seconds: float = 30.0
     """How long to drive."""
     seed: int = 0

@@ -37,7 +37,7 @@ class Args:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"

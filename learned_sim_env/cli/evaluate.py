@@ -29,7 +29,7 @@ class Args:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     out: Path = Path("runs/evaluate")
     """Where to write."""
     data: Path | None = None
@@ -84,6 +84,7 @@ def _run(args: Args) -> int:
     from learned_sim_env.files import write_text
     from learned_sim_env.world_model.card import card
     from learned_sim_env.world_model.checkpoint import find, from_pretrained
+    from learned_sim_env.world_model.hub import SCHEME
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
@@ -91,6 +92,8 @@ def _run(args: Args) -> int:
         raise ValueError(f"episodes is {args.episodes}; at least 1 is needed")
     if args.data is None and args.seeds != "test":
         raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
+    if args.card and args.checkpoint.startswith(SCHEME):
+        raise ValueError(f"--card writes into the checkpoint's folder: copy {args.checkpoint} to one of your own first")
     config = EvaluateConfig(args.horizon, args.stride, args.samples, args.expected, args.batch_size)
     if args.threads:
         torch.set_num_threads(args.threads)

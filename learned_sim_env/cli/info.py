@@ -13,6 +13,7 @@ from learned_sim_env.policies import SHIPPED, shipped_policies
 from learned_sim_env.registration import BACKENDS, EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.version import __version__
+from learned_sim_env.world_model.hub import SCHEME
 
 # Distributions of the base install ("") and of each extra.
 PACKAGES = {
@@ -45,8 +46,8 @@ def collect() -> dict[str, Any]:
     """The report as JSON-ready data.
 
     `packages`: by extra ("base" for the base install), version or None by distribution; `environments`: by id, backend,
-    twin and `missing` (what it needs and does not have, "" if it can run); `checkpoints`, `policies`: bytes by
-    name.
+    twin, `missing` (what it needs and does not have, "" if it can run) and `given` (what else it needs, which nobody
+    can see from here: a server, a download); `checkpoints`, `policies`: bytes by name.
     """
     import torch
 
@@ -57,7 +58,8 @@ def collect() -> dict[str, Any]:
         "torch_devices": ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
         "packages": {extra or "base": {name: _version(name) for name in names} for extra, names in PACKAGES.items()},
         "environments": {
-            d.id: {"backend": d.backend, "twin": d.twin, "missing": _missing(d)} for d in declarations().values()
+            d.id: {"backend": d.backend, "twin": d.twin, "missing": _missing(d), "given": _given(d)}
+            for d in declarations().values()
         },
         "checkpoints": {
             folder.name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
@@ -80,8 +82,8 @@ def render(report: dict[str, Any]) -> str:
         lines.append(f"  {extra if extra == 'base' else f'[{extra}]':<12} {installed}")
     lines.append("\nenvironments")
     for env_id, env in report["environments"].items():
-        needs = BACKENDS[env["backend"]].needs
-        state = f"missing: {env['missing']}" if env["missing"] else f"ready, given {needs}" if needs else "ready"
+        ready = f"ready, given {env['given']}" if env["given"] else "ready"
+        state = f"missing: {env['missing']}" if env["missing"] else ready
         lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
     for kind in ("checkpoints", "policies"):
         lines.append(f"\n{kind}")
@@ -97,10 +99,21 @@ def _version(distribution: str) -> str | None:
 
 
 def _missing(declaration: EnvDeclaration) -> str:
+    from learned_sim_env.world_model.checkpoint import locate
+
     backend = BACKENDS[declaration.backend]
     if find_spec(backend.module) is None:
         return f"extra [{backend.extra}]" if backend.extra else backend.module
-    checkpoint = declaration.settings.get("checkpoint")
-    if checkpoint is not None and not (checkpoints_dir() / checkpoint).is_dir():
-        return f"checkpoint {checkpoint}"
-    return ""
+    checkpoint = declaration.settings.get("checkpoint", "")
+    if checkpoint.startswith(SCHEME):
+        return "" if find_spec("huggingface_hub") else "extra [hub]"
+    return f"checkpoint {checkpoint}" if checkpoint and locate(checkpoint) is None else ""
+
+
+def _given(declaration: EnvDeclaration) -> str:
+    from learned_sim_env.world_model.checkpoint import locate
+
+    checkpoint = declaration.settings.get("checkpoint", "")
+    if checkpoint.startswith(SCHEME) and not _missing(declaration) and locate(checkpoint) is None:
+        return f"a download of {checkpoint}"
+    return BACKENDS[declaration.backend].needs

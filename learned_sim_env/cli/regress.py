@@ -49,9 +49,9 @@ class Args:
     perturb: tuple[str, ...] = ()
     """What to do to the policy, with a strength, as in: action_delay=0.5, half a second."""
     suite: str = "driving"
-    """One that ships, or a folder."""
+    """One that ships, or the path of a folder (./mine)."""
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     out: Path = Path("runs/regress")
     """Where to write."""
     rows: int = 128
@@ -176,10 +176,9 @@ def _draw(args: Args) -> int:
     from learned_sim_env.evaluation.episodes import open_episodes
     from learned_sim_env.harness.suite import Suite
     from learned_sim_env.regression.draw import draw
-    from learned_sim_env.resources import suites_dir
 
     assert args.draw is not None
-    folder = Path(args.suite) if os.sep in args.suite else suites_dir() / args.suite
+    folder = Suite.folder(args.suite)
     data = open_episodes(args.draw, "test", 1_000_000)
     draw(data, name=folder.name).save(folder)
     suite = Suite.load(folder)

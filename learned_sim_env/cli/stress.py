@@ -56,9 +56,9 @@ class Args:
     it.
     """
     suite: str = "driving"
-    """One that ships, or a folder."""
+    """One that ships, or the path of a folder (./mine)."""
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     out: Path = Path("runs/stress")
     """Where to write."""
     rows: int = 128

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.files import replacing, write_text
-from learned_sim_env.resources import suites_dir
+from learned_sim_env.resources import as_path, suites_dir
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.world_model.contexts import Contexts
 
@@ -86,19 +86,26 @@ class Suite:
         write_text(folder / FILE, _written(self, digests))
 
     @staticmethod
+    def folder(name_or_path: str | Path) -> Path:
+        """Where a suite is, or would be."""
+        return as_path(name_or_path) or suites_dir() / name_or_path
+
+    @staticmethod
     def load(name_or_path: str | Path) -> Suite:
-        """Read a suite that ships, by its name, or one in a folder.
+        """Read a suite that ships, by its name, or one in a folder, by its path, such as ./mine.
 
         Raises:
             FileNotFoundError: if there is none.
             ValueError: if its file is of another format, has unknown or missing keys, or does not fit the arrays.
         """
-        folder = Path(name_or_path)
+        folder = Suite.folder(name_or_path)
         if not (folder / FILE).is_file():
-            folder = suites_dir() / str(name_or_path)
-        if not (folder / FILE).is_file():
+            if as_path(name_or_path) is not None:
+                raise FileNotFoundError(f"{folder} is not a suite: it has no {FILE}")
             names = sorted(p.parent.name for p in suites_dir().glob(f"*/{FILE}"))
-            raise FileNotFoundError(str(unknown("suite", name_or_path, names)) + ", or the path of a suite's folder")
+            raise FileNotFoundError(
+                f"{unknown('suite', name_or_path, names)}, or the path of a suite's folder (./mine)"
+            )
         content = (folder / FILE).read_bytes()
         try:
             written = tomllib.loads(content.decode())

@@ -24,7 +24,7 @@ class Plan:
     out: Path
     """Where to work and write."""
     checkpoint: str = "bev-rssm"
-    """One that ships, a folder, or a hub id."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     steps: int = 100_000
     """Of the environment, that dream and simulator get alike."""
     longer: int = 10

@@ -48,7 +48,7 @@ class TrainConfig:
     model: str = "rssm-small"
     """Architecture: rssm-tiny, rssm-small or rssm-base."""
     start: str = ""
-    """Checkpoint whose weights to begin with, such as bev-rssm: a name, a folder or a hub id. Empty: begin anew."""
+    """Checkpoint whose weights to begin with, such as bev-rssm, ./mine or hf://owner/name. Empty: begin anew."""
     steps: int = 6000
     """Optimiser steps in all."""
     batch_size: int = 16

@@ -14,12 +14,13 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from learned_sim_env.files import replacing_folder, write_json, write_text
-from learned_sim_env.resources import checkpoints_dir
+from learned_sim_env.resources import as_path, checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, Contract, unknown
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.contexts import Contexts
+from learned_sim_env.world_model.hub import SCHEME, HubId
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
 SCHEMA_VERSION = 2
@@ -34,6 +35,9 @@ _KEYS = (
     "files",
 )
 _FILES = ("model.safetensors", "contexts.npz")
+CONFIG = "config.json"
+# All that is downloaded.
+PARTS = (CONFIG, *_FILES, "card.md")
 
 
 @dataclass
@@ -77,7 +81,7 @@ def save_pretrained(
             "training": training,
             "files": {name: _sha256(folder / name) for name in _FILES},
         }
-        write_json(folder / "config.json", config)
+        write_json(folder / CONFIG, config)
     return path
 
 
@@ -85,12 +89,14 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
     """Load a checkpoint, frozen and in evaluation mode.
 
     Args:
-        name_or_path: the name of one that ships ("bev-rssm"), a folder, or a hub id "owner/name", which is downloaded.
+        name_or_path: the name of one that ships ("bev-rssm"); the path of a folder, which has a separator or starts
+            with "." ("./mine"); or one on the hub, which is downloaded ("hf://owner/name", "hf://owner/name@revision").
         device: where to put the model.
         contract: what the environment needs; by default the one the checkpoint names.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint, or a file of it is missing.
+        ConnectionError: if it would have to be downloaded, and cannot be.
         ValueError: if a file does not have its hash, a key or tensor is unknown or missing, the schema is another, or
             the checkpoint was trained for another contract.
     """
@@ -128,7 +134,8 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
     model.load_state_dict(tensors)
     model.eval().requires_grad_(False).to(device)
     return Checkpoint(
-        name=folder.name,
+        # The folder of one from the hub is called after its commit.
+        name=str(_hub_id(name_or_path) or folder.name),
         model=model,
         contexts=Contexts.load(folder / _FILES[1]),
         contract=contract,
@@ -139,31 +146,45 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The folder of a checkpoint, see `from_pretrained`."""
-    path = Path(name_or_path)
-    if (path / "config.json").is_file():
-        return path
-    shipped = checkpoints_dir() / str(name_or_path)
-    if (shipped / "config.json").is_file():
-        return shipped
-    text = str(name_or_path)
+    """The folder of a checkpoint, see `from_pretrained`; that of one on the hub is downloaded."""
+    if (hub_id := _hub_id(name_or_path)) is not None:
+        folder = hub_id.download(PARTS)
+        if not (folder / CONFIG).is_file():
+            raise FileNotFoundError(f"{hub_id} is not a checkpoint: it has no {CONFIG}")
+        return folder
+    if (found := locate(name_or_path)) is not None:
+        return found
+    path = as_path(name_or_path)
+    if path is None:
+        names = sorted(p.parent.name for p in checkpoints_dir().glob(f"*/{CONFIG}"))
+        here = f" (./{name_or_path} is one)" if Path(name_or_path, CONFIG).is_file() else ""
+        raise FileNotFoundError(
+            f"{unknown('checkpoint', name_or_path, names)}, the path of a folder{here}, or {SCHEME}OWNER/NAME"
+        )
     if path.is_dir():
-        raise FileNotFoundError(f"{path} is not a checkpoint: it has no config.json")
-    if text.count("/") == 1 and not text.startswith((".", "/", "~")) and not path.parent.is_dir():
-        from learned_sim_env.optional import require
+        raise FileNotFoundError(f"{path} is not a checkpoint: it has no {CONFIG}")
+    hint = f"; for one on the hub, give {SCHEME}{name_or_path}" if str(name_or_path).count("/") == 1 else ""
+    raise FileNotFoundError(f"there is no folder {path}{hint}")
 
-        hub = require("huggingface_hub", extra="hub")
-        return Path(hub.snapshot_download(text, allow_patterns=[*_FILES, "config.json", "card.md"]))
-    names = sorted(p.parent.name for p in checkpoints_dir().glob("*/config.json"))
-    raise FileNotFoundError(str(unknown("checkpoint", text, names)) + ", or the path of a checkpoint folder")
+
+def locate(name_or_path: str | Path) -> Path | None:
+    """The folder of a checkpoint that is on this machine; None if there is none, or on the hub alone."""
+    if (hub_id := _hub_id(name_or_path)) is not None:
+        return hub_id.cached((CONFIG, *_FILES))
+    folder = as_path(name_or_path) or checkpoints_dir() / name_or_path
+    return folder if (folder / CONFIG).is_file() else None
+
+
+def _hub_id(name_or_path: str | Path) -> HubId | None:
+    return HubId.parse(name_or_path) if isinstance(name_or_path, str) else None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """A checkpoint's `config.json`, checked to be of this schema and complete."""
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{folder / 'config.json'} is not JSON: {error}") from error
+        raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from error
     if config.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
             f"checkpoint {folder.name} has schema version {config.get('schema_version')!r}, this package reads "
@@ -171,10 +192,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     for name in config:
         if name not in _KEYS:
-            raise unknown(f"key in {folder / 'config.json'}:", name, _KEYS)
+            raise unknown(f"key in {folder / CONFIG}:", name, _KEYS)
     for name in _KEYS:
         if name not in config:
-            raise ValueError(f"{folder / 'config.json'} lacks the key {name!r}")
+            raise ValueError(f"{folder / CONFIG} lacks the key {name!r}")
     if config["architecture"] != "rssm":
         raise unknown("architecture", config["architecture"], ("rssm",))
     return config

@@ -32,7 +32,9 @@ def test_json_report(report):
         "backend": "learned",
         "twin": "MetaDriveDriving-v0",
         "missing": "",
+        "given": "",
     }
+    assert report["environments"]["CarlaDriving-v0"]["given"] == "a CARLA 0.9.16 server"
 
 
 def test_checkpoint_sizes(report):

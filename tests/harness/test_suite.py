@@ -63,6 +63,15 @@ def test_an_unknown_suite_says_which_there_are():
         Suite.load("drivin")
 
 
+def test_a_folder_is_a_path_and_takes_no_name_away(tmp_path, monkeypatch, shipped):
+    monkeypatch.chdir(tmp_path)
+    _, suite = small_suite()
+    suite.save(tmp_path / "driving")
+    assert Suite.load("driving").fingerprint == shipped.fingerprint != Suite.load("./driving").fingerprint
+    with pytest.raises(FileNotFoundError, match=r"none is not a suite: it has no suite\.toml"):
+        Suite.load("./none")
+
+
 def test_scenarios_are_selected_by_name_and_tag():
     _, suite = small_suite()
     assert [s.name for s in suite.select(("scene-0", "merge"))] == ["scene-0", "scene-2", "scene-3"]
