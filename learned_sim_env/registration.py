@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import parse_env_id
+from gymnasium.error import Error as GymnasiumError
 
 from learned_sim_env.resources import envs_dir
 from learned_sim_env.spec import CONTRACTS, unknown
@@ -98,11 +101,12 @@ def read(path: Path) -> EnvDeclaration:
     """The declaration in a TOML file.
 
     Raises:
-        ValueError: naming the file, for text that is not TOML, an unknown, missing or wrongly typed key, or an id that
-            is not the file's name.
+        ValueError: naming the file, for one that cannot be read, text that is not TOML, an unknown, missing or wrongly
+            typed key, an id that is none, or that is not the file's name.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors put a byte order mark before it.
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         keys = {f.name: f for f in fields(EnvDeclaration)}
         for key, value in table.items():
             if key not in keys:
@@ -116,37 +120,72 @@ def read(path: Path) -> EnvDeclaration:
         declaration = EnvDeclaration(**table)
         if declaration.id != path.stem:
             raise ValueError(f"id {declaration.id!r} is not the file's name: rename the file to {declaration.id}.toml")
-    except ValueError as error:
+        parse_env_id(declaration.id)
+    except (ValueError, OSError, GymnasiumError) as error:
         raise ValueError(f"{path}: {error}") from error
     return declaration
 
 
-def declarations(folder: Path | None = None) -> dict[str, EnvDeclaration]:
-    """Every declaration of a folder (the shipped one if None) by id, in alphabetical order.
+@dataclass(frozen=True)
+class Declared:
+    """What a folder declares: what can be used, by id in alphabetical order, and what is wrong with the rest."""
+
+    known: dict[str, EnvDeclaration]
+    problems: tuple[str, ...]
+
+
+def look(folder: Path | None = None) -> Declared:
+    """All that a folder (the shipped one if None) declares. A wrong file costs its own environment only; a twin that is
+    not declared or has another contract is left out.
 
     Raises:
         FileNotFoundError: if the folder holds no declaration.
-        ValueError: for a file that `read` refuses, or a twin that is not declared or has another contract.
     """
     folder = envs_dir() if folder is None else folder
-    known = {d.id: d for d in map(read, sorted(folder.glob("*.toml")))}
-    if not known:
+    files = sorted(folder.glob("*.toml"))
+    if not files:
         raise FileNotFoundError(f"no environment is declared in {folder}: the installation is incomplete, reinstall it")
-    for declaration in known.values():
-        if not declaration.twin:
-            continue
-        if declaration.twin not in known:
-            raise ValueError(f"{declaration.id}: {unknown('twin', declaration.twin, known)}")
-        twin = known[declaration.twin]
-        if twin.contract != declaration.contract:
-            raise ValueError(
-                f"{declaration.id}: its twin {twin.id} keeps contract {twin.contract!r}, not {declaration.contract!r}"
-            )
-    return known
+    known: dict[str, EnvDeclaration] = {}
+    problems = []
+    for file in files:
+        try:
+            declaration = read(file)
+        except ValueError as error:
+            problems.append(" ".join(str(error).split()))
+        else:
+            known[declaration.id] = declaration
+    for name, declaration in known.items():
+        if problem := _twin_problem(declaration, known):
+            problems.append(f"{folder / name}.toml: {problem}")
+            known[name] = replace(declaration, twin="")
+    return Declared(known, tuple(problems))
+
+
+def declarations(folder: Path | None = None) -> dict[str, EnvDeclaration]:
+    """What can be used of what a folder declares, see `look`."""
+    return look(folder).known
 
 
 def register_all(folder: Path | None = None) -> None:
-    """Register every declared id that Gymnasium does not know yet."""
-    for declaration in declarations(folder).values():
+    """Register every declared id that Gymnasium does not know yet; warn of what is wrong, naming the file."""
+    declared = look(folder)
+    problems = list(declared.problems)
+    for declaration in declared.known.values():
         if declaration.id not in gym.registry:
-            declaration.register()
+            try:
+                declaration.register()
+            except GymnasiumError as error:
+                problems.append(f"{declaration.id}: {error}")
+    for problem in problems:
+        warnings.warn(f"an environment is left out or has no twin: {problem}", stacklevel=2)
+
+
+def _twin_problem(declaration: EnvDeclaration, known: Mapping[str, EnvDeclaration]) -> str:
+    if not declaration.twin:
+        return ""
+    if declaration.twin not in known:
+        return str(unknown("twin", declaration.twin, known))
+    twin = known[declaration.twin]
+    if twin.contract != declaration.contract:
+        return f"its twin {twin.id} keeps contract {twin.contract!r}, not {declaration.contract!r}"
+    return ""

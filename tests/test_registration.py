@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import gymnasium as gym
 import pytest
 from gymnasium.error import ResetNeeded
 
-from learned_sim_env.registration import BACKENDS, declarations, register_all
+import learned_sim_env
+from learned_sim_env.registration import BACKENDS, declarations, look, read, register_all
 from learned_sim_env.resources import checkpoints_dir, envs_dir
 from learned_sim_env.spec import CONTRACTS
 
@@ -21,6 +29,7 @@ def folder(tmp_path):
 
 
 def test_every_file_is_an_id_and_every_id_a_file():
+    assert look().problems == ()
     assert sorted(declarations()) == sorted(path.stem for path in envs_dir().glob("*.toml"))
     assert {"LearnedDriving-v0", "MetaDriveDriving-v0"} <= set(declarations())
 
@@ -83,28 +92,79 @@ def test_registering_again_changes_and_warns_nothing(recwarn):
         (VALID.replace('contract = "driving"\n', ""), r"key 'contract' is missing"),
         (VALID.replace('"learned"', "3"), r"backend must be a string, not 3"),
         (VALID + 'settings = "fast"\n', r"settings must be a table, not 'fast'"),
+        (VALID.replace("Toy-v0", "Toy v0"), r"id 'Toy v0' is not the file's name"),
         (VALID + "id\n", r"Toy-v0\.toml: .*line 4"),
     ],
 )
-def test_wrong_declaration_is_refused(folder, text, message):
+def test_wrong_declaration_is_left_out_and_named(folder, text, message):
     (folder / "Toy-v0.toml").write_text(text)
-    with pytest.raises(ValueError, match=message) as raised:
-        declarations(folder)
-    assert "Toy-v0.toml" in str(raised.value)
+    (folder / "Good-v0.toml").write_text(VALID.replace("Toy", "Good"))
+    found = look(folder)
+    assert list(found.known) == ["Good-v0"]
+    (problem,) = found.problems
+    assert re.search(message, problem) and "Toy-v0.toml" in problem
+    with pytest.raises(ValueError, match=message):
+        read(folder / "Toy-v0.toml")
+
+
+def test_files_that_cannot_be_read_are_left_out(folder):
+    (folder / "Folder-v0.toml").mkdir()
+    (folder / "Bytes-v0.toml").write_bytes(VALID.replace("Toy", "Bytes").encode("utf-16"))
+    found = look(folder)
+    assert list(found.known) == ["Toy-v0"] and len(found.problems) == 2
+
+
+def test_a_byte_order_mark_is_no_error(folder):
+    (folder / "Toy-v0.toml").write_text(VALID, encoding="utf-8-sig")
+    assert look(folder).problems == ()
+
+
+def test_one_wrong_file_does_not_break_the_import(tmp_path):
+    envs = tmp_path / "envs"
+    shutil.copytree(envs_dir(), envs)
+    (envs / "Bad-v0.toml").write_text("id = ")
+    # The package registers when it is imported, so its folder has to be another one before.
+    package = tmp_path / "learned_sim_env"
+    shutil.copytree(Path(learned_sim_env.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import learned_sim_env
+import gymnasium
+print([str(w.message) for w in caught], "LearnedDriving-v0" in gymnasium.registry)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Bad-v0.toml" in done.stdout and done.stdout.endswith("True\n")
+
+
+def test_what_gymnasium_refuses_is_left_out(folder):
+    # A name without a version and one with are not allowed beside each other.
+    for name in ("Odd", "Odd-v0"):
+        (folder / f"{name}.toml").write_text(VALID.replace("Toy-v0", name))
+    try:
+        with pytest.warns(UserWarning, match=r"left out or has no twin: Odd: Can't register"):
+            register_all(folder)
+        assert "Odd-v0" in gym.registry and "Toy-v0" in gym.registry
+    finally:
+        for name in ("Odd", "Odd-v0", "Toy-v0"):
+            gym.registry.pop(name, None)
 
 
 def test_twin_must_be_declared(folder):
     (folder / "Toy-v0.toml").write_text(VALID + 'twin = "Ty-v0"\n')
-    with pytest.raises(ValueError, match=r"Toy-v0: unknown twin 'Ty-v0'\. Did you mean 'Toy-v0'\?"):
-        declarations(folder)
+    found = look(folder)
+    assert found.known["Toy-v0"].twin == ""
+    assert re.search(r"Toy-v0.toml: unknown twin 'Ty-v0'\. Did you mean 'Toy-v0'\?", found.problems[0])
 
 
 def test_twin_must_keep_the_same_contract(folder, monkeypatch):
     monkeypatch.setitem(CONTRACTS, "racing", CONTRACTS["driving"])
     (folder / "Toy-v0.toml").write_text(VALID + 'twin = "Race-v0"\n')
     (folder / "Race-v0.toml").write_text('id = "Race-v0"\nbackend = "metadrive"\ncontract = "racing"\n')
-    with pytest.raises(ValueError, match="its twin Race-v0 keeps contract 'racing', not 'driving'"):
-        declarations(folder)
+    assert "its twin Race-v0 keeps contract 'racing', not 'driving'" in look(folder).problems[0]
 
 
 def test_empty_folder(tmp_path):

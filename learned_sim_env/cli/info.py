@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from learned_sim_env.policies import SHIPPED, shipped_policies
-from learned_sim_env.registration import BACKENDS, EnvDeclaration, declarations
+from learned_sim_env.registration import BACKENDS, EnvDeclaration, look
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.hub import SCHEME
@@ -47,10 +47,12 @@ def collect() -> dict[str, Any]:
 
     `packages`: by extra ("base" for the base install), version or None by distribution; `environments`: by id, backend,
     twin, `missing` (what it needs and does not have, "" if it can run) and `given` (what else it needs, which nobody
-    can see from here: a server, a download); `checkpoints`, `policies`: bytes by name.
+    can see from here: a server, a download); `problems`: what is wrong with files of `envs/`; `checkpoints`,
+    `policies`: bytes by name.
     """
     import torch
 
+    declared = look()
     return {
         "version": __version__,
         "python": platform.python_version(),
@@ -59,8 +61,9 @@ def collect() -> dict[str, Any]:
         "packages": {extra or "base": {name: _version(name) for name in names} for extra, names in PACKAGES.items()},
         "environments": {
             d.id: {"backend": d.backend, "twin": d.twin, "missing": _missing(d), "given": _given(d)}
-            for d in declarations().values()
+            for d in declared.known.values()
         },
+        "problems": list(declared.problems),
         "checkpoints": {
             folder.name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
             for folder in sorted(checkpoints_dir().glob("*"))
@@ -85,6 +88,7 @@ def render(report: dict[str, Any]) -> str:
         ready = f"ready, given {env['given']}" if env["given"] else "ready"
         state = f"missing: {env['missing']}" if env["missing"] else ready
         lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
+    lines += [f"  wrong: {problem}" for problem in report["problems"]]
     for kind in ("checkpoints", "policies"):
         lines.append(f"\n{kind}")
         lines += [f"  {name:<24} {size / 1e6:.1f} MB" for name, size in report[kind].items()] or ["  none"]

@@ -38,7 +38,9 @@ class Futures:
     """
 
     def __init__(self, dream: Any):
-        self._model, self._temperature = dream.checkpoint.model, dream.episodes.rollout.temperature
+        # The dream's own: it may run in another precision than the checkpoint's.
+        rollout: Rollout = dream.episodes.rollout
+        self._model, self._temperature = rollout.model, rollout.temperature
         self._inference = Inference(next(iter(self._model.initial(1).values())).device, one_thread=True)
         self._bundles: list[Bundle] = []
         self._at: Moment | None = None

@@ -11,7 +11,7 @@ import torch
 from learned_sim_env import __version__, policies
 from learned_sim_env.cli import info
 from learned_sim_env.cli.main import main
-from learned_sim_env.registration import EnvDeclaration, declarations
+from learned_sim_env.registration import Declared, EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
 from tests.test_policies import network
 
@@ -68,8 +68,11 @@ def test_unmet_needs_are_named(monkeypatch):
         "NoCheckpoint-v0": EnvDeclaration("NoCheckpoint-v0", "learned", "driving", settings={"checkpoint": "gone"}),
         "NoModule-v0": EnvDeclaration("NoModule-v0", "carla", "driving"),
     }
-    monkeypatch.setattr(info, "declarations", lambda: unmet)
+    monkeypatch.setattr(info, "look", lambda: Declared(unmet, ("Bad-v0.toml: why",)))
     monkeypatch.setattr(info, "find_spec", lambda module: None if module == "carla" else object())
-    environments = info.collect()["environments"]
+    report = info.collect()
+    environments = report["environments"]
     assert environments["NoCheckpoint-v0"]["missing"] == "checkpoint gone"
     assert environments["NoModule-v0"]["missing"] == "extra [carla]"
+    assert report["problems"] == ["Bad-v0.toml: why"]
+    assert "\n  wrong: Bad-v0.toml: why\n" in info.render(report)

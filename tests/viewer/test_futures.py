@@ -91,3 +91,22 @@ def test_it_follows_jumps(session):
     again = futures.overlay(session.moment)
     assert np.array_equal(again[0], there[0])
     assert again[1] == there[1]
+
+
+def test_the_futures_of_a_dream_in_bfloat16_are_in_bfloat16():
+    class Narrow(NeuralToy):
+        def in_bfloat16(self):
+            return Wide()
+
+    class Wide(NeuralToy):
+        def imagine(self, state, action, noise, temperature=1.0):
+            after = super().imagine(state, action, noise, temperature)
+            return {**after, "z": after["z"] + 1}
+
+    # What runs in bfloat16 sees another class after each step than what does not.
+    session = Session(LearnedDrivingEnv(toy_checkpoint(Narrow()), dtype="bfloat16", temperature=0), seed=0)
+    futures = Futures(session.env)
+    for _ in range(4):
+        session.step(ACTION)
+    overlay, _ = futures.overlay(session.moment)
+    assert not overlay.any()

@@ -95,9 +95,9 @@ def test_info_tells_what_is_on_the_hub(ask):
     code = """
 import json
 from learned_sim_env.cli import info
-from learned_sim_env.registration import EnvDeclaration
+from learned_sim_env.registration import Declared, EnvDeclaration
 declared = EnvDeclaration("Far-v0", "learned", "driving", settings={"checkpoint": "hf://owner/model"})
-info.declarations = lambda: {"Far-v0": declared}
+info.look = lambda: Declared({"Far-v0": declared}, ())
 report = info.collect()
 print(json.dumps(report["environments"]["Far-v0"]))
 print(info.render(report))
