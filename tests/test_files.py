@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import learned_sim_env
 from learned_sim_env.files import (
     DiskFull,
     appending,
@@ -97,6 +99,27 @@ def test_text_is_the_same_whatever_the_machine_prefers(tmp_path):
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code], env=plain, check=True)
     assert path.read_bytes() == text.encode()
+
+
+def test_all_text_is_read_and_written_in_an_encoding_that_is_named():
+    unnamed = []
+    for path in sorted(Path(learned_sim_env.__file__).parent.rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and _is_text(call) and "encoding" not in {k.arg for k in call.keywords}:
+                unnamed.append(f"{path}:{call.lineno}")
+    assert not unnamed, "what the machine prefers differs from machine to machine"
+
+
+def _is_text(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes text."""
+    method, given = isinstance(call.func, ast.Attribute), {k.arg: ast.unparse(k.value) for k in call.keywords}
+    name = ast.unparse(call.func).split(".")[-1]
+    if name in ("open", "fdopen"):
+        # `open` as a method is of archives and sessions.
+        mode = given.get("mode") or (ast.unparse(call.args[1]) if len(call.args) > 1 else "")
+        return "b" not in mode and (not method or name == "fdopen")
+    # `write_text` as a function is that of `files`.
+    return name == "read_text" or (name == "write_text" and method) or given.get("text") == "True"
 
 
 def test_processes_with_the_same_number_do_not_meet(tmp_path):

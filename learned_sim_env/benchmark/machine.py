@@ -56,7 +56,7 @@ def _processor() -> str:
     """Its model, as far as the system tells."""
     table = Path("/proc/cpuinfo")
     if table.exists():
-        for line in table.read_text().splitlines():
+        for line in table.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 return value.strip()

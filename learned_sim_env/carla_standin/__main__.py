@@ -44,7 +44,7 @@ def main() -> int:
     maps, town = dict(TOWNS), args.town
     try:
         if args.map is not None:
-            text = args.map.read_text()
+            text = args.map.read_text(encoding="utf-8")
             town = args.map.stem
             maps[town] = lambda: text
         if town not in maps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from gymnasium.error import Error as GymnasiumError
 
@@ -46,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     An error that the user can mend is printed as one line, with status 2; wrong options exit with status 2 as well.
     Asked to end by a signal, a command saves what it has, and the status is 128 and the signal's number.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A folder's name may have letters that the terminal has not: no reason to lose what was computed.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

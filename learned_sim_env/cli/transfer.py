@@ -88,7 +88,7 @@ def _settled(plan: Plan) -> None:
     asked = {**asked, "out": None, "fingerprint": from_pretrained(plan.checkpoint).fingerprint}
     path = plan.out / "plan.json"
     if path.is_file():
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         changed = [name for name in asked if found.get(name) != asked[name]]
         if changed:
             raise ValueError(

@@ -108,8 +108,9 @@ class Suite:
             )
         content = (folder / FILE).read_bytes()
         try:
-            written = tomllib.loads(content.decode())
-        except tomllib.TOMLDecodeError as error:
+            # Some editors put a byte order mark before it.
+            written = tomllib.loads(content.decode("utf-8-sig"))
+        except ValueError as error:
             raise ValueError(f"{folder / FILE} is not TOML: {error}") from error
         if written.get("format") != FORMAT:
             raise ValueError(f"{folder / FILE} has format {written.get('format')!r}, this package reads {FORMAT}")

@@ -36,7 +36,7 @@ def load(folder: Path, suite: Suite) -> Run:
     if not path.is_file():
         raise FileNotFoundError(f"there is no run in {folder}: make one by `learned-sim regress --out {folder}`")
     try:
-        written = json.loads(path.read_text())
+        written = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     return Run.from_dict(written, suite)

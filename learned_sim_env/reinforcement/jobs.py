@@ -37,7 +37,7 @@ class Train:
     def done(self) -> bool:
         """Whether it has all its steps."""
         run = self.path / "run.json"
-        return run.is_file() and json.loads(run.read_text())["steps"] >= self.recipe.steps
+        return run.is_file() and json.loads(run.read_text(encoding="utf-8"))["steps"] >= self.recipe.steps
 
     def run(self) -> None:
         """Train."""
@@ -149,4 +149,4 @@ def _runner(jobs: Sequence[Job]) -> Callable[[int], int]:
 
 def read(path: Path) -> Any:
     """What a job wrote."""
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -84,7 +84,7 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
 
     torch.set_num_threads(1)
     run: dict[str, Any] = {"place": place, "seed": seed, "recipe": json.loads(json.dumps(asdict(recipe)))}
-    found = json.loads((out / "run.json").read_text()) if (out / "run.json").is_file() else None
+    found = json.loads((out / "run.json").read_text(encoding="utf-8")) if (out / "run.json").is_file() else None
     if found and {key: found[key] for key in run} != run:
         raise ValueError(f"{out} holds a run with other settings: give another folder, or delete it")
     run = found or {**run, "steps": 0, "seconds": 0.0, "env_seconds": 0.0, "saved": [], "curve": []}

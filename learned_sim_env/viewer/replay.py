@@ -16,6 +16,7 @@ from learned_sim_env.viewer.tape import JUMP, STEP, Tape, crc
 
 # How a file of actions alone may end; a recording ends in .npz.
 PLAIN = (".npy", ".csv")
+COLUMNS = ("steer", "throttle_brake")
 
 
 @dataclass
@@ -71,23 +72,63 @@ class Given:
 def read_actions(path: Path) -> np.ndarray:
     """(T, 2) float32 actions from an array (.npy) or from lines `steer,throttle_brake` (.csv).
 
+    A text file is UTF-8, with a byte order mark or without. Its first line may name the columns, in this order; empty
+    lines are left out, and so is what follows a "#".
+
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for other contents, or values that are not in [-1, 1].
+        ValueError: for other contents, or values that are not in [-1, 1], naming where.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of actions {path}")
     if path.suffix not in PLAIN:
         raise ValueError(f"{path}: actions are read from a recording (.npz), an array (.npy) or lines (.csv)")
+    if path.suffix == ".csv":
+        actions, lines = _read_lines(path)
+    else:
+        actions = _read_array(path)
+        lines = [f"row {i}" for i in range(len(actions))]
+    for i, j in np.argwhere(~(np.abs(actions) <= 1)):
+        raise ValueError(f"{path}, {lines[i]}, column {j + 1} ({COLUMNS[j]}): {actions[i, j].item()} is not in [-1, 1]")
+    return actions.astype(np.float32)
+
+
+def _read_array(path: Path) -> np.ndarray:
     try:
-        actions = (
-            np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-        )
+        actions = np.load(path, allow_pickle=False)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} holds no actions: {error}") from error
     if actions.dtype.kind not in "fiu" or actions.ndim != 2 or actions.shape[1] != 2 or not len(actions):
         raise ValueError(f"{path} holds {actions.dtype} of shape {actions.shape}: (T, 2) numbers are needed")
-    if not (np.abs(actions) <= 1).all():
-        wrong = actions[~(np.abs(actions) <= 1)][0].item()
-        raise ValueError(f"{path} holds {wrong}: steer and throttle_brake are numbers in [-1, 1]")
-    return actions.astype(np.float32)
+    return actions
+
+
+def _read_lines(path: Path) -> tuple[np.ndarray, list[str]]:
+    """(T, 2) float64, and where each stands, as in "line 3"."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error}): save it as CSV in UTF-8") from error
+    rows, lines = list[list[float]](), list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        cells = [cell.strip().strip("\"'") for cell in line.partition("#")[0].split(",")]
+        if cells == [""]:
+            continue
+        if not rows and [cell.lower() for cell in cells] == list(COLUMNS):
+            continue
+        if len(cells) != len(COLUMNS):
+            raise ValueError(f"{path}, line {number}: {line!r} is not of the form {','.join(COLUMNS)}")
+        row = []
+        for column, cell in enumerate(cells, 1):
+            try:
+                row.append(float(cell))
+            except ValueError:
+                raise ValueError(
+                    f"{path}, line {number}, column {column}: {cell!r} is not a number; a first line with names has to "
+                    f"be {','.join(COLUMNS)}"
+                ) from None
+        rows.append(row)
+        lines.append(f"line {number}")
+    if not rows:
+        raise ValueError(f"{path} holds no actions: lines of the form {','.join(COLUMNS)} are needed")
+    return np.array(rows), lines

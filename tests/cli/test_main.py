@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import types
@@ -103,3 +104,10 @@ def test_defect_keeps_its_traceback(failing_demo):
 def test_interrupt(failing_demo):
     failing_demo.raises = KeyboardInterrupt()
     assert main(["demo"]) == 130
+
+
+def test_letters_that_the_terminal_has_not_are_no_error(tmp_path):
+    code = "from learned_sim_env.cli.main import main; raise SystemExit(main(['m/s²']))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith(r"learned-sim: error: unknown command 'm/s\xb2'.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from learned_sim_env.evaluation.reporting.html_style import STYLE
 from learned_sim_env.evaluation.reporting.parts import Part, Table
-from learned_sim_env.files import replacing
+from learned_sim_env.files import write_text
 from learned_sim_env.optional import require
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def write_html(path: Path, title: str, about: Mapping[str, Any], parts: Sequence
         if not anchor or anchors.count(anchor) > 1:
             raise ValueError(f"names of parts make no distinct anchors: {', '.join(repr(p.name) for p in parts)}")
     text = "".join(_document(title, about, list(zip(anchors, parts))))
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _document(title: str, about: Mapping[str, Any], parts: list[tuple[str, Part]]) -> Iterator[str]:
