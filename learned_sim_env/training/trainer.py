@@ -23,6 +23,7 @@ from learned_sim_env.recording import save_picture
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.training.batches import Batch, Paths, WindowSampler
 from learned_sim_env.training.config import LossConfig, TrainConfig
+from learned_sim_env.training.curves import Curves
 from learned_sim_env.training.losses import window_loss
 from learned_sim_env.training.pictures import film_strips
 from learned_sim_env.training.processes import Process
@@ -127,7 +128,7 @@ class Trainer:
         if self.world > 1:
             torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
             module = DistributedDataParallel(module, find_unused_parameters=True)
-        writer = self._writer()
+        curves = Curves(self.out / "tensorboard", self.step) if self.rank == 0 else None
         bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=self.rank > 0, smoothing=0.05)
         started = time.time()
         while self.step < self.config.steps:
@@ -135,7 +136,7 @@ class Trainer:
             self.step += 1
             bar.update()
             if self.step % self.log_every == 0 and self.rank == 0:
-                self._log(writer, bar, {k: float(v) for k, v in parts.items()}, time.time() - started)
+                self._log(curves, bar, {k: float(v) for k, v in parts.items()}, time.time() - started)
             last = self.step == self.config.steps
             self._ended_early = self._anywhere(bool(asked))
             if self.rank == 0 and (self.step % self.save_every == 0 or last or self._ended_early):
@@ -143,10 +144,10 @@ class Trainer:
             if self._ended_early:
                 break
             if self.rank == 0 and (self.step % self.picture_every == 0 or last):
-                self._validate(writer)
+                self._validate(curves)
         bar.close()
-        if writer is not None:
-            writer.close()
+        if curves is not None:
+            curves.close()
         if self.world > 1:
             torch.distributed.destroy_process_group()
 
@@ -193,7 +194,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else nullcontext()
 
     @torch.no_grad()
-    def _validate(self, writer: Any) -> None:
+    def _validate(self, curves: Curves | None) -> None:
         """Losses on fixed windows of unseen maps, and pictures of some of them."""
         self.model.eval()
         torch.manual_seed(0)
@@ -206,32 +207,23 @@ class Trainer:
                 _, parts = window_loss(self.model, batch, paths, self.config.loss)
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(value) / batches
-        self._record(writer, "validation", sums)
+        self._record(curves, "validation", sums)
         batch = self.validation.windows(np.linspace(0, self.validation.total - 1, 8).astype(np.int64)).to(self.device)
         picture = film_strips(self.model, batch)
         require("PIL", extra="train")
         save_picture(self.out / f"dream-{self.step:06d}.png", np.repeat(np.repeat(picture, 2, 0), 2, 1))
-        if writer is not None:
-            writer.add_image("dream", picture, self.step, dataformats="HWC")
+        if curves is not None:
+            curves.picture("dream", picture, self.step)
 
-    def _log(self, writer: Any, bar: Any, values: dict[str, float], seconds: float) -> None:
+    def _log(self, curves: Curves | None, bar: Any, values: dict[str, float], seconds: float) -> None:
         bar.set_postfix(loss=f"{values['total']:.2f}", map=f"{values['map']:.3f}", motion=f"{values['motion']:.2f}")
-        self._record(writer, "train", {**values, "seconds": seconds})
+        self._record(curves, "train", {**values, "seconds": seconds})
 
-    def _record(self, writer: Any, kind: str, values: dict[str, float]) -> None:
+    def _record(self, curves: Curves | None, kind: str, values: dict[str, float]) -> None:
         with appending(self._metrics) as file:
             file.write(json.dumps({"step": self.step, "kind": kind, **values}) + "\n")
-        if writer is not None:
-            for name, value in values.items():
-                writer.add_scalar(f"{kind}/{name}", value, self.step)
-
-    def _writer(self) -> Any:
-        if self.rank > 0:
-            return None
-        require("tensorboard", extra="train")
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(self.out / "tensorboard", purge_step=self.step)
+        if curves is not None:
+            curves.numbers(kind, values, self.step)
 
     def _resume(self) -> None:
         run, state = self.out / "run.json", self.out / "state.safetensors"
