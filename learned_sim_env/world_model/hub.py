@@ -44,7 +44,7 @@ class HubId:
         hub = _hub()
         try:
             folder = Path(hub.snapshot_download(self.repository, revision=self.revision, local_files_only=True))
-        except hub.errors.LocalEntryNotFoundError:
+        except _errors().LocalEntryNotFoundError:
             return None
         return folder if all((folder / name).is_file() for name in files) else None
 
@@ -56,8 +56,7 @@ class HubId:
             FileNotFoundError: if the hub has no such repository or revision.
             ConnectionError: if the hub cannot be asked.
         """
-        hub = _hub()
-        errors = hub.errors
+        hub, errors = _hub(), _errors()
         try:
             folder = hub.snapshot_download(self.repository, revision=self.revision, allow_patterns=list(files))
         except errors.RevisionNotFoundError as error:
@@ -72,5 +71,9 @@ class HubId:
 
 
 def _hub() -> ModuleType:
-    require("huggingface_hub.errors", extra="hub")
     return require("huggingface_hub", extra="hub")
+
+
+def _errors() -> ModuleType:
+    # They have moved, but all versions have them here.
+    return require("huggingface_hub.utils", extra="hub")

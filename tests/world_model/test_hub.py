@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from learned_sim_env.cli.main import main
 from learned_sim_env.world_model.checkpoint import find, save_pretrained
 from learned_sim_env.world_model.hub import HubId
 from tests.hub_server import commit, hub_of
@@ -138,3 +139,9 @@ def test_what_is_not_there_is_looked_for_nowhere_else(folder, tmp_path, monkeypa
         find("small")
     with pytest.raises(FileNotFoundError, match=r"no folder owner/none; for one on the hub, give hf://owner/none"):
         find("owner/none")
+
+
+def test_no_card_is_written_into_the_hubs_cache(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="needs the extra [train]")
+    assert main(["evaluate", "--checkpoint", "hf://owner/model", "--card", "--out", str(tmp_path)]) == 2
+    assert "copy hf://owner/model to one of your own first" in capsys.readouterr().err
