@@ -46,7 +46,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """The same for a folder, which the caller makes; its path is absolute. The old one goes when the new one stands.
 
     A folder cannot take another's place in one step, so for a moment there is none: if the process is killed just then,
-    the old one is put back the next time that somebody writes here.
+    the old one is put back at the next write.
 
     Raises:
         DiskFull: if there was no space for it.
@@ -75,7 +75,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path, name: str = "*") -> None:
-    """Remove what processes that were killed have left half written in `folder`; nobody else may be writing there.
+    """Remove what killed processes have left half written in `folder`; no other process may be writing there.
 
     name: pattern of what it would have become.
     """
@@ -127,7 +127,7 @@ def space_for(path: Path) -> Iterator[None]:
     except DiskFull:
         raise
     except Exception as error:
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
         if (reason := _no_space(error, free)) is None:
             raise
         raise DiskFull(
@@ -137,7 +137,7 @@ def space_for(path: Path) -> Iterator[None]:
 
 
 def _unfinished(path: Path) -> Path:
-    """A name beside `path` that nobody else uses: on shared storage, processes of several hosts may share a number."""
+    """A unique name beside `path`: on shared storage, processes of several hosts may have the same number."""
     return path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}-{path.name}")
 
 
@@ -147,7 +147,7 @@ def _no_space(error: BaseException | None, free: float) -> str | None:
     Some libraries hide the system's error in a text, or behind the one that came when they tidied up after it; some
     crash, and then the space that is left has to tell.
     """
-    if free < _NOTHING and isinstance(error, OSError):
+    if free < _NOTHING and isinstance(error, OSError) and error.errno is None:
         return os.strerror(errno.ENOSPC)
     while error is not None:
         for number in _FULL:

@@ -1,4 +1,4 @@
-"""Being told to end: by the keyboard, by whoever manages processes, or because the terminal has gone."""
+"""Requests to end: from the keyboard, from a process manager, or because the terminal has closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Besides the interrupt of the keyboard. Windows has the last alone besides the first, POSIX the two first.
+# Besides the keyboard's. POSIX has the first two, Windows the first and the last.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
@@ -29,8 +29,8 @@ def exit_status(interrupt: KeyboardInterrupt) -> int:
 def interrupts() -> Iterator[None]:
     """Inside, every signal that asks this process to end is what Ctrl-C is: an exception, after which all is saved.
 
-    The first of them only: what manages processes, or a terminal that goes, may send several at once, and the others
-    must not break off the saving. What was set to be ignored, as by `nohup`, still is.
+    The first of them only: a process manager or a closing terminal may send several at once, and the others must not
+    interrupt the saving. What was set to be ignored, as by `nohup`, still is.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -56,9 +56,9 @@ def interrupts() -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[list[KeyboardInterrupt]]:
-    """Inside, who asks this process to end is put off: the list fills, and it is up to the caller to stop soon.
+    """Inside, requests to end are collected in the list instead of raised; the caller looks at it and stops soon.
 
-    A second interrupt of the keyboard is not put off.
+    A second interrupt from the keyboard is raised.
     """
     asked: list[KeyboardInterrupt] = []
     if threading.current_thread() is not threading.main_thread():
@@ -72,7 +72,8 @@ def postponed() -> Iterator[list[KeyboardInterrupt]]:
             raise asked[-1]
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_SIGNALS)}
-    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    # None: set by native code, and could not be set again.
+    taken = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
     for number in taken:
         signal.signal(number, note)
     try:
@@ -83,7 +84,7 @@ def postponed() -> Iterator[list[KeyboardInterrupt]]:
 
 
 def leave_to_parent() -> None:
-    """In a worker: ignore what a terminal sends to all of its processes; the parent decides what it means.
+    """In a worker: ignore the signals that a terminal sends to its whole process group; the parent handles them.
 
     The worker ends when the parent hangs up, or at a signal that is sent to it alone.
     """

@@ -19,7 +19,7 @@ _FAR = 2**30
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep `folder` from everybody else who asks, in this process or another; it is made if it is not there.
+    """Hold `folder` exclusively, within this process and against others; it is made if it is not there.
 
     The system gives it back whatever becomes of the process: a file that a killed one has left locks nothing. Storage
     that cannot lock is used all the same, with a warning.
@@ -60,7 +60,7 @@ def _locked(path: Path) -> IO[str]:
                 stacklevel=4,
             )
             return file
-        # Whoever had it before may have removed it in between: then it is no longer what others lock.
+        # The previous holder may have removed the file in between: then it is no longer the one that others lock.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file

@@ -180,7 +180,7 @@ class _Mp4:
         self._writer.close()
 
     def check(self, count: int) -> None:
-        """Nobody asks ffmpeg how it ended, so the film is looked at; `OSError` if it is not whole."""
+        """imageio drops ffmpeg's exit status, so the film itself is checked; `OSError` if it is not whole."""
         if not _whole(self._path):
             raise self._failure()
 

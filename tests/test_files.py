@@ -155,7 +155,7 @@ def test_an_old_folder_outlives_whatever_happens_before_the_new_one_stands(tmp_p
 
     def refuse(source, target):
         if Path(target) == path and "unfinished" in str(source):
-            raise PermissionError("somebody has it open")
+            raise PermissionError("it is open elsewhere")
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse)

@@ -1,4 +1,4 @@
-"""A folder belongs to one writer at a time, and to nobody who is gone."""
+"""A folder has one writer at a time, and a killed one holds nothing."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def collect() -> dict[str, Any]:
     """The report as JSON-ready data.
 
     `packages`: by extra ("base" for the base install), version or None by distribution; `environments`: by id, backend,
-    twin, `missing` (what it needs and does not have, "" if it can run) and `given` (what else it needs, which nobody
-    can see from here: a server, a download); `problems`: what is wrong with files of `envs/`; `checkpoints`,
+    twin, `missing` (what it needs and does not have, "" if it can run) and `given` (what else it needs, which
+    cannot be checked from here: a server, a download); `problems`: what is wrong with files of `envs/`; `checkpoints`,
     `policies`: bytes by name.
     """
     import torch

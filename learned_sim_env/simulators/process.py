@@ -108,9 +108,9 @@ class ProcessSimulator:
 
 
 class _Watchdog(threading.Thread):
-    """Kills a process whose answer is `due`; the pipe says so then to whoever waits, in whatever it hangs.
+    """Kills a process whose answer is overdue, whatever it hangs in; the waiting reader then gets the end of the pipe.
 
-    To wait for a pipe with a time limit is something that Windows cannot do.
+    Windows has no time limit for reading from a pipe.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]):

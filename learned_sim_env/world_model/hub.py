@@ -36,7 +36,7 @@ class HubId:
         return f"{SCHEME}{self.repository}" + (f"@{self.revision}" if self.revision else "")
 
     def cached(self, files: tuple[str, ...]) -> Path | None:
-        """The folder of `files` if they were downloaded before; asks nobody.
+        """The folder of `files` if they were downloaded before; without a connection.
 
         Raises:
             ImportError: if huggingface_hub is not installed.

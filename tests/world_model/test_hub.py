@@ -63,7 +63,7 @@ for name in ("hf://owner/model", "hf://owner/model@v1", "hf://owner/model@{commi
     revision = commit(ask.old)
     lines = ask(code.replace("{commit}", revision)).splitlines()
     assert lines == ["hf://owner/model 3.0", "hf://owner/model@v1 2.0", f"hf://owner/model@{revision} 2.0"]
-    # Once it is there, nobody has to be asked.
+    # Once it is there, no connection is needed.
     assert ask(code.replace("{commit}", revision), gone=True).splitlines() == lines
 
 
