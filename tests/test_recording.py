@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -119,3 +121,24 @@ def test_without_pillow_the_extra_is_named(monkeypatch, tmp_path, frames):
     ):
         with pytest.raises(ImportError, match=r"learned-sim-env\[viewer\]"):
             call()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_an_mp4_that_ffmpeg_could_not_finish_is_not_left(tmp_path):
+    pytest.importorskip("imageio_ffmpeg", reason="needs the extra [viewer]")
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from learned_sim_env.recording import save_film
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    save_film(Path(sys.argv[1]), np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8))
+except OSError as error:
+    print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(tmp_path / "a.mp4")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "a.mp4" in done.stdout and not list(tmp_path.iterdir())
