@@ -46,11 +46,14 @@ class Actor:
         """Whether others can run into it."""
         return self.collides and self.kind in ("vehicle", "walker", "static")
 
+    @property
+    def rise(self) -> float:
+        """[m] from its origin up to the middle of its box: a walker's origin is there, as CARLA's is."""
+        return 0.0 if self.kind == "walker" else self.blueprint.extent[2]
+
     def bounding_box(self) -> list:
         """The record of its box in its own frame, which stands on the ground."""
-        x, y, z = self.blueprint.extent
-        # A walker's origin is in its middle, as CARLA's is.
-        return [[0.0, 0.0, 0.0 if self.kind == "walker" else z], [x, y, z], [0.0, 0.0, 0.0], self.id]
+        return [[0.0, 0.0, self.rise], [*self.blueprint.extent], [0.0, 0.0, 0.0], self.id]
 
     def record(self) -> list:
         """As Actor."""

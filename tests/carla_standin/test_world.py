@@ -92,6 +92,25 @@ def test_spawning_in_another_is_refused(world):
     car(world, at(1006.0))
 
 
+@pytest.mark.parametrize(("height", "free"), [(-50.0, True), (-1.6, True), (-1.4, False), (1.4, False), (1.6, True)])
+def test_heights_count_where_something_is_spawned(world, height, free):
+    low = car(world, [1000.0, 1000.0, height, 0.0, 0.0, 0.0])
+    low.still = True
+    if free:
+        assert car(world).id > low.id
+    else:
+        with pytest.raises(Refused, match="collision at spawn position"):
+            car(world)
+
+
+@pytest.mark.parametrize(("height", "stopped"), [(-500.0, False), (0.0, True), (30.0, False)])
+def test_heights_count_in_a_crash(world, height, stopped):
+    actor = car(world)
+    world.spawn("static.prop.trafficcone01", {}, [1012.0, 1000.0, height, 0.0, 0.0, 0.0])
+    run(world, 4.0)
+    assert (actor.place[0] < 1012.0) == stopped
+
+
 def test_a_walker_walks_where_it_is_told_and_looks_there(world):
     walker = world.spawn("walker.pedestrian.0001", {}, list(FIELD))
     walker.walk = ((0.0, -1.0, 0.0), 1.5, False)
