@@ -62,17 +62,20 @@ class Sensors:
         """Let a spawned actor send on a stream."""
         self._sensors[stream] = Sensor(actor, stream)
 
-    def forget(self, actor_id: int) -> None:
-        """Drop what belongs to an actor that is gone."""
+    def forget(self, actor_id: int) -> list[int]:
+        """Drop what belongs to an actor that is gone; the streams that it had."""
         gone = [stream for stream, sensor in self._sensors.items() if sensor.actor.id == actor_id]
         for stream in gone:
             del self._sensors[stream]
             self._cameras.pop(stream, None)
+        return gone
 
-    def clear(self) -> None:
-        """Drop all."""
+    def clear(self) -> list[int]:
+        """Drop all; the streams that they had."""
+        streams = list(self._sensors)
         self._sensors.clear()
         self._cameras.clear()
+        return streams
 
     def data(self, world: World, heard: set[int]) -> Iterator[tuple[int, bytes]]:
         """(stream, message) of every sensor that somebody hears and that has something to say."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from math import fmod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ VERSION = "0.9.16"
 WORLD_STREAM = 1
 # Index of a sensor's type in the header of its data.
 COLLISION, DEPTH, GNSS, IMU, RGB, SEMANTIC, SNAPSHOT = 0, 1, 4, 5, 13, 14, 17
+# [m] from the origin to which the world reaches, far beyond Unreal Engine's, and [m/s] at which nothing moves faster.
+REACH, FASTEST = 1e6, 1000.0
 ATTRIBUTE_TYPES = {"bool": 1, "int": 2, "float": 3, "str": 4, "color": 5}
 
 _HEADER = struct.Struct("<QQd6f")
@@ -108,4 +111,17 @@ def transform(values: Sequence[float]) -> list:
 
 def flat(record: Sequence[Sequence[float]]) -> list[float]:
     """x, y, z, pitch, yaw, roll of a transform's record."""
-    return [*map(float, record[0]), *map(float, record[1])]
+    return [*location(record[0]), *(fmod(angle, 360.0) for angle in record[1])]
+
+
+def location(record: Sequence[float]) -> list[float]:
+    """x, y, z [m] of a place's record; `Refused` if it is out of this world."""
+    x, y, z = map(float, record)
+    if max(abs(x), abs(y), abs(z)) > REACH:
+        raise Refused(f"({x:g}, {y:g}, {z:g}) is more than {REACH:g} m from the origin")
+    return [x, y, z]
+
+
+def within(value: float, least: float, most: float) -> float:
+    """The nearest number that is not out of bounds."""
+    return min(max(float(value), least), most)

@@ -9,6 +9,7 @@ import numpy as np
 
 from learned_sim_env.carla_standin import lights, motion, wire
 from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.attributes import require_sound
 from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, TRAFFIC_LIGHT, Blueprint
 from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
 from learned_sim_env.carla_standin.roads import Roads
@@ -17,6 +18,9 @@ from learned_sim_env.carla_standin.wire import Refused
 SPEED_LIMIT = 30.0  # [km/h], as CARLA's towns
 # [m] before a stop line from which on a vehicle stands at the light.
 LIGHT_REACH = 12.0
+# [frames] for which calls on an actor that has been destroyed still find it. A client's TrafficManager works on frames
+# that it has already; an error would end its process.
+REMEMBERED = 3
 # Records of EpisodeSettings and WeatherParameters when a world begins.
 SETTINGS = (False, False, [False], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True)
 WEATHER = (5.0, 0.0, 0.0, 10.0, 0.0, 45.0, 2.0, 0.75, 0.1, 0.0, 1.0, 0.03, 0.0331, 0.0)
@@ -39,16 +43,15 @@ class World:
         self.settings[0], self.settings[2] = synchronous, [True, 0.05] if synchronous else [False]
         self.frame, self.seconds, self.episode = 0, 0.0, 0
         self._last_id = 0
-        self.load(roads, keep_settings=True)
+        self.load(roads)
 
-    def load(self, roads: Roads, keep_settings: bool = False) -> None:
+    def load(self, roads: Roads) -> None:
         """Begin a new episode on a map; all actors are gone."""
         self.roads = roads
         self.episode += 1
         self.weather: list = list(WEATHER)
-        if not keep_settings:
-            self.settings = list(SETTINGS)
         self.actors: dict[int, Actor] = {}
+        self._gone: dict[int, tuple[Actor, int]] = {}
         self.collisions: list[Collision] = []
         self.delta = 0.0
         self.spectator = self._add(SPECTATOR, [0.0, 0.0, 50.0, -90.0, 0.0, 0.0])
@@ -68,16 +71,25 @@ class World:
         """Whether it waits for ticks."""
         return bool(self.settings[0])
 
+    @property
+    def fixed_delta(self) -> float:
+        """[s] of a step if that has been chosen, or 0."""
+        chosen, *seconds = self.settings[2]
+        return float(seconds[0]) if chosen else 0.0
+
     def reset_lights(self) -> None:
         """Begin all cycles anew."""
         for group in self.light_groups:
             group.reset()
 
     def find(self, actor_id: int) -> Actor:
-        """The actor of an id; `Refused` if there is none."""
-        if actor_id not in self.actors:
+        """The actor of an id, also one that is just gone; `Refused` if there is none."""
+        actor = self.actors.get(actor_id)
+        if actor is None and actor_id in self._gone:
+            actor, _ = self._gone[actor_id]
+        if actor is None:
             raise Refused(f"unable to find actor {actor_id}: it is not in this world")
-        return self.actors[actor_id]
+        return actor
 
     def spawn(
         self, name: str, attributes: dict[str, str], place: list[float], parent: int = 0, stream: bytes = b""
@@ -85,7 +97,10 @@ class World:
         """Add an actor; a place is relative to its parent, if it has one. `Refused` if it would stand in another."""
         if name not in BLUEPRINTS:
             raise Refused(f"unknown blueprint {name}: not one that the stand-in has")
-        owner = self.find(parent) if parent else None
+        require_sound(BLUEPRINTS[name], attributes)
+        if parent and parent not in self.actors:
+            raise Refused(f"unable to find actor {parent} to attach to: it is not in this world")
+        owner = self.actors[parent] if parent else None
         actor = Actor(0, BLUEPRINTS[name], list(place), attributes, owner, list(place), stream)
         if owner is not None:
             actor.follow_parent()
@@ -104,6 +119,7 @@ class World:
         if actor is None or actor.kind in ("spectator", "traffic"):
             return False
         del self.actors[actor_id]
+        self._gone[actor_id] = (actor, self.frame)
         for other in self.actors.values():
             if other.parent is actor:
                 other.parent = None
@@ -129,6 +145,7 @@ class World:
         for actor in self.actors.values():
             actor.follow_parent()
         self.frame += 1
+        self._gone = {i: (actor, last) for i, (actor, last) in self._gone.items() if self.frame - last <= REMEMBERED}
         self.seconds += delta
         self.delta, self.collisions = delta, list(touched.values())
 
