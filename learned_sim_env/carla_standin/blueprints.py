@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from learned_sim_env.carla_standin.wire import ATTRIBUTE_TYPES
 
@@ -119,8 +120,14 @@ BLUEPRINTS: dict[str, Blueprint] = {
         Blueprint("controller.ai.walker"),
     )
 }
-# Not for clients to spawn, but actors all the same.
+# Not for clients to spawn, but an actor all the same.
 SPECTATOR = Blueprint("spectator")
-TRAFFIC_LIGHT = Blueprint("traffic.traffic_light", (0.3, 0.3, 2.5), tags=(7,))
 # Ids of the blueprints on the wire.
-UIDS = {name: uid for uid, name in enumerate([*BLUEPRINTS, SPECTATOR.id, TRAFFIC_LIGHT.id], start=1)}
+UIDS = {name: uid for uid, name in enumerate([*BLUEPRINTS, SPECTATOR.id], start=1)}
+
+
+@cache
+def traffic(name: str) -> Blueprint:
+    """Of a light or a sign of a map, which clients cannot spawn either."""
+    UIDS.setdefault(name, len(UIDS) + 1)
+    return Blueprint(name, (0.3, 0.3, 2.5), tags=(7 if name.endswith("light") else 8,))

@@ -95,6 +95,11 @@ def light_details(
     return _LIGHT.pack(sign.encode(), *times, elapsed, pole, frozen, state)
 
 
+def sign_details(sign: str) -> bytes:
+    """Of a sign that is no light."""
+    return sign.encode()[:32]
+
+
 def walker_details(direction: Sequence[float], speed: float, jump: bool) -> bytes:
     """direction: x, y, z; speed [m/s]."""
     return _WALKER.pack(*direction, speed, jump)
