@@ -46,7 +46,7 @@ class Actor:
     @property
     def solid(self) -> bool:
         """Whether others can run into it."""
-        return self.collides and self.kind in ("vehicle", "walker", "static")
+        return self.collides and self.blueprint.solid
 
     def bounding_box(self) -> list:
         """The record of its box in its own frame, which stands on the ground; of a light or sign its trigger volume."""

@@ -14,7 +14,8 @@ import numpy as np
 VERSION = "0.9.16"
 WORLD_STREAM = 1
 # Index of a sensor's type in the header of its data.
-COLLISION, DEPTH, GNSS, IMU, RGB, SEMANTIC, SNAPSHOT = 0, 1, 4, 5, 13, 14, 17
+COLLISION, DEPTH, GNSS, IMU, OBSTACLE, RADAR, SEMANTIC_LIDAR, LIDAR = 0, 1, 4, 5, 7, 9, 10, 11
+RGB, SEMANTIC, INSTANCE, SNAPSHOT = 13, 14, 15, 17
 ATTRIBUTE_TYPES = {"bool": 1, "int": 2, "float": 3, "str": 4, "color": 5}
 
 _HEADER = struct.Struct("<QQd6f")
@@ -37,6 +38,9 @@ ACTOR = np.dtype(
     ]
 )
 assert ACTOR.itemsize == 119
+# One point of a semantic lidar: 24 bytes.
+SEMANTIC_POINT = np.dtype([("place", "<f4", 3), ("cosine", "<f4"), ("actor", "<u4"), ("tag", "<u4")])
+assert SEMANTIC_POINT.itemsize == 24
 ACTIVE = 1
 
 
@@ -72,6 +76,11 @@ def header(kind: int, frame: int, seconds: float, transform: Sequence[float] = (
 def image(pixels: np.ndarray, fov: float) -> bytes:
     """Body of a camera's frame: pixels (H, W, 4) uint8 BGRA, horizontal field of view [deg]."""
     return _IMAGE.pack(pixels.shape[1], pixels.shape[0], fov) + pixels.tobytes()
+
+
+def lidar(angle: float, counts: np.ndarray, points: np.ndarray) -> bytes:
+    """Body of a lidar's measurement: its angle [rad], how many points each channel has, and these in their order."""
+    return struct.pack("<fI", angle, len(counts)) + counts.astype("<u4").tobytes() + points.tobytes()
 
 
 def snapshot(episode: int, platform: float, delta: float, actors: np.ndarray) -> bytes:
