@@ -8,6 +8,7 @@ from typing import Any
 
 from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.blueprints import UIDS, Blueprint
+from learned_sim_env.carla_standin.signs import Signal
 
 # VehicleControl at rest: throttle, steer, brake, hand brake, reverse, manual gear shift, gear.
 AT_REST = (0.0, 0.0, 0.0, False, False, False, 0)
@@ -35,6 +36,7 @@ class Actor:
     still: bool = False  # physics switched off
     collides: bool = True
     lights: int = 0  # bits of VehicleLightState
+    signal: Signal | None = None  # what a light or a sign is on the map
 
     @property
     def kind(self) -> str:
@@ -44,7 +46,7 @@ class Actor:
     @property
     def solid(self) -> bool:
         """Whether others can run into it."""
-        return self.collides and self.kind in ("vehicle", "walker", "static")
+        return self.collides and self.blueprint.solid
 
     @property
     def rise(self) -> float:
@@ -52,7 +54,9 @@ class Actor:
         return 0.0 if self.kind == "walker" else self.blueprint.extent[2]
 
     def bounding_box(self) -> list:
-        """The record of its box in its own frame, which stands on the ground."""
+        """The record of its box in its own frame, which stands on the ground; of a light or sign its trigger volume."""
+        if self.signal is not None:
+            return [*(self.signal.volume or ([0.0] * 3, [0.0] * 3)), [0.0, 0.0, 0.0], self.id]
         return [[0.0, 0.0, self.rise], [*self.blueprint.extent], [0.0, 0.0, 0.0], self.id]
 
     def record(self) -> list:

@@ -203,7 +203,9 @@ def _group(server: Server, actor: int) -> list[int]:
 
 @call("get_light_boxes")
 def _light_boxes(server: Server, actor: int) -> list:
-    return [server.world.find(actor).bounding_box()]
+    light = server.world.find(actor)
+    x, y, z = light.blueprint.extent
+    return [[[*light.place[:2], light.place[2] + z], [x, y, z], light.place[3:], light.id]]
 
 
 @call("is_traffic_manager_running")

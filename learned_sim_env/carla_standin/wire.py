@@ -15,7 +15,8 @@ import numpy as np
 VERSION = "0.9.16"
 WORLD_STREAM = 1
 # Index of a sensor's type in the header of its data.
-COLLISION, DEPTH, GNSS, IMU, RGB, SEMANTIC, SNAPSHOT = 0, 1, 4, 5, 13, 14, 17
+COLLISION, DEPTH, GNSS, IMU, OBSTACLE, RADAR, SEMANTIC_LIDAR, LIDAR = 0, 1, 4, 5, 7, 9, 10, 11
+RGB, SEMANTIC, INSTANCE, SNAPSHOT = 13, 14, 15, 17
 # [m] from the origin to which the world reaches, far beyond Unreal Engine's, and [m/s] at which nothing moves faster.
 REACH, FASTEST = 1e6, 1000.0
 ATTRIBUTE_TYPES = {"bool": 1, "int": 2, "float": 3, "str": 4, "color": 5}
@@ -40,6 +41,9 @@ ACTOR = np.dtype(
     ]
 )
 assert ACTOR.itemsize == 119
+# One point of a semantic lidar: 24 bytes.
+SEMANTIC_POINT = np.dtype([("place", "<f4", 3), ("cosine", "<f4"), ("actor", "<u4"), ("tag", "<u4")])
+assert SEMANTIC_POINT.itemsize == 24
 ACTIVE = 1
 
 
@@ -77,6 +81,11 @@ def image(pixels: np.ndarray, fov: float) -> bytes:
     return _IMAGE.pack(pixels.shape[1], pixels.shape[0], fov) + pixels.tobytes()
 
 
+def lidar(angle: float, counts: np.ndarray, points: np.ndarray) -> bytes:
+    """Body of a lidar's measurement: its angle [rad], how many points each channel has, and these in their order."""
+    return struct.pack("<fI", angle, len(counts)) + counts.astype("<u4").tobytes() + points.tobytes()
+
+
 def snapshot(episode: int, platform: float, delta: float, actors: np.ndarray) -> bytes:
     """Body of a world snapshot; actors: (N,) of `ACTOR`."""
     return _SNAPSHOT.pack(episode, platform, delta, 0, 0, 0, 0) + actors.tobytes()
@@ -96,6 +105,11 @@ def light_details(
 ) -> bytes:
     """times: seconds of green, yellow and red."""
     return _LIGHT.pack(sign.encode(), *times, elapsed, pole, frozen, state)
+
+
+def sign_details(sign: str) -> bytes:
+    """Of a sign that is no light."""
+    return sign.encode()[:32]
 
 
 def walker_details(direction: Sequence[float], speed: float, jump: bool) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +11,13 @@ import numpy as np
 from learned_sim_env.carla_standin import lights, motion, wire
 from learned_sim_env.carla_standin.actors import Actor
 from learned_sim_env.carla_standin.attributes import require_sound
-from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, TRAFFIC_LIGHT, Blueprint
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, Blueprint, traffic
 from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
 from learned_sim_env.carla_standin.roads import Roads
+from learned_sim_env.carla_standin.signs import LIGHT, REACH
 from learned_sim_env.carla_standin.wire import Refused
 
 SPEED_LIMIT = 30.0  # [km/h], as CARLA's towns
-# [m] before a stop line from which on a vehicle stands at the light.
-LIGHT_REACH = 12.0
 # [frames] for which calls on an actor that has been destroyed still find it. A client's TrafficManager works on frames
 # that it has already; an error would end its process.
 REMEMBERED = 3
@@ -57,13 +57,18 @@ class World:
         self.spectator = self._add(SPECTATOR, [0.0, 0.0, 50.0, -90.0, 0.0, 0.0])
         by_sign = {}
         for signal in roads.signals:
-            actor = self._add(TRAFFIC_LIGHT, list(signal.transform))
-            by_sign[signal.id] = lights.Light(actor, signal.id, signal.road, signal.s, signal.lanes)
+            actor = self._add(traffic(signal.type), list(signal.transform))
+            actor.signal = signal
+            if signal.type == LIGHT:
+                by_sign[signal.id] = lights.Light(actor, signal)
         self.lights = {light.actor.id: light for light in by_sign.values()}
         self.light_groups = [
             lights.LightGroup([[by_sign[sign] for sign in turn] for turn in group]) for group in roads.light_groups
         ]
-        self._lights_at = {(light.road, lane): light for light in self.lights.values() for lane in light.lanes}
+        self._lights_at = defaultdict(list)
+        for light in self.lights.values():
+            for approach in light.signal.approaches:
+                self._lights_at[approach.road, approach.lane].append((approach, light))
         self.reset_lights()
 
     @property
@@ -154,11 +159,11 @@ class World:
         if not self._lights_at:
             return None
         where = self.roads.lane_at(car.place[0], car.place[1])
-        light = None if where is None else self._lights_at.get(where[:2])
-        if where is None or light is None:
+        if where is None or where[:2] not in self._lights_at:
             return None
-        ahead = (light.s - where[2]) * (1.0 if where[1] < 0 else -1.0)
-        return light if -1.0 <= ahead <= LIGHT_REACH else None
+        left = [(approach.left(where[2]), light) for approach, light in self._lights_at[where[:2]]]
+        at = [(abs(ahead), light) for ahead, light in left if -1.0 <= ahead <= REACH]
+        return min(at, key=lambda found: found[0])[1] if at else None
 
     def snapshot(self) -> bytes:
         """The body of the world snapshot of the current frame."""
@@ -187,8 +192,8 @@ class World:
             light = self.lights[actor.id]
             green, yellow, red = light.times
             elapsed = self.group_of(actor.id).elapsed
-            return wire.light_details(light.sign, (green, yellow, red), elapsed, 0, light.frozen, light.state)
-        return b""
+            return wire.light_details(light.signal.id, (green, yellow, red), elapsed, 0, light.frozen, light.state)
+        return b"" if actor.signal is None else wire.sign_details(actor.signal.id)
 
     def group_of(self, actor_id: int) -> lights.LightGroup:
         """The group of a traffic light; `Refused` if the actor is none."""

@@ -16,6 +16,8 @@ pytest.importorskip("carla", reason="needs the extra [carla]")
 import carla
 
 from learned_sim_env.carla_standin import actor_calls, calls, wire
+from learned_sim_env.carla_standin.attributes import require_sound
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS
 from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.server import Server
 from learned_sim_env.carla_standin.towns import TOWNS
@@ -190,3 +192,8 @@ def test_the_client_sees_what_is_refused():
             world.tick()
         assert actor.get_location().distance(start) < 0.5
         assert actor.get_control().throttle == 0.0
+
+
+def test_attributes_that_blueprints_begin_with_are_sound():
+    for blueprint in BLUEPRINTS.values():
+        require_sound(blueprint, {attribute.name: attribute.value for attribute in blueprint.attributes})

@@ -152,10 +152,13 @@ def test_a_frozen_light_stays(world):
 
 
 def test_a_vehicle_stands_at_the_light_of_its_lane_alone(world):
-    light = next(light for light in world.lights.values() if light.lanes == (-2, -1))
-    lanes = {(w.road_id, w.lane_id, w.s): w.transform for w in ROADS.waypoints(1.0) if w.road_id == light.road}
+    light = next(light for light in world.lights.values() if light.signal.approaches[0].lane < 0)
+    stops = {(a.road, a.lane): a.s for a in light.signal.approaches}
+    road = light.signal.approaches[0].road
+    lanes = {(w.road_id, w.lane_id, w.s): w.transform for w in ROADS.waypoints(1.0) if w.road_id == road}
     for (_, lane, s), transform in lanes.items():
         actor = car(world, [transform.location.x, transform.location.y, 0.0, 0.0, transform.rotation.yaw, 0.0])
         held = world.light_for(actor) is light
-        assert held == (lane in light.lanes and -1.0 <= light.s - s <= 12.0), (lane, s)
+        stop = stops.get((road, lane))
+        assert held == (stop is not None and -1.0 <= stop - s <= 12.0), (lane, s)
         world.destroy(actor.id)
