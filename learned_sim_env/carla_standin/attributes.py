@@ -20,17 +20,24 @@ BOUNDS = {
 }
 
 
-def require_sound(blueprint: Blueprint, attributes: dict[str, str]) -> None:
-    """Raise `Refused` if an attribute is not of its type or out of bounds: the client checks neither."""
+def sound(blueprint: Blueprint, attributes: dict[str, str]) -> dict[str, str]:
+    """The attributes, whole numbers as such; `Refused` where one is not of its type or out of bounds.
+
+    The client checks neither.
+    """
     types = {attribute.name: attribute.type for attribute in blueprint.attributes}
+    checked = dict(attributes)
     for name, text in attributes.items():
         kind = types.get(name)
         if kind not in ("int", "float"):
             continue
         try:
-            value = int(text) if kind == "int" else float(text)
+            value = float(text)
         except ValueError:
             raise Refused(f"attribute {name} of {blueprint.id}: {text!r} is no {kind}") from None
         least, most = BOUNDS.get(name, (-inf, inf))
         if not (isfinite(value) and least <= value <= most):
             raise Refused(f"attribute {name} of {blueprint.id}: {text} is not a number from {least:g} to {most:g}")
+        if kind == "int":
+            checked[name] = str(int(value))
+    return checked

@@ -107,7 +107,12 @@ class Camera:
         middle, half, own = box_of(actor)
         offset = axes @ (middle - place)
         reach = float(np.linalg.norm(half))
-        if offset[0] < NEAR - reach or offset[0] - reach > FAR:
+        farthest = offset[0] + reach
+        if farthest < NEAR or offset[0] - reach > FAR:
+            return
+        # What stands beside the camera, however far, is behind it in part, and would be looked for in every pixel.
+        across, up = farthest * self.width / 2.0 / self._focal, farthest * self.height / 2.0 / self._focal
+        if abs(offset[1]) - reach > across or abs(offset[2]) - reach > up:
             return
         rows, columns = self._window(offset, half, own @ axes.T)
         rays = _rays(self.width, self.height, self._focal)[rows, columns]

@@ -16,7 +16,7 @@ pytest.importorskip("carla", reason="needs the extra [carla]")
 import carla
 
 from learned_sim_env.carla_standin import actor_calls, calls, wire
-from learned_sim_env.carla_standin.attributes import require_sound
+from learned_sim_env.carla_standin.attributes import sound as sound_attributes
 from learned_sim_env.carla_standin.blueprints import BLUEPRINTS
 from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.server import Server
@@ -196,4 +196,10 @@ def test_the_client_sees_what_is_refused():
 
 def test_attributes_that_blueprints_begin_with_are_sound():
     for blueprint in BLUEPRINTS.values():
-        require_sound(blueprint, {attribute.name: attribute.value for attribute in blueprint.attributes})
+        attributes = {attribute.name: attribute.value for attribute in blueprint.attributes}
+        assert sound_attributes(blueprint, attributes).keys() == attributes.keys()
+
+
+def test_a_whole_number_may_be_written_as_a_decimal_as_carla_takes_it(world):
+    camera = world.spawn("sensor.camera.rgb", {"image_size_x": "64.0"}, list(FIELD))
+    assert camera.attributes["image_size_x"] == "64"
