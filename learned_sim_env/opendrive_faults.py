@@ -9,6 +9,12 @@ from xml.etree import ElementTree
 
 # [m] Longest road, and by how much its length may differ from that of its geometry.
 LONGEST, SLACK = 1e5, 1.0
+# What lies at an `s` of a road, and which other attributes of it have to be numbers.
+PLACED = (
+    *("planView/geometry", "elevationProfile/elevation", "lanes/laneOffset", "lanes/laneSection"),
+    *("objects/object", "signals/signal", "signals/signalReference"),
+)
+NUMBERS = ("a", "b", "c", "d", "t", "hOffset", "pitch")
 # What a piece of geometry can be.
 SHAPES = ("line", "arc", "spiral", "poly3", "paramPoly3")
 
@@ -49,11 +55,11 @@ def _fault(road: ElementTree.Element) -> str:
     length = _number(road, "length")
     if not 0 < length <= LONGEST:
         return f"has length {road.get('length')!r}; more than 0 and at most {LONGEST:g} m are needed"
-    for part in ("planView/geometry", "elevationProfile/elevation", "lanes/laneOffset", "lanes/laneSection"):
+    for part in PLACED:
         for piece in road.findall(part):
             if not 0.0 <= _number(piece, "s") <= length + SLACK:
                 return f"has a {part} at s={piece.get('s')!r}, which is not on its {length:g} m"
-            if not all(isfinite(_number(piece, key, "0")) for key in "abcd"):
+            if not all(isfinite(_number(piece, key, "0")) for key in NUMBERS):
                 return f"has a {part} at s={piece.get('s')} that is not numbers"
     return _shape_fault(road, length) or next(filter(None, map(_lane_fault, road.findall("lanes/laneSection"))), "")
 

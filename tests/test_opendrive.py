@@ -54,9 +54,13 @@ BAD = {
         changed(r'(<lane [^>]*id="-1"[^>]*>\s*<link>\s*<predecessor id=)"[^"]*"', r'\1"-9"'),
         "is lane -9, which",
     ),
+    "a signal before the beginning": (
+        re.sub(r'(<signal [^>]*? s=)"[^"]*"', r'\1"-1"', LIGHTS, count=1),
+        "has a signals/signal at s='-1', which is not on its",
+    ),
     "no such signal": (LIGHTS.replace('signalId="1"', 'signalId="999"'), "controller '1' names signal '999', which"),
     "no such signal on a road": (
-        LIGHTS.replace("</signals>", '<signalReference id="7777"/></signals>', 1),
+        LIGHTS.replace("</signals>", '<signalReference id="7777" s="1"/></signals>', 1),
         "road '1' names signal '7777', which is not there",
     ),
     "another length": (changed(r'(<road [^>]*?)length="[^"]*"', r'\1length="9000"'), "its geometry is"),

@@ -119,7 +119,7 @@ class Camera:
         if not rays.size:
             return
         # One metre along a ray is one metre along the camera's axis: where it enters the box is its depth.
-        depth, _ = enter(rays.reshape(-1, 3) @ (own @ axes.T).T, own @ (middle - place), half)
+        depth = enter(own @ axes.T @ rays.reshape(-1, 3).T, own @ (middle - place), half)
         depth = depth.reshape(rays.shape[:2])
         closer = (depth < view.depth[rows, columns]) & (depth > NEAR)
         view.depth[rows, columns][closer] = depth[closer]

@@ -48,27 +48,30 @@ def cast(origin: np.ndarray, rays: np.ndarray, actors: Sequence[Actor], reach: f
         along = rays @ offset
         near = np.flatnonzero((along > -size) & (offset @ offset - along * along <= size * size))
         if len(near):
-            entry, slope = enter(rays[near] @ axes.T, axes @ offset, half)
-            closer = (entry < distance[near]) & (entry <= reach)
-            at = near[closer]
-            distance[at], index[at], cosine[at] = entry[closer], i, slope[closer]
+            own = axes @ rays[near].T
+            entry = enter(own, axes @ offset, half)
+            closer = entry < np.minimum(distance[near], reach)
+            at, own, entry = near[closer], own[:, closer], entry[closer]
+            distance[at], index[at] = entry, i
+            # It has come in by the face that it is nearest to, as a share of the box's size.
+            face = np.abs((own * entry - (axes @ offset)[:, None]) / half[:, None]).argmax(0)
+            cosine[at] = np.abs(own[face, np.arange(len(at))])
     return Hits(distance, index, cosine)
 
 
-def enter(rays: np.ndarray, middle: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where rays (R, 3) from the origin enter a box around `middle` (3,), all in the box's axes.
+def enter(rays: np.ndarray, middle: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Where rays (3, R) from the origin enter a box around `middle` (3,), all in the box's axes.
 
-    Distance (R,), inf where they do not or begin within, and cosine (R,) with the face that they enter by.
+    In lengths of the rays (R,); inf where they do not enter it, or begin within.
     """
+    entry, leave = np.full(rays.shape[1], NEAR), np.full(rays.shape[1], np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = (middle - half) / rays, (middle + half) / rays
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    # A ray along a face, exactly on it, is 0 / 0: it passes.
-    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    face = low.argmax(-1)
-    entry, leave = low.max(-1), high.min(-1)
-    entry = np.where((entry <= leave) & (entry > NEAR), entry, np.inf)
-    return entry, np.abs(np.take_along_axis(rays, face[:, None], -1)[:, 0])
+        for ray, low, high in zip(rays, middle - half, middle + half):
+            first, second = low / ray, high / ray
+            np.maximum(entry, np.minimum(first, second), out=entry)
+            np.minimum(leave, np.maximum(first, second), out=leave)
+    # A ray that lies in a face is 0 / 0, and passes by.
+    return np.where((entry <= leave) & (entry > NEAR), entry, np.inf)
 
 
 def axes_of(pitch: float, yaw: float, roll: float) -> np.ndarray:

@@ -36,8 +36,8 @@ class Blueprint:
 
     @property
     def solid(self) -> bool:
-        """Whether others can run into it."""
-        return self.id.startswith(("vehicle.", "walker.", "static.prop."))
+        """Whether others can run into it: it is a thing, and has a size."""
+        return self.id.startswith(("vehicle.", "walker.", "static.prop.")) and all(self.extent)
 
     def record(self, uid: int) -> list:
         """As ActorDefinition."""
