@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from learned_sim_env.carla_standin.towns import TOWNS
 
 pytest.importorskip("carla", reason="needs the extra [carla]")
 
+from learned_sim_env.carla_standin.catalogue.sensors import SENSORS
 from learned_sim_env.carla_standin.lights import GREEN, RED, YELLOW
 from learned_sim_env.carla_standin.roads import Roads
+from learned_sim_env.carla_standin.sensors import Sensors
 from learned_sim_env.carla_standin.wire import Refused
 from learned_sim_env.carla_standin.world import World
 
@@ -162,3 +165,20 @@ def test_a_vehicle_stands_at_the_light_of_its_lane_alone(world):
         stop = stops.get((road, lane))
         assert held == (stop is not None and -1.0 <= stop - s <= 12.0), (lane, s)
         world.destroy(actor.id)
+
+
+def test_a_radar_over_an_empty_road_sees_the_road_alone(world):
+    sensors = Sensors()
+    stream = sensors.add("sensor.other.radar")
+    sensors.attach(world.spawn("sensor.other.radar", {}, [0.0, 0.0, 2.0, 0.0, 0.0, 0.0]), stream)
+    world.step(0.1)
+    ((_, message),) = sensors.data(world, {stream})
+    records = np.frombuffer(message[48:], "<f4").reshape(-1, 4)
+    assert 0 < len(records) < 150
+    assert (records[:, 0] == 0.0).all()
+    assert (records[:, 2] < 0.0).all()
+
+
+def test_each_attribute_of_a_sensor_has_a_value_that_is_recommended():
+    for blueprint in SENSORS:
+        assert [a.name for a in blueprint.attributes if a.name != "ros_name" and not a.recommended] == []
