@@ -36,6 +36,8 @@ class Actor:
     still: bool = False  # physics switched off
     collides: bool = True
     lights: int = 0  # bits of VehicleLightState
+    steps: int = 0  # since it was spawned
+    age: float = 0.0  # [s]
     signal: Signal | None = None  # what a light or a sign is on the map
 
     @property

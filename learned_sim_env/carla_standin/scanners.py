@@ -21,9 +21,9 @@ MOST_RAYS = 1_000_000
 def lidar(sensor: Actor, world: Any, seconds: float) -> bytes:
     """What a turning lidar has met in the last `seconds`: points in its own frame, and how much light came back.
 
-    As CARLA's, it loses some points by chance: the same ones for the same `noise_seed` and frame.
+    As CARLA's, it loses some points by chance: the same ones for the same `noise_seed` and number of steps.
     """
-    get, rng = _numbers(sensor), _random(sensor, world)
+    get, rng = _numbers(sensor), _random(sensor)
     hits, rays, channels, angle = _sweep(sensor, world, seconds)
     intensity = np.exp(-get("atmosphere_attenuation_rate", 0.004) * hits.distance)
     most, zero = get("dropoff_intensity_limit", 0.8), get("dropoff_zero_intensity", 0.4)
@@ -55,7 +55,7 @@ def semantic_lidar(sensor: Actor, world: Any, seconds: float) -> bytes:
 
 def radar(sensor: Actor, world: Any, seconds: float) -> bytes:
     """Records of speed away from the radar [m/s], azimuth and altitude [rad], and distance [m], of rays by chance."""
-    get, rng = _numbers(sensor), _random(sensor, world)
+    get, rng = _numbers(sensor), _random(sensor)
     count = min(ceil(get("points_per_second", 1500.0) * seconds), MOST_RAYS)
     radius, turn = np.sqrt(rng.random(count)), 2.0 * pi * rng.random(count)
     azimuth = radians(get("horizontal_fov", 30.0)) / 2.0 * radius * np.cos(turn)
@@ -90,8 +90,8 @@ def _sweep(sensor: Actor, world: Any, seconds: float) -> tuple[Hits, np.ndarray,
     each = min(round(get("points_per_second", 56000.0) * seconds / channels), MOST_RAYS // channels)
     field, frequency = get("horizontal_fov", 360.0), get("rotation_frequency", 10.0)
     upper, lower = radians(get("upper_fov", 10.0)), radians(get("lower_fov", -30.0))
-    # Where it begins follows from the time alone, so that nothing has to be kept.
-    begin = frequency * field * (world.seconds - seconds) % field
+    # It begins ahead when it is spawned: a scene that is repeated is measured alike, whenever that is.
+    begin = frequency * field * (sensor.age - seconds) % field
     turned = (begin + frequency * field * seconds * np.arange(each) / max(each, 1)) % field - field / 2.0
     altitude = np.linspace(upper, lower, channels) if channels > 1 else np.array([(upper + lower) / 2.0])
     rays = _rays(np.tile(np.radians(turned), channels), np.repeat(altitude, each))
@@ -114,8 +114,8 @@ def _seen_by(sensor: Actor, world: Any) -> list[Actor]:
     return [a for a in world.actors.values() if a.solid and a is not sensor.parent]
 
 
-def _random(sensor: Actor, world: Any) -> np.random.Generator:
-    return np.random.default_rng([abs(int(_numbers(sensor)("noise_seed", 0.0))), world.frame])
+def _random(sensor: Actor) -> np.random.Generator:
+    return np.random.default_rng([abs(int(_numbers(sensor)("noise_seed", 0.0))), sensor.steps])
 
 
 def _numbers(sensor: Actor) -> Callable[[str, float], float]:

@@ -41,14 +41,15 @@ class World:
     def __init__(self, roads: Roads, synchronous: bool = False):
         self.settings: list = list(SETTINGS)
         self.settings[0], self.settings[2] = synchronous, [True, 0.05] if synchronous else [False]
-        self.frame, self.seconds, self.episode = 0, 0.0, 0
+        self.frame, self.episode = 0, 0
         self._last_id = 0
         self.load(roads)
 
     def load(self, roads: Roads) -> None:
-        """Begin a new episode on a map; all actors are gone."""
+        """Begin a new episode on a map; all actors are gone. Frames go on, seconds begin at 0."""
         self.roads = roads
         self.episode += 1
+        self.seconds = 0.0
         self.weather: list = list(WEATHER)
         self.actors: dict[int, Actor] = {}
         self._gone: dict[int, tuple[Actor, int]] = {}
@@ -148,6 +149,8 @@ class World:
         for group in self.light_groups:
             group.step(delta)
         for actor in self.actors.values():
+            actor.steps += 1
+            actor.age += delta
             actor.follow_parent()
         self.frame += 1
         self._gone = {i: (actor, last) for i, (actor, last) in self._gone.items() if self.frame - last <= REMEMBERED}

@@ -182,3 +182,29 @@ def test_a_radar_over_an_empty_road_sees_the_road_alone(world):
 def test_each_attribute_of_a_sensor_has_a_value_that_is_recommended():
     for blueprint in SENSORS:
         assert [a.name for a in blueprint.attributes if a.name != "ros_name" and not a.recommended] == []
+
+
+@pytest.mark.parametrize("kind", ["lidar.ray_cast", "lidar.ray_cast_semantic", "other.radar"])
+def test_a_scene_that_is_repeated_is_measured_alike(world, kind):
+    def scene(steps_before: int) -> list[bytes]:
+        sensors = Sensors()
+        world.load(ROADS)
+        run(world, 0.1 * steps_before)
+        actor = car(world, at(20.0, 0.0))
+        stream = sensors.add(f"sensor.{kind}")
+        scanner = world.spawn(f"sensor.{kind}", {"noise_seed": "7"}, [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], actor.id)
+        sensors.attach(scanner, stream)
+        bodies = []
+        for _ in range(5):
+            world.step(0.03)
+            bodies += [message[48:] for _, message in sensors.data(world, {stream})]
+        return bodies
+
+    assert scene(0) == scene(7)
+
+
+def test_seconds_begin_anew_with_an_episode_and_frames_do_not(world):
+    run(world, 1.0)
+    frame = world.frame
+    world.load(ROADS)
+    assert (world.seconds, world.frame) == (0.0, frame)
