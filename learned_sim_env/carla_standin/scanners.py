@@ -63,12 +63,11 @@ def radar(sensor: Actor, world: Any, seconds: float) -> bytes:
     actors, axes = _seen_by(sensor, world), axes_of(*np.radians(sensor.place[3:]))
     rays = _rays(azimuth, altitude) @ axes
     hits = cast(np.array(sensor.place[:3]), rays, actors, get("range", 100.0))
-    met = hits.index != NOTHING
+    kept = hits.index != NOTHING
     # The ground, last, stands still.
-    velocities = np.array([*(a.velocity for a in actors), (0.0, 0.0, 0.0)])
-    away = ((velocities[hits.index[met]] - np.array(sensor.velocity)) * rays[met]).sum(-1)
-    records = np.column_stack([away, azimuth[met], altitude[met], hits.distance[met]])
-    return records.astype("<f4").tobytes()
+    velocities = np.array([*(a.velocity for a in actors), (0.0, 0.0, 0.0)])[hits.index[kept]]
+    away = ((velocities - np.array(sensor.velocity)) * rays[kept]).sum(-1)
+    return np.column_stack([away, azimuth[kept], altitude[kept], hits.distance[kept]]).astype("<f4").tobytes()
 
 
 def obstacle(sensor: Actor, world: Any) -> Iterator[bytes]:

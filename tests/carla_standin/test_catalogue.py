@@ -53,6 +53,13 @@ def test_vehicles_are_told_apart_by_their_attributes(client):
     assert all(b.has_attribute("color") and b.has_attribute("ros_name") for b in library.filter("vehicle.*"))
 
 
+def test_what_can_be_set_has_a_value_that_is_recommended(client):
+    for blueprint in client.get_world().get_blueprint_library():
+        for attribute in blueprint:
+            values = attribute.recommended_values
+            assert bool(values) or not attribute.is_modifiable, (blueprint.id, attribute.id)
+
+
 def test_every_one_of_them_spawns(client):
     world = client.load_world("GridTown")
     library = sorted(world.get_blueprint_library(), key=lambda b: b.id)

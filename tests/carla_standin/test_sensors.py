@@ -177,6 +177,17 @@ def test_a_radar_measures_speed(scene, away):
         assert d.depth > 5.0
 
 
+def test_rays_that_meet_nothing_are_no_points(scene):
+    scene.bus.destroy()
+    up = carla.Transform(carla.Location(z=HEIGHT), carla.Rotation(pitch=60.0))
+    for name, more in (
+        ("other.radar", {}),
+        ("lidar.ray_cast", {"lower_fov": 0}),
+        ("lidar.ray_cast_semantic", {"lower_fov": 0}),
+    ):
+        assert len(scene.latest(scene.sensor(f"sensor.{name}", up, **more, horizontal_fov=30))) == 0
+
+
 def test_an_obstacle_is_told_within_its_distance(scene):
     near, far = (scene.sensor("sensor.other.obstacle", distance=d, hit_radius=0.5) for d in (30.0, 5.0))
     event = scene.latest(near)

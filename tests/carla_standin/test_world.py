@@ -9,7 +9,6 @@ from learned_sim_env.carla_standin.towns import TOWNS
 
 pytest.importorskip("carla", reason="needs the extra [carla]")
 
-from learned_sim_env.carla_standin.catalogue.sensors import SENSORS
 from learned_sim_env.carla_standin.lights import GREEN, RED, YELLOW
 from learned_sim_env.carla_standin.roads import Roads
 from learned_sim_env.carla_standin.sensors import Sensors
@@ -177,11 +176,6 @@ def test_a_radar_over_an_empty_road_sees_the_road_alone(world):
     assert 0 < len(records) < 150
     assert (records[:, 0] == 0.0).all()
     assert (records[:, 2] < 0.0).all()
-
-
-def test_each_attribute_of_a_sensor_has_a_value_that_is_recommended():
-    for blueprint in SENSORS:
-        assert [a.name for a in blueprint.attributes if a.name != "ros_name" and not a.recommended] == []
 
 
 @pytest.mark.parametrize("kind", ["lidar.ray_cast", "lidar.ray_cast_semantic", "other.radar"])

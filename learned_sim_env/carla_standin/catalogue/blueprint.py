@@ -9,7 +9,7 @@ from learned_sim_env.carla_standin.wire import ATTRIBUTE_TYPES
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of a blueprint; recommended values as CARLA lists them."""
+    """One attribute of a blueprint. recommended: the values that CARLA lists, the default alone if there are none."""
 
     name: str
     type: str
@@ -42,7 +42,7 @@ class Blueprint:
     def record(self, uid: int) -> list:
         """As ActorDefinition."""
         attributes = [
-            [a.name, ATTRIBUTE_TYPES[a.type], a.value, list(a.recommended), a.modifiable, False]
+            [a.name, ATTRIBUTE_TYPES[a.type], a.value, a.recommended or [a.value] * a.modifiable, a.modifiable, False]
             for a in self.attributes
         ]
         return [uid, self.id, self.id.replace(".", ","), attributes]

@@ -10,8 +10,7 @@ def _sensor(name: str, *groups: str) -> Blueprint:
     attributes = [*names(f"sensor.{name}", "front", "back", "left", "right")]
     for line in " | ".join(groups).split("|"):
         kind, *words = line.split() or [""]
-        # CARLA recommends the default of each, and programs choose the first that is recommended.
-        attributes += [Attribute(word, kind, value, (value,)) for word, value in (pair.split("=") for pair in words)]
+        attributes += [Attribute(word, kind, value) for word, value in (pair.split("=") for pair in words)]
     return Blueprint(f"sensor.{name}", attributes=tuple(attributes))
 
 
