@@ -7,7 +7,7 @@ from math import atan, atan2, cos, degrees, hypot, radians, sin, tan
 from typing import Any
 
 from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.wire import FASTEST, within
+from learned_sim_env.carla_standin.wire import FASTEST, turned, within
 
 # [m/s^2] at full throttle and full brake, [1/s] drag of a rolling car, [m/s] top speed in reverse.
 ENGINE, BRAKES, DRAG, TOP_REVERSE = 5.0, 9.0, 0.06, 6.0
@@ -64,7 +64,7 @@ def drive(car: Actor, dt: float) -> None:
     car.place[0] += vx * dt
     car.place[1] += vy * dt
     car.place[2] = max(0.0, car.place[2] - 5.0 * dt)
-    car.place[4] = (car.place[4] + degrees(turn * dt) + 180.0) % 360.0 - 180.0
+    car.place[4] = turned(car.place[4] + degrees(turn * dt))
     car.forward_speed, car.velocity, car.yaw_rate = speed, (vx, vy, 0.0), degrees(turn)
     car.acceleration = ((vx - before[0]) / dt, (vy - before[1]) / dt, 0.0)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from math import fmod
 from typing import Any
 
 import numpy as np
@@ -119,13 +118,17 @@ def walker_details(direction: Sequence[float], speed: float, jump: bool) -> byte
 
 def transform(values: Sequence[float]) -> list:
     """The record of x, y, z, pitch, yaw, roll."""
-    x, y, z, pitch, yaw, roll = map(float, values)
-    return [[x, y, z], [pitch, yaw, roll]]
+    return [[*map(float, values[:3])], [turned(angle) for angle in values[3:]]]
+
+
+def turned(angle: float) -> float:
+    """The same angle [deg] above -180 and up to 180, as Unreal Engine has them."""
+    return 180.0 - (180.0 - float(angle)) % 360.0
 
 
 def flat(record: Sequence[Sequence[float]]) -> list[float]:
     """x, y, z, pitch, yaw, roll of a transform's record."""
-    return [*location(record[0]), *(fmod(angle, 360.0) for angle in record[1])]
+    return [*location(record[0]), *map(turned, record[1])]
 
 
 def location(record: Sequence[float]) -> list[float]:

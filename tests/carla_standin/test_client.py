@@ -94,6 +94,15 @@ def test_control_reaches_the_vehicle(world):
     assert ego.get_control().throttle == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize(("yaw", "told"), [(180.0, 180.0), (-180.0, 180.0), (270.0, -90.0), (-30.0, -30.0)])
+def test_angles_are_told_as_unreal_engine_has_them(world, yaw, told):
+    assert all(-180.0 < point.rotation.yaw <= 180.0 for point in world.get_map().get_spawn_points())
+    ego = spawn(world)
+    ego.set_transform(carla.Transform(carla.Location(1000.0, 1000.0), carla.Rotation(yaw=yaw)))
+    world.tick()
+    assert ego.get_transform().rotation.yaw == pytest.approx(told, abs=1e-4)
+
+
 def test_an_occupied_place_is_refused(world):
     spawn(world)
     with pytest.raises(RuntimeError, match="collision at spawn position"):
