@@ -67,7 +67,7 @@ def _bounding_box(server: Server, actor: int) -> list:
 
 @call("apply_control_to_vehicle", nothing=True)
 def _control(server: Server, actor: int, control: list) -> None:
-    server.world.find(actor).control = motion.sane(control)
+    server.world.find(actor).steer(motion.sane(control))
 
 
 @call("apply_control_to_walker", nothing=True)
@@ -82,7 +82,7 @@ def _ackermann(server: Server, actor: int, control: list) -> None:
     car = server.world.find(actor)
     push = min(max(0.5 * (control[2] - car.forward_speed), -1.0), 1.0)
     steer = min(max(degrees(control[0]) / car.blueprint.max_steer, -1.0), 1.0)
-    car.control = (max(push, 0.0), steer, max(-push, 0.0), *car.control[3:])
+    car.steer((max(push, 0.0), steer, max(-push, 0.0), *car.control[3:]))
 
 
 @call("set_actor_transform", nothing=True)
@@ -138,7 +138,6 @@ for _name in (
     "add_actor_angular_impulse",
     "add_actor_torque",
     "apply_ackermann_controller_settings",
-    "apply_physics_control",
     "close_vehicle_door",
     "open_vehicle_door",
     "set_actor_dead",
@@ -177,10 +176,18 @@ def _all_lamps(server: Server) -> list:
     return [[actor.id, actor.lights] for actor in server.world.actors.values() if actor.kind == "vehicle"]
 
 
+@call("apply_physics_control", nothing=True, idle=True)
+def _set_physics_control(server: Server, actor: int, control: list) -> None:
+    """Keep it for those that ask; cars drive as before."""
+    server.world.find(actor).physics = control
+
+
 @call("get_physics_control")
 def _physics_control(server: Server, actor: int) -> list:
-    """A plain car with the wheels' largest angle; the rest means nothing here."""
+    """What has been applied, or a plain car with the wheels' largest angle; the rest means nothing here."""
     car = server.world.find(actor)
+    if car.physics is not None:
+        return car.physics
     x, y, _ = car.blueprint.extent
     wheels = []
     for i, (along, across) in enumerate(((0.6, 0.8), (0.6, -0.8), (-0.6, 0.8), (-0.6, -0.8))):

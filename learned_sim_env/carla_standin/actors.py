@@ -31,6 +31,8 @@ class Actor:
     forward_speed: float = 0.0  # [m/s] along its heading, negative backwards
     wheel: float = 0.0  # [rad] of the front wheels, right positive
     control: tuple[Any, ...] = AT_REST
+    steered: bool = False  # controlled anew since the last step
+    physics: list | None = None  # VehiclePhysicsControl's record, once one has been applied
     hold: float | None = None  # [m/s] forward, whatever the controls say
     walk: tuple[tuple[float, float, float], float, bool] = ((1.0, 0.0, 0.0), 0.0, False)
     still: bool = False  # physics switched off
@@ -49,6 +51,15 @@ class Actor:
     def solid(self) -> bool:
         """Whether others can run into it."""
         return self.collides and self.blueprint.solid
+
+    @property
+    def sticky(self) -> bool:
+        """Whether a control holds until there is another one, and not for one step alone."""
+        return self.attributes.get("sticky_control", "true").lower() != "false"
+
+    def steer(self, control: tuple[Any, ...]) -> None:
+        """Give it a control, sound already."""
+        self.control, self.steered = control, True
 
     @property
     def rise(self) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learned_sim_env.carla_standin import lights, motion, wire
-from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.actors import AT_REST, Actor
 from learned_sim_env.carla_standin.attributes import sound
 from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, Blueprint, traffic
 from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
@@ -138,6 +138,10 @@ class World:
         touched: dict[tuple[int, int], Collision] = {}
         movers = [actor for actor in self.actors.values() if actor.kind in ("vehicle", "walker")]
         solid = [actor for actor in self.actors.values() if actor.solid]
+        for actor in movers:
+            if not (actor.steered or actor.sticky):
+                actor.control = AT_REST
+            actor.steered = False
         for _ in range(pieces):
             for actor in movers:
                 if not actor.still:

@@ -209,6 +209,16 @@ def test_lights_can_be_read_set_and_frozen(world):
     assert light.get_state() == carla.TrafficLightState.Yellow
 
 
+def test_physics_that_were_applied_are_told(world):
+    ego = spawn(world)
+    physics = ego.get_physics_control()
+    physics.mass, physics.drag_coefficient = 2345.0, 0.7
+    ego.apply_physics_control(physics)
+    world.tick()
+    told = ego.get_physics_control()
+    assert (told.mass, told.drag_coefficient) == pytest.approx((2345.0, 0.7))
+
+
 def test_a_batch_answers_for_each_command(client, world):
     blueprint = world.get_blueprint_library().find("vehicle.audi.a2")
     point = sorted(world.get_map().get_spawn_points(), key=lambda t: (t.location.x, t.location.y))[5]

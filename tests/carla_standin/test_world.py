@@ -52,6 +52,16 @@ def test_throttle_moves_along_the_heading_and_the_brake_stops_without_going_back
     assert actor.forward_speed == 0.0
 
 
+@pytest.mark.parametrize(("sticky", "speed"), [("true", 4.5), ("False", 0.0)])
+def test_a_control_that_is_not_sticky_holds_for_one_step(world, sticky, speed):
+    actor = world.spawn("vehicle.tesla.model3", {"sticky_control": sticky}, list(FIELD))
+    actor.steer(FULL_THROTTLE)
+    world.step(0.1)
+    assert actor.control == FULL_THROTTLE
+    run(world, 1.0)
+    assert actor.forward_speed == pytest.approx(speed, abs=1.0)
+
+
 def test_positive_steering_turns_right_which_is_towards_y(world):
     actor = car(world, control=(0.5, 0.4, 0.0, False, False, False, 0))
     run(world, 2.0)
