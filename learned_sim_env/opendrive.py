@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from math import isfinite
+import codecs
+import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from learned_sim_env.opendrive_faults import faults
 from learned_sim_env.optional import require
 
-# [m] Longest road, and by how much its length may differ from that of its geometry.
-LONGEST, SLACK = 1e5, 1.0
+# Marks at the beginning of a file that say its encoding, those that begin with another one first.
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# The encoding that an XML declaration names.
+DECLARED = re.compile(r"""(<\?xml[^>]*?encoding\s*=\s*["'])([^"']*)""")
+
+
+def read_opendrive(path: Path | str) -> str:
+    """The text of an OpenDRIVE file in the encoding that its mark or its XML declaration says, else UTF-8.
+
+    The declaration of the text says UTF-8: what is sent to a server or written again is UTF-8.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: for an unknown encoding, and bytes that are not of the encoding.
+    """
+    data = Path(path).read_bytes()
+    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "")
+    if not encoding:
+        found = DECLARED.match(data[:200].decode("latin-1"))
+        encoding = found[2] if found else "utf-8"
+    try:
+        text = data.decode(encoding)
+    except LookupError:
+        raise ValueError(f"{path}: unknown encoding {encoding!r}: save it as UTF-8") from None
+    except UnicodeError as error:
+        raise ValueError(
+            f"{path} is no {encoding} text ({error}): let its XML declaration name its encoding, or save it as UTF-8"
+        ) from error
+    return DECLARED.sub(r"\1utf-8", text, count=1)
 
 
 def open_map(name: str, text: str) -> tuple[Any, ElementTree.Element]:
@@ -34,50 +70,19 @@ def check_opendrive(name: str, text: str) -> ElementTree.Element:
     """The root of OpenDRIVE text that has what CARLA takes for granted; `name` is what errors call it.
 
     Raises:
-        ValueError: for text that is no XML, or no OpenDRIVE, and for roads without id, shape or lanes.
+        ValueError: for text that is no XML, or no OpenDRIVE, and for a road that CARLA's code would die of.
     """
     try:
-        # As bytes: a string that declares an encoding would be refused.
-        root = ElementTree.fromstring(text.encode())
+        # The text is decoded: whatever encoding it still declares is that of the file it came from.
+        root = ElementTree.fromstring(text.encode(), ElementTree.XMLParser(encoding="utf-8"))
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} is not an OpenDRIVE map: it is no Unicode text ({error})") from error
     except ElementTree.ParseError as error:
         raise ValueError(f"{name} is not an OpenDRIVE map: it is no XML ({error})") from error
     if root.tag != "OpenDRIVE":
         raise ValueError(f"{name} is not an OpenDRIVE map: its root is <{root.tag}>, not <OpenDRIVE>")
-    roads = root.findall("road")
-    if not roads:
+    if root.find("road") is None:
         raise ValueError(f"{name} is not a usable OpenDRIVE map: it has no roads")
-    known: set[str] = set()
-    for i, road in enumerate(roads):
-        number = road.get("id", "")
-        fault = f"there is another road {number!r}" if number in known else _fault(road)
-        if fault:
-            raise ValueError(f"{name} is not a usable OpenDRIVE map: road {number!r}, its {i + 1}., {fault}")
-        known.add(number)
+    for fault in faults(root):
+        raise ValueError(f"{name} is not a usable OpenDRIVE map: {fault}")
     return root
-
-
-def _fault(road: ElementTree.Element) -> str:
-    """What is wrong with a road; "" if nothing is."""
-    if not road.get("id", "").lstrip("-").isdigit():
-        return "has no integer id"
-    for part in ("planView/geometry", "lanes/laneSection"):
-        if road.find(part) is None:
-            return f"has no {part}"
-    pieces = road.findall("planView/geometry")
-    for piece in pieces:
-        for key in ("s", "x", "y", "hdg", "length"):
-            if not isfinite(_number(piece, key)):
-                return f"has a geometry whose {key} is {piece.get(key)!r}, not a number"
-    length, drawn = _number(road, "length"), sum(_number(piece, "length") for piece in pieces)
-    if not 0 < length <= LONGEST:
-        return f"has length {road.get('length')!r}; more than 0 and at most {LONGEST:g} m are needed"
-    if abs(length - drawn) > SLACK:
-        return f"has length {length:g} m, but its geometry is {drawn:g} m long"
-    return ""
-
-
-def _number(element: ElementTree.Element, key: str) -> float:
-    try:
-        return float(element.get(key, "nan"))
-    except ValueError:
-        return float("nan")

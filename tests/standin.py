@@ -8,17 +8,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 
 class Standin:
-    """A stand-in that listens at `port`; `arguments` are those of its command line."""
+    """A stand-in that listens at `port`; `arguments` are those of its command line. log: file of its standard error."""
 
-    def __init__(self, *arguments: str, port: int = 0):
+    def __init__(self, *arguments: str, port: int = 0, log: Path | None = None):
         command = [sys.executable, "-m", "learned_sim_env.carla_standin", "--port", str(port), "--sync", *arguments]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        with contextlib.ExitStack() as stack:
+            errors = None if log is None else stack.enter_context(log.open("w"))
+            self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("listening"), f"the stand-in did not start: {line!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from learned_sim_env.carla_standin import actor_calls, calls
 from learned_sim_env.carla_standin.server import Faults, Server, serve
 from learned_sim_env.carla_standin.towns import TOWNS
+from learned_sim_env.opendrive import open_map, read_opendrive
 
 assert calls and actor_calls  # register their procedures
 
@@ -41,10 +43,15 @@ def main() -> int:
     import tyro
 
     args = tyro.cli(Args, prog="python -m learned_sim_env.carla_standin", config=(tyro.conf.FlagCreatePairsOff,))
+    # CARLA's map code prints its warnings to the standard output, where nothing but our line belongs.
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     maps, town = dict(TOWNS), args.town
     try:
         if args.map is not None:
-            text = args.map.read_text(encoding="utf-8")
+            text = read_opendrive(args.map)
+            # Here, where the file can be named.
+            open_map(str(args.map), text)
             town = args.map.stem
             maps[town] = lambda: text
         if town not in maps:
@@ -57,7 +64,7 @@ def main() -> int:
             server,
             args.host,
             args.port,
-            ready=lambda: print(f"listening at {args.host}:{server.port}, {town}", flush=True),
+            ready=lambda: print(f"listening at {args.host}:{server.port}, {town}", file=output, flush=True),
         )
     except KeyboardInterrupt:
         return 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import degrees
 from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.carla_standin import motion, wire
 from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.registry import CALLS, Call, call
+from learned_sim_env.carla_standin.registry import CALLS, Call, call, perform, require_finite
 from learned_sim_env.carla_standin.wire import Refused
 
 if TYPE_CHECKING:
@@ -56,7 +55,8 @@ def spawn(server: Server, description: list, transform: list, parent: int) -> Ac
 
 @call("destroy_actor")
 def _destroy(server: Server, actor: int) -> bool:
-    server.sensors.forget(actor)
+    for stream in server.sensors.forget(actor):
+        server.streams.forget(stream)
     return server.world.destroy(actor)
 
 
@@ -67,13 +67,13 @@ def _bounding_box(server: Server, actor: int) -> list:
 
 @call("apply_control_to_vehicle", nothing=True)
 def _control(server: Server, actor: int, control: list) -> None:
-    server.world.find(actor).control = tuple(control)
+    server.world.find(actor).steer(motion.sane(control))
 
 
 @call("apply_control_to_walker", nothing=True)
 def _walk(server: Server, actor: int, control: list) -> None:
-    direction, speed, jump = control
-    server.world.find(actor).walk = ((direction[0], direction[1], direction[2]), speed, jump)
+    (x, y, z), speed, jump = control
+    server.world.find(actor).walk = ((x, y, z), wire.within(speed, 0.0, wire.FASTEST), bool(jump))
 
 
 @call("apply_ackermann_control_to_vehicle", nothing=True)
@@ -82,7 +82,7 @@ def _ackermann(server: Server, actor: int, control: list) -> None:
     car = server.world.find(actor)
     push = min(max(0.5 * (control[2] - car.forward_speed), -1.0), 1.0)
     steer = min(max(degrees(control[0]) / car.blueprint.max_steer, -1.0), 1.0)
-    car.control = (max(push, 0.0), steer, max(-push, 0.0), *car.control[3:])
+    car.steer((max(push, 0.0), steer, max(-push, 0.0), *car.control[3:]))
 
 
 @call("set_actor_transform", nothing=True)
@@ -96,7 +96,7 @@ def _place(server: Server, actor: int, transform: list) -> None:
 
 @call("set_actor_location", nothing=True)
 def _move(server: Server, actor: int, location: list) -> None:
-    server.world.find(actor).place[:3] = map(float, location)
+    server.world.find(actor).place[:3] = wire.location(location)
 
 
 @call("set_actor_target_velocity", nothing=True)
@@ -107,7 +107,7 @@ def _push(server: Server, actor: int, velocity: list) -> None:
 @call("enable_actor_constant_velocity", nothing=True)
 def _hold_velocity(server: Server, actor: int, velocity: list) -> None:
     # Given in the vehicle's own frame.
-    server.world.find(actor).hold = float(velocity[0])
+    server.world.find(actor).hold = wire.within(velocity[0], -wire.FASTEST, wire.FASTEST)
 
 
 @call("disable_actor_constant_velocity", nothing=True)
@@ -137,19 +137,33 @@ for _name in (
     "add_actor_force_at_location",
     "add_actor_angular_impulse",
     "add_actor_torque",
-    "apply_physics_control",
-    "set_actor_autopilot",
+    "apply_ackermann_controller_settings",
+    "close_vehicle_door",
+    "open_vehicle_door",
     "set_actor_dead",
     "set_actor_enable_gravity",
     "set_actor_target_angular_velocity",
     "show_vehicle_debug_telemetry",
 ):
-    CALLS[_name] = Call(_ignored, nothing=True)
+    CALLS[_name] = Call(_ignored, nothing=True, idle=True)
+
+
+@call("set_actor_autopilot", nothing=True)
+def _autopilot(server: Server, actor: int, on: bool, *_: Any) -> None:
+    """Nothing to do here: the client's TrafficManager drives."""
+    server.world.find(actor)
+
+
+@call("get_wheel_steer_angle")
+def _wheel_angle(server: Server, actor: int, wheel: int) -> float:
+    """[deg]; wheels 0 and 1 are the front ones."""
+    car = server.world.find(actor)
+    return degrees(car.wheel) if wheel < 2 else 0.0
 
 
 @call("set_vehicle_light_state", nothing=True)
 def _set_lamps(server: Server, actor: int, state: Any) -> None:
-    server.world.find(actor).lights = state[0] if isinstance(state, list) else state
+    server.world.find(actor).lights = int(state[0] if isinstance(state, list) else state) & 0xFFFFFFFF
 
 
 @call("get_vehicle_light_state")
@@ -162,10 +176,18 @@ def _all_lamps(server: Server) -> list:
     return [[actor.id, actor.lights] for actor in server.world.actors.values() if actor.kind == "vehicle"]
 
 
+@call("apply_physics_control", nothing=True, idle=True)
+def _set_physics_control(server: Server, actor: int, control: list) -> None:
+    """Keep it for those that ask; cars drive as before."""
+    server.world.find(actor).physics = control
+
+
 @call("get_physics_control")
 def _physics_control(server: Server, actor: int) -> list:
-    """A plain car with the wheels' largest angle; the rest means nothing here."""
+    """What has been applied, or a plain car with the wheels' largest angle; the rest means nothing here."""
     car = server.world.find(actor)
+    if car.physics is not None:
+        return car.physics
     x, y, _ = car.blueprint.extent
     wheels = []
     for i, (along, across) in enumerate(((0.6, 0.8), (0.6, -0.8), (-0.6, 0.8), (-0.6, -0.8))):
@@ -192,27 +214,28 @@ def _ackermann_settings(server: Server, actor: int) -> list:
     return [0.15, 0.0, 0.25, 0.01, 0.0, 0.01]
 
 
-# Kinds of command in a batch, by their index on the wire, that are a call of their own with the same arguments.
-COMMANDS: dict[int, Callable] = {
-    2: _control,
-    3: _ackermann,
-    4: _walk,
-    5: _ignored,
-    6: _place,
-    8: _push,
-    9: _ignored,
-    10: _ignored,
-    11: _ignored,
-    12: _ignored,
-    13: _ignored,
-    14: _physics,
-    15: _ignored,
-    16: _ignored,
-    17: _ignored,
-    18: _set_lamps,
-    19: _move,
+# Commands of a batch by their index on the wire; those named are a call of their own with the same arguments.
+COMMANDS = {
+    2: "apply_control_to_vehicle",
+    3: "apply_ackermann_control_to_vehicle",
+    4: "apply_control_to_walker",
+    5: "apply_physics_control",
+    6: "set_actor_transform",
+    8: "set_actor_target_velocity",
+    9: "set_actor_target_angular_velocity",
+    10: "add_actor_impulse",
+    11: "add_actor_force",
+    12: "add_actor_angular_impulse",
+    13: "add_actor_torque",
+    14: "set_actor_simulate_physics",
+    15: "set_actor_enable_gravity",
+    16: "set_actor_autopilot",
+    17: "show_vehicle_debug_telemetry",
+    18: "set_vehicle_light_state",
+    19: "set_actor_location",
+    21: "set_traffic_light_state",
 }
-SPAWN, DESTROY, WALKER_STATE, LIGHT_STATE = 0, 1, 7, 21
+SPAWN, DESTROY, WALKER_STATE = 0, 1, 7
 
 
 @call("apply_batch", bare=True)
@@ -228,6 +251,7 @@ def _command(server: Server, command: list, new: int = 0) -> list:
     """Answer [[1, actor id]] or [[0, [message]]]; new: what actor id 0 means to the commands after a spawning."""
     index, body = command[0]
     try:
+        require_finite(body)
         if index == SPAWN:
             description, transform, parent, *_, after = body
             actor = spawn(server, description, transform, parent[1] if parent[0] else 0).id
@@ -237,18 +261,16 @@ def _command(server: Server, command: list, new: int = 0) -> list:
         actor, *arguments = body
         actor = actor or new
         if index == DESTROY:
-            server.sensors.forget(actor)
-            if not server.world.destroy(actor):
+            if not _destroy(server, actor):
                 raise Refused(f"unable to destroy actor {actor}: not found")
         elif index == WALKER_STATE:
             _place(server, actor, arguments[0])
             walker = server.world.find(actor)
-            walker.walk = (walker.walk[0], float(arguments[1]), False)
-        elif index == LIGHT_STATE:
-            CALLS["set_traffic_light_state"].function(server, actor, *arguments)
+            walker.walk = (walker.walk[0], wire.within(arguments[1], 0.0, wire.FASTEST), False)
         elif index in COMMANDS:
-            COMMANDS[index](server, actor, *arguments)
+            perform(server, COMMANDS[index], actor, *arguments)
         else:
+            server.log.note(f"apply_batch: the stand-in has no command {index}")
             raise Refused(f"command {index} is not one that the stand-in knows")
     except Refused as refused:
         return [[0, [str(refused)]]]

@@ -8,6 +8,7 @@ from typing import Any
 
 from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.blueprints import UIDS, Blueprint
+from learned_sim_env.carla_standin.signs import Signal
 
 # VehicleControl at rest: throttle, steer, brake, hand brake, reverse, manual gear shift, gear.
 AT_REST = (0.0, 0.0, 0.0, False, False, False, 0)
@@ -30,11 +31,16 @@ class Actor:
     forward_speed: float = 0.0  # [m/s] along its heading, negative backwards
     wheel: float = 0.0  # [rad] of the front wheels, right positive
     control: tuple[Any, ...] = AT_REST
+    steered: bool = False  # controlled anew since the last step
+    physics: list | None = None  # VehiclePhysicsControl's record, once one has been applied
     hold: float | None = None  # [m/s] forward, whatever the controls say
     walk: tuple[tuple[float, float, float], float, bool] = ((1.0, 0.0, 0.0), 0.0, False)
     still: bool = False  # physics switched off
     collides: bool = True
     lights: int = 0  # bits of VehicleLightState
+    steps: int = 0  # since it was spawned
+    age: float = 0.0  # [s]
+    signal: Signal | None = None  # what a light or a sign is on the map
 
     @property
     def kind(self) -> str:
@@ -44,13 +50,27 @@ class Actor:
     @property
     def solid(self) -> bool:
         """Whether others can run into it."""
-        return self.collides and self.kind in ("vehicle", "walker", "static")
+        return self.collides and self.blueprint.solid
+
+    @property
+    def sticky(self) -> bool:
+        """Whether a control holds until there is another one, and not for one step alone."""
+        return self.attributes.get("sticky_control", "true").lower() != "false"
+
+    def steer(self, control: tuple[Any, ...]) -> None:
+        """Give it a control, sound already."""
+        self.control, self.steered = control, True
+
+    @property
+    def rise(self) -> float:
+        """[m] from its origin up to the middle of its box: a walker's origin is there, as CARLA's is."""
+        return 0.0 if self.kind == "walker" else self.blueprint.extent[2]
 
     def bounding_box(self) -> list:
-        """The record of its box in its own frame, which stands on the ground."""
-        x, y, z = self.blueprint.extent
-        # A walker's origin is in its middle, as CARLA's is.
-        return [[0.0, 0.0, 0.0 if self.kind == "walker" else z], [x, y, z], [0.0, 0.0, 0.0], self.id]
+        """The record of its box in its own frame, which stands on the ground; of a light or sign its trigger volume."""
+        if self.signal is not None:
+            return [*(self.signal.volume or ([0.0] * 3, [0.0] * 3)), [0.0, 0.0, 0.0], self.id]
+        return [[0.0, 0.0, self.rise], [*self.blueprint.extent], [0.0, 0.0, 0.0], self.id]
 
     def record(self) -> list:
         """As Actor."""

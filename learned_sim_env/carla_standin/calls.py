@@ -10,6 +10,9 @@ from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, UIDS
 from learned_sim_env.carla_standin.registry import CALLS, Call, call
 from learned_sim_env.carla_standin.wire import Refused
 
+# [s] of a step and of a sub-step, and number of sub-steps, that the settings can ask for; CARLA has no more of them.
+LONGEST_STEP, SHORTEST_SUBSTEP, MOST_SUBSTEPS = 10.0, 1e-3, 16
+
 if TYPE_CHECKING:
     from learned_sim_env.carla_standin.server import Server
 
@@ -26,6 +29,7 @@ def _episode_info(server: Server) -> list:
 
 @call("get_sensor_token")
 def _sensor_token(server: Server, stream: int) -> list:
+    server.streams.expect(stream)
     return [server.token(stream)]
 
 
@@ -35,12 +39,15 @@ def _settings(server: Server) -> list:
 
 
 @call("set_episode_settings")
-def _set_settings(server: Server, settings: list) -> int:
-    if settings[0] and not settings[2][0]:
+def _set_settings(server: Server, changed: list) -> int:
+    settings = [*changed, *server.world.settings[len(changed) :]]
+    chosen, *seconds = settings[2]
+    if chosen and not 0.0 <= seconds[0] <= LONGEST_STEP:
+        raise Refused(f"fixed_delta_seconds of {seconds[0]:g}: must be from 0 to {LONGEST_STEP:g}")
+    if not chosen or not seconds[0]:
         settings[2] = [False]
-    server.world.settings[: len(settings)] = settings
-    server.mode_changed()
-    return server.world.frame
+    settings[4], settings[5] = max(settings[4], SHORTEST_SUBSTEP), int(wire.within(settings[5], 1, MOST_SUBSTEPS))
+    return server.set_mode(settings)
 
 
 @call("tick_cue")
@@ -106,7 +113,7 @@ def _weather(server: Server) -> list:
 
 @call("set_weather_parameters", nothing=True)
 def _set_weather(server: Server, weather: list) -> None:
-    server.world.weather = list(weather)
+    server.world.weather = [float(value) for value in weather]
 
 
 @call("get_environment_objects")
@@ -115,9 +122,18 @@ def _no_scenery(server: Server, tag: int) -> list:
     return []
 
 
-@call("load_map_layer", nothing=True)
-@call("unload_map_layer", nothing=True)
-@call("draw_debug_shape", nothing=True)
+@call("get_names_of_all_objects")
+def _no_names(server: Server) -> list:
+    return []
+
+
+@call("load_map_layer", nothing=True, idle=True)
+@call("unload_map_layer", nothing=True, idle=True)
+@call("enable_environment_objects", nothing=True, idle=True)
+@call("draw_debug_shape", nothing=True, idle=True)
+@call("clear_debug_shape", nothing=True, idle=True)
+@call("clear_debug_string", nothing=True, idle=True)
+@call("update_lights_state", nothing=True, idle=True)
 def _ignored(server: Server, *_: Any) -> None:
     """Nothing to see in a world without scenery."""
 
@@ -158,13 +174,20 @@ def _freeze(server: Server, actor: int, frozen: bool) -> None:
 @call("set_traffic_light_state", nothing=True)
 def _set_light(server: Server, actor: int, state: int) -> None:
     server.world.group_of(actor)
+    if state not in range(5):
+        raise Refused(f"no state {state} of a traffic light: 0 red, 1 yellow, 2 green, 3 off, 4 unknown")
     server.world.lights[actor].state = state
+
+
+@call("reset_traffic_light_group", nothing=True)
+def _reset_group(server: Server, actor: int) -> None:
+    server.world.group_of(actor).reset()
 
 
 def _set_time(which: int) -> Callable:
     def change(server: Server, actor: int, seconds: float) -> None:
         server.world.group_of(actor)
-        server.world.lights[actor].times[which] = float(seconds)
+        server.world.lights[actor].times[which] = max(float(seconds), 0.0)
 
     return change
 
@@ -180,7 +203,9 @@ def _group(server: Server, actor: int) -> list[int]:
 
 @call("get_light_boxes")
 def _light_boxes(server: Server, actor: int) -> list:
-    return [server.world.find(actor).bounding_box()]
+    light = server.world.find(actor)
+    x, y, z = light.blueprint.extent
+    return [[[*light.place[:2], light.place[2] + z], [x, y, z], light.place[3:], light.id]]
 
 
 @call("is_traffic_manager_running")
@@ -190,14 +215,15 @@ def _manager_running(server: Server, port: int) -> bool:
 
 @call("get_traffic_manager_running")
 def _manager(server: Server, port: int) -> list:
-    return server.traffic_managers.get(port, ["", 0])
+    where, _ = server.traffic_managers.get(port, (["", 0], None))
+    return where
 
 
 @call("add_traffic_manager_running")
 def _add_manager(server: Server, where: list) -> bool:
     if where[1] in server.traffic_managers:
         return False
-    server.traffic_managers[where[1]] = where
+    server.traffic_managers[where[1]] = (where, server.caller)
     return True
 
 

@@ -1,6 +1,6 @@
-"""A pinhole camera over the flat world: the ground looked up pixel by pixel, boxes painted over it, far ones first.
+"""A pinhole camera over the flat world: pixel by pixel, what its ray meets first, the ground or an actor's box.
 
-It shows semantic tags, CARLA's CityObjectLabel. There are no buildings, no light and no textures.
+There are no buildings, no light and no textures.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.rays import axes_of, box_of, enter
 from learned_sim_env.carla_standin.roads import Roads
 from learned_sim_env.optional import require
 
@@ -28,15 +29,43 @@ PALETTE = np.array(
     ],
     np.uint8,
 )  # fmt: skip
-# [m] of a pixel of the ground's picture, beyond which nothing is seen, and nearer than which nothing is drawn.
-GROUND_PIXEL, FAR, NEAR = 0.2, 150.0, 0.3
+# [m] of a pixel of the ground's picture, beyond which the ground is all alike, and nearer than which nothing is drawn.
+GROUND_PIXEL, FAR, NEAR = 0.2, 150.0, 0.05
+# [m] that the largest value of a depth camera stands for.
+DEPTH_RANGE = 1000.0
 
 
-def palette_colours(tags: np.ndarray) -> np.ndarray:
-    """A semantic picture (H, W, 4) uint8, tags in its red channel, as coloured BGRA."""
-    picture = np.full_like(tags, 255)
-    picture[..., :3] = PALETTE[tags[..., 2]][..., ::-1]
-    return picture
+@dataclass(frozen=True)
+class View:
+    """tags: (H, W) uint8, CARLA's CityObjectLabel. depth: (H, W) [m] along the camera's axis, inf for the sky.
+
+    ids: (H, W) int64 of the actor, 0 where there is none.
+    """
+
+    tags: np.ndarray
+    depth: np.ndarray
+    ids: np.ndarray
+
+    def semantic(self) -> np.ndarray:
+        """(H, W, 4) uint8 BGRA: tags in the red channel."""
+        return _bgra(np.zeros_like(self.tags), np.zeros_like(self.tags), self.tags)
+
+    def colours(self) -> np.ndarray:
+        """(H, W, 4) uint8 BGRA: the tags' colours."""
+        return _bgra(*np.moveaxis(PALETTE[self.tags], -1, 0)[::-1])
+
+    def distances(self) -> np.ndarray:
+        """(H, W, 4) uint8 BGRA: depth as a share of `DEPTH_RANGE` in 24 bits, red the lowest 8 of them."""
+        share = np.rint(np.clip(self.depth / DEPTH_RANGE, 0.0, 1.0) * (2**24 - 1)).astype(np.int64)
+        return _bgra(share >> 16, share >> 8 & 255, share & 255)
+
+    def instances(self) -> np.ndarray:
+        """(H, W, 4) uint8 BGRA: tags in the red channel, the lowest 16 bits of the actor's id in green and blue."""
+        return _bgra(self.ids >> 8 & 255, self.ids & 255, self.tags)
+
+
+def _bgra(blue: np.ndarray, green: np.ndarray, red: np.ndarray) -> np.ndarray:
+    return np.stack([blue, green, red, np.full_like(red, 255)], -1).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -59,51 +88,83 @@ class Camera:
             float(values.get("fov", 90.0)),
         )
 
-    def see(self, world: Any) -> np.ndarray:
-        """The picture of the moment, (H, W, 4) uint8 BGRA, semantic tags in the red channel."""
-        cv2 = require("cv2", extra="carla")
+    def see(self, world: Any) -> View:
+        """What is to be seen at the moment."""
         place = np.array(self.actor.place)
-        axes = _axes(*np.radians(place[3:]))
-        tags = self._ground(world.roads, place, axes)
-        boxes = [a for a in world.actors.values() if a.solid and a is not self.actor.parent]
-        boxes.sort(key=lambda a: -float(np.hypot(*(np.array(a.place[:2]) - place[:2]))))
-        for box in boxes:
-            corners = (_corners(box) - place[:3]) @ axes.T
-            # A box that reaches behind the camera cannot be projected corner by corner.
-            if corners[:, 0].min() < NEAR or corners[:, 0].min() > FAR:
-                continue
-            hull = cv2.convexHull(np.rint(self._project(corners)).clip(-9999, 9999).astype(np.int32))
-            cv2.fillConvexPoly(tags, hull, int(box.blueprint.tags[0]))
-        picture = np.zeros((self.height, self.width, 4), np.uint8)
-        picture[..., 2], picture[..., 3] = tags, 255
-        return picture
+        axes = axes_of(*np.radians(place[3:]))
+        view = self._ground(world.roads, place, axes)
+        for actor in world.actors.values():
+            if actor.solid and actor is not self.actor.parent:
+                self._paint(view, actor, place[:3], axes)
+        return view
 
     @property
     def _focal(self) -> float:
         return self.width / (2.0 * tan(radians(self.fov) / 2.0))
 
-    def _project(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 3) of the camera's frame (forward, right, up) as pixels (N, 2)."""
-        scale = self._focal / points[:, :1]
-        return points[:, 1:] * scale * (1.0, -1.0) + (self.width / 2.0, self.height / 2.0)
+    def _paint(self, view: View, actor: Actor, place: np.ndarray, axes: np.ndarray) -> None:
+        """Put an actor's box in front of what is farther away."""
+        middle, half, own = box_of(actor)
+        offset = axes @ (middle - place)
+        reach = float(np.linalg.norm(half))
+        farthest = offset[0] + reach
+        if farthest < NEAR or offset[0] - reach > FAR:
+            return
+        # What stands beside the camera, however far, is behind it in part, and would be looked for in every pixel.
+        across, up = farthest * self.width / 2.0 / self._focal, farthest * self.height / 2.0 / self._focal
+        if abs(offset[1]) - reach > across or abs(offset[2]) - reach > up:
+            return
+        rows, columns = self._window(offset, half, own @ axes.T)
+        rays = _rays(self.width, self.height, self._focal)[rows, columns]
+        if not rays.size:
+            return
+        # One metre along a ray is one metre along the camera's axis: where it enters the box is its depth.
+        depth = enter(own @ axes.T @ rays.reshape(-1, 3).T, own @ (middle - place), half)
+        depth = depth.reshape(rays.shape[:2])
+        closer = (depth < view.depth[rows, columns]) & (depth > NEAR)
+        view.depth[rows, columns][closer] = depth[closer]
+        view.tags[rows, columns][closer] = actor.blueprint.tags[0]
+        view.ids[rows, columns][closer] = actor.id
 
-    def _ground(self, roads: Roads, place: np.ndarray, axes: np.ndarray) -> np.ndarray:
-        """(H, W) uint8: where each pixel's ray meets the plane."""
+    def _window(self, offset: np.ndarray, half: np.ndarray, turned: np.ndarray) -> tuple[slice, slice]:
+        """Rows and columns that a box can be seen in: its middle (3,) and its axes (3, 3) in the camera's frame."""
+        signs = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+        corners = signs * half @ turned + offset
+        if corners[:, 0].min() < NEAR:
+            return slice(0, self.height), slice(0, self.width)
+        pixels = corners[:, 1:] * (self._focal / corners[:, :1]) * (1.0, -1.0) + (self.width / 2.0, self.height / 2.0)
+        low = np.floor(pixels.min(0)).clip(0, (self.width, self.height)).astype(int)
+        high = np.ceil(pixels.max(0)).clip(0, (self.width, self.height)).astype(int)
+        return slice(low[1], high[1]), slice(low[0], high[0])
+
+    def _ground(self, roads: Roads, place: np.ndarray, axes: np.ndarray) -> View:
+        """Where each pixel's ray meets the plane."""
         picture, origin = ground(roads)
-        v, u = np.mgrid[0 : self.height, 0 : self.width] + 0.5
-        rays = np.stack(
-            [np.ones_like(u), (u - self.width / 2.0) / self._focal, -(v - self.height / 2.0) / self._focal], -1
-        )
-        rays = rays @ axes
+        rays = _rays(self.width, self.height, self._focal) @ axes
         down = rays[..., 2] < -1e-4
-        distance = np.where(down, -place[2] / np.where(down, rays[..., 2], -1.0), np.inf)
-        seen = down & (distance < FAR) & (distance > 0.0)
-        spot = place[:2] + np.where(seen, distance, 0.0)[..., None] * rays[..., :2]
-        cell = np.floor((spot - origin) / GROUND_PIXEL).astype(np.int64)
-        inside = seen & (cell >= 0).all(-1) & (cell < picture.shape[::-1]).all(-1)
+        depth = np.where(down, -place[2] / np.where(down, rays[..., 2], -1.0), np.inf)
+        depth[depth <= 0.0] = np.inf
+        seen = depth < FAR
+        spot = place[:2] + np.where(seen, depth, 0.0)[..., None] * rays[..., :2]
         tags = np.where(down, TERRAIN, SKY).astype(np.uint8)
-        tags[inside] = picture[cell[inside][:, 1], cell[inside][:, 0]]
-        return tags
+        tags[seen] = ground_tags(picture, origin, spot[seen])
+        return View(tags, depth, np.zeros(tags.shape, np.int64))
+
+
+def ground_tags(picture: np.ndarray, origin: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(N,) uint8: what the ground is at places (N, 2) [m]."""
+    cell = np.floor((places - origin) / GROUND_PIXEL).astype(np.int64)
+    inside = (cell >= 0).all(-1) & (cell < picture.shape[::-1]).all(-1)
+    tags = np.full(len(places), TERRAIN, np.uint8)
+    tags[inside] = picture[cell[inside][:, 1], cell[inside][:, 0]]
+    return tags
+
+
+@lru_cache(maxsize=8)
+def _rays(width: int, height: int, focal: float) -> np.ndarray:
+    """(H, W, 3): through the middle of each pixel, forward, right, up, 1 along the axis."""
+    v, u = np.mgrid[0:height, 0:width] + 0.5
+    return np.stack([np.ones_like(u), (u - width / 2.0) / focal, -(v - height / 2.0) / focal], -1)
 
 
 @lru_cache(maxsize=2)
@@ -123,23 +184,3 @@ def ground(roads: Roads) -> tuple[np.ndarray, np.ndarray]:
         ends = [tuple(np.rint((p - origin) / GROUND_PIXEL).astype(int).tolist()) for p in (a, b)]
         cv2.line(picture, ends[0], ends[1], ROAD_LINES, 1)
     return picture, origin
-
-
-def _axes(pitch: float, yaw: float, roll: float) -> np.ndarray:
-    """(3, 3): rows forward, right, up of a left-handed rotation [rad], in world coordinates."""
-    cp, sp, cy, sy, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll)
-    return np.array(
-        [
-            [cp * cy, cp * sy, sp],
-            [cy * sp * sr - sy * cr, sy * sp * sr + cy * cr, -cp * sr],
-            [-cy * sp * cr - sy * sr, -sy * sp * cr + cy * sr, cp * cr],
-        ]
-    )
-
-
-def _corners(actor: Actor) -> np.ndarray:
-    """(8, 3): of its box, in the world."""
-    (cx, cy, cz), (ex, ey, ez), _, _ = actor.bounding_box()
-    signs = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
-    local = signs * (ex, ey, ez) + (cx, cy, cz)
-    return local @ _axes(*np.radians(actor.place[3:])) + actor.place[:3]

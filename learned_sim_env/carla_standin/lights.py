@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.signs import Signal
 
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
 
 
 @dataclass(eq=False)
 class Light:
-    """One traffic light; it holds for `lanes`, (road, lane) ids, ahead of `s` on their road.
-
-    times: seconds of green, of yellow, and of red for all before the next turn.
-    """
+    """One traffic light. times: seconds of green, of yellow, and of red for all before the next turn."""
 
     actor: Actor
-    sign: str
-    road: int
-    s: float
-    lanes: tuple[int, ...]
+    signal: Signal
     times: list[float] = field(default_factory=lambda: [10.0, 3.0, 2.0])
     state: int = RED
     frozen: bool = False

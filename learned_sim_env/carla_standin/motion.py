@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import atan, atan2, cos, degrees, hypot, radians, sin, tan
+from typing import Any
 
 from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.wire import FASTEST, turned, within
 
 # [m/s^2] at full throttle and full brake, [1/s] drag of a rolling car, [m/s] top speed in reverse.
 ENGINE, BRAKES, DRAG, TOP_REVERSE = 5.0, 9.0, 0.06, 6.0
@@ -16,6 +19,21 @@ GRIP = 7.0
 STEERING_LAG = 0.1
 # Share of the front wheels' angle that the car turns by: CARLA's wheels slip.
 STEERING_RATIO = 0.6
+MOST_GEARS = 20
+
+
+def sane(control: Sequence[Any]) -> tuple[float, float, float, bool, bool, bool, int]:
+    """A VehicleControl's record within its bounds: what is beyond them is as much as there is."""
+    throttle, steer, brake, hand_brake, reverse, manual, gear = control
+    return (
+        within(throttle, 0.0, 1.0),
+        within(steer, -1.0, 1.0),
+        within(brake, 0.0, 1.0),
+        bool(hand_brake),
+        bool(reverse),
+        bool(manual),
+        int(within(gear, -1, MOST_GEARS)),
+    )
 
 
 def drive(car: Actor, dt: float) -> None:
@@ -31,7 +49,7 @@ def drive(car: Actor, dt: float) -> None:
         # Brakes bring to rest, never backwards.
         speed = max(speed - hold * dt, 0.0) if speed > 0 else min(speed + hold * dt, 0.0)
         speed = max(speed, -TOP_REVERSE)
-    wanted = radians(car.blueprint.max_steer) * STEERING_RATIO * max(-1.0, min(1.0, steer))
+    wanted = radians(car.blueprint.max_steer) * STEERING_RATIO * steer
     car.wheel += (wanted - car.wheel) * min(1.0, dt / STEERING_LAG)
     wheelbase = 1.2 * car.blueprint.extent[0]
     # The angle between the heading and the motion of the middle between the axles.
@@ -46,7 +64,7 @@ def drive(car: Actor, dt: float) -> None:
     car.place[0] += vx * dt
     car.place[1] += vy * dt
     car.place[2] = max(0.0, car.place[2] - 5.0 * dt)
-    car.place[4] = (car.place[4] + degrees(turn * dt) + 180.0) % 360.0 - 180.0
+    car.place[4] = turned(car.place[4] + degrees(turn * dt))
     car.forward_speed, car.velocity, car.yaw_rate = speed, (vx, vy, 0.0), degrees(turn)
     car.acceleration = ((vx - before[0]) / dt, (vy - before[1]) / dt, 0.0)
 
@@ -72,5 +90,6 @@ def stop(actor: Actor) -> None:
 def push(car: Actor, velocity: list[float]) -> None:
     """Set the velocity (x, y, z) [m/s]; what is not along the heading is lost."""
     yaw = radians(car.place[4])
-    car.forward_speed = velocity[0] * cos(yaw) + velocity[1] * sin(yaw)
+    along = velocity[0] * cos(yaw) + velocity[1] * sin(yaw)
+    car.forward_speed = within(along, -FASTEST, FASTEST)
     car.velocity = (car.forward_speed * cos(yaw), car.forward_speed * sin(yaw), 0.0)

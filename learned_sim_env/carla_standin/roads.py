@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
+from learned_sim_env.carla_standin.signs import LIGHT, read_signals
 from learned_sim_env.opendrive import open_map
 from learned_sim_env.optional import require
 
-# OpenDRIVE's type of a traffic light.
-LIGHT_TYPE = "1000001"
 # CARLA's tags of the lanes that pictures show, and [m] between the ends of their pieces.
 LANE_TAGS, PIECE = {"Driving": 1, "Bidirectional": 1, "Shoulder": 1, "Parking": 1, "Sidewalk": 2}, 1.0
 # [m] between spawn points of a lane, and from them to its ends and up from the road.
 SPAWN_SPACING, SPAWN_MARGIN, SPAWN_HEIGHT = 20.0, 6.0, 0.3
-
-
-@dataclass(frozen=True)
-class Signal:
-    """A traffic light on the map; transform: x, y, z, pitch, yaw, roll; lanes: ids of the lanes that it holds for."""
-
-    id: str
-    road: int
-    s: float
-    lanes: tuple[int, ...]
-    transform: tuple[float, ...]
 
 
 class Roads:
@@ -42,7 +29,7 @@ class Roads:
         self._carla = require("carla", extra="carla")
         self._map, root = open_map(f"map {name}", xodr)
         self.spawn_points = self._spawn_points()
-        self.signals = self._signals()
+        self.signals = read_signals(self._map)
         self.light_groups = self._light_groups(root)
 
     def lane_at(self, x: float, y: float) -> tuple[int, int, float] | None:
@@ -106,29 +93,22 @@ class Roads:
             points.append([t.location.x, t.location.y, SPAWN_HEIGHT, 0.0, t.rotation.yaw, 0.0])
         return points
 
-    def _signals(self) -> list[Signal]:
-        signals = []
-        for mark in self._map.get_all_landmarks_of_type(LIGHT_TYPE):
-            lanes = {n for a, b in mark.get_lane_validities() for n in range(min(a, b), max(a, b) + 1) if n}
-            t = mark.transform
-            place = (t.location.x, t.location.y, t.location.z, 0.0, t.rotation.yaw, 0.0)
-            signals.append(Signal(mark.id, mark.road_id, mark.s, tuple(sorted(lanes)), place))
-        return sorted(signals, key=lambda signal: (signal.road, signal.s, signal.id))
-
     def _light_groups(self, root: ElementTree.Element) -> list[list[list[str]]]:
-        """Signal ids by junction and controller; a signal without a controller is alone."""
-        known = {signal.id for signal in self.signals}
+        """Lights' ids by junction and controller, each once; a light without a controller is alone."""
+        lights = [signal.id for signal in self.signals if signal.type == LIGHT]
+        free = set(lights)
         controllers = {
             c.get("id"): [control.get("signalId", "") for control in c.iter("control")]
             for c in root.findall("controller")
         }
-        groups = []
+        groups: list[list[list[str]]] = []
         for junction in root.findall("junction"):
-            turns = [controllers.get(c.get("id"), []) for c in junction.findall("controller")]
-            turns = [[signal for signal in turn if signal in known] for turn in turns]
-            groups.append([turn for turn in turns if turn])
-        grouped = {signal for group in groups for turn in group for signal in turn}
-        groups += [[[signal.id]] for signal in self.signals if signal.id not in grouped]
+            groups.append([])
+            for controller in junction.findall("controller"):
+                turn = [signal for signal in dict.fromkeys(controllers.get(controller.get("id"), [])) if signal in free]
+                free.difference_update(turn)
+                groups[-1] += [turn] if turn else []
+        groups += [[[light]] for light in lights if light in free]
         return [group for group in groups if group]
 
 

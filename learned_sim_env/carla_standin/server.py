@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import struct
-import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +12,19 @@ from dataclasses import dataclass
 import msgpack
 
 from learned_sim_env.carla_standin import wire
-from learned_sim_env.carla_standin.registry import CALLS
+from learned_sim_env.carla_standin.log import Log
+from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.roads import Roads
 from learned_sim_env.carla_standin.sensors import Sensors
+from learned_sim_env.carla_standin.streams import Streams
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import World
+from learned_sim_env.carla_standin.world import SETTINGS, World
 
 # [s] of a step while nobody has chosen one.
 FREE_STEP = 0.05
-# [bytes] that may wait for a reader of a stream before it is cut off.
-BACKLOG = 1 << 26
+# [s] until a client hears that the first actor after a step is destroyed. It then forgets the actor, and if its
+# TrafficManager is at work on that step and has it in hand, the process ends. A real server is that slow by nature.
+FAREWELL = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,23 @@ class Server:
         self.maps, self.faults = dict(maps), faults or Faults()
         self.world = World(Roads(town, self.maps[town]()), synchronous)
         self.sensors = Sensors()
-        self.traffic_managers: dict[int, list] = {}
+        self.log = Log()
+        # Of the call that is being answered, and by port: address and connection of the clients' TrafficManagers.
+        self.caller: asyncio.StreamWriter | None = None
+        self.traffic_managers: dict[int, tuple[list, asyncio.StreamWriter | None]] = {}
         self.port = 0
         self.stream_port = 0
-        self._readers: dict[int, set[asyncio.StreamWriter]] = {}
+        self.streams = Streams(self._greeting)
         self._steps_owed = 0
+        self._farewell = 0.0
         self._ticks = 0
         self._changed = asyncio.Event()
-        self._connections: set[asyncio.StreamWriter] = set()
 
     async def serve(self, host: str, port: int, ready: Callable[[], None]) -> None:
         """Answer until cancelled. port: of the procedures, 0 for any free one; `ready` is called when it listens."""
         procedures = await asyncio.start_server(self._answer, host, port)
         self.port = procedures.sockets[0].getsockname()[1]
-        streams = await asyncio.start_server(self._stream, host, self.port + 1 if port else 0)
+        streams = await asyncio.start_server(self.streams.serve, host, self.port + 1 if port else 0)
         self.stream_port = streams.sockets[0].getsockname()[1]
         ready()
         async with procedures, streams:
@@ -87,28 +92,37 @@ class Server:
             self._steps_owed += 1
         return self.world.frame + max(self._steps_owed, 1)
 
-    def mode_changed(self) -> None:
-        """Settings are others now."""
+    def set_mode(self, settings: list) -> int:
+        """Put settings in force; the number of the frame that the client is to wait for.
+
+        That is the next one where a world ceases to be synchronous: without it a client takes for alive what has been
+        destroyed since the last step, and its TrafficManager, set free as well, brings it down.
+        """
+        freed = self.world.synchronous and not settings[0]
+        self.world.settings = settings
         self._changed.set()
+        return self.world.frame + freed
 
     def load(self, name: str, reset_settings: bool) -> None:
-        """Begin a new episode on a map; `Refused` if there is no such map or it is none."""
+        """Begin a new episode on a map, by "" the present one; `Refused` if there is none of the name or it is none."""
+        name = name or self.world.roads.name
         if name not in self.maps:
             raise Refused(f"map '{name}' not found")
         try:
             roads = Roads(name, self.maps[name]())
         except ValueError as error:
             raise Refused(str(error)) from error
-        self.world.load(roads, keep_settings=not reset_settings)
-        self.sensors.clear()
-        self.mode_changed()
+        for stream in self.sensors.clear():
+            self.streams.forget(stream)
+        self.world.load(roads)
+        if reset_settings:
+            self.set_mode(list(SETTINGS))
 
     async def _run_freely(self) -> None:
         """Step by the clock as long as the world is not synchronous."""
         while True:
             self._changed.clear()
-            chosen, step = (*self.world.settings[2], 0.0)[:2]
-            step = step if chosen and step else FREE_STEP
+            step = self.world.fixed_delta or FREE_STEP
             try:
                 await asyncio.wait_for(self._changed.wait(), None if self.world.synchronous else step)
             except asyncio.TimeoutError:
@@ -116,29 +130,24 @@ class Server:
 
     def _step(self, delta: float) -> None:
         self.world.step(delta)
-        heard = {stream for stream, readers in self._readers.items() if readers}
+        self._farewell = 0.0
+        heard = self.streams.heard()
         if wire.WORLD_STREAM in heard:
-            self._send(wire.WORLD_STREAM, self._snapshot())
+            self.streams.send(wire.WORLD_STREAM, self._snapshot())
         if self.faults.silent_sensors:
             return
         for stream, message in self.sensors.data(self.world, heard):
             if self.faults.sensor_delay:
-                asyncio.get_running_loop().call_later(self.faults.sensor_delay, self._send, stream, message)
+                asyncio.get_running_loop().call_later(self.faults.sensor_delay, self.streams.send, stream, message)
             else:
-                self._send(stream, message)
+                self.streams.send(stream, message)
 
     def _snapshot(self) -> bytes:
         return wire.header(wire.SNAPSHOT, self.world.frame, self.world.seconds) + self.world.snapshot()
 
-    def _send(self, stream: int, message: bytes) -> None:
-        for reader in list(self._readers.get(stream, ())):
-            self._send_to(reader, message)
-
-    def _send_to(self, reader: asyncio.StreamWriter, message: bytes) -> None:
-        if reader.transport.get_write_buffer_size() > BACKLOG:
-            reader.transport.abort()
-        else:
-            reader.write(struct.pack("<I", len(message)) + message)
+    def _greeting(self, stream: int) -> list[bytes]:
+        """The world as it is, which its new readers know nothing of."""
+        return [self._snapshot()] if stream == wire.WORLD_STREAM and self.world.frame else []
 
     async def _answer(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Serve one client."""
@@ -151,8 +160,12 @@ class Server:
         except ConnectionError:
             pass
         except (ValueError, TypeError) as error:
-            print(f"carla_standin: a client that does not speak CARLA's protocol is cut off: {error}", file=sys.stderr)
+            self.log.note(f"a client that does not speak CARLA's protocol is cut off: {error}")
         finally:
+            # With a client its managers end, and nobody should look for them any more.
+            self.traffic_managers = {
+                port: (where, owner) for port, (where, owner) in self.traffic_managers.items() if owner is not sink
+            }
             sink.close()
 
     async def _perform(self, request: list, sink: asyncio.StreamWriter) -> None:
@@ -162,41 +175,24 @@ class Server:
             await asyncio.Event().wait()
         if self.faults.reply_delay:
             await asyncio.sleep(self.faults.reply_delay)
-        if name not in CALLS:
-            reply = [1, number, f"{name}: not a procedure of the stand-in", None]
-        else:
-            try:
-                reply = [1, number, None, CALLS[name].reply(self, arguments)]
-            except Exception as error:  # a defect, or arguments of another version: the client is told, others go on
-                traceback.print_exc()
-                reply = [1, number, f"{name}: {error}", None]
-        if not silent:
+        self.caller = sink
+        try:
+            reply = [1, number, None, answer(self, name, arguments, silent)]
+        except Exception as error:  # as `answer` says, where the reply has no form of its own for an error
+            traceback.print_exc()
+            reply = [1, number, f"{name}: {error}", None]
+        if name == "destroy_actor" and self.traffic_managers and not silent:
+            # The answer alone waits: the manager must be served meanwhile.
+            self._farewell = self._farewell or time.monotonic() + FAREWELL
+            wait = max(self._farewell - time.monotonic(), 0.0)
+            asyncio.get_running_loop().call_later(wait, sink.write, msgpack.packb(reply))
+        elif not silent:
             sink.write(msgpack.packb(reply))
             await sink.drain()
         # The answer goes out before the step that it announces, as the simulator's does.
         while self._steps_owed:
             self._steps_owed -= 1
-            chosen, step = (*self.world.settings[2], 0.0)[:2]
-            self._step(step if chosen and step else FREE_STEP)
-
-    async def _stream(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Let one reader have one stream until it hangs up."""
-        stream = None
-        try:
-            (stream,) = struct.unpack("<I", await source.readexactly(4))
-            self._readers.setdefault(stream, set()).add(sink)
-            if stream == wire.WORLD_STREAM and self.world.frame:
-                # A client that ticks at once may be faster than its own subscription, and would wait for ever.
-                self._send_to(sink, self._snapshot())
-            await source.read()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            readers = self._readers.get(stream, set()) if stream is not None else set()
-            readers.discard(sink)
-            if stream is not None and not readers:
-                self._readers.pop(stream, None)
-            sink.close()
+            self._step(self.world.fixed_delta or FREE_STEP)
 
 
 def serve(server: Server, host: str, port: int, ready: Callable[[], None]) -> None:

@@ -14,7 +14,10 @@ import numpy as np
 VERSION = "0.9.16"
 WORLD_STREAM = 1
 # Index of a sensor's type in the header of its data.
-COLLISION, DEPTH, GNSS, IMU, RGB, SEMANTIC, SNAPSHOT = 0, 1, 4, 5, 13, 14, 17
+COLLISION, DEPTH, GNSS, IMU, OBSTACLE, RADAR, SEMANTIC_LIDAR, LIDAR = 0, 1, 4, 5, 7, 9, 10, 11
+RGB, SEMANTIC, INSTANCE, SNAPSHOT = 13, 14, 15, 17
+# [m] from the origin to which the world reaches, far beyond Unreal Engine's, and [m/s] at which nothing moves faster.
+REACH, FASTEST = 1e6, 1000.0
 ATTRIBUTE_TYPES = {"bool": 1, "int": 2, "float": 3, "str": 4, "color": 5}
 
 _HEADER = struct.Struct("<QQd6f")
@@ -37,6 +40,9 @@ ACTOR = np.dtype(
     ]
 )
 assert ACTOR.itemsize == 119
+# One point of a semantic lidar: 24 bytes.
+SEMANTIC_POINT = np.dtype([("place", "<f4", 3), ("cosine", "<f4"), ("actor", "<u4"), ("tag", "<u4")])
+assert SEMANTIC_POINT.itemsize == 24
 ACTIVE = 1
 
 
@@ -74,6 +80,11 @@ def image(pixels: np.ndarray, fov: float) -> bytes:
     return _IMAGE.pack(pixels.shape[1], pixels.shape[0], fov) + pixels.tobytes()
 
 
+def lidar(angle: float, counts: np.ndarray, points: np.ndarray) -> bytes:
+    """Body of a lidar's measurement: its angle [rad], how many points each channel has, and these in their order."""
+    return struct.pack("<fI", angle, len(counts)) + counts.astype("<u4").tobytes() + points.tobytes()
+
+
 def snapshot(episode: int, platform: float, delta: float, actors: np.ndarray) -> bytes:
     """Body of a world snapshot; actors: (N,) of `ACTOR`."""
     return _SNAPSHOT.pack(episode, platform, delta, 0, 0, 0, 0) + actors.tobytes()
@@ -95,6 +106,11 @@ def light_details(
     return _LIGHT.pack(sign.encode(), *times, elapsed, pole, frozen, state)
 
 
+def sign_details(sign: str) -> bytes:
+    """Of a sign that is no light."""
+    return sign.encode()[:32]
+
+
 def walker_details(direction: Sequence[float], speed: float, jump: bool) -> bytes:
     """direction: x, y, z; speed [m/s]."""
     return _WALKER.pack(*direction, speed, jump)
@@ -102,10 +118,27 @@ def walker_details(direction: Sequence[float], speed: float, jump: bool) -> byte
 
 def transform(values: Sequence[float]) -> list:
     """The record of x, y, z, pitch, yaw, roll."""
-    x, y, z, pitch, yaw, roll = map(float, values)
-    return [[x, y, z], [pitch, yaw, roll]]
+    return [[*map(float, values[:3])], [turned(angle) for angle in values[3:]]]
+
+
+def turned(angle: float) -> float:
+    """The same angle [deg] above -180 and up to 180, as Unreal Engine has them."""
+    return 180.0 - (180.0 - float(angle)) % 360.0
 
 
 def flat(record: Sequence[Sequence[float]]) -> list[float]:
     """x, y, z, pitch, yaw, roll of a transform's record."""
-    return [*map(float, record[0]), *map(float, record[1])]
+    return [*location(record[0]), *map(turned, record[1])]
+
+
+def location(record: Sequence[float]) -> list[float]:
+    """x, y, z [m] of a place's record; `Refused` if it is out of this world."""
+    x, y, z = map(float, record)
+    if max(abs(x), abs(y), abs(z)) > REACH:
+        raise Refused(f"({x:g}, {y:g}, {z:g}) is more than {REACH:g} m from the origin")
+    return [x, y, z]
+
+
+def within(value: float, least: float, most: float) -> float:
+    """The nearest number that is not out of bounds."""
+    return min(max(float(value), least), most)

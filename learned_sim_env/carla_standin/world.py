@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 
 from learned_sim_env.carla_standin import lights, motion, wire
-from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, TRAFFIC_LIGHT, Blueprint
+from learned_sim_env.carla_standin.actors import AT_REST, Actor
+from learned_sim_env.carla_standin.attributes import sound
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, Blueprint, traffic
 from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
 from learned_sim_env.carla_standin.roads import Roads
+from learned_sim_env.carla_standin.signs import LIGHT, REACH
 from learned_sim_env.carla_standin.wire import Refused
 
 SPEED_LIMIT = 30.0  # [km/h], as CARLA's towns
-# [m] before a stop line from which on a vehicle stands at the light.
-LIGHT_REACH = 12.0
+# [frames] for which calls on an actor that has been destroyed still find it. A client's TrafficManager works on frames
+# that it has already; an error would end its process.
+REMEMBERED = 3
 # Records of EpisodeSettings and WeatherParameters when a world begins.
 SETTINGS = (False, False, [False], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True)
 WEATHER = (5.0, 0.0, 0.0, 10.0, 0.0, 45.0, 2.0, 0.75, 0.1, 0.0, 1.0, 0.03, 0.0331, 0.0)
@@ -37,30 +41,35 @@ class World:
     def __init__(self, roads: Roads, synchronous: bool = False):
         self.settings: list = list(SETTINGS)
         self.settings[0], self.settings[2] = synchronous, [True, 0.05] if synchronous else [False]
-        self.frame, self.seconds, self.episode = 0, 0.0, 0
+        self.frame, self.episode = 0, 0
         self._last_id = 0
-        self.load(roads, keep_settings=True)
+        self.load(roads)
 
-    def load(self, roads: Roads, keep_settings: bool = False) -> None:
-        """Begin a new episode on a map; all actors are gone."""
+    def load(self, roads: Roads) -> None:
+        """Begin a new episode on a map; all actors are gone. Frames go on, seconds begin at 0."""
         self.roads = roads
         self.episode += 1
+        self.seconds = 0.0
         self.weather: list = list(WEATHER)
-        if not keep_settings:
-            self.settings = list(SETTINGS)
         self.actors: dict[int, Actor] = {}
+        self._gone: dict[int, tuple[Actor, int]] = {}
         self.collisions: list[Collision] = []
         self.delta = 0.0
         self.spectator = self._add(SPECTATOR, [0.0, 0.0, 50.0, -90.0, 0.0, 0.0])
         by_sign = {}
         for signal in roads.signals:
-            actor = self._add(TRAFFIC_LIGHT, list(signal.transform))
-            by_sign[signal.id] = lights.Light(actor, signal.id, signal.road, signal.s, signal.lanes)
+            actor = self._add(traffic(signal.type), list(signal.transform))
+            actor.signal = signal
+            if signal.type == LIGHT:
+                by_sign[signal.id] = lights.Light(actor, signal)
         self.lights = {light.actor.id: light for light in by_sign.values()}
         self.light_groups = [
             lights.LightGroup([[by_sign[sign] for sign in turn] for turn in group]) for group in roads.light_groups
         ]
-        self._lights_at = {(light.road, lane): light for light in self.lights.values() for lane in light.lanes}
+        self._lights_at = defaultdict(list)
+        for light in self.lights.values():
+            for approach in light.signal.approaches:
+                self._lights_at[approach.road, approach.lane].append((approach, light))
         self.reset_lights()
 
     @property
@@ -68,16 +77,25 @@ class World:
         """Whether it waits for ticks."""
         return bool(self.settings[0])
 
+    @property
+    def fixed_delta(self) -> float:
+        """[s] of a step if that has been chosen, or 0."""
+        chosen, *seconds = self.settings[2]
+        return float(seconds[0]) if chosen else 0.0
+
     def reset_lights(self) -> None:
         """Begin all cycles anew."""
         for group in self.light_groups:
             group.reset()
 
     def find(self, actor_id: int) -> Actor:
-        """The actor of an id; `Refused` if there is none."""
-        if actor_id not in self.actors:
+        """The actor of an id, also one that is just gone; `Refused` if there is none."""
+        actor = self.actors.get(actor_id)
+        if actor is None and actor_id in self._gone:
+            actor, _ = self._gone[actor_id]
+        if actor is None:
             raise Refused(f"unable to find actor {actor_id}: it is not in this world")
-        return self.actors[actor_id]
+        return actor
 
     def spawn(
         self, name: str, attributes: dict[str, str], place: list[float], parent: int = 0, stream: bytes = b""
@@ -85,7 +103,10 @@ class World:
         """Add an actor; a place is relative to its parent, if it has one. `Refused` if it would stand in another."""
         if name not in BLUEPRINTS:
             raise Refused(f"unknown blueprint {name}: not one that the stand-in has")
-        owner = self.find(parent) if parent else None
+        attributes = sound(BLUEPRINTS[name], attributes)
+        if parent and parent not in self.actors:
+            raise Refused(f"unable to find actor {parent} to attach to: it is not in this world")
+        owner = self.actors[parent] if parent else None
         actor = Actor(0, BLUEPRINTS[name], list(place), attributes, owner, list(place), stream)
         if owner is not None:
             actor.follow_parent()
@@ -104,6 +125,7 @@ class World:
         if actor is None or actor.kind in ("spectator", "traffic"):
             return False
         del self.actors[actor_id]
+        self._gone[actor_id] = (actor, self.frame)
         for other in self.actors.values():
             if other.parent is actor:
                 other.parent = None
@@ -116,6 +138,10 @@ class World:
         touched: dict[tuple[int, int], Collision] = {}
         movers = [actor for actor in self.actors.values() if actor.kind in ("vehicle", "walker")]
         solid = [actor for actor in self.actors.values() if actor.solid]
+        for actor in movers:
+            if not (actor.steered or actor.sticky):
+                actor.control = AT_REST
+            actor.steered = False
         for _ in range(pieces):
             for actor in movers:
                 if not actor.still:
@@ -127,8 +153,11 @@ class World:
         for group in self.light_groups:
             group.step(delta)
         for actor in self.actors.values():
+            actor.steps += 1
+            actor.age += delta
             actor.follow_parent()
         self.frame += 1
+        self._gone = {i: (actor, last) for i, (actor, last) in self._gone.items() if self.frame - last <= REMEMBERED}
         self.seconds += delta
         self.delta, self.collisions = delta, list(touched.values())
 
@@ -137,11 +166,11 @@ class World:
         if not self._lights_at:
             return None
         where = self.roads.lane_at(car.place[0], car.place[1])
-        light = None if where is None else self._lights_at.get(where[:2])
-        if where is None or light is None:
+        if where is None or where[:2] not in self._lights_at:
             return None
-        ahead = (light.s - where[2]) * (1.0 if where[1] < 0 else -1.0)
-        return light if -1.0 <= ahead <= LIGHT_REACH else None
+        left = [(approach.left(where[2]), light) for approach, light in self._lights_at[where[:2]]]
+        at = [(abs(ahead), light) for ahead, light in left if -1.0 <= ahead <= REACH]
+        return min(at, key=lambda found: found[0])[1] if at else None
 
     def snapshot(self) -> bytes:
         """The body of the world snapshot of the current frame."""
@@ -170,8 +199,8 @@ class World:
             light = self.lights[actor.id]
             green, yellow, red = light.times
             elapsed = self.group_of(actor.id).elapsed
-            return wire.light_details(light.sign, (green, yellow, red), elapsed, 0, light.frozen, light.state)
-        return b""
+            return wire.light_details(light.signal.id, (green, yellow, red), elapsed, 0, light.frozen, light.state)
+        return b"" if actor.signal is None else wire.sign_details(actor.signal.id)
 
     def group_of(self, actor_id: int) -> lights.LightGroup:
         """The group of a traffic light; `Refused` if the actor is none."""

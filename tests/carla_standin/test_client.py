@@ -94,6 +94,15 @@ def test_control_reaches_the_vehicle(world):
     assert ego.get_control().throttle == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize(("yaw", "told"), [(180.0, 180.0), (-180.0, 180.0), (270.0, -90.0), (-30.0, -30.0)])
+def test_angles_are_told_as_unreal_engine_has_them(world, yaw, told):
+    assert all(-180.0 < point.rotation.yaw <= 180.0 for point in world.get_map().get_spawn_points())
+    ego = spawn(world)
+    ego.set_transform(carla.Transform(carla.Location(1000.0, 1000.0), carla.Rotation(yaw=yaw)))
+    world.tick()
+    assert ego.get_transform().rotation.yaw == pytest.approx(told, abs=1e-4)
+
+
 def test_an_occupied_place_is_refused(world):
     spawn(world)
     with pytest.raises(RuntimeError, match="collision at spawn position"):
@@ -198,6 +207,16 @@ def test_lights_can_be_read_set_and_frozen(world):
     for _ in range(50):
         world.tick()
     assert light.get_state() == carla.TrafficLightState.Yellow
+
+
+def test_physics_that_were_applied_are_told(world):
+    ego = spawn(world)
+    physics = ego.get_physics_control()
+    physics.mass, physics.drag_coefficient = 2345.0, 0.7
+    ego.apply_physics_control(physics)
+    world.tick()
+    told = ego.get_physics_control()
+    assert (told.mass, told.drag_coefficient) == pytest.approx((2345.0, 0.7))
 
 
 def test_a_batch_answers_for_each_command(client, world):

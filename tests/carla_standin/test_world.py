@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from learned_sim_env.carla_standin.towns import TOWNS
@@ -10,6 +11,7 @@ pytest.importorskip("carla", reason="needs the extra [carla]")
 
 from learned_sim_env.carla_standin.lights import GREEN, RED, YELLOW
 from learned_sim_env.carla_standin.roads import Roads
+from learned_sim_env.carla_standin.sensors import Sensors
 from learned_sim_env.carla_standin.wire import Refused
 from learned_sim_env.carla_standin.world import World
 
@@ -48,6 +50,16 @@ def test_throttle_moves_along_the_heading_and_the_brake_stops_without_going_back
     actor.control = (0.0, 0.0, 1.0, False, False, False, 0)
     run(world, 3.0)
     assert actor.forward_speed == 0.0
+
+
+@pytest.mark.parametrize(("sticky", "speed"), [("true", 4.5), ("False", 0.0)])
+def test_a_control_that_is_not_sticky_holds_for_one_step(world, sticky, speed):
+    actor = world.spawn("vehicle.tesla.model3", {"sticky_control": sticky}, list(FIELD))
+    actor.steer(FULL_THROTTLE)
+    world.step(0.1)
+    assert actor.control == FULL_THROTTLE
+    run(world, 1.0)
+    assert actor.forward_speed == pytest.approx(speed, abs=1.0)
 
 
 def test_positive_steering_turns_right_which_is_towards_y(world):
@@ -92,6 +104,25 @@ def test_spawning_in_another_is_refused(world):
     car(world, at(1006.0))
 
 
+@pytest.mark.parametrize(("height", "free"), [(-50.0, True), (-1.6, True), (-1.4, False), (1.4, False), (1.6, True)])
+def test_heights_count_where_something_is_spawned(world, height, free):
+    low = car(world, [1000.0, 1000.0, height, 0.0, 0.0, 0.0])
+    low.still = True
+    if free:
+        assert car(world).id > low.id
+    else:
+        with pytest.raises(Refused, match="collision at spawn position"):
+            car(world)
+
+
+@pytest.mark.parametrize(("height", "stopped"), [(-500.0, False), (0.0, True), (30.0, False)])
+def test_heights_count_in_a_crash(world, height, stopped):
+    actor = car(world)
+    world.spawn("static.prop.trafficcone01", {}, [1012.0, 1000.0, height, 0.0, 0.0, 0.0])
+    run(world, 4.0)
+    assert (actor.place[0] < 1012.0) == stopped
+
+
 def test_a_walker_walks_where_it_is_told_and_looks_there(world):
     walker = world.spawn("walker.pedestrian.0001", {}, list(FIELD))
     walker.walk = ((0.0, -1.0, 0.0), 1.5, False)
@@ -133,10 +164,51 @@ def test_a_frozen_light_stays(world):
 
 
 def test_a_vehicle_stands_at_the_light_of_its_lane_alone(world):
-    light = next(light for light in world.lights.values() if light.lanes == (-2, -1))
-    lanes = {(w.road_id, w.lane_id, w.s): w.transform for w in ROADS.waypoints(1.0) if w.road_id == light.road}
+    light = next(light for light in world.lights.values() if light.signal.approaches[0].lane < 0)
+    stops = {(a.road, a.lane): a.s for a in light.signal.approaches}
+    road = light.signal.approaches[0].road
+    lanes = {(w.road_id, w.lane_id, w.s): w.transform for w in ROADS.waypoints(1.0) if w.road_id == road}
     for (_, lane, s), transform in lanes.items():
         actor = car(world, [transform.location.x, transform.location.y, 0.0, 0.0, transform.rotation.yaw, 0.0])
         held = world.light_for(actor) is light
-        assert held == (lane in light.lanes and -1.0 <= light.s - s <= 12.0), (lane, s)
+        stop = stops.get((road, lane))
+        assert held == (stop is not None and -1.0 <= stop - s <= 12.0), (lane, s)
         world.destroy(actor.id)
+
+
+def test_a_radar_over_an_empty_road_sees_the_road_alone(world):
+    sensors = Sensors()
+    stream = sensors.add("sensor.other.radar")
+    sensors.attach(world.spawn("sensor.other.radar", {}, [0.0, 0.0, 2.0, 0.0, 0.0, 0.0]), stream)
+    world.step(0.1)
+    ((_, message),) = sensors.data(world, {stream})
+    records = np.frombuffer(message[48:], "<f4").reshape(-1, 4)
+    assert 0 < len(records) < 150
+    assert (records[:, 0] == 0.0).all()
+    assert (records[:, 2] < 0.0).all()
+
+
+@pytest.mark.parametrize("kind", ["lidar.ray_cast", "lidar.ray_cast_semantic", "other.radar"])
+def test_a_scene_that_is_repeated_is_measured_alike(world, kind):
+    def scene(steps_before: int) -> list[bytes]:
+        sensors = Sensors()
+        world.load(ROADS)
+        run(world, 0.1 * steps_before)
+        actor = car(world, at(20.0, 0.0))
+        stream = sensors.add(f"sensor.{kind}")
+        scanner = world.spawn(f"sensor.{kind}", {"noise_seed": "7"}, [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], actor.id)
+        sensors.attach(scanner, stream)
+        bodies = []
+        for _ in range(5):
+            world.step(0.03)
+            bodies += [message[48:] for _, message in sensors.data(world, {stream})]
+        return bodies
+
+    assert scene(0) == scene(7)
+
+
+def test_seconds_begin_anew_with_an_episode_and_frames_do_not(world):
+    run(world, 1.0)
+    frame = world.frame
+    world.load(ROADS)
+    assert (world.seconds, world.frame) == (0.0, frame)

@@ -13,8 +13,10 @@ from tests.scenes import ego
 def light(number: int, state: str, x: float) -> SimpleNamespace:
     """One that holds for a lane 4 m wide along +x, with its stop line at `x`."""
     place = SimpleNamespace(location=SimpleNamespace(x=x, y=0.0), rotation=SimpleNamespace(yaw=0.0))
-    waypoint = SimpleNamespace(transform=place, lane_width=4.0)
-    return SimpleNamespace(id=number, state=SimpleNamespace(name=state), get_affected_lane_waypoints=lambda: [waypoint])
+    lane = SimpleNamespace(transform=place, lane_width=4.0, lane_type=SimpleNamespace(name="Driving"))
+    pavement = SimpleNamespace(transform=place, lane_width=4.0, lane_type=SimpleNamespace(name="Sidewalk"))
+    waypoints = [None, lane, pavement]
+    return SimpleNamespace(id=number, state=SimpleNamespace(name=state), get_affected_lane_waypoints=lambda: waypoints)
 
 
 @pytest.fixture

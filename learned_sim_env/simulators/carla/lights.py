@@ -26,6 +26,9 @@ def _lines(light: Any) -> list[Line]:
     """One across each lane that the light holds for."""
     lines = []
     for waypoint in light.get_affected_lane_waypoints():
+        # References of a map may name lanes that are not there, or pavements.
+        if waypoint is None or waypoint.lane_type.name != "Driving":
+            continue
         middle = np.array(frames.point(waypoint.transform.location))
         heading = frames.heading(waypoint.transform.rotation)
         half = waypoint.lane_width / 2 * np.array([-np.sin(heading), np.cos(heading)])

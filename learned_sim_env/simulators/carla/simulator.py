@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from learned_sim_env.opendrive import open_map
+from learned_sim_env.opendrive import open_map, read_opendrive
 from learned_sim_env.optional import require
 from learned_sim_env.scene import Ego, Scene, SimulatorError
 from learned_sim_env.simulators.carla import driver
@@ -79,7 +78,7 @@ class CarlaSimulator:
             raise ValueError(f"vehicles is {vehicles} and walkers {walkers}; give a least and a most, and 0 or more")
         self._contract, self._address = contract, Address(host, port, timeout, load_timeout, take_over)
         self._towns = [town] if isinstance(town, str) else list(town)
-        self._opendrive, self._vehicle = Path(opendrive).read_text(encoding="utf-8") if opendrive else "", vehicle
+        self._opendrive, self._vehicle = read_opendrive(opendrive) if opendrive else "", vehicle
         if opendrive:
             open_map(opendrive, self._opendrive)
         self._vehicles, self._walkers, self._weather = (vehicles[0], vehicles[1]), walkers, weather
