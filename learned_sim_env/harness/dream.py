@@ -183,7 +183,8 @@ class DreamRunner:
             for p in job.perturbations:
                 partner = p.partner(self.bank)
                 if partner is not None:
-                    _mix(state, i, self._warm([Moments.of(self.bank, partner)]).state, p.strength, p.rng())
+                    other = self._warm([Moments.of(self.bank, partner)]).state
+                    _mix(state, i, other, p.strength, p.rng(), self.model.latent_groups)
                 for name, value in p.dream().items():
                     if name in SETTINGS:
                         state[name][i] = value
@@ -203,13 +204,14 @@ class DreamRunner:
 
 
 @torch.inference_mode()
-def _mix(state: State, row: int, other: State, share: float, rng: np.random.Generator) -> None:
+def _mix(
+    state: State, row: int, other: State, share: float, rng: np.random.Generator, latents: tuple[int, int]
+) -> None:
     """Move the latents of a row, in place, towards those of the only row of another state.
 
-    h moves by `share`; so many of the categorical latents are taken over.
+    h moves by `share`; each of the categorical latents, see `protocol.LatentModel`, is taken over with that chance.
     """
     state["h"][row] += share * (other["h"][0] - state["h"][row])
-    groups = 32 if state["z"].shape[-1] % 32 == 0 else 1
-    z = state["z"][row].view(groups, -1)
-    taken = torch.from_numpy(rng.random(groups) < share)
-    z[taken] = other["z"][0].view(groups, -1)[taken]
+    z = state["z"][row].view(latents)
+    taken = torch.from_numpy(rng.random(latents[0]) < share)
+    z[taken] = other["z"][0].view(latents)[taken]

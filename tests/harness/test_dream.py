@@ -6,14 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 
 from learned_sim_env.harness import dream
 from learned_sim_env.harness.dream import DreamRunner
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
+from learned_sim_env.harness.model import PerturbedModel
 from learned_sim_env.harness.perturbation import Perturbation
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.stress.strategies.latents import LatentComposition, LatentFlips, LatentNoise, LatentTemperature
 from tests.harness.world import HORIZON, small_suite
 from tests.test_policies import network
+from tests.toy_model import ToyModel
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,28 @@ def test_a_disturbed_dream_leaves_its_neighbours_alone(runner, strategy):
     assert all(same(calm[i], disturbed[i]) for i in (0, 2, 3))
     assert not same(calm[1], disturbed[1])
     assert same(disturbed[1], runner.run(mixed)[1])
+
+
+@pytest.mark.parametrize("strategy", [LatentComposition, LatentFlips])
+def test_disturbed_latents_are_latents(runner, strategy):
+    groups, classes = runner.model.latent_groups
+    job = Job("mixed", 0, 0, HORIZON, (strategy(0.5, 1),))
+    start = runner.starts([job])
+    rollout = Rollout(runner.model, 1, Inference(torch.device("cpu")))
+    rollout.start(np.array([0]), start, 0)
+    rollout.step(np.zeros((1, 2), np.float32))
+    for state in (start.state, rollout._state):
+        z = state["z"].view(-1, groups, classes)
+        assert torch.equal(z.sum(-1), torch.ones(1, groups)) and ((z == 0) | (z == 1)).all()
+    plain = runner.starts([replace(job, perturbations=())]).state["z"].view(groups, classes)
+    if strategy is LatentComposition:
+        taken = (start.state["z"].view(groups, classes) != plain).any(-1)
+        assert 0 < taken.sum() < groups, "some are the other moment's, not all"
+
+
+def test_a_model_that_declares_no_latents_cannot_be_disturbed():
+    with pytest.raises(ValueError, match=r"ToyModel cannot be disturbed: .* `latent_groups`"):
+        PerturbedModel(ToyModel())
 
 
 def test_one_that_fails_costs_no_other(runner):
