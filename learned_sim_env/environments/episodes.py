@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
@@ -50,6 +51,8 @@ class Episodes:
         model, self.contract = checkpoint.model, checkpoint.contract
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
+        if not self.uncertainty_bound >= 0:
+            raise ValueError(f"uncertainty_bound {self.uncertainty_bound!r} is not 0 or more; infinity never truncates")
         self.checkpoint, self.obs_type = checkpoint, obs_type
         # Arguments of an environment with the same episodes, such as a branch.
         self.settings = {
@@ -75,13 +78,16 @@ class Episodes:
         self._ego_low, self._ego_high = space.low, space.high
         self.records = np.zeros(num_rows, info.RECORD)
         self.records["end"] = -1
+        self._warned = False
 
     def begin(self, rows: np.ndarray, generators: list[np.random.Generator], options: dict[str, Any] | None) -> None:
         """Begin new episodes in `rows` (n,) int64, each drawing its seed, then its context, from its own generator.
 
         Raises:
-            ValueError: for options that are unknown, contradict each other or have wrong values.
+            ValueError: for options that are unknown, contradict each other or have wrong values. Then no episode runs
+                in these rows.
         """
+        self.records["started"][rows], self.records["end"][rows] = False, -1
         options = checked(options)
         seeds = np.array([g.integers(SEED_LIMIT) for g in generators])
         fresh = np.zeros(1, info.RECORD)
@@ -107,17 +113,23 @@ class Episodes:
         Returns:
             rewards (B,) float64, terminated (B,) bool and truncated (B,) bool.
         """
-        imagined = self.rollout.step(actions)
+        imagined = self.rollout.step(actions).or_nothing()
+        finite, r = imagined.finite, self.records
+        self._warn(self.running & ~finite)
         if self.pictures:  # of all rows at once, before any of them begins anew
             self.rollout.draw()
         outcome = task.outcome(imagined.terms, imagined.events, self.contract.reward)
         terminated = outcome.terminated
         late = self.rollout.steps >= self.max_episode_steps
-        truncated = ~terminated & (late | (imagined.uncertainty > self.uncertainty_bound))
-        r, rewards = self.records, outcome.reward.astype(np.float64)
+        doubtful = imagined.uncertainty > self.uncertainty_bound
+        truncated = ~terminated & (late | doubtful | ~finite)
+        reasons = np.where(finite, np.where(late, info.TIME_LIMIT, info.UNCERTAINTY), info.NOT_FINITE)
+        rewards = outcome.reward.astype(np.float64)
         r["reward_terms"], r["cost_terms"] = outcome.reward_terms, outcome.cost_terms
-        r["end"] = np.where(truncated, np.where(late, info.TIME_LIMIT, info.UNCERTAINTY), outcome.end)
-        r["uncertainty"], r["ego_motion"], r["ego"] = imagined.uncertainty, imagined.motion, self._clipped(imagined.ego)
+        r["end"], r["ego_motion"] = np.where(truncated, reasons, outcome.end), imagined.motion
+        # What was known last still holds where nothing new is.
+        r["ego"] = np.where(finite[:, None], self._clipped(imagined.ego), r["ego"])
+        r["uncertainty"] = np.where(finite, imagined.uncertainty, r["uncertainty"])
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
@@ -136,7 +148,11 @@ class Episodes:
     def observe(self, rows: np.ndarray) -> Any:
         """Observations of `rows` (n,) int64 in the form that `obs_type` asks for, sharing no memory with anything."""
         if self.obs_type == "latent":
-            return self.rollout.features()[rows]
+            features = self.rollout.features()[rows]
+            lost = self.records["end"][rows] == info.NOT_FINITE
+            if lost.any():  # where already the start was not, neither is what was observed last
+                features[lost] = np.nan_to_num(features[lost])
+            return features
         semantic = self.rollout.views(rows)
         if self.obs_type == "semantic":
             return semantic
@@ -176,6 +192,16 @@ class Episodes:
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
         self.records[rows] = record
+
+    def _warn(self, lost: np.ndarray) -> None:
+        """Tell, the first time, in which rows (B,) bool the model gave what is not finite."""
+        if lost.any() and not self._warned:
+            self._warned = True
+            row = int(lost.argmax())
+            gym.logger.warn(
+                f"the model gave numbers that are not finite in row {row}, step {self.rollout.steps[row]}: such "
+                "episodes are truncated with end_reason 'not_finite' (told once)"
+            )
 
     def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
         """The start and the record, (1,) of `info.RECORD`, in a snapshot."""

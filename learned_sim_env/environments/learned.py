@@ -34,7 +34,9 @@ class LearnedDrivingEnv(gym.Env):
 
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
-    the time limit and when the model's uncertainty about a step is over its bound. `info["end_reason"]` names which.
+    the time limit, when the model's uncertainty about a step is over its bound, and when the model gives numbers that
+    are not finite: that step has no reward and no cost, and shows what was observed last. `info["end_reason"]` names
+    which.
 
     A model call runs on one thread of the CPU, unless the variable OMP_NUM_THREADS is set.
 
@@ -93,7 +95,8 @@ class LearnedDrivingEnv(gym.Env):
                 "snapshot": a moment to begin a new episode at, with a new seed and a full time limit.
 
         Raises:
-            ValueError: for options that are unknown, contradict each other or have wrong values.
+            ValueError: for options that are unknown, contradict each other or have wrong values. After that there is no
+                episode until a reset succeeds.
         """
         super().reset(seed=seed)
         self.episodes.begin(ROW, [self.np_random], options)

@@ -78,14 +78,21 @@ class TwinDrivingEnv(gym.Env):
         self._window: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start scenario `seed`, or one drawn from the training scenarios."""
+        """Start scenario `seed`, or one drawn from the training scenarios.
+
+        Raises:
+            ValueError: for an unknown option, or a scenario that the simulator does not have.
+            SimulatorError: if the simulator fails. After either there is no episode until a reset succeeds.
+        """
+        # Whatever fails below, the episode before is over.
+        self._running = False
         super().reset(seed=seed)
         options = dict(options or {})
         for name in options:
             if name != "scenario":
                 raise unknown("option", name, ("scenario",))
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
-        self.scene = self.simulator.reset(scenario, options)
+        self.scene = _checked(self.simulator.reset(scenario, options))
         self._steps, self._running = 0, True
         self._totals = np.zeros(2)
         self._look()
@@ -99,14 +106,14 @@ class TwinDrivingEnv(gym.Env):
             ResetNeeded: before the first reset or after the end of an episode.
             ValueError: for an action of another shape or type, or one that is not finite.
 
-        Where the simulator fails, the episode is truncated with `end_reason` "simulator_error", the last observation
-        and no reward, and a warning tells what happened.
+        Where the simulator fails, or gives numbers that are not finite, the episode is truncated with `end_reason`
+        "simulator_error", the last observation and no reward, and a warning tells what happened.
         """
         if not self._running:
             raise ResetNeeded("call reset() first: there is no running episode")
         before, action = self.scene, to_continuous(action, self.action_type)
         try:
-            self.scene = self.simulator.step(action)
+            self.scene = _checked(self.simulator.step(action))
         except SimulatorError as error:
             return self._broken_off(error)
         self._steps += 1
@@ -198,3 +205,10 @@ class TwinDrivingEnv(gym.Env):
             "scenario_tags": tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has),
             **self.scene.extras,
         }
+
+
+def _checked(scene: Scene) -> Scene:
+    """The scene. `SimulatorError` if its numbers are not finite: every comparison with them would say no."""
+    if not scene.finite:
+        raise SimulatorError("the simulator gave numbers that are not finite")
+    return scene

@@ -15,7 +15,7 @@ from learned_sim_env.data.store import write_npz
 from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.gaps import gaps_ahead
-from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
+from learned_sim_env.environments.info import END_REASONS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.moments import Moments
@@ -135,13 +135,15 @@ class DreamRunner:
         actions = np.zeros((self.rows, 2), np.float32)
         for t in range(int(horizon.max())):
             actions[:n] = pilot(view, ego)
-            imagined = rollout.step(actions)
+            imagined = rollout.step(actions).or_nothing()
+            finite = imagined.finite[:n]
             if self.look or keep:
                 view = rollout.views(np.arange(self.rows))[:n]
-            ego = np.clip(imagined.ego[:n], low, high)
+            ego = np.where(finite[:, None], np.clip(imagined.ego[:n], low, high), ego)
             outcome = task.outcome(imagined.terms[:n], imagined.events[:n], self.checkpoint.contract.reward)
             doubtful = imagined.uncertainty[:n] > self.checkpoint.uncertainty_bound
             ended = np.where(outcome.terminated, outcome.end, np.where(doubtful, UNCERTAINTY, -1))
+            ended = np.where(finite, ended, NOT_FINITE)
             step = (
                 ego,
                 imagined.motion[:n],
@@ -149,7 +151,7 @@ class DreamRunner:
                 outcome.reward_terms,
                 outcome.cost_terms,
                 imagined.uncertainty[:n],
-                self.model.risk[:n].float().cpu().numpy(),
+                np.where(finite, self.model.risk[:n].float().cpu().numpy(), 0.0),
                 gaps_ahead(view) if self.look else np.full(n, np.inf, np.float32),
             )
             for name, values in zip(STEPS, step):

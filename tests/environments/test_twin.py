@@ -187,6 +187,49 @@ def test_the_seed_names_the_scenario():
     assert [call[1] for call in env.simulator.calls if call[0] == "reset"] == [5, 5, 6]
 
 
+@pytest.mark.parametrize("where", ["ego", "agents"])
+def test_a_scene_that_is_not_finite_is_a_simulators_failure(monkeypatch, where):
+    env = make()
+    env.reset(seed=NEAR_A_CONE)
+    before, *_ = env.step(IDLE)
+    lost, reset = env.simulator.scene, env.simulator.reset
+    if where == "ego":
+        lost = replace(lost, ego=replace(lost.ego, x=float("nan")))
+    else:
+        lost = replace(lost, agents=replace(lost.agents, poses=np.full_like(lost.agents.poses, np.inf)))
+    monkeypatch.setattr(env.simulator, "step", lambda action: lost)
+    with pytest.warns(UserWarning, match="broken off after 1 steps: the simulator gave numbers that are not finite"):
+        observation, reward, terminated, truncated, info = env.step(IDLE)
+    assert (reward, terminated, truncated, info["end_reason"]) == (0.0, False, True, "simulator_error")
+    assert data_equivalence(observation, before, exact=True) and observation in env.observation_space
+    monkeypatch.setattr(env.simulator, "reset", lambda seed, options: lost)
+    with pytest.raises(SimulatorError, match="not finite"):
+        env.reset(seed=0)
+    monkeypatch.setattr(env.simulator, "reset", reset)
+    env.reset(seed=0)
+
+
+@pytest.mark.parametrize("error", [ValueError("no such road"), SimulatorError("the server is gone")])
+def test_after_a_failed_reset_there_is_no_episode(monkeypatch, error):
+    env = make()
+    env.reset(seed=0)
+
+    def fail(seed, options):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(env.simulator, "reset", fail)
+        with pytest.raises(type(error), match=str(error)):
+            env.reset(seed=1)
+    with pytest.raises(ResetNeeded, match="reset"):
+        env.step(IDLE)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="unknown option"):
+        env.reset(options={"scenaro": "curve"})
+    with pytest.raises(ResetNeeded, match="reset"):
+        env.step(IDLE)
+
+
 def test_reset_without_a_seed_draws_training_scenarios():
     env = make()
 

@@ -11,7 +11,7 @@ import torch
 from learned_sim_env.harness import dream
 from learned_sim_env.harness.dream import DreamRunner
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
-from learned_sim_env.harness.model import PerturbedModel
+from learned_sim_env.harness.model import PUSH, PerturbedModel
 from learned_sim_env.harness.perturbation import Perturbation
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
@@ -27,6 +27,14 @@ class Broken(Perturbation):
 
     def sight(self):
         raise RuntimeError("nothing is to be seen")
+
+
+@dataclass(frozen=True)
+class Exploding(Perturbation):
+    name = "exploding"
+
+    def dream(self):
+        return {PUSH: float("inf")}
 
 
 class Steady:
@@ -114,6 +122,17 @@ def test_disturbed_latents_are_latents(runner, strategy):
     if strategy is LatentComposition:
         taken = (start.state["z"].view(groups, classes) != plain).any(-1)
         assert 0 < taken.sum() < groups, "some are the other moment's, not all"
+
+
+def test_a_dream_that_is_not_finite_ends_alone(runner):
+    calm = runner.run(jobs())
+    mixed = [replace(job, perturbations=(Exploding(),) if i == 1 else ()) for i, job in enumerate(jobs())]
+    drives = runner.run(mixed)
+    assert (drives[1].end, len(drives[1]), drives[1].error) == ("not_finite", 1, "")
+    assert drives[1].broken_off and not drives[1].failure
+    assert all(np.isfinite(getattr(drives[1], name)).all() for name in STEPS if name != "gap")
+    assert not drives[1].reward_terms.any() and not drives[1].risk.any()
+    assert all(same(calm[i], drives[i]) for i in (0, 2, 3))
 
 
 def test_a_model_that_declares_no_latents_cannot_be_disturbed():
