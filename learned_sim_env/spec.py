@@ -72,7 +72,8 @@ SCENARIO_TAGS = ("straight", "curve", "intersection", "roundabout", "merge", "tr
 
 # Keys of `info` after `reset` and after `step`, the same for every environment id. `ego_motion` is (3,) float32, see
 # MOTION_FIELDS; `imagined_steps` counts the steps since the last real observation (always 0 in a simulator); `context`
-# is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs.
+# is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs; `scenario_tags`,
+# of `SCENARIO_TAGS`, describe the moment at which the episode began, in a dream that of its context.
 INFO_KEYS = (
     "reward_terms",
     "cost",

@@ -43,6 +43,11 @@ class TwinDrivingEnv(gym.Env):
         settings: the simulator's own keyword arguments.
 
     `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
+
+    Attributes:
+        scene: of the present moment. semantic: (H, W) uint8 class ids. ego_vector: (6,) float32. events: (4,) bool, of
+            `task.EVENTS`. tags: (7,) bool, of `spec.SCENARIO_TAGS`, of the present place; those in `info` are of the
+            moment at which the episode began.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}
@@ -96,6 +101,7 @@ class TwinDrivingEnv(gym.Env):
         self._steps, self._running = 0, True
         self._totals = np.zeros(2)
         self._look()
+        self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
         return self._shown(np.zeros(3, np.float32), "")
 
@@ -202,7 +208,7 @@ class TwinDrivingEnv(gym.Env):
             "ego_motion": motion,
             "imagined_steps": 0,
             "context": -1,
-            "scenario_tags": tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has),
+            "scenario_tags": self._start_tags,
             **self.scene.extras,
         }
 

@@ -161,6 +161,17 @@ def test_info_has_the_same_keys_always():
         }
 
 
+def test_tags_are_of_where_the_episode_began():
+    env = make()
+    _, info = env.reset(seed=NEAR_A_CONE)
+    assert info["scenario_tags"] == ("straight", "objects") == tuple(np.array(SCENARIO_TAGS)[env.tags])
+    for _ in range(30):
+        *_, info = env.step(np.array([0.0, -1.0], np.float32))
+    assert info["scenario_tags"] == ("straight", "objects")
+    assert tuple(np.array(SCENARIO_TAGS)[env.tags]) == ("straight",), "the present place is another one"
+    assert env.reset(seed=0)[1]["scenario_tags"] == ("straight",)
+
+
 def test_driving_the_wrong_way_costs_and_goes_on():
     env = make()
     env.reset(seed=0)
