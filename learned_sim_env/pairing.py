@@ -38,6 +38,11 @@ def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingE
     """
     from learned_sim_env.environments.twin import TwinDrivingEnv
 
+    return TwinDrivingEnv(**twin_settings(env_id, simulator, **settings))
+
+
+def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str, Any]:
+    """The arguments with which `open_twin` makes it."""
     known = declarations()
     if simulator:
         contract = known[env_id].contract
@@ -49,7 +54,7 @@ def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingE
         twin = known[known[env_id].twin]
     else:
         raise ValueError(f"{env_id} has no twin")
-    return TwinDrivingEnv(**{**twin.kwargs(), "max_episode_steps": 1_000_000, **settings})
+    return {**twin.kwargs(), "max_episode_steps": 1_000_000, **settings}
 
 
 def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from learned_sim_env import task
-from learned_sim_env.data.store import write_npz
+from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.gaps import gaps_ahead
@@ -60,14 +59,16 @@ class DreamRunner:
         if rows < 1 or (rows > 1 and rows % LANES):
             raise ValueError(f"rows is {rows}; it must be 1 or a multiple of {LANES}")
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
-        self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)
         self.driver = driver
-        self._identity = identity(driver)
         # Opened in any case: a name that nobody has is to be told before anything is driven.
         self.look = looks(open_driver(driver, [0])) or look
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, one_thread=rows == 1)
+        # What all drives depend on, whatever the job.
+        world = [checkpoint.fingerprint, checkpoint.contract.fingerprint(), checkpoint.uncertainty_bound]
+        how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]
+        self._world = key_of([*world, *how], [getattr(bank, f.name) for f in fields(bank)])
         self._starts = Starts(self.model, bank, self._inference, pictures=True)
 
     def run(self, jobs: Sequence[Job], done: Callable[[int], object] | None = None, views: bool = False) -> list[Drive]:
@@ -104,11 +105,8 @@ class DreamRunner:
 
     def _key(self, jobs: list[Job], views: bool) -> str:
         """Of all that the drives depend on."""
-        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self._identity, self.rows]
-        about += [views, self.look]
-        for job in jobs:
-            about += [job.start, job.seed, job.horizon, job.actions, [p.to_dict() for p in job.perturbations]]
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+        about = [[j.start, j.seed, j.horizon, j.actions, [p.to_dict() for p in j.perturbations]] for j in jobs]
+        return key_of([self._world, views, about])
 
     def _safely(self, jobs: list[Job], temperature: float, views: bool) -> list[Drive]:
         """The drives, those that fail with what failed: halves are driven until the one is found that fails."""

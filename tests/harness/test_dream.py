@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from learned_sim_env.harness.model import PUSH, PerturbedModel
 from learned_sim_env.harness.perturbation import Perturbation
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.spec import RewardSpec
 from learned_sim_env.stress.strategies.latents import LatentComposition, LatentFlips, LatentNoise, LatentTemperature
 from tests.harness.world import HORIZON, small_suite
 from tests.test_policies import network
@@ -163,6 +164,31 @@ def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
     assert all(map(same, drives, keeper.run(jobs(count=18))))
     other = DreamRunner(checkpoint, suite.starts, "idm", rows=16, folder=tmp_path)
     assert "it is driven again" in other.run(jobs(count=1))[0].error, "another driver drives otherwise"
+
+
+def test_drives_are_kept_by_all_that_they_depend_on(world):
+    checkpoint, suite = world
+
+    def key(checkpoint=checkpoint, bank=suite.starts, driver="follow-8", some=jobs(), rows=16, look=True, views=False):  # noqa: B008
+        return DreamRunner(checkpoint, bank, driver, rows, look)._key(some, views)
+
+    first, starts = key(), suite.starts
+    assert key() == first == key(some=[replace(job, name="the same") for job in jobs()])
+    faster = replace(checkpoint.contract, reward=RewardSpec(progress=2.0))
+    others = [
+        key(checkpoint=replace(checkpoint, uncertainty_bound=0.5)),
+        key(checkpoint=replace(checkpoint, contract=faster)),
+        key(checkpoint=replace(checkpoint, fingerprint="1" * 64)),
+        *(key(bank=replace(starts, **{f.name: getattr(starts, f.name)[::-1]})) for f in fields(starts)[:3]),
+        key(bank=replace(starts, tags=~starts.tags)),
+        key(driver="idm"),
+        key(rows=32),
+        key(look=False),
+        key(views=True),
+        *(key(some=jobs(LatentNoise(strength))) for strength in (0.25, 0.5)),
+        key(some=jobs(horizon=HORIZON + 1)),
+    ]
+    assert len({first, *others}) == 1 + len(others)
 
 
 @pytest.mark.parametrize("driver", ["network", "tests.harness.test_dream:steady"])
