@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.environments import info
+from learned_sim_env.environments import info, snapshots
 from learned_sim_env.environments.options import checked, real_steps
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
@@ -173,21 +173,21 @@ class Episodes:
         return info.batched(self.records, self._tags, mask)
 
     def snapshot(self, row: int) -> dict[str, Any]:
-        """Everything about a row and the checkpoint it belongs to: a dict of NumPy arrays, numbers and strings.
+        """Everything about a row and the checkpoint it belongs to, see `snapshots.taken`.
 
         Raises:
             ResetNeeded: if the row was never reset.
         """
         if not self.records["started"][row]:
             raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
-        record = {name: self.records[name][row].copy() for name in info.RECORD.names or ()}
-        return {"checkpoint": self.checkpoint.fingerprint, **self.rollout.snapshot(row), "record": record}
+        return snapshots.taken(self.rollout, row, self.records[row], self.checkpoint)
 
     def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
         """Put `rows` (n,) int64 where a snapshot was taken; other `seeds` (n,) int64 give them other futures.
 
         Raises:
-            ValueError: for something else than a snapshot, or one of another checkpoint.
+            ValueError: for something else than a snapshot, one of another checkpoint, or one that is not whole. Then
+                nothing has changed.
         """
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
@@ -204,17 +204,8 @@ class Episodes:
             )
 
     def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
-        """The start and the record, (1,) of `info.RECORD`, in a snapshot."""
-        if not isinstance(snapshot, dict) or "checkpoint" not in snapshot:
-            raise ValueError(f"a snapshot is what `snapshot()` returned, not {type(snapshot).__name__}")
-        if snapshot["checkpoint"] != self.checkpoint.fingerprint:
-            raise ValueError(
-                f"the snapshot belongs to checkpoint {snapshot['checkpoint'][:12]}, "
-                f"this is {self.checkpoint.name!r} ({self.checkpoint.fingerprint[:12]}): its state means nothing here"
-            )
-        record = np.zeros(1, info.RECORD)
-        for name, value in snapshot["record"].items():
-            record[name] = value
+        """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.checked_record`."""
+        record = snapshots.checked_record(snapshot, self.rollout, self.checkpoint)
         return Start.from_snapshot(snapshot, record["ego"][0]), record
 
     def _contexts(self, options: dict[str, Any]) -> np.ndarray:

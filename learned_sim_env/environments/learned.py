@@ -165,7 +165,8 @@ class LearnedDrivingEnv(gym.Env):
             Observation and info, as when the snapshot was taken.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint.
+            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
+                changed.
         """
         self.episodes.restore(ROW, snapshot)
         return self._looked()

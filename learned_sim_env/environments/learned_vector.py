@@ -170,7 +170,8 @@ class LearnedDrivingVectorEnv(VectorEnv):
         """Put a row where a snapshot was taken; its observation and info, as of a single environment.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint.
+            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
+                changed.
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class TwinRunner:
         start = job.place(self.bank)
         settings = twin_settings(self.env_id)
         contract, version = CONTRACTS[settings["contract"]].fingerprint(), installed_version(settings["simulator"])
-        about = [__version__, settings, contract, version]
+        about: list[Any] = [__version__, settings, contract, version]
         about += ["" if job.actions else self.identity, job.horizon, job.actions, job.seed]
         about += [[p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
         # The last view, because a twin that comes to another one fails.

@@ -156,11 +156,19 @@ class Rollout:
 
     def snapshot(self, row: int) -> dict[str, Any]:
         """Everything about a row, as NumPy arrays and integers that share no memory with it."""
-        # NumPy has no bfloat16; float32 holds its values exactly.
-        tensors = {n: v[row].float() if v.dtype == torch.bfloat16 else v[row] for n, v in self._state.items()}
         return {
-            "state": {name: value.cpu().numpy().copy() for name, value in tensors.items()},
+            "state": {name: _array(value[row]) for name, value in self._state.items()},
             "view": self._view[row].copy() if self._drawn[row] else None,
             "seed": int(self.seeds[row]),
             "step": int(self.steps[row]),
         }
+
+    def layout(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Shape and type of every part of the state in a `snapshot`."""
+        empty = {name: _array(value[:0]) for name, value in self._state.items()}
+        return {name: (value.shape[1:], value.dtype) for name, value in empty.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """A copy. NumPy has no bfloat16; float32 holds its values exactly."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy().copy()
