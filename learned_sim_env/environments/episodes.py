@@ -16,8 +16,8 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.rendering.palette import colourise
-from learned_sim_env.spec import OBS_TYPES, SCENARIO_TAGS, unknown
-from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
+from learned_sim_env.spec import CONTRACTS, OBS_TYPES, SCENARIO_TAGS, unknown
+from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
 
 DTYPES = ("float32", "bfloat16")
 # Row seeds are drawn below this.
@@ -43,11 +43,17 @@ class Episodes:
         dtype: str,
         temperature: float,
         uncertainty_bound: float | None,
+        contract: str | None = None,
     ):
         if obs_type not in OBS_TYPES:
             raise unknown("obs_type", obs_type, OBS_TYPES)
+        if contract is not None and contract not in CONTRACTS:
+            raise unknown("contract", contract, CONTRACTS)
+        wanted = None if contract is None else CONTRACTS[contract]
         if isinstance(checkpoint, str | Path):
-            checkpoint = from_pretrained(checkpoint, device=device)
+            checkpoint = from_pretrained(checkpoint, device=device, contract=wanted)
+        elif wanted is not None:
+            check_contract(checkpoint.name, checkpoint.contract.name, checkpoint.contract.fingerprint(), wanted)
         model, self.contract = checkpoint.model, checkpoint.contract
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound

@@ -52,6 +52,7 @@ class LearnedDrivingEnv(gym.Env):
         dtype: "float32", or "bfloat16" for the model's matrix products.
         temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
+        contract: name of the one that the checkpoint must have been trained for, as an id declares it; any if None.
 
     Raises:
         ValueError, FileNotFoundError: for a wrong argument or an unknown checkpoint.
@@ -70,12 +71,13 @@ class LearnedDrivingEnv(gym.Env):
         dtype: str = "float32",
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
+        contract: str | None = None,
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode, self.action_type = render_mode, action_type
         self.episodes = Episodes(
-            1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound
+            1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
         )
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
         self.observation_space = self.contract.observation_space(obs_type, self.checkpoint.model.latent_size)
