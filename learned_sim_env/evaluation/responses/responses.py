@@ -60,7 +60,7 @@ class ResponsesConfig:
             raise ValueError(f"steps are {self.steps}; they must be at least 1 and increase")
         if not self.actions or self.actions[0] != (0.0, 0.0):
             raise ValueError("the first of the actions must be (0, 0), which the others are compared with")
-        if np.abs(self.actions).max() > 1:
+        if not np.abs(self.actions).max() <= 1:
             raise ValueError(f"actions must lie in [-1, 1], got {self.actions}")
 
 
