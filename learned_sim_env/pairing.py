@@ -38,6 +38,11 @@ def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingE
     """
     from learned_sim_env.environments.twin import TwinDrivingEnv
 
+    return TwinDrivingEnv(**twin_settings(env_id, simulator, **settings))
+
+
+def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str, Any]:
+    """The arguments with which `open_twin` makes it."""
     known = declarations()
     if simulator:
         contract = known[env_id].contract
@@ -49,7 +54,7 @@ def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingE
         twin = known[known[env_id].twin]
     else:
         raise ValueError(f"{env_id} has no twin")
-    return TwinDrivingEnv(**{**twin.kwargs(), "max_episode_steps": 1_000_000, **settings})
+    return {**twin.kwargs(), "max_episode_steps": 1_000_000, **settings}
 
 
 def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:
@@ -64,9 +69,11 @@ def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[i
         The steps that are still to be driven, before each of them and at the end.
 
     Raises:
-        ValueError: if the episode ends on the way, which it did not when it was recorded.
+        ValueError: if there is no such context, or the episode ends on the way, which it did not when it was recorded.
         SimulatorError: if the simulator fails.
     """
+    if not 0 <= index < len(contexts):
+        raise ValueError(f"context {index} is none of 0 to {len(contexts) - 1}: no simulator can be brought there")
     actions = contexts.replay_actions(index)
     twin.reset(seed=int(contexts.scenarios[index]))
     for step, action in enumerate(actions, start=1):
@@ -144,13 +151,36 @@ class Pair:
         self.agreement = 0.0
         self.steps, self.dream_seconds, self.twin_seconds = 0, 0.0, 0.0
 
-    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Moment:
-        """Begin at a context: `seed` and `options` are the dream's."""
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None, actions: np.ndarray | None = None
+    ) -> Moment:
+        """Begin at a context, or at a moment since one.
+
+        Args:
+            seed, options: of the dream.
+            actions: (n, 2), what was done in the dream since its context, where option "snapshot" was taken n steps
+                after it: the twin then does the same.
+
+        Raises:
+            ValueError: for options with which nobody can tell how the twin gets to where the dream begins; nothing has
+                been reset then. Or if the twin's episode ends on the way.
+            SimulatorError: if the simulator fails.
+        """
+        since = np.zeros((0, 2)) if self.twin is None else self._since_context(options or {}, actions)
         observation, info = self.dream.reset(seed=seed, options=options)
         twin = None
         if self.twin is not None:
             contexts = self.dream.get_wrapper_attr("checkpoint").contexts
             self.agreement = bring_to_context(self.twin, contexts, info["context"])
+            for step, action in enumerate(since, start=1):
+                *_, told = self.twin.step(action)
+                if told["end_reason"] == "simulator_error":
+                    raise SimulatorError(f"the simulator failed {step} steps after context {info['context']}")
+                if told["end_reason"]:
+                    raise ValueError(
+                        f"the twin's episode ends {step} steps after context {info['context']} ({told['end_reason']}), "
+                        f"before the {len(since)} of the snapshot"
+                    )
             twin = Side(colourise(self.twin.semantic))
         return Moment(observation, info, Side(observation["bev"]), twin)
 
@@ -175,3 +205,34 @@ class Pair:
         self.dream.close()
         if self.twin is not None:
             self.twin.close()
+
+    def _since_context(self, options: dict[str, Any], actions: np.ndarray | None) -> np.ndarray:
+        """(n, 2) float32: what brings the twin from the context to where the dream begins, see `reset`."""
+        otherwise = "begin at a context (options 'context' or 'scenario'), or dream without a twin"
+        if "observations" in options:
+            raise ValueError(
+                f"option 'observations': the twin cannot be brought to observations of your own; {otherwise}"
+            )
+        if "snapshot" not in options:
+            if actions is not None:
+                raise ValueError("actions belong to option 'snapshot', which is missing")
+            return np.zeros((0, 2), np.float32)
+        from learned_sim_env.environments.actions import to_continuous
+        from learned_sim_env.environments.snapshots import checked_record
+
+        episodes = self.dream.get_wrapper_attr("episodes")
+        record = checked_record(options["snapshot"], episodes.rollout, episodes.checkpoint)[0]
+        steps, context = int(record["imagined_steps"]), int(record["context"])
+        if context < 0:
+            raise ValueError(f"option 'snapshot': its dream did not begin at a context of the twin's; {otherwise}")
+        if actions is None and steps:
+            raise ValueError(
+                f"option 'snapshot': it was taken {steps} steps after context {context}; give these {steps} actions, "
+                "so that the twin does the same"
+            )
+        taken = np.zeros((0, 2)) if actions is None else np.asarray(actions)
+        if taken.shape != (steps, 2):
+            raise ValueError(
+                f"actions have shape {taken.shape}; the snapshot needs {(steps, 2)}, those since its context"
+            )
+        return np.stack([to_continuous(action, "continuous") for action in taken]) if steps else taken

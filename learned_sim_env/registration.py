@@ -70,17 +70,19 @@ class EnvDeclaration:
             raise unknown("backend", self.backend, BACKENDS)
         if self.contract not in CONTRACTS:
             raise unknown("contract", self.contract, CONTRACTS)
+        for name in ("contract", "simulator"):
+            if name in self.settings:
+                raise ValueError(f"settings.{name}: this is what 'contract' and 'backend' say, above [settings]")
 
     @property
     def max_episode_steps(self) -> int:
-        """Steps after which the environment truncates an episode, as the contract says."""
-        return CONTRACTS[self.contract].max_episode_steps
+        """Steps after which the environment truncates an episode, as the settings or the contract say."""
+        return CONTRACTS[self.contract].episode_steps(self.settings.get("max_episode_steps"))
 
     def kwargs(self) -> dict[str, Any]:
         """Keyword arguments that Gymnasium passes to the constructor."""
-        if self.backend == "learned":  # its contract comes with the checkpoint
-            return dict(self.settings)
-        return {"simulator": self.backend, "contract": self.contract, **self.settings}
+        simulator = {} if self.backend == "learned" else {"simulator": self.backend}
+        return {**simulator, "contract": self.contract, **self.settings}
 
     def register(self) -> None:
         """Make the id known to Gymnasium.

@@ -124,6 +124,14 @@ class Scene:
     closed_lines: tuple[Line, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def finite(self) -> bool:
+        """Whether every number about the ego, the agents and the route is finite."""
+        e, agents = self.ego, self.agents
+        ego = (e.x, e.y, e.heading, *e.velocity, e.yaw_rate, e.acceleration, e.steer, e.throttle_brake)
+        others = (agents.poses, agents.sizes, agents.velocities, self.road_map.route)
+        return all(bool(np.isfinite(numbers).all()) for numbers in (ego, *others))
+
 
 class SimulatorError(RuntimeError):
     """A simulator that failed or is not there: what happened says nothing about the driving."""

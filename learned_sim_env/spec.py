@@ -58,10 +58,12 @@ MOTION_FIELDS = ("dx", "dy", "dyaw")
 
 REWARD_TERMS = ("progress", "lateral_speed", "jerk", "steering_change", "arrival", "collision", "off_road")
 COST_TERMS = ("collision", "off_road", "wrong_way")
-# Every way an episode can end; the first three terminate, the others truncate. "simulator_error": the simulator failed,
-# which says nothing about the driving.
+# Every way an episode can end; the first three terminate, the others truncate.
 TERMINATIONS = ("collision", "off_road", "arrival")
-TRUNCATIONS = ("time_limit", "uncertainty", "simulator_error")
+TRUNCATIONS = ("time_limit", "uncertainty", "simulator_error", "not_finite")
+# Those that say nothing about the driving: the simulator failed, or the model gave numbers that are not finite. The
+# last step then has no reward and no cost, and shows what the one before it showed.
+FAILURES = ("simulator_error", "not_finite")
 
 # Scenario seeds, by what they are for; others are left untouched.
 TRAINING_SCENARIOS, TEST_SCENARIOS = range(0, 1_000_000), range(1_000_000, 2_000_000)
@@ -70,7 +72,8 @@ SCENARIO_TAGS = ("straight", "curve", "intersection", "roundabout", "merge", "tr
 
 # Keys of `info` after `reset` and after `step`, the same for every environment id. `ego_motion` is (3,) float32, see
 # MOTION_FIELDS; `imagined_steps` counts the steps since the last real observation (always 0 in a simulator); `context`
-# is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs.
+# is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs; `scenario_tags`,
+# of `SCENARIO_TAGS`, describe the moment at which the episode began, in a dream that of its context.
 INFO_KEYS = (
     "reward_terms",
     "cost",
@@ -161,7 +164,7 @@ class Contract:
 
     def episode_steps(self, asked: int | None) -> int:
         """Time limit of an episode [steps]: `asked`, or the contract's own; `ValueError` if that is less than 1."""
-        if asked is not None and asked < 1:
+        if asked is not None and not asked >= 1:
             raise ValueError(f"max_episode_steps {asked!r} is less than 1")
         return self.max_episode_steps if asked is None else asked
 

@@ -86,3 +86,50 @@ def test_a_dream_alone(dream):
     assert moment.twin is None
     assert moment.dream.end_reason == moment.info["end_reason"] != ""
     assert moment.picture(scale=1).shape == (24 + 64, 64, 3)
+
+
+def observed(dream) -> dict:
+    contexts = dream.unwrapped.checkpoint.contexts
+    return {"observations": {"semantic": contexts.semantic[0], "ego": contexts.ego[0]}, "actions": contexts.actions[0]}
+
+
+def test_a_twin_is_not_taken_where_it_cannot_be(dream, twin, quickest):
+    pair = Pair(dream, twin)
+    first = pair.reset(seed=0, options={"context": int(quickest[0])})
+    taken = np.array([[0.0, 0.5], [0.1, 0.5]], np.float32)
+    for action in taken:
+        before = pair.step(action)
+    snapshot, scene = dream.unwrapped.snapshot(), twin.scene
+    dream.reset(seed=1, options=observed(dream))
+    own = dream.unwrapped.snapshot()
+    dream.unwrapped.restore(snapshot)
+    for options, actions, message in (
+        (
+            observed(dream),
+            None,
+            "option 'observations': the twin cannot be brought to observations of your own; begin at",
+        ),
+        ({"snapshot": own}, None, "option 'snapshot': its dream did not begin at a context"),
+        ({"snapshot": snapshot}, None, "taken 2 steps after context .*; give these 2 actions"),
+        ({"snapshot": snapshot}, taken[:1], r"actions have shape \(1, 2\); the snapshot needs \(2, 2\)"),
+        ({"snapshot": {**snapshot, "record": {}}}, taken, "record lacks"),
+        ({"context": 0}, taken, "actions belong to option 'snapshot'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pair.reset(seed=1, options=options, actions=actions)
+        assert twin.scene is scene, "nothing has been reset"
+    assert pair.step(taken[0]).info["imagined_steps"] == 3
+
+    again = pair.reset(seed=2, options={"snapshot": snapshot}, actions=taken)
+    assert pair.agreement == 1.0
+    np.testing.assert_array_equal(again.dream.frame, before.dream.frame)
+    np.testing.assert_array_equal(again.twin.frame, before.twin.frame)
+    dream.reset(seed=0, options={"context": int(quickest[0])})
+    start = pair.reset(options={"snapshot": dream.unwrapped.snapshot()})
+    np.testing.assert_array_equal(start.twin.frame, first.twin.frame)
+    with pytest.raises(ValueError, match="context -1 is none of"):
+        bring_to_context(twin, dream.unwrapped.checkpoint.contexts, -1)
+
+
+def test_a_dream_alone_begins_anywhere(dream):
+    assert Pair(dream, None).reset(seed=0, options=observed(dream)).info["context"] == -1

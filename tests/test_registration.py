@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -17,6 +18,8 @@ import learned_sim_env
 from learned_sim_env.registration import BACKENDS, declarations, look, read, register_all
 from learned_sim_env.resources import checkpoints_dir, envs_dir
 from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.world_model.checkpoint import from_pretrained
+from tests.toy_model import ToyModel, toy_checkpoint
 
 VALID = 'id = "Toy-v0"\nbackend = "learned"\ncontract = "driving"\n'
 
@@ -75,6 +78,37 @@ def test_adding_an_environment_is_adding_a_file(tmp_path):
         del gym.registry["AddedDriving-v0"]
 
 
+@pytest.mark.parametrize("vector", [False, True])
+def test_declared_contract_and_checkpoint_fit_or_are_named(folder, monkeypatch, vector):
+    monkeypatch.setitem(CONTRACTS, "short", replace(CONTRACTS["driving"], name="short", max_episode_steps=99))
+    (folder / "Toy-v0.toml").write_text(VALID.replace("driving", "short") + '[settings]\ncheckpoint = "bev-rssm"\n')
+    assert declarations(folder)["Toy-v0"].max_episode_steps == 99
+    register_all(folder)
+    make = gym.make_vec if vector else gym.make
+    try:
+        message = (
+            "checkpoint bev-rssm was trained for another contract \\('driving', .*than the environment's \\('short'"
+        )
+        with pytest.raises(ValueError, match=message):
+            make("Toy-v0")
+        with pytest.raises(ValueError, match=message):
+            make("Toy-v0", checkpoint=from_pretrained("bev-rssm"))
+        env = make("Toy-v0", checkpoint=toy_checkpoint(ToyModel(contract=CONTRACTS["short"])))
+        assert env.unwrapped.episodes.max_episode_steps == 99
+    finally:
+        del gym.registry["Toy-v0"]
+
+
+def test_a_declared_time_limit_counts(folder):
+    (folder / "Toy-v0.toml").write_text(VALID + '[settings]\ncheckpoint = "bev-rssm"\nmax_episode_steps = 7\n')
+    assert declarations(folder)["Toy-v0"].max_episode_steps == 7
+    register_all(folder)
+    try:
+        assert gym.make("Toy-v0").unwrapped.episodes.max_episode_steps == 7
+    finally:
+        del gym.registry["Toy-v0"]
+
+
 def test_registering_again_changes_and_warns_nothing(recwarn):
     before = dict(gym.registry)
     register_all()
@@ -93,6 +127,11 @@ def test_registering_again_changes_and_warns_nothing(recwarn):
         (VALID.replace('"learned"', "3"), r"backend must be a string, not 3"),
         (VALID + 'settings = "fast"\n', r"settings must be a table, not 'fast'"),
         (VALID.replace("Toy-v0", "Toy v0"), r"id 'Toy v0' is not the file's name"),
+        (VALID + '[settings]\ncontract = "driving"\n', r"settings\.contract: this is what 'contract'"),
+        (
+            VALID + '[settings]\nsimulator = "carla"\n',
+            r"settings\.simulator: this is what 'contract' and 'backend' say",
+        ),
         (VALID + "id\n", r"Toy-v0\.toml: .*line 4"),
     ],
 )

@@ -46,7 +46,7 @@ class Args:
 
 def run(args: Args) -> int:
     """Measure, print each line as it comes, write all as JSON."""
-    if args.seconds <= 0:
+    if not args.seconds > 0:
         raise ValueError(f"seconds is {args.seconds}; it must be positive")
     # Otherwise idle threads take the processor from working ones; torch reads it when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -82,10 +82,13 @@ def _settled(plan: Plan) -> None:
     import json
 
     from learned_sim_env.files import write_json
-    from learned_sim_env.world_model.checkpoint import from_pretrained
+    from learned_sim_env.version import __version__
+    from learned_sim_env.world_model.checkpoint import find, read_config
 
+    config = read_config(find(plan.checkpoint))
     asked = json.loads(json.dumps({**vars(plan), "recipe": vars(plan.recipe)}, default=str))
-    asked = {**asked, "out": None, "fingerprint": from_pretrained(plan.checkpoint).fingerprint}
+    model = {**config["files"], "uncertainty_bound": config["uncertainty_bound"]}
+    asked = {**asked, "out": None, "version": __version__, "model": model}
     path = plan.out / "plan.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import numpy as np
 from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.rendering.palette import classes_of
-from learned_sim_env.spec import NUM_CLASSES, TEST_SCENARIOS
+from learned_sim_env.spec import FAILURES, NUM_CLASSES, TEST_SCENARIOS
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def drive(env: gym.Env, plan: Plan) -> tuple[list[Driven], dict[str, str]]:
     """Drive the whole plan.
 
     Returns:
-        The episodes, and why each scenario that the environment cannot have was left out. Episodes that the simulator
-        broke off are left out as well.
+        The episodes, and why each scenario that the environment cannot have was left out. Episodes that the
+        simulator or the model broke off, see `spec.FAILURES`, are left out as well.
     """
     episodes: list[Driven] = []
     missing: dict[str, str] = {}
@@ -67,7 +67,7 @@ def drive(env: gym.Env, plan: Plan) -> tuple[list[Driven], dict[str, str]]:
             if scenario in missing:
                 continue
             try:
-                episodes += [e for e in _repeats(env, plan, scenario, driver) if e.end != "simulator_error"]
+                episodes += [e for e in _repeats(env, plan, scenario, driver) if e.end not in FAILURES]
             except ValueError as error:
                 missing[scenario] = str(error)
     return episodes, missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -25,6 +26,20 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays as a compressed `.npz`, atomically."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def key_of(about: Any, arrays: Iterable[np.ndarray] = ()) -> str:
+    """A name for what is kept of a computation: another one as soon as anything differs that is told here.
+
+    Args:
+        about: JSON-ready.
+        arrays: whose content, shape and type count.
+    """
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for array in arrays:
+        key.update(f"{array.dtype.str}{array.shape}".encode())
+        key.update(np.ascontiguousarray(array).tobytes())
+    return key.hexdigest()[:32]
 
 
 class EpisodeFolder:

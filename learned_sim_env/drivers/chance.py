@@ -15,7 +15,7 @@ BLOCK = 64
 
 
 class Noisy:
-    """Another driver, with noise on its actions that lasts about a second.
+    """Another driver, with noise on its actions that lasts about a second, the same in every episode of a row.
 
     Args:
         driver: the other one.
@@ -25,15 +25,23 @@ class Noisy:
 
     def __init__(self, driver: Driver, scale: tuple[float, float], seeds: Sequence[int]):
         self.driver, self.scale, self.looks = driver, scale, looks(driver)
-        self._rngs = [np.random.default_rng([seed, 7]) for seed in seeds]
-        self._noise = np.zeros((len(self._rngs), 2))
-        self._drawn, self._step = np.zeros((len(self._rngs), BLOCK, 2)), 0
+        self._seeds = list(seeds)
+        self._rngs = [_generator(seed) for seed in seeds]
+        rows = len(self._seeds)
+        self._noise, self._drawn = np.zeros((rows, 2)), np.zeros((rows, BLOCK, 2))
+        self._step = np.zeros(rows, np.int64)  # of each row's episode
 
     def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
         """See `Driver`."""
-        if self._step % BLOCK == 0:
-            self._drawn = np.stack([rng.standard_normal((BLOCK, 2)) for rng in self._rngs])
-        fresh = self.scale * self._drawn[:, self._step % BLOCK]
+        for i in np.flatnonzero(began & (self._step > 0)):
+            self._rngs[i], self._step[i] = _generator(self._seeds[i]), 0
+        for i in np.flatnonzero(self._step % BLOCK == 0):
+            self._drawn[i] = self._rngs[i].standard_normal((BLOCK, 2))
+        fresh = self.scale * self._drawn[np.arange(len(self._step)), self._step % BLOCK]
         self._step += 1
         self._noise = np.where(began[:, None], fresh, KEPT * self._noise + np.sqrt(1 - KEPT**2) * fresh)
         return np.clip(self.driver(observations, began) + self._noise, -1.0, 1.0).astype(np.float32)
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 7])

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.environments import info
+from learned_sim_env.environments import info, snapshots
 from learned_sim_env.environments.options import checked, real_steps
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.rendering.palette import colourise
-from learned_sim_env.spec import OBS_TYPES, SCENARIO_TAGS, unknown
-from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
+from learned_sim_env.spec import CONTRACTS, OBS_TYPES, SCENARIO_TAGS, unknown
+from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
 
 DTYPES = ("float32", "bfloat16")
 # Row seeds are drawn below this.
@@ -42,14 +43,22 @@ class Episodes:
         dtype: str,
         temperature: float,
         uncertainty_bound: float | None,
+        contract: str | None = None,
     ):
         if obs_type not in OBS_TYPES:
             raise unknown("obs_type", obs_type, OBS_TYPES)
+        if contract is not None and contract not in CONTRACTS:
+            raise unknown("contract", contract, CONTRACTS)
+        wanted = None if contract is None else CONTRACTS[contract]
         if isinstance(checkpoint, str | Path):
-            checkpoint = from_pretrained(checkpoint, device=device)
+            checkpoint = from_pretrained(checkpoint, device=device, contract=wanted)
+        elif wanted is not None:
+            check_contract(checkpoint.name, checkpoint.contract.name, checkpoint.contract.fingerprint(), wanted)
         model, self.contract = checkpoint.model, checkpoint.contract
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
+        if not self.uncertainty_bound >= 0:
+            raise ValueError(f"uncertainty_bound {self.uncertainty_bound!r} is not 0 or more; infinity never truncates")
         self.checkpoint, self.obs_type = checkpoint, obs_type
         # Arguments of an environment with the same episodes, such as a branch.
         self.settings = {
@@ -75,13 +84,16 @@ class Episodes:
         self._ego_low, self._ego_high = space.low, space.high
         self.records = np.zeros(num_rows, info.RECORD)
         self.records["end"] = -1
+        self._warned = False
 
     def begin(self, rows: np.ndarray, generators: list[np.random.Generator], options: dict[str, Any] | None) -> None:
         """Begin new episodes in `rows` (n,) int64, each drawing its seed, then its context, from its own generator.
 
         Raises:
-            ValueError: for options that are unknown, contradict each other or have wrong values.
+            ValueError: for options that are unknown, contradict each other or have wrong values. Then no episode runs
+                in these rows.
         """
+        self.records["started"][rows], self.records["end"][rows] = False, -1
         options = checked(options)
         seeds = np.array([g.integers(SEED_LIMIT) for g in generators])
         fresh = np.zeros(1, info.RECORD)
@@ -107,17 +119,23 @@ class Episodes:
         Returns:
             rewards (B,) float64, terminated (B,) bool and truncated (B,) bool.
         """
-        imagined = self.rollout.step(actions)
+        imagined = self.rollout.step(actions).or_nothing()
+        finite, r = imagined.finite, self.records
+        self._warn(self.running & ~finite)
         if self.pictures:  # of all rows at once, before any of them begins anew
             self.rollout.draw()
         outcome = task.outcome(imagined.terms, imagined.events, self.contract.reward)
         terminated = outcome.terminated
         late = self.rollout.steps >= self.max_episode_steps
-        truncated = ~terminated & (late | (imagined.uncertainty > self.uncertainty_bound))
-        r, rewards = self.records, outcome.reward.astype(np.float64)
+        doubtful = imagined.uncertainty > self.uncertainty_bound
+        truncated = ~terminated & (late | doubtful | ~finite)
+        reasons = np.where(finite, np.where(late, info.TIME_LIMIT, info.UNCERTAINTY), info.NOT_FINITE)
+        rewards = outcome.reward.astype(np.float64)
         r["reward_terms"], r["cost_terms"] = outcome.reward_terms, outcome.cost_terms
-        r["end"] = np.where(truncated, np.where(late, info.TIME_LIMIT, info.UNCERTAINTY), outcome.end)
-        r["uncertainty"], r["ego_motion"], r["ego"] = imagined.uncertainty, imagined.motion, self._clipped(imagined.ego)
+        r["end"], r["ego_motion"] = np.where(truncated, reasons, outcome.end), imagined.motion
+        # What was known last still holds where nothing new is.
+        r["ego"] = np.where(finite[:, None], self._clipped(imagined.ego), r["ego"])
+        r["uncertainty"] = np.where(finite, imagined.uncertainty, r["uncertainty"])
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
@@ -136,7 +154,11 @@ class Episodes:
     def observe(self, rows: np.ndarray) -> Any:
         """Observations of `rows` (n,) int64 in the form that `obs_type` asks for, sharing no memory with anything."""
         if self.obs_type == "latent":
-            return self.rollout.features()[rows]
+            features = self.rollout.features()[rows]
+            lost = self.records["end"][rows] == info.NOT_FINITE
+            if lost.any():  # where already the start was not, neither is what was observed last
+                features[lost] = np.nan_to_num(features[lost])
+            return features
         semantic = self.rollout.views(rows)
         if self.obs_type == "semantic":
             return semantic
@@ -157,38 +179,39 @@ class Episodes:
         return info.batched(self.records, self._tags, mask)
 
     def snapshot(self, row: int) -> dict[str, Any]:
-        """Everything about a row and the checkpoint it belongs to: a dict of NumPy arrays, numbers and strings.
+        """Everything about a row and the checkpoint it belongs to, see `snapshots.taken`.
 
         Raises:
             ResetNeeded: if the row was never reset.
         """
         if not self.records["started"][row]:
             raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
-        record = {name: self.records[name][row].copy() for name in info.RECORD.names or ()}
-        return {"checkpoint": self.checkpoint.fingerprint, **self.rollout.snapshot(row), "record": record}
+        return snapshots.taken(self.rollout, row, self.records[row], self.checkpoint)
 
     def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
         """Put `rows` (n,) int64 where a snapshot was taken; other `seeds` (n,) int64 give them other futures.
 
         Raises:
-            ValueError: for something else than a snapshot, or one of another checkpoint.
+            ValueError: for something else than a snapshot, one of another checkpoint, or one that is not whole. Then
+                nothing has changed.
         """
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
         self.records[rows] = record
 
-    def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
-        """The start and the record, (1,) of `info.RECORD`, in a snapshot."""
-        if not isinstance(snapshot, dict) or "checkpoint" not in snapshot:
-            raise ValueError(f"a snapshot is what `snapshot()` returned, not {type(snapshot).__name__}")
-        if snapshot["checkpoint"] != self.checkpoint.fingerprint:
-            raise ValueError(
-                f"the snapshot belongs to checkpoint {snapshot['checkpoint'][:12]}, "
-                f"this is {self.checkpoint.name!r} ({self.checkpoint.fingerprint[:12]}): its state means nothing here"
+    def _warn(self, lost: np.ndarray) -> None:
+        """Tell, the first time, in which rows (B,) bool the model gave what is not finite."""
+        if lost.any() and not self._warned:
+            self._warned = True
+            row = int(lost.argmax())
+            gym.logger.warn(
+                f"the model gave numbers that are not finite in row {row}, step {self.rollout.steps[row]}: such "
+                "episodes are truncated with end_reason 'not_finite' (told once)"
             )
-        record = np.zeros(1, info.RECORD)
-        for name, value in snapshot["record"].items():
-            record[name] = value
+
+    def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
+        """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.checked_record`."""
+        record = snapshots.checked_record(snapshot, self.rollout, self.checkpoint)
         return Start.from_snapshot(snapshot, record["ego"][0]), record
 
     def _contexts(self, options: dict[str, Any]) -> np.ndarray:

@@ -27,7 +27,9 @@ RECORD = np.dtype(
 
 # The last one, which index -1 reads, is that of an episode that goes on.
 END_REASONS = np.array([*TERMINATIONS, *TRUNCATIONS, ""], dtype=object)
-TIME_LIMIT, UNCERTAINTY = (len(TERMINATIONS) + i for i in range(2))
+TIME_LIMIT, UNCERTAINTY, NOT_FINITE = (
+    len(TERMINATIONS) + TRUNCATIONS.index(name) for name in ("time_limit", "uncertainty", "not_finite")
+)
 
 
 def single(record: np.void, tags: np.ndarray) -> dict[str, Any]:

@@ -34,7 +34,9 @@ class LearnedDrivingEnv(gym.Env):
 
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
-    the time limit and when the model's uncertainty about a step is over its bound. `info["end_reason"]` names which.
+    the time limit, when the model's uncertainty about a step is over its bound, and when the model gives numbers that
+    are not finite: that step has no reward and no cost, and shows what was observed last. `info["end_reason"]` names
+    which.
 
     A model call runs on one thread of the CPU, unless the variable OMP_NUM_THREADS is set.
 
@@ -50,6 +52,7 @@ class LearnedDrivingEnv(gym.Env):
         dtype: "float32", or "bfloat16" for the model's matrix products.
         temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
+        contract: name of the one that the checkpoint must have been trained for, as an id declares it; any if None.
 
     Raises:
         ValueError, FileNotFoundError: for a wrong argument or an unknown checkpoint.
@@ -68,12 +71,13 @@ class LearnedDrivingEnv(gym.Env):
         dtype: str = "float32",
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
+        contract: str | None = None,
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode, self.action_type = render_mode, action_type
         self.episodes = Episodes(
-            1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound
+            1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
         )
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
         self.observation_space = self.contract.observation_space(obs_type, self.checkpoint.model.latent_size)
@@ -93,7 +97,8 @@ class LearnedDrivingEnv(gym.Env):
                 "snapshot": a moment to begin a new episode at, with a new seed and a full time limit.
 
         Raises:
-            ValueError: for options that are unknown, contradict each other or have wrong values.
+            ValueError: for options that are unknown, contradict each other or have wrong values. After that there is no
+                episode until a reset succeeds.
         """
         super().reset(seed=seed)
         self.episodes.begin(ROW, [self.np_random], options)
@@ -162,7 +167,8 @@ class LearnedDrivingEnv(gym.Env):
             Observation and info, as when the snapshot was taken.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint.
+            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
+                changed.
         """
         self.episodes.restore(ROW, snapshot)
         return self._looked()

@@ -50,6 +50,7 @@ class LearnedDrivingVectorEnv(VectorEnv):
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        contract: str | None = None,
     ):
         if num_envs < 1:
             raise ValueError(f"num_envs {num_envs!r} is less than 1")
@@ -62,7 +63,7 @@ class LearnedDrivingVectorEnv(VectorEnv):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.render_mode, self.action_type = num_envs, render_mode, action_type
         self.episodes = Episodes(
-            num_envs, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound
+            num_envs, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
         )
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
         latent_size = self.checkpoint.model.latent_size
@@ -170,7 +171,8 @@ class LearnedDrivingVectorEnv(VectorEnv):
         """Put a row where a snapshot was taken; its observation and info, as of a single environment.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint.
+            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
+                changed.
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)

@@ -43,6 +43,11 @@ class TwinDrivingEnv(gym.Env):
         settings: the simulator's own keyword arguments.
 
     `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
+
+    Attributes:
+        scene: of the present moment. semantic: (H, W) uint8 class ids. ego_vector: (6,) float32. events: (4,) bool, of
+            `task.EVENTS`. tags: (7,) bool, of `spec.SCENARIO_TAGS`, of the present place; those in `info` are of the
+            moment at which the episode began.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}
@@ -78,17 +83,25 @@ class TwinDrivingEnv(gym.Env):
         self._window: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start scenario `seed`, or one drawn from the training scenarios."""
+        """Start scenario `seed`, or one drawn from the training scenarios.
+
+        Raises:
+            ValueError: for an unknown option, or a scenario that the simulator does not have.
+            SimulatorError: if the simulator fails. After either there is no episode until a reset succeeds.
+        """
+        # Whatever fails below, the episode before is over.
+        self._running = False
         super().reset(seed=seed)
         options = dict(options or {})
         for name in options:
             if name != "scenario":
                 raise unknown("option", name, ("scenario",))
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
-        self.scene = self.simulator.reset(scenario, options)
+        self.scene = _checked(self.simulator.reset(scenario, options))
         self._steps, self._running = 0, True
         self._totals = np.zeros(2)
         self._look()
+        self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
         return self._shown(np.zeros(3, np.float32), "")
 
@@ -99,14 +112,14 @@ class TwinDrivingEnv(gym.Env):
             ResetNeeded: before the first reset or after the end of an episode.
             ValueError: for an action of another shape or type, or one that is not finite.
 
-        Where the simulator fails, the episode is truncated with `end_reason` "simulator_error", the last observation
-        and no reward, and a warning tells what happened.
+        Where the simulator fails, or gives numbers that are not finite, the episode is truncated with `end_reason`
+        "simulator_error", the last observation and no reward, and a warning tells what happened.
         """
         if not self._running:
             raise ResetNeeded("call reset() first: there is no running episode")
         before, action = self.scene, to_continuous(action, self.action_type)
         try:
-            self.scene = self.simulator.step(action)
+            self.scene = _checked(self.simulator.step(action))
         except SimulatorError as error:
             return self._broken_off(error)
         self._steps += 1
@@ -195,6 +208,13 @@ class TwinDrivingEnv(gym.Env):
             "ego_motion": motion,
             "imagined_steps": 0,
             "context": -1,
-            "scenario_tags": tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has),
+            "scenario_tags": self._start_tags,
             **self.scene.extras,
         }
+
+
+def _checked(scene: Scene) -> Scene:
+    """The scene. `SimulatorError` if its numbers are not finite: every comparison with them would say no."""
+    if not scene.finite:
+        raise SimulatorError("the simulator gave numbers that are not finite")
+    return scene

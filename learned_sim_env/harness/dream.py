@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from learned_sim_env import task
-from learned_sim_env.data.store import write_npz
+from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.gaps import gaps_ahead
-from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
+from learned_sim_env.environments.info import END_REASONS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.moments import Moments
@@ -60,14 +59,16 @@ class DreamRunner:
         if rows < 1 or (rows > 1 and rows % LANES):
             raise ValueError(f"rows is {rows}; it must be 1 or a multiple of {LANES}")
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
-        self._bank_key = hashlib.sha256(bank.semantic.tobytes() + bank.ego.tobytes()).hexdigest()
         self.model = PerturbedModel(checkpoint.model)
         self.driver = driver
-        self._identity = identity(driver)
         # Opened in any case: a name that nobody has is to be told before anything is driven.
         self.look = looks(open_driver(driver, [0])) or look
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, one_thread=rows == 1)
+        # What all drives depend on, whatever the job.
+        world = [checkpoint.fingerprint, checkpoint.contract.fingerprint(), checkpoint.uncertainty_bound]
+        how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]
+        self._world = key_of([*world, *how], [getattr(bank, f.name) for f in fields(bank)])
         self._starts = Starts(self.model, bank, self._inference, pictures=True)
 
     def run(self, jobs: Sequence[Job], done: Callable[[int], object] | None = None, views: bool = False) -> list[Drive]:
@@ -104,11 +105,8 @@ class DreamRunner:
 
     def _key(self, jobs: list[Job], views: bool) -> str:
         """Of all that the drives depend on."""
-        about = [__version__, self.checkpoint.fingerprint, self._bank_key, self._identity, self.rows]
-        about += [views, self.look]
-        for job in jobs:
-            about += [job.start, job.seed, job.horizon, job.actions, [p.to_dict() for p in job.perturbations]]
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+        about = [[j.start, j.seed, j.horizon, j.actions, [p.to_dict() for p in j.perturbations]] for j in jobs]
+        return key_of([self._world, views, about])
 
     def _safely(self, jobs: list[Job], temperature: float, views: bool) -> list[Drive]:
         """The drives, those that fail with what failed: halves are driven until the one is found that fails."""
@@ -135,13 +133,15 @@ class DreamRunner:
         actions = np.zeros((self.rows, 2), np.float32)
         for t in range(int(horizon.max())):
             actions[:n] = pilot(view, ego)
-            imagined = rollout.step(actions)
+            imagined = rollout.step(actions).or_nothing()
+            finite = imagined.finite[:n]
             if self.look or keep:
                 view = rollout.views(np.arange(self.rows))[:n]
-            ego = np.clip(imagined.ego[:n], low, high)
+            ego = np.where(finite[:, None], np.clip(imagined.ego[:n], low, high), ego)
             outcome = task.outcome(imagined.terms[:n], imagined.events[:n], self.checkpoint.contract.reward)
             doubtful = imagined.uncertainty[:n] > self.checkpoint.uncertainty_bound
             ended = np.where(outcome.terminated, outcome.end, np.where(doubtful, UNCERTAINTY, -1))
+            ended = np.where(finite, ended, NOT_FINITE)
             step = (
                 ego,
                 imagined.motion[:n],
@@ -149,7 +149,7 @@ class DreamRunner:
                 outcome.reward_terms,
                 outcome.cost_terms,
                 imagined.uncertainty[:n],
-                self.model.risk[:n].float().cpu().numpy(),
+                np.where(finite, self.model.risk[:n].float().cpu().numpy(), 0.0),
                 gaps_ahead(view) if self.look else np.full(n, np.inf, np.float32),
             )
             for name, values in zip(STEPS, step):
@@ -183,7 +183,8 @@ class DreamRunner:
             for p in job.perturbations:
                 partner = p.partner(self.bank)
                 if partner is not None:
-                    _mix(state, i, self._warm([Moments.of(self.bank, partner)]).state, p.strength, p.rng())
+                    other = self._warm([Moments.of(self.bank, partner)]).state
+                    _mix(state, i, other, p.strength, p.rng(), self.model.latent_groups)
                 for name, value in p.dream().items():
                     if name in SETTINGS:
                         state[name][i] = value
@@ -203,13 +204,14 @@ class DreamRunner:
 
 
 @torch.inference_mode()
-def _mix(state: State, row: int, other: State, share: float, rng: np.random.Generator) -> None:
+def _mix(
+    state: State, row: int, other: State, share: float, rng: np.random.Generator, latents: tuple[int, int]
+) -> None:
     """Move the latents of a row, in place, towards those of the only row of another state.
 
-    h moves by `share`; so many of the categorical latents are taken over.
+    h moves by `share`; each of the categorical latents, see `protocol.LatentModel`, is taken over with that chance.
     """
     state["h"][row] += share * (other["h"][0] - state["h"][row])
-    groups = 32 if state["z"].shape[-1] % 32 == 0 else 1
-    z = state["z"][row].view(groups, -1)
-    taken = torch.from_numpy(rng.random(groups) < share)
-    z[taken] = other["z"][0].view(groups, -1)[taken]
+    z = state["z"][row].view(latents)
+    taken = torch.from_numpy(rng.random(latents[0]) < share)
+    z[taken] = other["z"][0].view(latents)[taken]

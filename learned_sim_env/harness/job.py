@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.environments.info import END_REASONS, UNCERTAINTY
+from learned_sim_env.environments.info import END_REASONS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.harness.perturbation import Perturbation
 from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
 from learned_sim_env.world_model.contexts import Contexts
@@ -116,8 +116,8 @@ class Drive:
 
     @property
     def broken_off(self) -> bool:
-        """Whether the model's own doubt ended it."""
-        return bool(self.end == END_REASONS[UNCERTAINTY])
+        """Whether the model ended it: by its own doubt, or because it gave numbers that are not finite."""
+        return self.end in (END_REASONS[UNCERTAINTY], END_REASONS[NOT_FINITE])
 
     @property
     def crashed(self) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from learned_sim_env.harness.job import CRASHES
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.layers import one_hot
-from learned_sim_env.world_model.protocol import Observation, State, WorldModel
+from learned_sim_env.world_model.protocol import LatentModel, Observation, State
 
 # What can be set, in the state, of every row: how far the recurrent state h is pushed at random in every step, of its
 # own spread; and the chance that a categorical latent is replaced by one that is drawn evenly.
@@ -19,7 +17,7 @@ SETTINGS = (PUSH, FLIP)
 
 
 class PerturbedModel:
-    """A `WorldModel` around another one.
+    """A `LatentModel` around another one.
 
     How much a row is disturbed is part of its state, and the noise for that comes from further columns of the row's
     uniforms: what the model itself draws stays the same, and a state carries all that its future depends on.
@@ -28,19 +26,23 @@ class PerturbedModel:
         risk: (B,) float32 probability of a crash, a collision or leaving the road, in the step that was decoded last.
 
     Raises:
-        ValueError: if the model has no recurrent state h and categorical latents z.
+        ValueError: if the model has no recurrent state h and categorical latents z, see `protocol.LatentModel`.
     """
 
     static_graph = False
 
-    def __init__(self, model: WorldModel):
+    def __init__(self, model: LatentModel):
         state = model.initial(1)
         self.model, self.contract = model, model.contract
         self.latent_size = model.latent_size
-        config: Any = getattr(model, "config", None)
-        if not {"h", "z"} <= set(state) or config is None:
-            raise ValueError(f"{type(model).__name__} has no recurrent state and latents that could be disturbed")
-        self._hidden, self._groups, self._classes = state["h"].shape[-1], config.groups, config.classes
+        latents: tuple[int, int] | None = getattr(model, "latent_groups", None)
+        if not {"h", "z"} <= set(state) or latents is None:
+            raise ValueError(
+                f"{type(model).__name__} cannot be disturbed: it needs a recurrent state 'h', latents 'z', and "
+                "`latent_groups`, which says how many categorical latents 'z' consists of"
+            )
+        self.latent_groups = self._groups, self._classes = latents
+        self._hidden = state["h"].shape[-1]
         self.noise_size = model.noise_size + self._hidden + 2 * self._groups
         self.risk: Tensor = torch.zeros(0)
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from learned_sim_env.data.store import write_npz
+from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.harness.job import CRASHES, STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.pilot import Pilot
-from learned_sim_env.pairing import bring_to_context, open_twin
-from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
+from learned_sim_env.pairing import bring_to_context, open_twin, twin_settings
+from learned_sim_env.simulators import installed_version
+from learned_sim_env.spec import CONTRACTS, COST_TERMS, REWARD_TERMS
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.contexts import Contexts
 
@@ -88,11 +88,14 @@ class TwinRunner:
         """Where the drive of job `index` is kept: named after all that it depends on."""
         job = self.jobs[index]
         start = job.place(self.bank)
-        about = [__version__, self.env_id, "" if job.actions else self.identity, job.horizon, job.actions]
-        about += [job.seed, [p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
-        key = hashlib.sha256(json.dumps(about).encode())
-        key.update(self.bank.replay_actions(start).tobytes())
-        return self.folder / f"{key.hexdigest()[:32]}.npz"
+        settings = twin_settings(self.env_id)
+        contract, version = CONTRACTS[settings["contract"]].fingerprint(), installed_version(settings["simulator"])
+        about: list[Any] = [__version__, settings, contract, version]
+        about += ["" if job.actions else self.identity, job.horizon, job.actions, job.seed]
+        about += [[p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
+        # The last view, because a twin that comes to another one fails.
+        key = key_of(about, [self.bank.replay_actions(start), self.bank.semantic[start, -1]])
+        return self.folder / f"{key}.npz"
 
     def drive(self, twin: TwinDrivingEnv, job: Job) -> Drive:
         """Drive one job in an open twin.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.imagination.step import COLUMNS, Step
-from learned_sim_env.world_model.protocol import WorldModel
+from learned_sim_env.world_model.protocol import State, WorldModel
 from learned_sim_env.world_model.recorded import played
 
 
@@ -21,6 +21,7 @@ class Imagined:
 
     ego: (B, 6) float32, see `spec.EGO_FIELDS`. motion: (B, 3) float32, see `spec.MOTION_FIELDS`. terms: (B, 4) float32,
     see `task.GRADED_TERMS`. events: (B, 4) bool, sampled, see `task.EVENTS`. uncertainty: (B,) float32.
+    finite: (B,) bool, whether all of it was, and the features and the events' probabilities behind it.
     """
 
     ego: np.ndarray
@@ -28,6 +29,16 @@ class Imagined:
     terms: np.ndarray
     events: np.ndarray
     uncertainty: np.ndarray
+    finite: np.ndarray
+
+    def or_nothing(self) -> Imagined:
+        """The same, but that rows which are not finite say nothing: 0 in all of it."""
+        if self.finite.all():
+            return self
+        said = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for values in said.values():
+            values[~self.finite] = 0
+        return Imagined(**said)
 
 
 class Rollout:
@@ -83,20 +94,27 @@ class Rollout:
             self._view[rows] = start.view
 
     def step(self, actions: np.ndarray) -> Imagined:
-        """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1]."""
+        """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1].
+
+        A row that comes to something which is not finite stays where it was.
+        """
         device, step = self._inference.device, self._step
         with self._inference():
             given = [torch.from_numpy(array).to(device) for array in (actions, self.seeds, self.steps)]
             arguments = (self._state, *given)
             if self.model.static_graph:
                 step = played(step, "forward", arguments, self.model, step.temperature)
+            before = self._state
             self._state, packed, self._features = step(*arguments)
             # One transfer, however many heads.
             results = packed.cpu().numpy()
+            finite = np.isfinite(results).all(1)
+            if not finite.all():
+                self._stay(np.flatnonzero(~finite), before)
         self.steps += 1
-        self._drawn[:] = False
-        ego, motion, terms, events, uncertainty = (results[:, columns] for columns in COLUMNS.values())
-        return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0])
+        self._drawn[finite] = False
+        ego, motion, terms, events, uncertainty, _ = (results[:, columns] for columns in COLUMNS.values())
+        return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0], finite)
 
     def features(self) -> np.ndarray:
         """(B, latent_size) float32 of every row; never draws."""
@@ -127,13 +145,30 @@ class Rollout:
         self.draw(rows)
         return self._view[rows]
 
+    def _stay(self, rows: np.ndarray, before: State) -> None:
+        """Put `rows` (n,) int64 back to where they were in the state `before` the step."""
+        index = torch.from_numpy(rows).to(self._inference.device)
+        stayed = {name: value[index] for name, value in before.items()}
+        for name, value in stayed.items():
+            self._state[name][index] = value
+        if self._features is not None:
+            self._features[index] = self.model.features(stayed)
+
     def snapshot(self, row: int) -> dict[str, Any]:
         """Everything about a row, as NumPy arrays and integers that share no memory with it."""
-        # NumPy has no bfloat16; float32 holds its values exactly.
-        tensors = {n: v[row].float() if v.dtype == torch.bfloat16 else v[row] for n, v in self._state.items()}
         return {
-            "state": {name: value.cpu().numpy().copy() for name, value in tensors.items()},
+            "state": {name: _array(value[row]) for name, value in self._state.items()},
             "view": self._view[row].copy() if self._drawn[row] else None,
             "seed": int(self.seeds[row]),
             "step": int(self.steps[row]),
         }
+
+    def layout(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Shape and type of every part of the state in a `snapshot`."""
+        empty = {name: _array(value[:0]) for name, value in self._state.items()}
+        return {name: (value.shape[1:], value.dtype) for name, value in empty.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """A copy. NumPy has no bfloat16; float32 holds its values exactly."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy().copy()

@@ -16,6 +16,7 @@ COLUMNS = {
     "terms": slice(9, 13),
     "events": slice(13, 17),
     "uncertainty": slice(17, 18),
+    "features": slice(18, 19),  # their sum, which is finite where they are
 }
 
 
@@ -30,7 +31,8 @@ class Step(nn.Module):
         """From a state, actions (B, 2) float32, and the (B,) int64 that the noise comes from.
 
         Returns:
-            The state after it, what its heads say in `COLUMNS` (B, 18) float32, events as 0 or 1, and its features.
+            The state after it, what its heads say in `COLUMNS` (B, 19) float32, events by how far they are above
+            what was drawn, and its features.
         """
         model = self.model
         noise: Tensor | None = None
@@ -40,6 +42,12 @@ class Step(nn.Module):
             threshold, noise = uniform[:, : len(EVENTS)], uniform[:, len(EVENTS) :]
         after = model.imagine(state, action, noise, self.temperature)
         heads = model.decode(after)
-        sampled = {"events": heads["events"] > threshold, "uncertainty": heads["uncertainty"][:, None]}
-        packed = torch.cat([{**heads, **sampled}[name] for name in COLUMNS], 1).float()
+        columns = {
+            **heads,
+            # Differences rather than truths, because what is not finite stays so.
+            "events": heads["events"] - threshold,
+            "uncertainty": heads["uncertainty"][:, None],
+            "features": heads["features"].sum(1, keepdim=True),
+        }
+        packed = torch.cat([columns[name] for name in COLUMNS], 1).float()
         return {name: value.to(state[name].dtype) for name, value in after.items()}, packed, heads["features"]

@@ -17,7 +17,8 @@ from learned_sim_env.spec import unknown
 @dataclass(frozen=True, eq=False)
 class Change:
     """How a metric of a world differs from the baseline's. worse: by how much, positive is worse; limit: what is still
-    no regression. scenarios: names of those that got worse, worst first.
+    no regression. scenarios: names of those that got worse, worst first. Where no scenario is known of both, `now` and
+    `worse` are NaN.
     """
 
     world: str
@@ -32,6 +33,11 @@ class Change:
     def regressed(self) -> bool:
         """Whether it is worse by more than the limit, and by more than other drawings of scenarios explain."""
         return bool(self.worse.value > self.limit and self.worse.low > 0)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the baseline knew it, and now nobody can tell."""
+        return bool(np.isfinite(self.baseline) and np.isnan(self.worse.value))
 
     def sentence(self) -> str:
         """What a person would say."""
@@ -71,11 +77,10 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
     """The changes of the limited metrics, over the scenarios and worlds that both runs have.
 
     Raises:
-        ValueError: for a limit of an unknown metric, runs in other dreams, or without a scenario in common.
+        ValueError: for a limit of an unknown metric or that is no number, runs in other dreams, or without a scenario
+            in common.
     """
-    for name in limits:
-        if name not in METRICS:
-            raise unknown("limited metric", name, METRICS)
+    _check("limit", limits)
     names = [s.name for s in baseline.scenarios]
     shared = [(i, names.index(s.name)) for i, s in enumerate(run.scenarios) if s.name in names]
     if not shared:
@@ -97,8 +102,12 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
             pair = [means(values) for values in (now, before)]
             worse = sign * (pair[0] - pair[1])
             known = np.isfinite(worse)
-            weights = resample(np.arange(known.sum()), int(known.sum()), REPLICATES, seed=0)
-            estimate = Estimate.of(ratio(weights @ worse[known], weights.sum(-1)))
+            replicates = np.full(2, np.nan)
+            if known.any():
+                weights = resample(np.arange(known.sum()), int(known.sum()), REPLICATES, seed=0)
+                replicates = ratio(weights @ worse[known], weights.sum(-1))
+            # Of the baseline where it is compared; where nothing is, of all that it knew.
+            before_known = pair[1][known] if known.any() else pair[1][np.isfinite(pair[1])]
             order = [
                 int(i) for i in np.argsort(-np.where(known, worse, -np.inf), kind="stable") if known[i] and worse[i] > 0
             ]
@@ -106,9 +115,9 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
                 Change(
                     world,
                     metric,
-                    float(pair[1][known].mean()),
-                    float(pair[0][known].mean()),
-                    estimate,
+                    _mean(before_known),
+                    _mean(pair[0][known]),
+                    Estimate.of(replicates),
                     limit,
                     tuple(run.scenarios[mine[i]].name for i in order),
                 )
@@ -130,9 +139,8 @@ def judge(run: Run, baseline: Run | None, limits: dict[str, float], bounds: dict
         ValueError: for unknown metrics, or runs that do not compare.
     """
     broken = []
+    _check("bound", bounds)
     for name, bound in bounds.items():
-        if name not in METRICS:
-            raise unknown("bounded metric", name, METRICS)
         for world in run.worlds:
             value = float(run.summary(world)[name].value)
             if not METRICS[name].worse * value <= METRICS[name].worse * bound:
@@ -142,4 +150,22 @@ def judge(run: Run, baseline: Run | None, limits: dict[str, float], bounds: dict
         failed = int((drives.errors != "").sum())
         if failed:
             broken.append(f"{drives.name}: {failed} of {drives.errors.size} drives failed to run")
-    return Verdict(compare(run, baseline, limits) if baseline is not None else (), tuple(broken))
+    changes = compare(run, baseline, limits) if baseline is not None else ()
+    broken += [
+        f"{c.world}: {METRICS[c.metric].title} is known of no scenario any more, so that nothing can be compared"
+        for c in changes
+        if c.lost
+    ]
+    return Verdict(changes, tuple(broken))
+
+
+def _check(what: str, numbers: dict[str, float]) -> None:
+    for name, number in numbers.items():
+        if name not in METRICS:
+            raise unknown(f"metric with a {what}:", name, METRICS)
+        if np.isnan(number):
+            raise ValueError(f"the {what} of {name} is {number}: nothing would ever be worse")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -10,7 +10,8 @@ import numpy as np
 
 from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.road import road_index
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.spec import FAILURES, SemanticClass
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -46,7 +47,11 @@ class Episode:
 
 
 def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[Episode]:
-    """Drive the scenarios `seeds` with the driver called `name`, see `drivers.catalogue`."""
+    """Drive the scenarios `seeds` with the driver called `name`, see `drivers.catalogue`.
+
+    Raises:
+        SimulatorError: if the simulator fails, which says nothing about the driving.
+    """
     for seed in seeds:
         yield _episode(twin, name, seed)
 
@@ -65,6 +70,10 @@ def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> Episode:
         reward, cost, wrong = reward + gained, cost + info["cost"], wrong + info["cost_terms"]["wrong_way"]
         speeds.append(float(observation["ego"][0]))
     steps, end = len(speeds) - 1, info["end_reason"]
+    if end in FAILURES:
+        raise SimulatorError(
+            f"the simulator failed in scenario {seed}, after {steps} steps: {name} is not judged by it"
+        )
     completion = 1.0 if end == "arrival" else float(np.clip((start - _left(twin)) / max(start, 1e-6), 0.0, 1.0))
     # Who was touched, where the simulator tells; a touch that only the boxes tell of is mostly another vehicle's.
     hit = [PENALTIES[c] for c in twin.scene.contacts] or [PENALTIES[SemanticClass.VEHICLE]]

@@ -25,3 +25,15 @@ def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
     values = values.copy()
     values[over] = final[over]
     return values
+
+
+def merged(infos: dict[str, Any], others: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """Infos of a vector environment, with `others` of it in `rows` (B,) bool."""
+    found = dict(infos)
+    for key, other in others.items():
+        if isinstance(other, dict):
+            found[key] = merged(found.get(key, {}), other, rows)
+        else:
+            found[key] = found[key].copy() if key in found else np.zeros_like(other)
+            found[key][rows] = other[rows]
+    return found

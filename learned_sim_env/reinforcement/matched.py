@@ -13,6 +13,8 @@ from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.pairing import bring_to_context
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.spec import FAILURES
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -56,7 +58,11 @@ def reachable(contexts: Contexts, count: int, most_steps: int) -> list[int]:
 
 
 def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats: int, steps: int) -> Driven:
-    """Drive from `contexts`, `repeats` times each, which are neighbours in the result, with different chance."""
+    """Drive from `contexts`, `repeats` times each, which are neighbours in the result, with different chance.
+
+    Raises:
+        ValueError: if the model gives what is not finite, which says nothing about the driving.
+    """
     from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 
     rows = np.repeat(contexts, repeats)
@@ -83,12 +89,20 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
         if not running.any():
             break
     env.close()
+    if lost := [int(row) for row, reason in zip(rows, end) if reason in FAILURES]:
+        raise ValueError(
+            f"the model gave numbers that are not finite from contexts {lost}: {name} is not judged by them"
+        )
     reward, cost, doubt, speed = totals
     return Driven(reward, cost, doubt / taken, taken, speed / taken, tuple(end))
 
 
 def in_twin(twin: TwinDrivingEnv, checkpoint: Checkpoint, name: str, contexts: Sequence[int], steps: int) -> Driven:
-    """Drive from `contexts`, once each: the simulator leaves nothing to chance."""
+    """Drive from `contexts`, once each: the simulator leaves nothing to chance.
+
+    Raises:
+        SimulatorError: if the simulator fails, which says nothing about the driving.
+    """
     found = [_stretch(twin, checkpoint.contexts, name, context, steps) for context in contexts]
     reward, cost, taken, speed, end = zip(*found)
     return Driven(np.array(reward), np.array(cost), np.zeros(len(found)), np.array(taken), np.array(speed), tuple(end))
@@ -108,4 +122,6 @@ def _stretch(
         observation, gained, _, _, info = twin.step(action)
         reward, cost, began = reward + float(gained), cost + info["cost"], np.zeros(1, bool)
         taken, over = taken + 1, bool(info["end_reason"])
+    if info["end_reason"] in FAILURES:
+        raise SimulatorError(f"the simulator failed {taken} steps after context {context}: {name} is not judged by it")
     return reward, cost, taken, speed / taken, info["end_reason"]

@@ -35,6 +35,7 @@ from learned_sim_env.reinforcement.vector_wrappers import (
     VectorUncertaintyPenalty,
 )
 from learned_sim_env.spec import unknown
+from learned_sim_env.world_model.checkpoint import find, read_config
 
 ENV_ID = "LearnedDriving-v0"
 
@@ -73,9 +74,10 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
     """Train, or go on where a run in `out` was broken off.
 
     Returns:
-        What `run.json` holds: "place", "seed", "recipe", "steps", "seconds" of wall-clock, "env_seconds" of them in the
-        environment, "saved" (steps of the policies on the way) and "curve", a row a rollout: steps, seconds, mean
-        reward a step (the recipe's), mean length, mean return of the episodes that ended, and how they did.
+        What `run.json` holds: "place", "seed", "recipe", "model" (what the dream is made of), "steps", "seconds" of
+        wall-clock, "env_seconds" of them in the environment, "saved" (steps of the policies on the way) and "curve", a
+        row a rollout: steps, seconds, mean reward a step (the recipe's), mean length, mean return of the episodes that
+        ended, and how they did.
 
     Raises:
         ValueError: if `out` holds a run with other settings.
@@ -84,8 +86,11 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
 
     torch.set_num_threads(1)
     run: dict[str, Any] = {"place": place, "seed": seed, "recipe": json.loads(json.dumps(asdict(recipe)))}
+    if place == "dream":
+        config = read_config(find(checkpoint))
+        run["model"] = {**config["files"], "uncertainty_bound": config["uncertainty_bound"]}
     found = json.loads((out / "run.json").read_text(encoding="utf-8")) if (out / "run.json").is_file() else None
-    if found and {key: found[key] for key in run} != run:
+    if found and {key: found.get(key) for key in run} != run:
         raise ValueError(f"{out} holds a run with other settings: give another folder, or delete it")
     run = found or {**run, "steps": 0, "seconds": 0.0, "env_seconds": 0.0, "saved": [], "curve": []}
     if run["steps"] >= recipe.steps:

@@ -12,10 +12,11 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 from learned_sim_env.optional import require
-from learned_sim_env.reinforcement.infos import of_step
+from learned_sim_env.reinforcement.infos import merged, of_step
 
 require("stable_baselines3", extra="rl")
 from stable_baselines3.common.vec_env import VecEnv  # noqa: E402
@@ -59,10 +60,20 @@ class Sb3VecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> Any:
-        """Observations of new episodes in all rows, with the seed and options that `seed` and `set_options` gave."""
-        seeds: Any = None if all(seed is None for seed in self._seeds) else self._seeds
-        options = next((o for o in self._options if o), None)
-        observations, self.batch_infos = self.env.reset(seed=seeds, options=options)
+        """Observations of new episodes in all rows, each with the seed and options that `seed` and `set_options` gave.
+
+        Raises:
+            ValueError: for options of another number of rows, or that the environment refuses.
+        """
+        seeds: Any = None if all(seed is None for seed in self._seeds) else list(self._seeds)
+        first, *others = _alike(self._options, self.num_envs)
+        # All rows at first, because not every vector environment can begin with some.
+        observations, infos = self.env.reset(seed=seeds, options=dict(self._options[first.argmax()]) or None)
+        for mask in others:
+            options = {**self._options[mask.argmax()], "reset_mask": mask.copy()}
+            observations, later = self.env.reset(seed=seeds, options=options)
+            infos = merged(infos, later, mask)
+        self.batch_infos = infos
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._returns[:], self._costs[:], self._lengths[:] = 0.0, 0.0, 0
         self._reset_seeds()
@@ -133,3 +144,18 @@ class Sb3VecEnv(VecEnv):
         """One frame a row."""
         frames: Any = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)
+
+
+def _alike(options: Sequence[dict[str, Any]], num_rows: int) -> list[np.ndarray]:
+    """Masks (B,) bool of the rows that have the same options."""
+    if len(options) != num_rows:
+        raise ValueError(f"{len(options)} options for {num_rows} rows: give one dict for all, or one a row")
+    masks: list[np.ndarray] = []
+    for i, given in enumerate(options):
+        for mask in masks:
+            if data_equivalence(options[int(mask.argmax())], given):
+                mask[i] = True
+                break
+        else:
+            masks.append(np.arange(num_rows) == i)
+    return masks

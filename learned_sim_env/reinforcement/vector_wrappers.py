@@ -30,8 +30,9 @@ class VectorSightObservation(gym.vector.VectorWrapper):
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """As the environment's."""
-        observations, infos = self.env.reset(seed=seed, options=options)
+        # Before, because some environments take the mask out of the options.
         began = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        observations, infos = self.env.reset(seed=seed, options=options)
         rows = np.flatnonzero(began)
         self._features = self._features.copy()
         self._features[rows] = self._sight.begin({name: observations[name][rows] for name in ("bev", "ego")}, rows)

@@ -165,7 +165,7 @@ class Curriculum(gym.Wrapper):
             for tag in weights:
                 if tag not in SCENARIO_TAGS:
                     raise unknown("scenario", tag, SCENARIO_TAGS)
-            if min(weights.values(), default=0.0) < 0 or sum(weights.values()) <= 0:
+            if not (min(weights.values(), default=0.0) >= 0 and sum(weights.values()) > 0):
                 raise ValueError(f"weights must not be negative, and one must be positive: {dict(weights)}")
         self._stages = sorted(stages.items())
         self._steps = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from learned_sim_env.scene import Simulator
@@ -13,6 +14,8 @@ SIMULATORS = {
     "metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator",
     "carla": "learned_sim_env.simulators.carla.simulator:CarlaSimulator",
 }
+# What the packages are called that they come in.
+DISTRIBUTIONS = {"metadrive": "metadrive-simulator", "carla": "carla"}
 
 
 def open_simulator(name: str, contract: Contract, isolate: bool | None = None, **settings: object) -> Simulator:
@@ -36,6 +39,14 @@ def open_simulator(name: str, contract: Contract, isolate: bool | None = None, *
 
         return ProcessSimulator(SIMULATORS[name], contract, settings)
     return simulator_class(contract, **settings)
+
+
+def installed_version(name: str) -> str:
+    """Version of the package of the simulator called `name` (of CARLA's client), "" if there is none."""
+    try:
+        return version(DISTRIBUTIONS.get(name, name))
+    except PackageNotFoundError:
+        return ""
 
 
 def load(path: str) -> Any:

@@ -86,18 +86,25 @@ def open_case(path: Path, checkpoint: str) -> gym.Env:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no case.
     """
-    case = Tape.load(path).about.get("case")
-    if case is None:
-        raise ValueError(f"{path} is a recording, not a case: replay it by --actions")
-    return _env(from_pretrained(checkpoint), case)
+    return _env(from_pretrained(checkpoint), _read(path))
 
 
 def told(path: Path) -> str:
     """What a case is, in one line."""
-    case = Tape.load(path).about["case"]
+    case = _read(path)
     perturbed = ", ".join(f"{p['name']} {p['strength']:g}" for p in case["perturbations"]) or "undisturbed"
     more = {k: v for k, v in case.items() if k not in ("perturbations", "policy", "temperature")}
     return f"{case['policy']}, {perturbed}: {json.dumps(more)}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    case = Tape.load(path).about.get("case")
+    if case is None:
+        raise ValueError(f"{path} is a recording, not a case: replay it by --actions")
+    missing = [name for name in ("policy", "temperature", "perturbations") if name not in case]
+    if missing:
+        raise ValueError(f"the case {path} is not whole: it lacks {', '.join(missing)}")
+    return case
 
 
 def _env(checkpoint: Checkpoint, case: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resam
 from learned_sim_env.evaluation.measures.events import auroc
 from learned_sim_env.evaluation.reporting.display import STYLES, number, plain, text
 from learned_sim_env.evaluation.reporting.parts import Part, Table
+from learned_sim_env.spec import TERMINATIONS
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.protocol import WorldModel, warmed_up
@@ -78,7 +79,7 @@ def _moments(data: PackedData) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndar
         moments, to_end = moments[keep], to_end[keep]
         left = to_end if collides else np.full(len(moments), 10_000)
         # A recording that was cut off says nothing of what came then; one that ended otherwise, that nothing came.
-        known = (to_end >= WITHIN) | (str(end) not in ("time_limit", "simulator_error"))
+        known = (to_end >= WITHIN) | (str(end) in TERMINATIONS)
         yield start + moments, np.full(len(moments), e), left, known
 
 

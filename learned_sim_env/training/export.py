@@ -76,12 +76,12 @@ def choose_contexts(data: PackedData, count: int, seed: int = 0) -> Contexts:
 def uncertainty_bound(model: DrivingRSSM, data: PackedData) -> float:
     """`BOUND_MARGIN` times the `BOUND_QUANTILE` quantile of the uncertainty in imagined futures of unseen episodes.
 
-    So hardly any step that is like the data is cut off.
+    So hardly any step that is like the data is cut off. `ValueError` if the model's uncertainty is not finite.
     """
-    values = [
-        torch.where(valid, model.decode(state)["uncertainty"], torch.nan) for _, state, valid in _futures(model, data)
-    ]
-    return BOUND_MARGIN * float(np.nanquantile(torch.stack(values).float().cpu().numpy(), BOUND_QUANTILE))
+    values = torch.cat([model.decode(state)["uncertainty"][valid] for _, state, valid in _futures(model, data)])
+    if not torch.isfinite(values).all():
+        raise ValueError("the model's uncertainty is not finite: it was not trained well, and cannot be exported")
+    return BOUND_MARGIN * float(np.quantile(values.float().cpu().numpy(), BOUND_QUANTILE))
 
 
 def let_all_come(model: DrivingRSSM, data: PackedData) -> float:

@@ -86,9 +86,10 @@ class Session:
 
     def go_to(self, scenario: str | None) -> Moment:
         """Another kind of place; None: any. `ValueError` if no context is of that kind, and nothing has changed."""
-        begun = self._begin({} if scenario is None else {"scenario": scenario})
+        if scenario is not None:
+            self.contexts.indices(scenario)
         self.scenario = scenario
-        return begun
+        return self._begin(self._anywhere())
 
     def set_mark(self) -> None:
         """Remember this moment."""

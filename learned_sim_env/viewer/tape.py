@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.display.frame import Frame, Status, TwinFrame
+from learned_sim_env.environments import snapshots
 from learned_sim_env.files import replacing
 from learned_sim_env.version import __version__
 from learned_sim_env.viewer.moments import Moment
@@ -24,6 +25,15 @@ from learned_sim_env.viewer.moments import Moment
 FORMAT = 1
 # What leads to a frame: an action, a jump, or nothing (the same moment is shown again).
 STEP, JUMP, HOLD = range(3)
+# Of every frame: shape, and kinds of type.
+FRAMES: dict[str, tuple[tuple[int, ...], str]] = {
+    **dict.fromkeys(("kind", "jump", "seed", "context", "step", "overlay", "twin"), ((), "i")),
+    **dict.fromkeys(("reward", "cost"), ((), "f")),
+    "action": ((2,), "f"),
+    "end_reason": ((), "U"),
+    "view_crc": ((), "u"),
+    "twin_wanted": ((), "b"),
+}
 # Values of a twin's frame besides its view.
 TWIN_VALUES = ("speed", "reward_total", "cost_total", "apart")
 
@@ -62,8 +72,9 @@ class Tape:
                 nested[group][key] = values[j]
             else:
                 nested[group] = values[j]
-        whole = {"checkpoint": self.about["checkpoint"], "seed": int(nested["seed"]), "step": int(nested["step"])}
-        return {**nested, **whole}
+        numbers = {name: int(nested[name]) for name in ("seed", "step")}
+        # Tapes from before snapshots had a format hold the first.
+        return {"format": self.about.get("snapshot", 1), "checkpoint": self.about["checkpoint"], **nested, **numbers}
 
     def trail(self, j: int) -> np.ndarray:
         """(n,) float32, the uncertainties before jump `j`."""
@@ -105,11 +116,16 @@ class Tape:
             about = json.loads(str(arrays.pop("about")))
         except (KeyError, ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
             raise ValueError(f"{path} is not the recording of a drive: {error}") from error
-        if about.get("format") != FORMAT:
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            about = about if isinstance(about, dict) else {}
             raise ValueError(
                 f"{path} has format {about.get('format')!r}, this package reads {FORMAT}: it was made with version "
                 f"{about.get('version')!r} of the package"
             )
+        try:
+            _check(about, arrays)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a whole recording: {error}") from error
         return Tape(about, arrays)
 
 
@@ -121,7 +137,7 @@ class Recorder:
     """
 
     def __init__(self, **about: Any):
-        self._about = {"format": FORMAT, "version": __version__, **about}
+        self._about = {"format": FORMAT, "snapshot": snapshots.FORMAT, "version": __version__, **about}
         self._rows: list[dict[str, Any]] = []
         self._jumps: list[Moment] = []
         self._overlays: list[np.ndarray] = []
@@ -187,19 +203,52 @@ class Recorder:
         return len(kept) - 1
 
 
+def _check(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """`ValueError` for what is missing or does not fit the rest; snapshots are checked where they are used."""
+    missing = [name for name in ("checkpoint", "fps") if name not in about]
+    frames = {**FRAMES, **{f"status/{f.name}": ((), "Ufib") for f in fields(Status)}}
+    seen = [f"twin_{name}" for name in ("view", "end_reason", *TWIN_VALUES)] if "twin_view" in arrays else []
+    jumps = [name for name in arrays if name.startswith("snapshot/")]
+    wanted = [*frames, *seen, "trail", "trail_start", "snapshot/seed", "snapshot/step", "snapshot/view"]
+    missing += [name for name in wanted if name not in arrays]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    count, starts = len(arrays["kind"]), arrays["trail_start"]
+    if not count:
+        raise ValueError("it has no frame")
+    for name, (shape, kinds) in frames.items():
+        found = arrays[name]
+        if found.shape != (count, *shape) or found.dtype.kind not in kinds:
+            raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, for {count} frames")
+    lengths = {name: len(arrays[name]) for name in (*jumps, *seen)}
+    for names, number in ((jumps, len(starts) - 1), (seen, lengths.get("twin_view", 0))):
+        for name in names:
+            if lengths[name] != number:
+                raise ValueError(f"{name} has {lengths[name]} entries, not {number}")
+    if (np.diff(starts) < 0).any() or starts[0] != 0 or starts[-1] != len(arrays["trail"]):
+        raise ValueError("trail_start does not divide trail")
+    overlays = len(arrays["overlay_view"]) if "overlay_view" in arrays else 0
+    for name, number in (("jump", len(starts) - 1), ("overlay", overlays), ("twin", lengths.get("twin_view", 0))):
+        low, high = arrays[name].min(), arrays[name].max()
+        if low < -1 or high >= number:
+            raise ValueError(f"{name} holds {low}..{high}, of {number}")
+    if (arrays["jump"][arrays["kind"] == JUMP] < 0).any() or arrays["kind"][0] != JUMP:
+        raise ValueError("a jump has no snapshot, or the first frame is none")
+
+
 def crc(view: np.ndarray) -> int:
     """Checksum of a view."""
     return zlib.crc32(view.tobytes())
 
 
-def _snapshots(snapshots: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def _snapshots(found: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     stacked = {}
-    for name, value in snapshots[0].items():
-        if name == "checkpoint":
+    for name, value in found[0].items():
+        if name in ("format", "checkpoint"):  # alike in all of them, and told by `about`
             continue
         if isinstance(value, dict):
             for key in value:
-                stacked[f"snapshot/{name}/{key}"] = np.stack([np.asarray(s[name][key]) for s in snapshots])
+                stacked[f"snapshot/{name}/{key}"] = np.stack([np.asarray(s[name][key]) for s in found])
         else:
-            stacked[f"snapshot/{name}"] = np.stack([np.asarray(s[name]) for s in snapshots])
+            stacked[f"snapshot/{name}"] = np.stack([np.asarray(s[name]) for s in found])
     return stacked

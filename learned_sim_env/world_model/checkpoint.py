@@ -107,13 +107,7 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
         if declared["name"] not in CONTRACTS:
             raise unknown(f"contract of checkpoint {folder.name}", declared["name"], CONTRACTS)
         contract = CONTRACTS[declared["name"]]
-    if declared["fingerprint"] != contract.fingerprint():
-        raise ValueError(
-            f"checkpoint {folder.name} was trained for another contract ({declared['name']!r}, "
-            f"{declared['fingerprint'][:12]}) than the environment's ({contract.name!r}, "
-            f"{contract.fingerprint()[:12]}): train one for this contract, or use the version of the package it was "
-            "made with"
-        )
+    check_contract(folder.name, declared["name"], declared["fingerprint"], contract)
     for name in _FILES:
         if _sha256(folder / name) != config["files"].get(name):
             raise ValueError(
@@ -143,6 +137,16 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
         uncertainty_bound=float(config["uncertainty_bound"]),
         training=config["training"],
     )
+
+
+def check_contract(checkpoint: str, name: str, fingerprint: str, contract: Contract) -> None:
+    """`ValueError` if a checkpoint's contract, by name and fingerprint, is another than an environment's."""
+    if fingerprint != contract.fingerprint():
+        raise ValueError(
+            f"checkpoint {checkpoint} was trained for another contract ({name!r}, {fingerprint[:12]}) than the "
+            f"environment's ({contract.name!r}, {contract.fingerprint()[:12]}): train one for this contract, or use "
+            "the version of the package it was made with"
+        )
 
 
 def find(name_or_path: str | Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.spec import SCENARIO_TAGS, unknown
+from learned_sim_env.spec import EGO_FIELDS, SCENARIO_TAGS, unknown
 
 # Real steps in a context.
 CONTEXT_STEPS = 5
@@ -48,6 +48,26 @@ class Contexts:
         """(T, 2) float32: what was done from the start of scenario `scenarios[index]` to the end of context `index`."""
         return self.replay[self.replay_starts[index] : self.replay_starts[index + 1]]
 
+    def check(self) -> None:
+        """`ValueError` if an array has another shape or type than it should, or actions to replay are missing."""
+        n, t = len(self), CONTEXT_STEPS
+        shapes: dict[str, tuple[tuple[int, ...], str]] = {
+            "semantic": ((n, t, *self.semantic.shape[2:]), "u"),
+            "ego": ((n, t, len(EGO_FIELDS)), "f"),
+            "actions": ((n, t, 2), "f"),
+            "tags": ((n, len(SCENARIO_TAGS)), "b"),
+            "scenarios": ((n,), "iu"),
+            "replay": ((len(self.replay), 2), "f"),
+            "replay_starts": ((n + 1,), "iu"),
+        }
+        for name, (shape, kinds) in shapes.items():
+            found = getattr(self, name)
+            if found.shape != shape or found.dtype.kind not in kinds:
+                raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, expected shape {shape}")
+        starts = self.replay_starts
+        if starts[0] != 0 or starts[-1] != len(self.replay) or (np.diff(starts) < 0).any():
+            raise ValueError(f"replay_starts do not divide {len(self.replay)} actions")
+
     def save(self, path: Path) -> None:
         """Write all arrays to a compressed `.npz`."""
         with open(path, "wb") as file:
@@ -55,9 +75,14 @@ class Contexts:
 
     @staticmethod
     def load(path: Path) -> Contexts:
-        """Read what `save` wrote; `ValueError` if an array is missing."""
+        """Read what `save` wrote; `ValueError` if an array is missing, or does not fit the others."""
         with np.load(path, allow_pickle=False) as file:
             missing = [f.name for f in fields(Contexts) if f.name not in file]
             if missing:
                 raise ValueError(f"{path} lacks {', '.join(missing)}")
-            return Contexts(**{f.name: file[f.name] for f in fields(Contexts)})
+            contexts = Contexts(**{f.name: file[f.name] for f in fields(Contexts)})
+        try:
+            contexts.check()
+        except ValueError as error:
+            raise ValueError(f"{path} is not whole: {error}") from error
+        return contexts

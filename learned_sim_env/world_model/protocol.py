@@ -107,6 +107,19 @@ class WorldModel(Protocol):
         ...
 
 
+class LatentModel(WorldModel, Protocol):
+    """A world model with a recurrent state "h" (B, hidden) and categorical latents "z" (B, groups * classes)."""
+
+    @property
+    def latent_groups(self) -> tuple[int, int]:
+        """How many categorical latents "z" consists of, side by side, and how many classes each has, one-hot."""
+        ...
+
+    def in_bfloat16(self) -> LatentModel:
+        """As of a `WorldModel`."""
+        ...
+
+
 def warmed_up(model: WorldModel, semantic: Tensor, ego: Tensor, actions: Tensor) -> State:
     """The state after T real moments.
 

@@ -52,7 +52,7 @@ INPUTS = 7 + 2 * len(TOLD)
 
 
 class DrivingRSSM(nn.Module):
-    """See the module's docstring; the interface is `protocol.WorldModel`."""
+    """See the module's docstring; the interface is `protocol.LatentModel`."""
 
     def __init__(self, config: RSSMConfig, contract: Contract):
         super().__init__()
@@ -80,6 +80,11 @@ class DrivingRSSM(nn.Module):
     def static_graph(self) -> bool:
         """A model that is not being trained does the same at every step."""
         return not self.training
+
+    @property
+    def latent_groups(self) -> tuple[int, int]:
+        """Categorical latents that z consists of, and classes of each."""
+        return self.latent.groups, self.latent.classes
 
     @property
     def noise_size(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.drivers.catalogue import open_driver
+from learned_sim_env.drivers.catalogue import SCRIPTED, open_driver
 from learned_sim_env.drivers.chance import Noisy
 from learned_sim_env.drivers.constant import Constant
 from tests.drivers.road import EGO, road, seen
@@ -43,5 +43,19 @@ def test_noise_begins_anew_with_an_episode():
     last = driver({}, np.ones(2000, bool))
     began = np.arange(2000) < 1000
     now = driver({}, began)
-    related = [np.corrcoef(last[rows, 0], now[rows, 0])[0, 1] for rows in (began, ~began)]
-    np.testing.assert_allclose(related, [0.0, 0.9], atol=0.1)
+    np.testing.assert_array_equal(now[began], last[began])
+    assert np.corrcoef(last[~began, 0], now[~began, 0])[0, 1] == pytest.approx(0.9, abs=0.1)
+
+
+@pytest.mark.parametrize("name", [n for n in SCRIPTED if n not in ("careful", "idm")] + ["careful-6", "idm", "dream"])
+def test_an_episode_does_not_depend_on_the_one_before(name):
+    def drive(driver, rows, steps, first=0):
+        views, taken = road().repeat(rows, 0), []
+        for t in range(steps):
+            ego = EGO.repeat(rows, 0) * (1 + 0.01 * (first + t))
+            taken.append(driver(seen(views, ego), np.full(rows, t == 0)))
+        return np.stack(taken)
+
+    driver = open_driver(name, [5, 6])
+    drive(driver, 2, 70, first=9)
+    np.testing.assert_array_equal(drive(driver, 2, 20), drive(open_driver(name, [5, 6]), 2, 20))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
+from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.rendering.palette import colourise
 from tests.toy_model import IDLE, ToyModel, toy_checkpoint
 
@@ -114,3 +116,20 @@ def test_options_are_left_alone(env):
     options = {"context": 2}
     env.reset(options=options)
     assert options == {"context": 2}
+
+
+def test_after_a_refused_reset_there_is_no_episode(env):
+    for options, _ in BAD:
+        env.reset(seed=0)
+        with pytest.raises(ValueError):
+            env.reset(options=options)
+        with pytest.raises(ResetNeeded, match="reset"):
+            env.step(IDLE)
+    many = LearnedDrivingVectorEnv(3, env.checkpoint, obs_type="latent")
+    many.reset(seed=0)
+    with pytest.raises(ValueError):
+        many.reset(options={"context": 40, "reset_mask": np.array([False, True, False])})
+    with pytest.raises(ResetNeeded, match=r"rows \[1\]"):
+        many.step(np.zeros((3, 2)))
+    many.reset(options={"reset_mask": np.array([False, True, False])})
+    assert many.step(np.zeros((3, 2)))[4]["imagined_steps"].tolist() == [1, 1, 1]

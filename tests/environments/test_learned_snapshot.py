@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import data_equivalence
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
+from learned_sim_env.world_model.checkpoint import from_pretrained
 from tests.toy_model import CRASH, IDLE, NeuralToy, ToyModel, toy_checkpoint
 
 PLAN = np.random.default_rng(0).uniform(-0.9, 0.9, (40, 2)).astype(np.float32)
@@ -94,6 +95,87 @@ def test_a_snapshot_of_another_checkpoint_is_refused():
             call(saved)
     with pytest.raises(ValueError, match="other"):
         LearnedDrivingVectorEnv(2, other.checkpoint).restore(0, saved)
+
+
+def without(snapshot, *path):
+    """A copy of nested dicts without one entry."""
+    name, *rest = path
+    if not rest:
+        return {key: value for key, value in snapshot.items() if key != name}
+    return {**snapshot, name: without(snapshot[name], *rest)}
+
+
+def changed(snapshot, value, *path):
+    """A copy with another entry."""
+    name, *rest = path
+    return {**snapshot, name: changed(snapshot[name], value, *rest) if rest else value}
+
+
+REFUSED = [
+    (lambda s: 3, "not int"),
+    *(
+        (lambda s, name=name: without(s, name), f"lacks '{name}'")
+        for name in ("state", "view", "seed", "step", "record")
+    ),
+    (lambda s: without(s, "format"), "has format None, this package reads 1"),
+    (lambda s: changed(s, 2, "format"), "has format 2"),
+    (lambda s: changed(s, 0, "colour"), "unknown name in the snapshot: 'colour'"),
+    *((lambda s, name=name: without(s, "state", name), f"state lacks '{name}'") for name in ("h", "z", "ink")),
+    (lambda s: changed(s, np.zeros(3), "state", "g"), "unknown name in the snapshot's state: 'g'"),
+    (lambda s: changed(s, None, "state"), "state is NoneType, not a dict"),
+    (lambda s: changed(s, np.zeros(31, np.float32), "state", "h"), r"state\['h'\].*shape \(31,\), expected .*\(32,\)"),
+    (lambda s: changed(s, np.zeros(32), "state", "h"), r"state\['h'\].*float64.*expected float32"),
+    *(
+        (lambda s, name=name: without(s, "record", name), f"record lacks '{name}'")
+        for name in ("end", "ego", "context", "reward_total", "started")
+    ),
+    (
+        lambda s: changed(s, np.zeros(5, np.float32), "record", "ego"),
+        r"record\['ego'\].*expected float32.*\(6,\)",
+    ),
+    (lambda s: changed(s, np.full(6, np.nan, np.float32), "record", "ego"), r"record\['ego'\].*not finite"),
+    (lambda s: changed(s, np.int8(99), "record", "end"), r"record\['end'\].*99, not an integer from -1 to 6"),
+    (lambda s: changed(s, np.int64(40), "record", "context"), r"record\['context'\].*40, not an integer from -1 to 39"),
+    (lambda s: changed(s, 1.5, "seed"), "seed is 1.5, not an integer"),
+    (lambda s: changed(s, 2**64, "seed"), "not an integer from"),
+    (lambda s: changed(s, -1, "step"), "step is -1"),
+    (lambda s: changed(s, np.zeros((32, 32), np.uint8), "view"), r"view is uint8 of shape \(32, 32\)"),
+    (lambda s: changed(s, np.full((64, 64), 9, np.uint8), "view"), "view holds 9"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), REFUSED)
+def test_a_snapshot_is_whole_or_refused_and_then_nothing_is_lost(spoil, message):
+    def going_on(env, *refused):
+        env.reset(seed=0, options={"context": 3})
+        found = [env.step(IDLE)]
+        for snapshot in refused:
+            with pytest.raises(ValueError, match=message):
+                env.restore(snapshot)
+        return [*found, *(env.step(action) for action in PLAN[:3]), env.snapshot()]
+
+    env = make()
+    env.reset(seed=5)
+    env.step(PLAN[0])
+    snapshot = spoil(env.snapshot())
+    assert data_equivalence(going_on(make(), snapshot), going_on(make()), exact=True)
+    many = LearnedDrivingVectorEnv(2, env.checkpoint)
+    many.reset(seed=0)
+    for call in (lambda: many.restore(1, snapshot), lambda: env.reset(options={"snapshot": snapshot})):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert many.step(PLAN[:2])[4]["imagined_steps"].tolist() == [1, 1]
+
+
+def test_the_shipped_models_snapshots_are_whole():
+    env = LearnedDrivingEnv(from_pretrained("bev-rssm"))
+    other = LearnedDrivingEnv(env.checkpoint, dtype="bfloat16")
+    env.reset(seed=0)
+    saved = pickle.loads(pickle.dumps(env.snapshot()))
+    other.restore(saved)
+    for name in saved["state"]:
+        with pytest.raises(ValueError, match=f"lacks '{name}'"):
+            env.restore(without(saved, "state", name))
 
 
 def test_branches_differ_by_their_actions_alone():

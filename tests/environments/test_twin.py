@@ -161,6 +161,17 @@ def test_info_has_the_same_keys_always():
         }
 
 
+def test_tags_are_of_where_the_episode_began():
+    env = make()
+    _, info = env.reset(seed=NEAR_A_CONE)
+    assert info["scenario_tags"] == ("straight", "objects") == tuple(np.array(SCENARIO_TAGS)[env.tags])
+    for _ in range(30):
+        *_, info = env.step(np.array([0.0, -1.0], np.float32))
+    assert info["scenario_tags"] == ("straight", "objects")
+    assert tuple(np.array(SCENARIO_TAGS)[env.tags]) == ("straight",), "the present place is another one"
+    assert env.reset(seed=0)[1]["scenario_tags"] == ("straight",)
+
+
 def test_driving_the_wrong_way_costs_and_goes_on():
     env = make()
     env.reset(seed=0)
@@ -185,6 +196,49 @@ def test_the_seed_names_the_scenario():
     assert data_equivalence(drive(env, 5), drive(make(), 5), exact=True)
     assert not data_equivalence(drive(env, 5), drive(env, 6), exact=True)
     assert [call[1] for call in env.simulator.calls if call[0] == "reset"] == [5, 5, 6]
+
+
+@pytest.mark.parametrize("where", ["ego", "agents"])
+def test_a_scene_that_is_not_finite_is_a_simulators_failure(monkeypatch, where):
+    env = make()
+    env.reset(seed=NEAR_A_CONE)
+    before, *_ = env.step(IDLE)
+    lost, reset = env.simulator.scene, env.simulator.reset
+    if where == "ego":
+        lost = replace(lost, ego=replace(lost.ego, x=float("nan")))
+    else:
+        lost = replace(lost, agents=replace(lost.agents, poses=np.full_like(lost.agents.poses, np.inf)))
+    monkeypatch.setattr(env.simulator, "step", lambda action: lost)
+    with pytest.warns(UserWarning, match="broken off after 1 steps: the simulator gave numbers that are not finite"):
+        observation, reward, terminated, truncated, info = env.step(IDLE)
+    assert (reward, terminated, truncated, info["end_reason"]) == (0.0, False, True, "simulator_error")
+    assert data_equivalence(observation, before, exact=True) and observation in env.observation_space
+    monkeypatch.setattr(env.simulator, "reset", lambda seed, options: lost)
+    with pytest.raises(SimulatorError, match="not finite"):
+        env.reset(seed=0)
+    monkeypatch.setattr(env.simulator, "reset", reset)
+    env.reset(seed=0)
+
+
+@pytest.mark.parametrize("error", [ValueError("no such road"), SimulatorError("the server is gone")])
+def test_after_a_failed_reset_there_is_no_episode(monkeypatch, error):
+    env = make()
+    env.reset(seed=0)
+
+    def fail(seed, options):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(env.simulator, "reset", fail)
+        with pytest.raises(type(error), match=str(error)):
+            env.reset(seed=1)
+    with pytest.raises(ResetNeeded, match="reset"):
+        env.step(IDLE)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="unknown option"):
+        env.reset(options={"scenaro": "curve"})
+    with pytest.raises(ResetNeeded, match="reset"):
+        env.step(IDLE)
 
 
 def test_reset_without_a_seed_draws_training_scenarios():

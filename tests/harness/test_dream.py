@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
+import torch
 
 from learned_sim_env.harness import dream
 from learned_sim_env.harness.dream import DreamRunner
 from learned_sim_env.harness.job import STEPS, Drive, Job, pack, unpack
+from learned_sim_env.harness.model import PUSH, PerturbedModel
 from learned_sim_env.harness.perturbation import Perturbation
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.spec import RewardSpec
 from learned_sim_env.stress.strategies.latents import LatentComposition, LatentFlips, LatentNoise, LatentTemperature
 from tests.harness.world import HORIZON, small_suite
 from tests.test_policies import network
+from tests.toy_model import ToyModel
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,14 @@ class Broken(Perturbation):
 
     def sight(self):
         raise RuntimeError("nothing is to be seen")
+
+
+@dataclass(frozen=True)
+class Exploding(Perturbation):
+    name = "exploding"
+
+    def dream(self):
+        return {PUSH: float("inf")}
 
 
 class Steady:
@@ -94,6 +108,39 @@ def test_a_disturbed_dream_leaves_its_neighbours_alone(runner, strategy):
     assert same(disturbed[1], runner.run(mixed)[1])
 
 
+@pytest.mark.parametrize("strategy", [LatentComposition, LatentFlips])
+def test_disturbed_latents_are_latents(runner, strategy):
+    groups, classes = runner.model.latent_groups
+    job = Job("mixed", 0, 0, HORIZON, (strategy(0.5, 1),))
+    start = runner.starts([job])
+    rollout = Rollout(runner.model, 1, Inference(torch.device("cpu")))
+    rollout.start(np.array([0]), start, 0)
+    rollout.step(np.zeros((1, 2), np.float32))
+    for state in (start.state, rollout._state):
+        z = state["z"].view(-1, groups, classes)
+        assert torch.equal(z.sum(-1), torch.ones(1, groups)) and ((z == 0) | (z == 1)).all()
+    plain = runner.starts([replace(job, perturbations=())]).state["z"].view(groups, classes)
+    if strategy is LatentComposition:
+        taken = (start.state["z"].view(groups, classes) != plain).any(-1)
+        assert 0 < taken.sum() < groups, "some are the other moment's, not all"
+
+
+def test_a_dream_that_is_not_finite_ends_alone(runner):
+    calm = runner.run(jobs())
+    mixed = [replace(job, perturbations=(Exploding(),) if i == 1 else ()) for i, job in enumerate(jobs())]
+    drives = runner.run(mixed)
+    assert (drives[1].end, len(drives[1]), drives[1].error) == ("not_finite", 1, "")
+    assert drives[1].broken_off and not drives[1].failure
+    assert all(np.isfinite(getattr(drives[1], name)).all() for name in STEPS if name != "gap")
+    assert not drives[1].reward_terms.any() and not drives[1].risk.any()
+    assert all(same(calm[i], drives[i]) for i in (0, 2, 3))
+
+
+def test_a_model_that_declares_no_latents_cannot_be_disturbed():
+    with pytest.raises(ValueError, match=r"ToyModel cannot be disturbed: .* `latent_groups`"):
+        PerturbedModel(ToyModel())
+
+
 def test_one_that_fails_costs_no_other(runner):
     some = jobs(count=5)
     some[2] = Job("broken", 2, 7, HORIZON, (Broken(),))
@@ -117,6 +164,31 @@ def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
     assert all(map(same, drives, keeper.run(jobs(count=18))))
     other = DreamRunner(checkpoint, suite.starts, "idm", rows=16, folder=tmp_path)
     assert "it is driven again" in other.run(jobs(count=1))[0].error, "another driver drives otherwise"
+
+
+def test_drives_are_kept_by_all_that_they_depend_on(world):
+    checkpoint, suite = world
+
+    def key(checkpoint=checkpoint, bank=suite.starts, driver="follow-8", some=jobs(), rows=16, look=True, views=False):  # noqa: B008
+        return DreamRunner(checkpoint, bank, driver, rows, look)._key(some, views)
+
+    first, starts = key(), suite.starts
+    assert key() == first == key(some=[replace(job, name="the same") for job in jobs()])
+    faster = replace(checkpoint.contract, reward=RewardSpec(progress=2.0))
+    others = [
+        key(checkpoint=replace(checkpoint, uncertainty_bound=0.5)),
+        key(checkpoint=replace(checkpoint, contract=faster)),
+        key(checkpoint=replace(checkpoint, fingerprint="1" * 64)),
+        *(key(bank=replace(starts, **{f.name: getattr(starts, f.name)[::-1]})) for f in fields(starts)[:3]),
+        key(bank=replace(starts, tags=~starts.tags)),
+        key(driver="idm"),
+        key(rows=32),
+        key(look=False),
+        key(views=True),
+        *(key(some=jobs(LatentNoise(strength))) for strength in (0.25, 0.5)),
+        key(some=jobs(horizon=HORIZON + 1)),
+    ]
+    assert len({first, *others}) == 1 + len(others)
 
 
 @pytest.mark.parametrize("driver", ["network", "tests.harness.test_dream:steady"])

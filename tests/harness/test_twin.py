@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from learned_sim_env.harness import twin
 from learned_sim_env.harness.job import STEPS, Job
 from learned_sim_env.harness.suite import Suite
 from learned_sim_env.harness.twin import TwinRunner
+from learned_sim_env.pairing import twin_settings
 from learned_sim_env.stress.strategies.actions import ActionDelay
 from learned_sim_env.stress.strategies.latents import LatentNoise
 
@@ -33,3 +37,28 @@ def test_a_latent_cannot_be_disturbed_in_a_simulator(tmp_path):
     runner = TwinRunner("LearnedDriving-v0", Suite.load("driving").starts, "follow-8", tmp_path)
     with pytest.raises(ValueError, match="latent_noise cannot be done to a simulator"):
         runner.run([Job("x", 0, 0, 5, (LatentNoise(),))])
+
+
+def test_drives_are_kept_by_all_that_they_depend_on(tmp_path, monkeypatch):
+    bank = Suite.load("driving").starts
+    runner = TwinRunner("LearnedDriving-v0", bank, "follow-8", tmp_path, (Job("x", 3, 0, 5),), "follow-8")
+    first = runner.file(0)
+    assert first == replace(runner, driver="named otherwise").file(0)
+    views, replayed = bank.semantic.copy(), bank.replay.copy()
+    views[3, -1, 0, 0] += 1
+    replayed[bank.replay_starts[3]] += 0.5
+    others = [
+        replace(runner, identity="idm").file(0),
+        replace(runner, bank=replace(bank, semantic=views)).file(0),
+        replace(runner, bank=replace(bank, replay=replayed)).file(0),
+        replace(runner, bank=replace(bank, scenarios=bank.scenarios + 1)).file(0),
+        *(replace(runner, jobs=(Job("x", *about),)).file(0) for about in ((4, 0, 5), (3, 1, 5), (3, 0, 6))),
+        replace(runner, jobs=(Job("x", 3, 0, 5, (ActionDelay(0.3),)),)).file(0),
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr(twin, "twin_settings", lambda env_id: {**twin_settings(env_id), "traffic": 0.5})
+        others.append(runner.file(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(twin, "installed_version", lambda name: "0.0.1")
+        others.append(runner.file(0))
+    assert len({first, *others}) == 1 + len(others)

@@ -81,6 +81,26 @@ def test_bounds_and_failed_drives_break_a_run_without_a_baseline():
         judge(run(), None, {}, {"colision": 0.1})
 
 
+def test_what_nobody_can_tell_any_more_does_not_pass():
+    now, alike = run(), run()
+    for verdict in (judge(now, alike, LIMITS, {}), judge(now, None, LIMITS, {})):
+        assert verdict.passed
+    now.worlds["dream"].values["progress"][:] = np.nan
+    verdict = judge(now, alike, LIMITS, {})
+    assert verdict.reasons == ["dream: progress [m] is known of no scenario any more, so that nothing can be compared"]
+    json.dumps(verdict.to_dict(), allow_nan=False)
+    alike.worlds["dream"].values["progress"][:] = np.nan
+    assert judge(now, alike, LIMITS, {}).passed, "nor could it be told before"
+
+
+def test_limits_are_numbers():
+    for limits, bounds, word in (({"collision": np.nan}, {}, "limit"), ({}, {"collision": np.nan}, "bound")):
+        with pytest.raises(ValueError, match=f"the {word} of collision is nan"):
+            judge(run(), run(), limits, bounds)
+        with pytest.raises(ValueError, match=f"metric with a {word}: 'colision'"):
+            judge(run(), run(), *({"colision": 0.1} if numbers else {} for numbers in (limits, bounds)))
+
+
 def test_other_dreams_and_suites_do_not_compare():
     with pytest.raises(ValueError, match="run the baseline again"):
         judge(run(model="n"), run(), LIMITS, {})

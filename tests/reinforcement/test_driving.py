@@ -8,6 +8,7 @@ import pytest
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.reinforcement.driving import drive, summary
 from learned_sim_env.reinforcement.matched import Driven, in_dream, reachable
+from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from tests.toy_model import ToyModel, toy_checkpoint
 from tests.toy_simulator import NEAR_A_CONE, NEAR_THE_END
@@ -47,6 +48,24 @@ def test_an_end_in_the_dream_ends_what_is_counted():
     assert (
         set(found.end) == {"off_road"} and (found.cost == 1).all() and 1 <= found.steps.min() < found.steps.max() < 30
     )
+
+
+def test_failures_are_no_driving(twin, monkeypatch):
+    class Breaking(ToyModel):
+        def decode(self, state):
+            heads = super().decode(state)
+            heads["terms"][state["z"] == 9] = np.nan
+            return heads
+
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"not finite from contexts \[7, 7\]"):
+        in_dream(toy_checkpoint(Breaking()), "throttle", [3, 7], repeats=2, steps=4)
+
+    def fail(action):
+        raise SimulatorError("the server is gone")
+
+    monkeypatch.setattr(twin.simulator, "step", fail)
+    with pytest.warns(UserWarning), pytest.raises(SimulatorError, match="failed in scenario 0, after 1 steps"):
+        next(drive(twin, "throttle", [0]))
 
 
 def test_moments_that_are_near_the_start():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from learned_sim_env import sight
 from learned_sim_env.policies import NetworkPolicy
 from learned_sim_env.reinforcement import ppo
 from learned_sim_env.reinforcement.recipe import Recipe
+from learned_sim_env.resources import checkpoints_dir
 
 SMALL = Recipe(steps=64, rollout=16, rows=4, horizon=8, hidden=(8,), batch_size=8, epochs=2, saves=2)
 
@@ -43,12 +45,18 @@ def test_a_run_is_written_down(done):
     assert {path.name for path in out.iterdir()} == names
 
 
-def test_what_is_done_is_not_done_again(done, monkeypatch):
+def test_what_is_done_is_not_done_again(done, monkeypatch, tmp_path):
     out, run = done
     monkeypatch.setattr(ppo, "make_env", None)
     assert ppo.train("dream", SMALL, 0, out) == run
     with pytest.raises(ValueError, match="holds a run with other settings"):
         ppo.train("dream", SMALL, 1, out)
+    other = tmp_path / "other"
+    shutil.copytree(checkpoints_dir() / "bev-rssm", other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "uncertainty_bound": 0.5}))
+    with pytest.raises(ValueError, match="holds a run with other settings"):
+        ppo.train("dream", SMALL, 0, out, str(other))
 
 
 def test_what_was_broken_off_goes_on(done, tmp_path, monkeypatch):

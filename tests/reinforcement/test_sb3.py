@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
@@ -17,6 +17,7 @@ from stable_baselines3.common.monitor import Monitor  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
 
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv  # noqa: E402
+from learned_sim_env.reinforcement.vector_wrappers import VectorSightObservation  # noqa: E402
 
 
 def rows(n, mode=AutoresetMode.SAME_STEP, **settings):
@@ -121,3 +122,42 @@ def test_options_reach_the_environment():
     env.set_options({"context": 6})
     env.reset()
     assert env.batch_infos["context"].tolist() == [6, 6, 6]
+
+
+def test_each_row_has_its_own_options():
+    plan = [{"context": 3}, {}, {"context": 5}, {"context": 3}, {"scenario": "curve"}]
+    envs = [Sb3VecEnv(rows(5, obs_type="latent")), Sb3VecEnv(rows(5, obs_type="latent"))]
+    theirs = DummyVecEnv([lambda: LearnedDrivingEnv(toy_checkpoint(ToyModel(risk=0.05)), obs_type="latent")] * 5)
+    seen = []
+    for env in (*envs, theirs):
+        env.seed(4)
+        env.set_options(plan)
+        seen.append(env.reset())
+    np.testing.assert_array_equal(seen[0], seen[1])
+    np.testing.assert_array_equal(seen[0], seen[2])
+    contexts = envs[0].batch_infos["context"]
+    assert contexts.tolist() == [info["context"] for info in theirs.reset_infos]
+    assert contexts[[0, 2, 3]].tolist() == [3, 5, 3] and contexts[4] % 2 == 0
+    assert envs[0].batch_infos["_context"].all()
+    envs[0].reset()
+    assert len(set(envs[0].batch_infos["context"].tolist())) > 2, "options hold for one reset"
+    envs[0].set_options(plan[:2])
+    with pytest.raises(ValueError, match="2 options for 5 rows"):
+        envs[0].reset()
+
+
+def test_each_row_of_separate_environments_has_its_own_options():
+    def one():
+        return LearnedDrivingEnv(toy_checkpoint())
+
+    separate = SyncVectorEnv([one] * 3, autoreset_mode=AutoresetMode.SAME_STEP)
+    together = LearnedDrivingVectorEnv(3, toy_checkpoint(), autoreset_mode=AutoresetMode.SAME_STEP)
+    seen = []
+    for batch in (separate, together):
+        env = Sb3VecEnv(VectorSightObservation(batch))
+        env.seed(0)
+        env.set_options([{"context": 7}, {"context": 8}, {"context": 7}])
+        seen.append([env.reset()])
+        assert env.batch_infos["context"].tolist() == [7, 8, 7]
+        seen[-1] += [env.step(np.zeros((3, 2), np.float32))[0] for _ in range(3)]
+    np.testing.assert_array_equal(seen[0], seen[1])

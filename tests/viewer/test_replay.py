@@ -252,6 +252,39 @@ def test_files_that_are_no_recordings(tmp_path):
         Tape.load(tmp_path / "c.npz")
 
 
+def test_a_tape_is_whole_or_refused(session, tmp_path, kept):
+    drive = Drive(session, expert())
+    drive.record(tmp_path / "a.gif")
+    for _ in drive_for(drive, 3):
+        pass
+    drive.close()
+    whole = Tape.load(tmp_path / "a.npz")
+    assert whole.about["snapshot"] == 1
+    spoilt = {name: {n: v for n, v in whole.arrays.items() if n != name} for name in whole.arrays if "/" not in name}
+    for name in ("status/note", "snapshot/seed", "snapshot/view"):
+        spoilt[name] = {n: v for n, v in whole.arrays.items() if n != name}
+    for name, arrays in spoilt.items():
+        with pytest.raises(ValueError, match=f"is not a whole recording: it lacks {name}"):
+            Tape.load(Tape(whole.about, arrays).save(tmp_path / "b.npz"))
+    a = whole.arrays
+    for other, message in (
+        ({"reward": a["reward"][1:]}, "reward is float64 of shape"),
+        ({"action": a["action"][:, :1]}, "action is float32 of shape"),
+        ({"jump": a["jump"] + 7}, "jump holds 6..7, of 1"),
+        ({"overlay": a["overlay"] + 1}, "overlay holds 0..0, of 0"),
+        ({"snapshot/seed": np.zeros(2, int)}, "snapshot/seed has 2 entries, not 1"),
+        ({"trail": np.zeros(9)}, "trail_start does not divide trail"),
+        ({"jump": a["jump"] * 0 - 1}, "a jump has no snapshot"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Tape.load(Tape(whole.about, {**a, **other}).save(tmp_path / "b.npz"))
+    spoilt_state = {n: v for n, v in a.items() if n != "snapshot/state/z"}
+    with pytest.raises(ValueError, match="state lacks 'z'"):
+        list(Replay(Tape(whole.about, spoilt_state), session).frames())
+    old = {name: value for name, value in whole.about.items() if name != "snapshot"}
+    assert len(list(Replay(Tape(old, a), session).frames())) == len(whole), "from before snapshots had a format"
+
+
 def test_files_of_actions(tmp_path):
     actions = np.array([[0.5, -1.0], [0.25, 1.0]], np.float32)
     np.save(tmp_path / "a.npy", actions)

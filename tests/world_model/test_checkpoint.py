@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from learned_sim_env.spec import CONTRACTS, BevSpec
 from learned_sim_env.world_model.checkpoint import _sha256, find, from_pretrained, save_pretrained
+from learned_sim_env.world_model.contexts import Contexts
 
 
 def edit(folder: Path, **changes) -> None:
@@ -124,3 +125,23 @@ def test_contexts_by_tag(contexts):
         contexts.indices("roundabuot")
     with pytest.raises(ValueError, match="no context of this checkpoint has the tag 'roundabout'"):
         contexts.indices("roundabout")
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("tags", lambda a: a[:, :6]),
+        ("ego", lambda a: a[1:]),
+        ("actions", lambda a: a.astype(int)),
+        ("scenarios", lambda a: a[:, None]),
+        ("replay", lambda a: a[:-1]),
+        ("replay_starts", lambda a: a[::-1].copy()),
+        ("replay_starts", lambda a: a[1:]),
+    ],
+)
+def test_contexts_are_whole_or_refused(contexts, tmp_path, name, spoil):
+    contexts.save(tmp_path / "whole.npz")
+    assert len(Contexts.load(tmp_path / "whole.npz")) == len(contexts)
+    replace(contexts, **{name: spoil(getattr(contexts, name))}).save(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=f"other.npz is not whole: .*{'replay' if 'replay' in name else 'shape'}"):
+        Contexts.load(tmp_path / "other.npz")

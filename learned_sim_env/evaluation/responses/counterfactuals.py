@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from learned_sim_env.data.store import key_of
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.evaluation.measures.reward import foreseen_reward
@@ -84,7 +83,7 @@ class TwinCounterfactuals:
 
     make_twin: picklable; opens the simulator in which the contexts were recorded. name: of what it opens.
     actions: (A, 2) float32. horizon: steps for which each is held. folder: where every context has a file, named after
-    all that its content depends on.
+    all that its content depends on. settings: JSON-ready, of what it opens.
     """
 
     make_twin: Callable[[], TwinDrivingEnv]
@@ -93,6 +92,7 @@ class TwinCounterfactuals:
     actions: np.ndarray
     horizon: int
     folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> Task:
         twin = self.make_twin()
@@ -107,11 +107,8 @@ class TwinCounterfactuals:
     def file(self, index: int) -> Path:
         """Where the futures of context `index` are kept."""
         c = self.contexts
-        settings = [self.name, __version__, self.horizon, int(c.scenarios[index])]
-        key = hashlib.sha256(json.dumps(settings).encode())
-        for array in (self.actions, c.replay_actions(index), c.semantic[index, -1]):
-            key.update(np.ascontiguousarray(array).tobytes())
-        return self.folder / f"{key.hexdigest()[:32]}.npz"
+        about = [self.name, self.settings, __version__, self.horizon, int(c.scenarios[index])]
+        return self.folder / f"{key_of(about, (self.actions, c.replay_actions(index), c.semantic[index, -1]))}.npz"
 
     def branches(self, twin: TwinDrivingEnv, index: int) -> dict[str, Any]:
         """`pose`, `reward`, `running` as in `Counterfactuals` of context `index`, without its axis, and `agreement`."""

@@ -19,7 +19,8 @@ from learned_sim_env.evaluation.reporting.parts import Part
 from learned_sim_env.evaluation.responses.counterfactuals import TwinCounterfactuals, gather, imagined_counterfactuals
 from learned_sim_env.evaluation.responses.measure import measure
 from learned_sim_env.evaluation.responses.report import report
-from learned_sim_env.pairing import open_twin
+from learned_sim_env.pairing import open_twin, twin_settings
+from learned_sim_env.simulators import installed_version
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
@@ -59,7 +60,7 @@ class ResponsesConfig:
             raise ValueError(f"steps are {self.steps}; they must be at least 1 and increase")
         if not self.actions or self.actions[0] != (0.0, 0.0):
             raise ValueError("the first of the actions must be (0, 0), which the others are compared with")
-        if np.abs(self.actions).max() > 1:
+        if not np.abs(self.actions).max() <= 1:
             raise ValueError(f"actions must lie in [-1, 1], got {self.actions}")
 
 
@@ -85,10 +86,19 @@ def responses(
     config = config or ResponsesConfig()
     contexts, actions = checkpoint.contexts, np.array(config.actions, np.float32)
     asked = choose_contexts(contexts, config.contexts, config.seed)
+    settings = {} if make_twin else twin_settings(config.env_id)
+    if settings:
+        settings["version"] = installed_version(settings["simulator"])
     name = f"the twin of {config.env_id}, contract {checkpoint.contract.fingerprint()[:12]}"
     with tempfile.TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
         source = TwinCounterfactuals(
-            make_twin or partial(open_twin, config.env_id), name, contexts, actions, config.steps[-1], Path(folder)
+            make_twin or partial(open_twin, config.env_id),
+            name,
+            contexts,
+            actions,
+            config.steps[-1],
+            Path(folder),
+            settings,
         )
         twin, found = gather(source, asked, config.workers)
     dream = imagined_counterfactuals(checkpoint, found, actions, config.steps[-1])

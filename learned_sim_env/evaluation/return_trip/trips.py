@@ -71,7 +71,7 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: i
     """Imagine `steps` steps from `contexts` (n,) int64, sampled at temperature 1, and draw each of them.
 
     Raises:
-        ValueError: if the model has no map memory.
+        ValueError: if the model has no map memory, or gives what is not finite.
     """
     model = checkpoint.model
     if not isinstance(getattr(model, "memory", None), MapMemory):
@@ -89,6 +89,8 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: i
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size)
             state = model.imagine(state, torch.from_numpy(driver(ego)).to(inference.device), noise)
             ego = model.decode(state)["ego"].cpu().numpy()
+            if not (np.isfinite(ego).all() and torch.isfinite(state["pose"]).all()):
+                raise ValueError(f"the model's 'ego' is not finite {t + 1} steps after the context")
             view, state = model.draw(state)
             views.append(view)
             seen.append(_really_seen(model, state))

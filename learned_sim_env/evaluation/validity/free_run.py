@@ -92,10 +92,7 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
         began = time.perf_counter()
         imagined = rollout.step(actions)
         seconds[t] = time.perf_counter() - began
-        parts = [imagined.ego, imagined.motion, imagined.terms, imagined.uncertainty[:, None]]
-        if t + 1 in steps:
-            parts.append(rollout.features())
-        alive &= np.isfinite(np.concatenate(parts, 1)).all(1).reshape(groups, n)
+        alive &= imagined.finite.reshape(groups, n)
         finite[t], before = alive, ego
         ego = imagined.ego.reshape(groups, n, -1)
         distance = np.hypot(*imagined.motion[:, :2].T).reshape(groups, n)

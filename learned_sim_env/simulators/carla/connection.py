@@ -45,7 +45,7 @@ class Address:
         if not 0 < self.port < 65535:
             raise ValueError(f"port is {self.port}; CARLA's is 1 to 65534, and the one after it is for its data")
         for name in ("timeout", "load_timeout"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0 seconds")
 
     def __str__(self) -> str:
