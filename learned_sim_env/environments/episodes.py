@@ -86,14 +86,16 @@ class Episodes:
         self.records["end"] = -1
         self._warned = False
 
+    def abandon(self, rows: np.ndarray) -> None:
+        """Leave no episode in `rows` (n,) int64: whatever fails before the next begins, none goes on."""
+        self.records["started"][rows], self.records["end"][rows] = False, -1
+
     def begin(self, rows: np.ndarray, generators: list[np.random.Generator], options: dict[str, Any] | None) -> None:
         """Begin new episodes in `rows` (n,) int64, each drawing its seed, then its context, from its own generator.
 
         Raises:
-            ValueError: for options that are unknown, contradict each other or have wrong values. Then no episode runs
-                in these rows.
+            ValueError: for options that are unknown, contradict each other or have wrong values.
         """
-        self.records["started"][rows], self.records["end"][rows] = False, -1
         options = checked(options)
         seeds = np.array([g.integers(SEED_LIMIT) for g in generators])
         fresh = np.zeros(1, info.RECORD)

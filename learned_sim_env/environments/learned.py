@@ -100,6 +100,7 @@ class LearnedDrivingEnv(gym.Env):
             ValueError: for options that are unknown, contradict each other or have wrong values. After that there is no
                 episode until a reset succeeds.
         """
+        self.episodes.abandon(ROW)
         super().reset(seed=seed)
         self.episodes.begin(ROW, [self.np_random], options)
         return self._looked()

@@ -98,17 +98,19 @@ class LearnedDrivingVectorEnv(VectorEnv):
             Observations of all rows, and the infos of those that were reset.
 
         Raises:
-            ValueError: for wrong options, or seeds of another length.
+            ValueError: for wrong options, or seeds of another length. After that there is no episode in these rows
+                until a reset succeeds.
             TypeError: for a `reset_mask` that is not a bool array.
         """
+        options = dict(options or {})
+        mask = self._checked_mask(options.pop("reset_mask", np.ones(self.num_envs, bool)))
+        self.episodes.abandon(np.flatnonzero(mask))
         if seed is None or isinstance(seed, int | np.integer):
             seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds for {self.num_envs} rows: give one a row")
-        options = dict(options or {})
-        mask = self._checked_mask(options.pop("reset_mask", np.ones(self.num_envs, bool)))
         generators = self._seeded()
         for i in np.flatnonzero(mask):
             if seeds[i] is not None:

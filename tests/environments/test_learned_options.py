@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gymnasium.error import ResetNeeded
+from gymnasium.error import Error, ResetNeeded
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
@@ -125,10 +125,19 @@ def test_after_a_refused_reset_there_is_no_episode(env):
             env.reset(options=options)
         with pytest.raises(ResetNeeded, match="reset"):
             env.step(IDLE)
+    env.reset(seed=0)
+    with pytest.raises(Error):
+        env.reset(seed=-1)
+    with pytest.raises(ResetNeeded):
+        env.step(IDLE)
     many = LearnedDrivingVectorEnv(3, env.checkpoint, obs_type="latent")
     many.reset(seed=0)
     with pytest.raises(ValueError):
         many.reset(options={"context": 40, "reset_mask": np.array([False, True, False])})
+    with pytest.raises(ResetNeeded, match=r"rows \[1\]"):
+        many.step(np.zeros((3, 2)))
+    with pytest.raises(Error):
+        many.reset(seed=[0, -1, 0], options={"reset_mask": np.array([False, True, False])})
     with pytest.raises(ResetNeeded, match=r"rows \[1\]"):
         many.step(np.zeros((3, 2)))
     many.reset(options={"reset_mask": np.array([False, True, False])})
