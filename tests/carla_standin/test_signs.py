@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from learned_sim_env.carla_standin.towns import TOWNS
+from learned_sim_env.simulators.carla.lights import StopLines
 from tests.standin import Standin
 
 carla = pytest.importorskip("carla", reason="needs the extra [carla]")
@@ -97,6 +99,13 @@ def test_references_say_where_a_light_holds(world):
         assert volume.extent.x == pytest.approx(3.325, abs=0.01)
         middle = place.transform(volume.location)
         assert world.get_map().get_waypoint(middle).road_id == stops[0].road_id
+
+
+def test_the_twin_closes_a_line_for_each_reference(world):
+    lines = StopLines(world).closed("Red", "Yellow", "Green")
+    assert len(lines) == sum(len(light.get_affected_lane_waypoints()) for light in lights_of(world)) > 26
+    for line in lines:
+        assert np.hypot(*(line.points[1] - line.points[0])) == pytest.approx(3.5, abs=0.01)
 
 
 def test_a_car_before_the_junction_is_at_the_light(world):
