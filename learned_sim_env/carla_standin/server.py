@@ -95,13 +95,13 @@ class Server:
     def set_mode(self, settings: list) -> int:
         """Put settings in force; the number of the frame that the client is to wait for.
 
-        That is the next one where a world ceases to be synchronous: without it a client takes for alive what has been
-        destroyed since the last step, and its TrafficManager, set free as well, brings it down.
+        That is the next one where a world ceases to be synchronous in which something has been destroyed since the last
+        step: until then a client takes it for alive, and its TrafficManager, set free as well, brings the client down.
         """
-        freed = self.world.synchronous and not settings[0]
+        outdated = self.world.synchronous and not settings[0] and self.world.outdated
         self.world.settings = settings
         self._changed.set()
-        return self.world.frame + freed
+        return self.world.frame + outdated
 
     def load(self, name: str, reset_settings: bool) -> None:
         """Begin a new episode on a map, by "" the present one; `Refused` if there is none of the name or it is none."""

@@ -78,6 +78,11 @@ class World:
         return bool(self.settings[0])
 
     @property
+    def outdated(self) -> bool:
+        """Whether the last frame shows actors that have been destroyed since."""
+        return any(last == self.frame for _, last in self._gone.values())
+
+    @property
     def fixed_delta(self) -> float:
         """[s] of a step if that has been chosen, or 0."""
         chosen, *seconds = self.settings[2]
