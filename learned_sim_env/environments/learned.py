@@ -36,7 +36,8 @@ class LearnedDrivingEnv(gym.Env):
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
     the time limit and when the model's uncertainty about a step is over its bound. `info["end_reason"]` names which.
 
-    A model call runs on one thread of the CPU, unless the variable OMP_NUM_THREADS is set.
+    A model call runs on one thread of the CPU. What a program has set of torch (default dtype and device, autocast,
+    gradients, threads, random state) changes nothing in it, and stays as it was.
 
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its

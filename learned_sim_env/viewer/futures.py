@@ -39,7 +39,7 @@ class Futures:
 
     def __init__(self, dream: Any):
         self._model, self._temperature = dream.checkpoint.model, dream.episodes.rollout.temperature
-        self._inference = Inference(next(iter(self._model.initial(1).values())).device, one_thread=True)
+        self._inference = Inference(next(iter(self._model.initial(1).values())).device, rows=1)
         self._bundles: list[Bundle] = []
         self._at: Moment | None = None
 
