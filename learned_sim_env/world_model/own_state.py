@@ -17,20 +17,22 @@ def own_state(device: str = "cpu") -> Iterator[None]:
 
     device: type of the device that is computed on, as torch names it.
     """
-    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    with ExitStack() as stack:
-        # The default device is a function mode, as are others that a caller may be in.
-        stack.enter_context(torch._C.DisableTorchFunction())
-        for kind in {"cpu", device}:
-            if torch.is_autocast_enabled(kind):
+    # The default device is a function mode, as are others that a caller may be in.
+    with torch._C.DisableTorchFunction():
+        casts = [kind for kind in {"cpu", device} if torch.is_autocast_enabled(kind)]
+        dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+        # Mostly nothing is set, and a step of one row takes less than a thousandth of a second.
+        if not casts and dtype == torch.float32 and precision == "highest":
+            yield
+            return
+        with ExitStack() as stack:
+            for kind in casts:
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if dtype != torch.float32:
             stack.callback(torch.set_default_dtype, dtype)
             torch.set_default_dtype(torch.float32)
-        if precision != "highest":
             stack.callback(torch.set_float32_matmul_precision, precision)
             torch.set_float32_matmul_precision("highest")
-        yield
+            yield
 
 
 @contextmanager
