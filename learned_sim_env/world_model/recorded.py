@@ -5,9 +5,10 @@ the same order, to the bit, with no Python in between, and what is done twice to
 
 torch's tracer and interpreter are used below `torch.jit`, which is deprecated from torch 2.14 on, and which keeps
 whatever it recorded until the program ends. What is to succeed it was measured, for a step of one row: plain Python
-takes 1.8 times as long as what is played back, a graph of `make_fx` 2.3 times, one of `torch.export` 3.5 times;
-`torch.compile` and AOTInductor need a compiler, round otherwise, and know no complex numbers. So it is plain Python
-where this tracer is not to be had.
+takes 1.8 times as long as what is played back (as for 16 rows and for 256), a graph of `make_fx` 2.3 times, one of
+`torch.export` 3.5 times; `torch.compile` is about as fast, but needs a compiler and 50 s for each number of rows, and
+gives other results; what AOTInductor makes fails at complex numbers. So it is plain Python where this tracer is not to
+be had.
 """
 
 from __future__ import annotations
