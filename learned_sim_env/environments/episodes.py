@@ -18,6 +18,7 @@ from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.spec import CONTRACTS, OBS_TYPES, SCENARIO_TAGS, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
+from learned_sim_env.world_model.own_state import making
 
 DTYPES = ("float32", "bfloat16")
 # Row seeds are drawn below this.
@@ -71,11 +72,12 @@ class Episodes:
         }
         if dtype not in DTYPES:
             raise unknown("dtype", dtype, DTYPES)
-        if dtype == "bfloat16":
-            model = model.in_bfloat16()
-        # A checkpoint that was loaded already stays where it is.
-        where = next(iter(model.initial(1).values())).device
-        inference = Inference(where, one_thread=num_rows == 1)
+        with making():
+            if dtype == "bfloat16":
+                model = model.in_bfloat16()
+            # A checkpoint that was loaded already stays where it is.
+            where = next(iter(model.initial(1).values())).device
+        inference = Inference(where, num_rows)
         self.pictures = obs_type != "latent"
         self.rollout = Rollout(model, num_rows, inference, temperature)
         self._starts = Starts(model, checkpoint.contexts, inference, self.pictures)

@@ -38,7 +38,8 @@ class LearnedDrivingEnv(gym.Env):
     are not finite: that step has no reward and no cost, and shows what was observed last. `info["end_reason"]` names
     which.
 
-    A model call runs on one thread of the CPU, unless the variable OMP_NUM_THREADS is set.
+    A model call runs on one thread of the CPU. What a program has set of torch (default dtype and device, autocast,
+    gradients, threads, random state) changes nothing in it, and stays as it was.
 
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its

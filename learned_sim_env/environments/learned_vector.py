@@ -24,7 +24,9 @@ class LearnedDrivingVectorEnv(VectorEnv):
 
     Behaves as `gymnasium.vector.SyncVectorEnv` over single environments does: seeds, infos with their `_key` masks,
     `final_obs` and `final_info`, `options={"reset_mask": ...}`. A row's future depends on its own seed and actions
-    only. An episode that ended in mode DISABLED must be reset before the next step.
+    only, and is bit for bit that of a single environment, as far as `imagination.rollout.Rollout` says. A model call
+    takes at most one thread of the CPU for every 16 rows. An episode that ended in mode DISABLED must be reset before
+    the next step.
 
     Args:
         num_envs: rows.

@@ -27,21 +27,17 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import State
 
-# Numbers that a processor computes with at once; what is left over at an end may be rounded otherwise, and a
-# row's place in the batch must not matter.
-LANES = 16
-
 
 class DreamRunner:
     """Drives jobs in a learned world.
 
-    All batches have the same number of rows, so a job's drive does not depend on which others are driven with it.
+    A job's drive does not depend on which others are driven with it, nor on how many, see `Rollout`.
 
     Args:
         checkpoint: of the world model.
         bank: where jobs start.
         driver: name of who drives, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
-        rows: of a batch: 1, or a multiple of `LANES`.
+        rows: of a batch.
         look: draw every step, for drivers that look and for the gap ahead; without, gaps are infinite and nothing is
             drawn unless the driver looks or views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
@@ -56,15 +52,15 @@ class DreamRunner:
         look: bool = True,
         folder: Path | None = None,
     ):
-        if rows < 1 or (rows > 1 and rows % LANES):
-            raise ValueError(f"rows is {rows}; it must be 1 or a multiple of {LANES}")
+        if rows < 1:
+            raise ValueError(f"rows is {rows}; it must be 1 or more")
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self.model = PerturbedModel(checkpoint.model)
         self.driver = driver
         # Opened in any case: a name that nobody has is to be told before anything is driven.
         self.look = looks(open_driver(driver, [0])) or look
         where = next(iter(self.model.initial(1).values())).device
-        self._inference = Inference(where, one_thread=rows == 1)
+        self._inference = Inference(where, rows)
         # What all drives depend on, whatever the job.
         world = [checkpoint.fingerprint, checkpoint.contract.fingerprint(), checkpoint.uncertainty_bound]
         how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]

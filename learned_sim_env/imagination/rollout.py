@@ -44,8 +44,11 @@ class Imagined:
 class Rollout:
     """B rows of imagination that advance together.
 
-    All rows go through the model in one batch of always the same size, whichever of them matter, so that a row's future
-    is the same bit for bit whatever the other rows do. Memory and time of a step do not depend on how many went before.
+    A row's future is the same bit for bit whatever the other rows do, however many there are and wherever among them it
+    stands, for a model whose operations are so (see `world_model.layers.linear`). This holds on one machine, with one
+    version of torch, on a CPU: on one thread for any number of rows, on several for up to 112 rows and for multiples of
+    16 up to 336. Beyond, some numbers may be rounded otherwise where tensors are cut for the threads. Memory and time
+    of a step do not depend on how many went before.
 
     Args:
         model: the world model, frozen.

@@ -34,7 +34,7 @@ class Start:
     @staticmethod
     def from_snapshot(snapshot: dict[str, Any], ego: np.ndarray) -> Start:
         """One row where `Rollout.snapshot` was taken; `ego` is (6,)."""
-        state = {name: torch.tensor(value)[None] for name, value in snapshot["state"].items()}
+        state = {name: torch.from_numpy(np.array(value))[None] for name, value in snapshot["state"].items()}
         view = snapshot["view"]
         return Start(state, ego[None], None if view is None else view[None])
 

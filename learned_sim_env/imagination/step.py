@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.task import EVENTS
+from learned_sim_env.world_model.layers import as_dtype
 from learned_sim_env.world_model.protocol import State, WorldModel
 
 # Where a step's results lie when packed side by side.
@@ -49,5 +50,6 @@ class Step(nn.Module):
             "uncertainty": heads["uncertainty"][:, None],
             "features": heads["features"].sum(1, keepdim=True),
         }
-        packed = torch.cat([columns[name] for name in COLUMNS], 1).float()
-        return {name: value.to(state[name].dtype) for name, value in after.items()}, packed, heads["features"]
+        packed = torch.cat([columns[name] for name in COLUMNS], 1)
+        after = {name: as_dtype(value, state[name].dtype) for name, value in after.items()}
+        return after, as_dtype(packed, torch.float32), heads["features"]

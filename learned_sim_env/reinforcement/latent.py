@@ -43,13 +43,14 @@ class LatentObservation(gym.Wrapper):
         self._model = checkpoint.model
         self.observation_space = contract.observation_space("latent", self._model.latent_size)
         self._device = next(iter(self._model.initial(1).values())).device
-        self._inference = Inference(self._device, one_thread=True)
+        self._inference = Inference(self._device, rows=1)
         self._state: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's; the model begins knowing nothing."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._state = self._model.initial(1)
+        with self._inference():
+            self._state = self._model.initial(1)
         # The action that led here is part of what is observed.
         return self._filtered(observation, observation["ego"][2:4]), info
 

@@ -41,7 +41,7 @@ class Futures:
         # The dream's own: it may run in another precision than the checkpoint's.
         rollout: Rollout = dream.episodes.rollout
         self._model, self._temperature = rollout.model, rollout.temperature
-        self._inference = Inference(next(iter(self._model.initial(1).values())).device, one_thread=True)
+        self._inference = Inference(next(iter(self._model.initial(1).values())).device, rows=1)
         self._bundles: list[Bundle] = []
         self._at: Moment | None = None
 

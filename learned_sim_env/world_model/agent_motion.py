@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.road import STATION
 from learned_sim_env.world_model.agents import EGO_SIZE, UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.geometry import place, points_from, turn, wrap
+from learned_sim_env.world_model.geometry import place, points_from, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot, tempered
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.route_path import ROADWAY, beside
@@ -126,7 +126,7 @@ class AgentMotion(nn.Module):
         there, ego_speeds = (agent_class > 0).t(), ego_speeds.t().contiguous()
         facing = turn(pose[2])
         known = acceleration > UNKNOWN_ACCELERATION
-        ego = -torch.complex(pose[0], pose[1]) * facing.conj()
+        ego = product(-torch.complex(pose[0], pose[1]), facing.conj())
         own = [
             speed,
             speed.clamp_max(1.0),
@@ -206,5 +206,5 @@ def along_route(pose: Tensor, speed: Tensor, route: Tensor) -> tuple[Tensor, Ten
 def advance(pose: Tensor, motion: Tensor, dt: float) -> Tensor:
     """Poses (..., 3) after `dt` [s] along arcs, at a speed [m/s] and yaw rate [rad/s] (..., 2 or more)."""
     turned = motion[..., 1] * dt
-    ahead = place(pose) + turn(pose[..., 2]) * torch.polar(motion[..., 0] * dt, turned / 2)
+    ahead = place(pose) + product(turn(pose[..., 2]), torch.polar(motion[..., 0] * dt, turned / 2))
     return torch.cat([torch.view_as_real(ahead), wrap(pose[..., 2:] + turned[..., None])], -1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.world_model.geometry import place, turn
+from learned_sim_env.world_model.geometry import place, product, turn
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.protocol import State
 
@@ -35,7 +35,8 @@ class AgentSummary(nn.Module):
 
     def __init__(self, size: int, hidden: int = 48):
         super().__init__()
-        self.each = MLP(10, (hidden,), size - 1, norm=False)
+        self.size = size - 1
+        self.each = MLP(10, (hidden,), self.size, norm=False)
 
     def forward(self, agent_pose: Tensor, agent_motion: Tensor, agent_size: Tensor, agent_class: Tensor) -> Tensor:
         """Agents as in the module's docstring."""
@@ -54,8 +55,10 @@ class AgentSummary(nn.Module):
             ],
             -1,
         )
+        # Rows of 32, see `layers.logistic`.
+        said = F.silu(F.pad(self.each(x), (0, -self.size % 32)))[..., : self.size]
         # What an empty slot says is zero. In float32: a maximum over bfloat16 takes three times as long on a CPU.
-        out = (F.silu(self.each(x)).float() * there[..., None]).amax(1)
+        out = (said.float() * there[..., None]).amax(1)
         nearest = torch.where(there, gap, GAP_REACH).amin(1).clamp(-1, GAP_REACH)
         return torch.cat([out, nearest[:, None]], 1)
 
@@ -74,7 +77,7 @@ def box_gap(seen: Tensor, facing: Tensor, size: Tensor) -> Tensor:
     turned = torch.view_as_real(facing).abs()
     swapped = turned.flip(-1)
     own = torch.view_as_real(seen).abs() - half[..., :1] * turned - half[..., 1:] * swapped - ego
-    other = torch.view_as_real(seen * facing.conj()).abs() - ego[0] * turned - ego[1] * swapped - half
+    other = torch.view_as_real(product(seen, facing.conj())).abs() - ego[0] * turned - ego[1] * swapped - half
     return torch.maximum(own, other).amax(-1)
 
 

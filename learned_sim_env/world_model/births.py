@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.detector import SIZE_SCALE
-from learned_sim_env.world_model.geometry import place, square_middles, turn, wrap
-from learned_sim_env.world_model.layers import drawn, drawn_first
+from learned_sim_env.world_model.geometry import place, product, square_middles, turn, wrap
+from learned_sim_env.world_model.layers import Linear, drawn, drawn_first
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.route_path import ROADWAY
 
@@ -48,7 +48,7 @@ class Births(nn.Module):
         super().__init__()
         self.bev = bev
         self.cell = bev.height * bev.metres_per_pixel / BIRTH_GRID  # [m]
-        self.ahead = nn.Linear(hidden, BIRTH_GRID**2 + 1 + KINDS + ATTRIBUTES)
+        self.ahead = Linear(hidden, BIRTH_GRID**2 + 1 + KINDS + ATTRIBUTES)
         # What is common in a cell, and of those that go one way there.
         self.common_kinds = nn.Embedding(BIRTH_GRID**2, KINDS)
         self.common = nn.Embedding(BIRTH_GRID**2 * DIRECTIONS, ATTRIBUTES)
@@ -117,7 +117,7 @@ def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: 
     away = place(where)[:, None] - place(route)
     far, which = away.abs().min(-1)
     along = route[..., 2].gather(1, which[:, None])[:, 0]
-    across = (away.gather(1, which[:, None])[:, 0] * turn(-along)).imag.abs()
+    across = product(away.gather(1, which[:, None])[:, 0], turn(-along)).imag.abs()
     along, unseen = along - heading, ids == UNKNOWN
     # Along the route or against it, whichever is nearer.
     halves = torch.round((born.pose[:, 2] - along) / torch.pi)

@@ -21,6 +21,7 @@ from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.hub import SCHEME, HubId
+from learned_sim_env.world_model.own_state import making
 from learned_sim_env.world_model.rssm import DrivingRSSM
 
 SCHEMA_VERSION = 2
@@ -113,7 +114,23 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
             raise ValueError(
                 f"{folder / name} does not have the hash that config.json gives: the file is damaged, get it again"
             )
-    model = DrivingRSSM(RSSMConfig.from_dict(config["model"]), contract)
+    with making():
+        model = _loaded(folder, RSSMConfig.from_dict(config["model"]), contract).to(device)
+    return Checkpoint(
+        # The folder of one from the hub is called after its commit.
+        name=str(_hub_id(name_or_path) or folder.name),
+        model=model,
+        contexts=Contexts.load(folder / _FILES[1]),
+        contract=contract,
+        fingerprint=config["files"][_FILES[0]],
+        uncertainty_bound=float(config["uncertainty_bound"]),
+        training=config["training"],
+    )
+
+
+def _loaded(folder: Path, config: RSSMConfig, contract: Contract) -> DrivingRSSM:
+    """The model with a folder's weights, frozen."""
+    model = DrivingRSSM(config, contract)
     tensors, expected = load_file(folder / _FILES[0]), model.state_dict()
     for name, value in expected.items():
         if name not in tensors:
@@ -126,17 +143,7 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
         if name not in expected:
             raise unknown(f"tensor in {folder / _FILES[0]}:", name, expected)
     model.load_state_dict(tensors)
-    model.eval().requires_grad_(False).to(device)
-    return Checkpoint(
-        # The folder of one from the hub is called after its commit.
-        name=str(_hub_id(name_or_path) or folder.name),
-        model=model,
-        contexts=Contexts.load(folder / _FILES[1]),
-        contract=contract,
-        fingerprint=config["files"][_FILES[0]],
-        uncertainty_bound=float(config["uncertainty_bound"]),
-        training=config["training"],
-    )
+    return model.eval().requires_grad_(False)
 
 
 def check_contract(checkpoint: str, name: str, fingerprint: str, contract: Contract) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from learned_sim_env.scene import Line
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import place, turn
+from learned_sim_env.world_model.geometry import place, product, turn
 from learned_sim_env.world_model.line_pieces import FARTHEST, beside_line, is_line
 from learned_sim_env.world_model.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.route_path import Beside, swath
@@ -69,7 +69,7 @@ def read_section(canvas: Tensor, route: Tensor, bev: BevSpec) -> CrossSection:
     centre = place(
         torch.stack([bev.ego_row + MARGIN - row, bev.ego_column + MARGIN - column], -1) * bev.metres_per_pixel
     )
-    lies = ((centre - middle[..., None]) * turn(heading)[..., None].conj()).imag
+    lies = product(centre - middle[..., None], turn(heading)[..., None].conj()).imag
     marked = is_line(ids)
     total, count = _with_neighbours((marked * lies).sum(1)), _with_neighbours(marked.sum(1))
     aside = torch.where(count > 0, total / count.clamp_min(1) - across, 0.0)

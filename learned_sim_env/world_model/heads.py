@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS
 from learned_sim_env.world_model.landmarks import FAR
-from learned_sim_env.world_model.layers import MLP, two_hot
+from learned_sim_env.world_model.layers import MLP, logistic, two_hot
 
 # What doubt is about: how far the ego is from where it is believed to be, and the share of the view drawn wrong; and
 # what is added to them before the logarithm is taken: errors below it are all alike.
@@ -68,10 +68,10 @@ class OutcomeHeads(nn.Module):
             left: two of (B,) [m], see `landmarks.route_left`.
             arrival_distance: [m] see `spec.Contract`.
         """
-        likely = events.sigmoid().masked_fill((nearest > OUT_OF_REACH)[:, None] & self.collision, 0.0)
+        likely = logistic(events).masked_fill((nearest > OUT_OF_REACH)[:, None] & self.collision, 0.0)
         likely = likely.masked_fill((nearest < -TOUCH)[:, None] & self.collision, 1.0)
         before, aside = left
-        arrived = torch.sigmoid((arrival_distance - torch.maximum(before, aside.abs())) / END_SPREAD)
+        arrived = logistic((arrival_distance - torch.maximum(before, aside.abs())) / END_SPREAD)
         return torch.where((before < FAR)[:, None] & self.arrival, arrived[:, None], likely)
 
     def uncertainty(self, doubt: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class OutcomeHeads(nn.Module):
 
     def expected_terms(self, logits: Tensor) -> Tensor:
         """(B, 3) float32, the means of the binned distributions."""
-        return logits.softmax(-1) @ self.bins
+        return (logits.softmax(-1) * self.bins).sum(-1)
 
     def loss(self, features: Tensor, terms: Tensor, events: Tensor, errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cross-entropies (...) of terms (..., 3) and events (..., 4) bool, and the doubts' loss (..., 2).

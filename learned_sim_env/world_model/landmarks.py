@@ -13,7 +13,7 @@ from torch import Tensor
 from learned_sim_env.road import STATION
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.agents import EGO_SIZE
-from learned_sim_env.world_model.geometry import look_up, place, turn
+from learned_sim_env.world_model.geometry import look_up, place, product, turn
 from learned_sim_env.world_model.route_path import swath
 
 FAR = 1e4  # [m]
@@ -61,7 +61,7 @@ def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec, nearest: float
 
 def obstacle_gap(obstacles: Tensor, pose: Tensor) -> Tensor:
     """How far the nearest obstacle is from touching an ego at `pose` (B, 3): (B,) [m], below 0 where it does."""
-    seen = torch.view_as_real((place(obstacles) - place(pose)[:, None]) * turn(-pose[:, None, 2])).abs()
+    seen = torch.view_as_real(product(place(obstacles) - place(pose)[:, None], turn(-pose[:, None, 2]))).abs()
     half = seen.new_tensor(EGO_SIZE) / 2 + HALF_OBSTACLE
     return (seen - half).amax(-1).amin(-1)
 
@@ -70,5 +70,5 @@ def route_left(end: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
     """How far an ego at `pose` (B, 3) is before the end of the route, `FAR` if that is not known, and left of it: (B,)
     [m] each.
     """
-    seen = (place(pose) - place(end)) * turn(-end[:, 2])
+    seen = product(place(pose) - place(end), turn(-end[:, 2]))
     return torch.where(end[:, 0] < FAR, -seen.real, FAR), seen.imag

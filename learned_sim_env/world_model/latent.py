@@ -10,7 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import NUM_CLASSES, BevSpec
-from learned_sim_env.world_model.layers import MLP, GRUCell, Norm, PatchMixer, drawn, one_hot, patches, tempered
+from learned_sim_env.world_model.layers import (
+    MLP,
+    GRUCell,
+    Linear,
+    Norm,
+    PatchMixer,
+    as_dtype,
+    drawn,
+    one_hot,
+    patches,
+    tempered,
+)
 
 UNIMIX = 0.01
 PATCH = 8
@@ -22,10 +33,10 @@ class Encoder(nn.Module):
     def __init__(self, bev: BevSpec, channels: int, size: int):
         super().__init__()
         tokens = bev.height * bev.width // PATCH**2
-        self.embed = nn.Linear(PATCH**2 * NUM_CLASSES, channels)
+        self.embed = Linear(PATCH**2 * NUM_CLASSES, channels)
         self.mixers = nn.Sequential(PatchMixer(tokens, channels), PatchMixer(tokens, channels))
-        self.narrow = nn.Linear(channels, 32)
-        self.out = nn.Sequential(nn.Linear(tokens * 32, size), Norm(size))
+        self.narrow = Linear(channels, 32)
+        self.out = nn.Sequential(Linear(tokens * 32, size), Norm(size))
 
     def forward(self, semantic: Tensor) -> Tensor:
         """(B, H, W) uint8 to (B, size)."""
@@ -41,8 +52,8 @@ class Latent(nn.Module):
         self.groups, self.classes = groups, classes
         self.hidden_size, self.z_size = hidden, groups * classes
         self.cell = GRUCell(self.z_size + inputs, hidden)
-        self.foresight = nn.Sequential(nn.Linear(hidden, hidden, bias=False), Norm(hidden), nn.SiLU())
-        self.prior = nn.Linear(hidden, self.z_size)
+        self.foresight = nn.Sequential(Linear(hidden, hidden, bias=False), Norm(hidden), nn.SiLU())
+        self.prior = Linear(hidden, self.z_size)
         self.posterior = MLP(hidden + embedding, (hidden,), self.z_size)
 
     def advance(self, h: Tensor, z: Tensor, inputs: Tensor) -> Tensor:
@@ -51,7 +62,7 @@ class Latent(nn.Module):
 
     def foresee(self, h: Tensor) -> Tensor:
         """(B, hidden): what h says of what will be seen, in the dtype of the weights."""
-        return self.foresight(h.to(self.prior.weight.dtype))
+        return self.foresight(as_dtype(h, self.prior.weight.dtype))
 
     def believed(self, foreseen: Tensor) -> Tensor:
         """Prior: probabilities (B, groups, classes) float32, before seeing, from what was foreseen (B, hidden)."""
@@ -62,7 +73,7 @@ class Latent(nn.Module):
         return self._mixed(self.posterior(torch.cat([h, embedding.to(h.dtype)], -1)))
 
     def _mixed(self, logits: Tensor) -> Tensor:
-        probabilities = logits.float().unflatten(-1, (self.groups, self.classes)).softmax(-1)
+        probabilities = as_dtype(logits, torch.float32).unflatten(-1, (self.groups, self.classes)).softmax(-1)
         return (1 - UNIMIX) * probabilities + UNIMIX / self.classes
 
     def sample(self, probabilities: Tensor, uniforms: Tensor | None, temperature: float = 1.0) -> Tensor:

@@ -9,6 +9,46 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# What decides how a CPU rounds a product of matrices: rows that are fewer than this, and, on several threads, columns
+# that are no multiple of this.
+FEW_ROWS, COLUMNS = 4, 16
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear`, each row of its result the same to the bit whatever the other rows and however many there are.
+
+    So it is on a CPU, of a frozen model.
+
+    x: (..., size). weight: (out, size).
+    """
+    rows, out = int(x.shape[:-1].numel()), len(weight)
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return F.linear(x, weight, bias)
+    spare = -out % COLUMNS if out > COLUMNS and torch.get_num_threads() > 1 else 0
+    if spare:
+        weight, bias = F.pad(weight, (0, 0, 0, spare)), None if bias is None else F.pad(bias, (0, spare))
+    if rows < FEW_ROWS:
+        # One row is shown several times rather than copied.
+        some = x.reshape(rows, -1)
+        some = some.expand(FEW_ROWS, -1) if rows == 1 else some.repeat(FEW_ROWS, 1)
+        y = F.linear(some, weight, bias)[:rows].view(*x.shape[:-1], -1)
+    else:
+        y = F.linear(x, weight, bias)
+    return y[..., :out].contiguous() if spare else y
+
+
+def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """`x.to(dtype)`; where nothing is to be done nothing is, and no operation is recorded."""
+    return x if x.dtype == dtype else x.to(dtype)
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` by `linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., size) to (..., out)."""
+        return linear(input, self.weight, self.bias)
+
 
 class Norm(nn.LayerNorm):
     """Layer normalisation without offset, in the dtype of its input.
@@ -22,7 +62,7 @@ class Norm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., size) to the same shape and dtype."""
-        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), None, self.eps)
+        return F.layer_norm(x, self.normalized_shape, as_dtype(self.weight, x.dtype), None, self.eps)
 
 
 class MLP(nn.Sequential):
@@ -31,14 +71,14 @@ class MLP(nn.Sequential):
     def __init__(self, size: int, hidden: tuple[int, ...], out: int, norm: bool = True):
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(size, width, bias=not norm), *([Norm(width)] if norm else []), nn.SiLU()]
+            layers += [Linear(size, width, bias=not norm), *([Norm(width)] if norm else []), nn.SiLU()]
             size = width
-        layers.append(nn.Linear(size, out))
+        layers.append(Linear(size, out))
         super().__init__(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., size) to (..., out), computed in the dtype of the weights."""
-        return super().forward(x.to(cast(nn.Linear, self[0]).weight.dtype))
+        return super().forward(as_dtype(x, cast(nn.Linear, self[0]).weight.dtype))
 
     @property
     def output(self) -> nn.Linear:
@@ -51,13 +91,13 @@ class GRUCell(nn.Module):
 
     def __init__(self, size: int, hidden: int):
         super().__init__()
-        self.project = nn.Linear(size + hidden, 3 * hidden, bias=False)
+        self.project = Linear(size + hidden, 3 * hidden, bias=False)
         self.norm = Norm(3 * hidden)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """Input (B, size) and state (B, hidden) float32 to the next state (B, hidden) float32."""
-        joined = torch.cat([x, h], -1).to(self.project.weight.dtype)
-        reset, candidate, update = self.norm(self.project(joined).float()).chunk(3, -1)
+        joined = as_dtype(torch.cat([x, h], -1), self.project.weight.dtype)
+        reset, candidate, update = self.norm(as_dtype(self.project(joined), torch.float32)).chunk(3, -1)
         # tanh(x) = 2 sigmoid(2 x) - 1, which a CPU computes five times as fast.
         candidate = 2 * torch.sigmoid(2 * torch.sigmoid(reset) * candidate) - 1
         return torch.lerp(h, candidate, torch.sigmoid(update - 1))
@@ -71,7 +111,7 @@ class PatchMixer(nn.Module):
         self.norm_tokens, self.norm_channels = Norm(channels), Norm(channels)
         self.mix_in, self.mix_out = (nn.Parameter(torch.randn(tokens, tokens) / tokens**0.5) for _ in range(2))
         self.channels = nn.Sequential(
-            nn.Linear(channels, expand * channels), nn.SiLU(), nn.Linear(expand * channels, channels)
+            Linear(channels, expand * channels), nn.SiLU(), Linear(expand * channels, channels)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,7 +150,16 @@ def _eye(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 @functools.cache
 def _below(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        return torch.ones(size, size, dtype=dtype, device=device).triu()
+        return torch.ones(size, size, dtype=dtype, device=device).tril()
+
+
+def logistic(x: Tensor) -> Tensor:
+    """The sigmoid of narrow tensors (B, less than 32), each number the same to the bit wherever it stands.
+
+    `torch.sigmoid`, and `silu` by it, computes 32 numbers at a time on a CPU, and rounds otherwise what is left over:
+    in rows of a multiple of 32 nothing is.
+    """
+    return (1 + (-x).exp()).reciprocal()
 
 
 def drawn(probabilities: Tensor, uniforms: Tensor) -> Tensor:
@@ -129,7 +178,7 @@ def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor
 def _running(probabilities: Tensor) -> Tensor:
     # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
     # The size as a number: while something is recorded it is a tensor, of which none is found in a cache again.
-    return probabilities @ _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device)
+    return linear(probabilities, _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device))
 
 
 def _inverted(running: Tensor, uniforms: Tensor) -> Tensor:

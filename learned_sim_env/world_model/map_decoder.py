@@ -12,7 +12,7 @@ from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.cross_section import CrossSection, markings_at, read_section, sweep
 from learned_sim_env.world_model.geometry import square_middles
 from learned_sim_env.world_model.latent import PATCH
-from learned_sim_env.world_model.layers import Norm, PatchMixer, one_hot, patches, unpatch
+from learned_sim_env.world_model.layers import Linear, Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.map_memory import MARGIN, NUM_STATIC, UNKNOWN
 from learned_sim_env.world_model.recorded import played
 from learned_sim_env.world_model.route_path import SIDES, Beside, beside
@@ -34,20 +34,18 @@ class MapDecoder(nn.Module):
         self.height, self.width = bev.height + 2 * MARGIN, bev.width + 2 * MARGIN
         self.grid = (self.height // PATCH, self.width // PATCH)
         tokens = self.grid[0] * self.grid[1]
-        self.remembered = nn.Linear(PATCH**2 * (UNKNOWN + 1), channels)
-        self.imagined = nn.Sequential(
-            nn.Linear(latent, 256, bias=False), Norm(256), nn.SiLU(), nn.Linear(256, tokens * SAID)
-        )
-        self.join = nn.Linear(SAID, channels)
+        self.remembered = Linear(PATCH**2 * (UNKNOWN + 1), channels)
+        self.imagined = nn.Sequential(Linear(latent, 256, bias=False), Norm(256), nn.SiLU(), Linear(256, tokens * SAID))
+        self.join = Linear(SAID, channels)
         self.bev = bev
-        self.swept = nn.Linear(PATCH**2 * (UNKNOWN + 1), channels, bias=False)
+        self.swept = Linear(PATCH**2 * (UNKNOWN + 1), channels, bias=False)
         nn.init.zeros_(self.swept.weight)
-        self.led = nn.Sequential(nn.Linear(SIDES + 5, channels), nn.SiLU(), nn.Linear(channels, channels))
+        self.led = nn.Sequential(Linear(SIDES + 5, channels), nn.SiLU(), Linear(channels, channels))
         self.middles: Tensor  # (tokens, 2) of the patches
         self.register_buffer("middles", square_middles(bev, PATCH, MARGIN), persistent=False)
         self.near, self.far = Neighbours(channels), Neighbours(channels)
         self.everywhere = PatchMixer(tokens, channels)
-        self.out = nn.Linear(channels, PATCH**2 * NUM_STATIC)
+        self.out = Linear(channels, PATCH**2 * NUM_STATIC)
         self.log_weights: Tensor
         self.register_buffer("log_weights", torch.tensor(CLASS_WEIGHTS).log(), persistent=False)
 
@@ -140,7 +138,7 @@ class Neighbours(nn.Module):
         super().__init__()
         self.norm = Norm(channels)
         self.around = nn.Conv2d(channels, channels, 3, padding=1)
-        self.mix = nn.Linear(channels, channels)
+        self.mix = Linear(channels, channels)
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, tokens, channels) to the same shape."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.road import STATION, STATIONS
-from learned_sim_env.world_model.geometry import place, turn, wrap
+from learned_sim_env.world_model.geometry import place, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn
 
 # [m] Where the map was not seen, there is road so near to a station of the route.
@@ -59,7 +59,7 @@ class RoutePath(nn.Module):
 
         uniform: (B,) in [0, 1), at which the distribution of the next turn is inverted; None takes its mode.
         """
-        along = ((place(pose) - place(route[:, 1])) * turn(-route[:, 1, 2])).real
+        along = product(place(pose) - place(route[:, 1]), turn(-route[:, 1, 2])).real
         heading = route[:, -PAST - 1 :, 2]
         likely = self.guesses(heading.diff(dim=-1)).softmax(-1)
         which = likely.argmax(-1) if uniform is None else drawn(likely, uniform)
@@ -92,7 +92,7 @@ def beside_ego(ego: Tensor) -> Tensor:
 
 def seen_from(route: Tensor, pose: Tensor) -> Tensor:
     """A chain in the frame of `pose` (B, 3), which is given in the same frame as the chain was."""
-    places = (place(route) - place(pose)[:, None]) * turn(-pose[:, None, 2])
+    places = product(place(route) - place(pose)[:, None], turn(-pose[:, None, 2]))
     return torch.cat([torch.view_as_real(places), route[..., 2:] - pose[:, None, 2:]], -1)
 
 
@@ -120,7 +120,7 @@ def alongside(route: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         its stations. And the headings (B, len(TOLD)) [rad] of chords ahead, seen from the pose, not wrapped.
     """
     heading = route[:, :, 2]
-    seen = (place(pose) - place(route[:, 1])) * turn(-heading[:, 1])
+    seen = product(place(pose) - place(route[:, 1]), turn(-heading[:, 1]))
     t = (seen.real / STATION).clamp(0, 1)
     bends = heading[:, :3].diff(dim=-1) / 2
     first, second = -bends[:, 0], bends[:, 1]
@@ -158,7 +158,7 @@ def beside(route: Tensor, points: Tensor) -> Beside:
     which = far.argmin(-1)
     # A station's heading is the mean of the chords' on both sides.
     heading = torch.cat([route[:, :1, 2], (route[:, 1:, 2] + route[:, :-1, 2]) / 2], 1).gather(1, which)
-    seen = (places - stations.gather(1, which)) * turn(-heading)
+    seen = product(places - stations.gather(1, which), turn(-heading))
     return Beside((which - 1) * STATION + seen.real, seen.imag, heading, which)
 
 

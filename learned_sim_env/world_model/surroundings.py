@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.world_model.agents import AgentSummary
-from learned_sim_env.world_model.layers import one_hot
+from learned_sim_env.world_model.layers import Linear, one_hot
 from learned_sim_env.world_model.map_memory import UNKNOWN
 from learned_sim_env.world_model.protocol import State
 
@@ -21,7 +21,7 @@ class Surroundings(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
-        self.nearby = nn.Linear(len(NEARBY) * (UNKNOWN + 1), size)
+        self.nearby = Linear(len(NEARBY) * (UNKNOWN + 1), size)
         self.agents = AgentSummary(size)
         self.points: Tensor
         self.register_buffer("points", torch.tensor(NEARBY), persistent=False)

@@ -18,20 +18,14 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def test_one_thread_inside_and_all_of_them_outside(two_threads, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with Inference(CPU, one_thread=True)():
+def test_one_thread_inside_and_all_of_them_outside(two_threads):
+    with Inference(CPU, rows=1)():
         assert torch.get_num_threads() == 1
         assert torch.is_inference_mode_enabled()
     assert torch.get_num_threads() == 2
-    with pytest.raises(KeyError), Inference(CPU, one_thread=True)():
+    with pytest.raises(KeyError), Inference(CPU, rows=31)():
         raise KeyError
     assert torch.get_num_threads() == 2
-    with Inference(CPU)():
-        assert torch.get_num_threads() == 2
-
-
-def test_a_number_of_threads_that_the_user_set_is_kept(two_threads, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with Inference(CPU, one_thread=True)():
-        assert torch.get_num_threads() == 2
+    for many in (Inference(CPU), Inference(CPU, rows=32), Inference(CPU, rows=1000)):
+        with many():
+            assert torch.get_num_threads() == 2

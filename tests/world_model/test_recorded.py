@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import resource
+import warnings
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +29,15 @@ class Network(nn.Module):
 
     def doubled(self, state, x):
         return 2 * self(state, x)[1]
+
+
+class Wide(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, y):
+        return self.network(x + y)
 
 
 def given(rows=5, seed=0):
@@ -85,6 +97,50 @@ def test_recordings_go_when_their_owner_goes():
     del network
     gc.collect()
     assert gone() is None
+
+
+def resident():
+    """[MB] that this process holds."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory of a process is read from /proc")
+def test_memory_comes_back_after_forty_models_and_sizes():
+    # Of the size of a checkpoint's, 12 MB each: kept, they would add up to half a gigabyte.
+    def step(rows):
+        network = nn.Sequential(*(nn.Linear(1000, 1000) for _ in range(3)))
+        shown = Wide(network)
+        played(shown, "forward", (torch.zeros(rows, 1000), torch.zeros(rows, 1000)))
+
+    for rows in range(1, 6):
+        step(rows)
+    before = resident()
+    for rows in range(1, 41):
+        step(rows)
+    assert resident() - before < 60
+    # One model at many sizes holds no more than `KEPT` recordings.
+    network = Network()
+    for rows in range(1, 41):
+        played(network, "forward", given(rows))
+    assert len(recorded._recordings[network]) == recorded.KEPT
+
+
+def test_what_is_not_kept_any_more_is_freed():
+    network = Network()
+    gone = weakref.ref(played(network, "forward", given(1)))
+    for rows in range(2, 2 + recorded.KEPT):
+        played(network, "forward", given(rows))
+    gc.collect()
+    assert gone() is None
+
+
+def test_recording_warns_of_nothing_and_leaves_weights_as_they_were():
+    network = Network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        played(network, "forward", given())
+    assert all(weight.requires_grad for weight in network.parameters())
 
 
 def test_where_gradients_are_wanted_nothing_is_recorded():
