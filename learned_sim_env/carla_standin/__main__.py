@@ -44,7 +44,7 @@ def main() -> int:
 
     args = tyro.cli(Args, prog="python -m learned_sim_env.carla_standin", config=(tyro.conf.FlagCreatePairsOff,))
     # CARLA's map code prints its warnings to the standard output, where nothing but our line belongs.
-    output = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     maps, town = dict(TOWNS), args.town
     try:
