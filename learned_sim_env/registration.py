@@ -80,16 +80,13 @@ class EnvDeclaration:
         return {"simulator": self.backend, "contract": self.contract, **self.settings}
 
     def register(self) -> None:
-        """Make the id known to Gymnasium.
-
-        No `max_episode_steps` goes with it: the environment truncates itself and says so in `info["end_reason"]`, which
-        Gymnasium's TimeLimit could not.
-        """
+        """Make the id known to Gymnasium."""
         backend = BACKENDS[self.backend]
         gym.register(
             self.id,
             entry_point=backend.entry_point,
             vector_entry_point=backend.vector_entry_point,
+            max_episode_steps=self.max_episode_steps,
             kwargs=self.kwargs(),
         )
 

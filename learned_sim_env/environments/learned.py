@@ -10,9 +10,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.episodes import Episodes
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
+from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.environments.observations import take
 from learned_sim_env.spec import unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 ROW = np.array([0])
 
 
-class LearnedDrivingEnv(gym.Env):
+class LearnedDrivingEnv(Made, gym.Env):
     """Drive a route that a trained world model imagines, seen from above.
 
     Action space: `Box(-1, 1, (2,), float32)`, `[steer, throttle_brake]`; steer +1 is full right, throttle_brake +1 full
@@ -44,8 +45,8 @@ class LearnedDrivingEnv(gym.Env):
         obs_type: "dict", "bev", "semantic" or "latent".
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
-        max_episode_steps: the contract's if None. `gym.make` keeps this argument for Gymnasium's own wrapper, which can
-            only shorten episodes, and leaves `end_reason` empty.
+        max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
+            argument instead; the wrapper counts the steps that are taken, whatever `restore` goes back to.
         device: where the model is loaded, as torch names it.
         dtype: "float32", or "bfloat16" for the model's matrix products.
         temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
@@ -78,6 +79,7 @@ class LearnedDrivingEnv(gym.Env):
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
         self.observation_space = self.contract.observation_space(obs_type, self.checkpoint.model.latent_size)
         self.action_space = self.contract.action_space(action_type)
+        self._asked = max_episode_steps
         self._window: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -96,6 +98,7 @@ class LearnedDrivingEnv(gym.Env):
             ValueError: for options that are unknown, contradict each other or have wrong values.
         """
         super().reset(seed=seed)
+        self.episodes.max_episode_steps = episode_limit(self, self.contract, self._asked)
         self.episodes.begin(ROW, [self.np_random], options)
         return self._looked()
 
@@ -138,6 +141,10 @@ class LearnedDrivingEnv(gym.Env):
             self._window.show(frame)
         return None
 
+    def get_keys_to_action(self) -> dict[str, Any]:
+        """What W, A, S and D do in `gymnasium.utils.play`."""
+        return keys_to_action(self.action_type)
+
     def close(self) -> None:
         """Close the window."""
         if self._window is not None:
@@ -177,9 +184,9 @@ class LearnedDrivingEnv(gym.Env):
         Returns:
             A vector environment with autoreset mode NEXT_STEP and render mode "rgb_array".
         """
-        return LearnedDrivingVectorEnv.from_snapshot(
-            self.snapshot(), n, seeds, action_type=self.action_type, **self.episodes.settings
-        )
+        limit = self.episodes.max_episode_steps
+        settings = {**self.episodes.settings, "action_type": self.action_type, "max_episode_steps": limit}
+        return LearnedDrivingVectorEnv.from_snapshot(self.snapshot(), n, seeds, **settings)
 
     def _looked(self) -> tuple[Any, dict[str, Any]]:
         if self.render_mode == "human":

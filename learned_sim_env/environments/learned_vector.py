@@ -14,12 +14,13 @@ from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.environments.actions import to_continuous
 from learned_sim_env.environments.episodes import Episodes
+from learned_sim_env.environments.made import Made
 from learned_sim_env.environments.observations import replace, take, tiled
 from learned_sim_env.spec import unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 
-class LearnedDrivingVectorEnv(VectorEnv):
+class LearnedDrivingVectorEnv(Made, VectorEnv):
     """`num_envs` independent `LearnedDrivingEnv` rows that share one batch.
 
     Behaves as `gymnasium.vector.SyncVectorEnv` over single environments does: seeds, infos with their `_key` masks,

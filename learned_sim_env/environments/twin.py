@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.environments.actions import keys_to_action, to_continuous
+from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import Scene, SimulatorError, relative_motion
@@ -26,7 +27,7 @@ from learned_sim_env.spec import (
 )
 
 
-class TwinDrivingEnv(gym.Env):
+class TwinDrivingEnv(Made, gym.Env):
     """Drive a route in a real simulator, seen from above.
 
     Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed from the simulator's scenes.
@@ -37,8 +38,8 @@ class TwinDrivingEnv(gym.Env):
         obs_type: "dict", "bev" or "semantic".
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
-        max_episode_steps: the contract's if None. `gym.make` keeps this argument for Gymnasium's own wrapper, which can
-            only shorten episodes, and leaves `end_reason` empty.
+        max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
+            argument instead.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
         settings: the simulator's own keyword arguments.
 
@@ -70,7 +71,7 @@ class TwinDrivingEnv(gym.Env):
         self.obs_type, self.action_type, self.render_mode = obs_type, action_type, render_mode
         self.observation_space = self.contract.observation_space(obs_type)
         self.action_space = self.contract.action_space(action_type)
-        self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
+        self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
         self._name = simulator
         self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
@@ -80,6 +81,7 @@ class TwinDrivingEnv(gym.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start scenario `seed`, or one drawn from the training scenarios."""
         super().reset(seed=seed)
+        self.max_episode_steps = episode_limit(self, self.contract, self._asked)
         options = dict(options or {})
         for name in options:
             if name != "scenario":
@@ -146,6 +148,10 @@ class TwinDrivingEnv(gym.Env):
             )
             self._window.show(frame)
         return None
+
+    def get_keys_to_action(self) -> dict[str, Any]:
+        """What W, A, S and D do in `gymnasium.utils.play`."""
+        return keys_to_action(self.action_type)
 
     def close(self) -> None:
         """Close the simulator and the window."""
