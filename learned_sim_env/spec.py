@@ -70,7 +70,8 @@ SCENARIO_TAGS = ("straight", "curve", "intersection", "roundabout", "merge", "tr
 
 # Keys of `info` after `reset` and after `step`, the same for every environment id. `ego_motion` is (3,) float32, see
 # MOTION_FIELDS; `imagined_steps` counts the steps since the last real observation (always 0 in a simulator); `context`
-# is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs.
+# is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs. With
+# `info_type="numeric"`, see `environments.info.numeric`.
 INFO_KEYS = (
     "reward_terms",
     "cost",
@@ -85,6 +86,7 @@ INFO_KEYS = (
 
 OBS_TYPES = ("dict", "bev", "semantic", "latent")
 ACTION_TYPES = ("continuous", "discrete")
+INFO_TYPES = ("full", "numeric")
 
 
 def _think2drive_actions() -> np.ndarray:

@@ -12,10 +12,11 @@ from gymnasium.error import ResetNeeded
 
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.episodes import Episodes
+from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.environments.observations import take
-from learned_sim_env.spec import unknown
+from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # The only row of the episodes behind a single environment.
@@ -51,6 +52,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         dtype: "float32", or "bfloat16" for the model's matrix products.
         temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
+        info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
 
     Raises:
         ValueError, FileNotFoundError: for a wrong argument or an unknown checkpoint.
@@ -69,10 +71,13 @@ class LearnedDrivingEnv(Made, gym.Env):
         dtype: str = "float32",
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
+        info_type: str = "full",
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
-        self.render_mode, self.action_type = render_mode, action_type
+        if info_type not in INFO_TYPES:
+            raise unknown("info_type", info_type, INFO_TYPES)
+        self.render_mode, self.action_type, self.info_type = render_mode, action_type, info_type
         self.episodes = Episodes(
             1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound
         )
@@ -186,9 +191,11 @@ class LearnedDrivingEnv(Made, gym.Env):
         """
         limit = self.episodes.max_episode_steps
         settings = {**self.episodes.settings, "action_type": self.action_type, "max_episode_steps": limit}
+        settings["info_type"] = self.info_type
         return LearnedDrivingVectorEnv.from_snapshot(self.snapshot(), n, seeds, **settings)
 
     def _looked(self) -> tuple[Any, dict[str, Any]]:
         if self.render_mode == "human":
             self.render()
-        return take(self.episodes.observe(ROW), 0), self.episodes.info(0)
+        info = self.episodes.info(0)
+        return take(self.episodes.observe(ROW), 0), numeric(info) if self.info_type == "numeric" else info

@@ -14,9 +14,10 @@ from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.environments.actions import to_continuous
 from learned_sim_env.environments.episodes import Episodes
+from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made
 from learned_sim_env.environments.observations import replace, take, tiled
-from learned_sim_env.spec import unknown
+from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 
@@ -50,18 +51,22 @@ class LearnedDrivingVectorEnv(Made, VectorEnv):
         dtype: str = "float32",
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
+        info_type: str = "full",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ):
         if num_envs < 1:
             raise ValueError(f"num_envs {num_envs!r} is less than 1")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
+        if info_type not in INFO_TYPES:
+            raise unknown("info_type", info_type, INFO_TYPES)
         modes = {mode.value: mode for mode in AutoresetMode}
         if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in modes:
             raise unknown("autoreset_mode", autoreset_mode, modes)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.render_mode, self.action_type = num_envs, render_mode, action_type
+        self.info_type = info_type
         self.episodes = Episodes(
             num_envs, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound
         )
@@ -115,7 +120,7 @@ class LearnedDrivingVectorEnv(Made, VectorEnv):
                 generators[i] = seeding.np_random(seeds[i])
         self._begin(mask, options)
         self._show()
-        return self.episodes.observe(self._all), self.episodes.infos(mask)
+        return self.episodes.observe(self._all), self._told(self.episodes.infos(mask))
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one step in every row.
@@ -147,7 +152,8 @@ class LearnedDrivingVectorEnv(Made, VectorEnv):
             self._begin(over)
             replace(observations, over, self.episodes.observe(np.flatnonzero(over)))
         self._show()
-        return observations, rewards, terminations, truncations, {**infos, **self.episodes.infos(np.ones_like(over))}
+        infos = self._told({**infos, **self.episodes.infos(np.ones_like(over))})
+        return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One (H, W, 3) uint8 frame a row in mode "rgb_array"; shows all of them in a window in mode "human"."""
@@ -175,12 +181,12 @@ class LearnedDrivingVectorEnv(Made, VectorEnv):
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)
-        return take(self.episodes.observe(rows), 0), self.episodes.info(row)
+        return take(self.episodes.observe(rows), 0), self._told(self.episodes.info(row))
 
     def branch(self, row: int, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
         """n rows at the present moment of `row`, see `LearnedDrivingEnv.branch`."""
-        settings = self.episodes.settings
-        return self.from_snapshot(self.snapshot(row), n, seeds, action_type=self.action_type, **settings)
+        settings = {**self.episodes.settings, "action_type": self.action_type, "info_type": self.info_type}
+        return self.from_snapshot(self.snapshot(row), n, seeds, **settings)
 
     @classmethod
     def from_snapshot(
@@ -217,11 +223,15 @@ class LearnedDrivingVectorEnv(Made, VectorEnv):
         for i in np.flatnonzero(over):
             final[i] = take(observations, int(i))
         return {
-            "final_obs": final,
+            "final_obs": take(observations, slice(None)) if self.info_type == "numeric" else final,
             "_final_obs": over.copy(),
             "final_info": self.episodes.infos(over),
             "_final_info": over.copy(),
         }
+
+    def _told(self, infos: dict[str, Any]) -> dict[str, Any]:
+        """What is told of infos, see `info_type`."""
+        return numeric(infos) if self.info_type == "numeric" else infos
 
     def _checked_mask(self, mask: Any) -> np.ndarray:
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:

@@ -1,4 +1,4 @@
-"""What `gym.make` asks of an environment: a `spec` that JSON can hold, and to keep a limit that only a wrapper knows."""
+"""What `gym.make` asks of an environment: a `spec` that JSON can hold, and to keep a limit that a wrapper knows."""
 
 from __future__ import annotations
 

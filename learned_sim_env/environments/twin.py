@@ -10,6 +10,7 @@ from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
+from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.palette import colourise
@@ -18,6 +19,7 @@ from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,
     COST_TERMS,
+    INFO_TYPES,
     OBS_TYPES,
     REWARD_TERMS,
     SCENARIO_TAGS,
@@ -41,6 +43,7 @@ class TwinDrivingEnv(Made, gym.Env):
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
             argument instead.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
+        info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         settings: the simulator's own keyword arguments.
 
     `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
@@ -57,6 +60,7 @@ class TwinDrivingEnv(Made, gym.Env):
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         isolate: bool | None = None,
+        info_type: str = "full",
         **settings: Any,
     ):
         if contract not in CONTRACTS:
@@ -67,8 +71,15 @@ class TwinDrivingEnv(Made, gym.Env):
             raise unknown("obs_type", obs_type, OBS_TYPES)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
+        if info_type not in INFO_TYPES:
+            raise unknown("info_type", info_type, INFO_TYPES)
         self.contract = CONTRACTS[contract]
-        self.obs_type, self.action_type, self.render_mode = obs_type, action_type, render_mode
+        self.obs_type, self.action_type, self.info_type, self.render_mode = (
+            obs_type,
+            action_type,
+            info_type,
+            render_mode,
+        )
         self.observation_space = self.contract.observation_space(obs_type)
         self.action_space = self.contract.action_space(action_type)
         self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
@@ -166,7 +177,8 @@ class TwinDrivingEnv(Made, gym.Env):
         gym.logger.warn(f"episode broken off after {self._steps} steps: {error}")
         self._running = False
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
-        return self._observation(), 0.0, False, True, self._info(np.zeros(3, np.float32), "simulator_error")
+        info = self._told(self._info(np.zeros(3, np.float32), "simulator_error"))
+        return self._observation(), 0.0, False, True, info
 
     def _look(self) -> None:
         """Everything read off the scene, once a step."""
@@ -182,7 +194,11 @@ class TwinDrivingEnv(Made, gym.Env):
         self._shown_info = self._info(motion, end_reason)
         if self.render_mode == "human":
             self.render()
-        return self._observation(), self._shown_info
+        return self._observation(), self._told(self._shown_info)
+
+    def _told(self, info: dict[str, Any]) -> dict[str, Any]:
+        """What is told of an info, see `info_type`."""
+        return numeric(info) if self.info_type == "numeric" else info
 
     def _observation(self) -> Any:
         if self.obs_type == "semantic":
@@ -194,10 +210,10 @@ class TwinDrivingEnv(Made, gym.Env):
     def _info(self, motion: np.ndarray, end_reason: str) -> dict[str, Any]:
         return {
             "reward_terms": dict(zip(REWARD_TERMS, self.outcome.reward_terms[0].tolist())),
-            "cost": float(self.outcome.cost[0]),
+            "cost": np.float64(self.outcome.cost[0]),
             "cost_terms": dict(zip(COST_TERMS, self.outcome.cost_terms[0].tolist())),
             "end_reason": end_reason,
-            "uncertainty": 0.0,
+            "uncertainty": np.float64(0.0),
             "ego_motion": motion,
             "imagined_steps": 0,
             "context": -1,

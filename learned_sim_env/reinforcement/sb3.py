@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from learned_sim_env.environments.observations import take
 from learned_sim_env.optional import require
 from learned_sim_env.reinforcement.infos import of_step
 
@@ -88,7 +89,7 @@ class Sb3VecEnv(VecEnv):
             last = {key: of_step(told, key, over) for key in TOLD}
             for i in np.flatnonzero(over):
                 infos[i] = {
-                    "terminal_observation": told["final_obs"][i],
+                    "terminal_observation": take(told["final_obs"], int(i)),
                     "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
                     "episode": {
                         "r": float(self._returns[i]),

@@ -22,10 +22,10 @@ from tests import standin
 FORWARD = np.array([0.0, 0.5], np.float32)
 INFO_TYPES = {
     "reward_terms": dict,
-    "cost": float,
+    "cost": np.float64,
     "cost_terms": dict,
     "end_reason": str,
-    "uncertainty": float,
+    "uncertainty": np.float64,
     "ego_motion": np.ndarray,
     "imagined_steps": int,
     "context": int,
