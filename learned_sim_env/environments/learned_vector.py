@@ -17,16 +17,17 @@ from learned_sim_env.environments.episodes import Episodes
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made
 from learned_sim_env.environments.observations import replace, take, tiled
+from learned_sim_env.environments.rows import Rows
 from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 
-class LearnedDrivingVectorEnv(Made, VectorEnv):
+class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
     """`num_envs` independent `LearnedDrivingEnv` rows that share one batch.
 
     Behaves as `gymnasium.vector.SyncVectorEnv` over single environments does: seeds, infos with their `_key` masks,
-    `final_obs` and `final_info`, `options={"reset_mask": ...}`. A row's future depends on its own seed and actions
-    only. An episode that ended in mode DISABLED must be reset before the next step.
+    `final_obs` and `final_info`, `options={"reset_mask": ...}`, `call`, `get_attr` and `set_attr`. A row's future
+    depends on its own seed and actions only. An episode that ended in mode DISABLED must be reset before the next step.
 
     Args:
         num_envs: rows.
