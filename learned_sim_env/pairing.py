@@ -40,8 +40,8 @@ def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingE
 
     known = declarations()
     if simulator:
-        contract = known[env_id].contract
-        twins = {d.backend: d for d in known.values() if d.backend != "learned" and d.contract == contract}
+        alike = [d for d in known.values() if (d.contract, d.form) == (known[env_id].contract, known[env_id].form)]
+        twins = {d.backend: d for d in alike if d.backend != "learned"}
         if simulator not in twins:
             raise unknown("simulator", simulator, twins)
         twin = twins[simulator]

@@ -73,6 +73,11 @@ class EnvDeclaration:
         """Steps after which the environment truncates an episode, as the contract says."""
         return CONTRACTS[self.contract].max_episode_steps
 
+    @property
+    def form(self) -> tuple[str, str]:
+        """What it observes and how it is driven: obs_type and action_type."""
+        return self.settings.get("obs_type", "dict"), self.settings.get("action_type", "continuous")
+
     def kwargs(self) -> dict[str, Any]:
         """Keyword arguments that Gymnasium passes to the constructor."""
         if self.backend == "learned":  # its contract comes with the checkpoint
@@ -123,7 +128,7 @@ def declarations(folder: Path | None = None) -> dict[str, EnvDeclaration]:
 
     Raises:
         FileNotFoundError: if the folder holds no declaration.
-        ValueError: for a file that `read` refuses, or a twin that is not declared or has another contract.
+        ValueError: for a file that `read` refuses, or a twin that is not declared, or has another contract or form.
     """
     folder = envs_dir() if folder is None else folder
     known = {d.id: d for d in map(read, sorted(folder.glob("*.toml")))}
@@ -138,6 +143,10 @@ def declarations(folder: Path | None = None) -> dict[str, EnvDeclaration]:
         if twin.contract != declaration.contract:
             raise ValueError(
                 f"{declaration.id}: its twin {twin.id} keeps contract {twin.contract!r}, not {declaration.contract!r}"
+            )
+        if twin.form != declaration.form:
+            raise ValueError(
+                f"{declaration.id}: its twin {twin.id} has obs_type and action_type {twin.form}, not {declaration.form}"
             )
     return known
 

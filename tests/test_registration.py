@@ -35,6 +35,15 @@ def test_registered_as_declared(env_id):
     assert gym.envs.registration.EnvSpec.from_json(spec.to_json()) == spec
 
 
+def test_ids_say_what_is_observed_and_how_it_is_driven():
+    observed = {"": "dict", "Flat": "flat", "Latent": "latent"}
+    driven = {"": "continuous", "Discrete": "discrete"}
+    bases = {d.id.removesuffix("-v0") for d in declarations().values() if d.form == ("dict", "continuous")}
+    assert {"LearnedDriving", "MetaDriveDriving", "CarlaDriving"} <= bases
+    named = {f"{b}{o}{a}-v0": (observed[o], driven[a]) for b in bases for o in observed for a in driven}
+    assert {d.id: d.form for d in declarations().values()} == named
+
+
 def test_learned_ids_have_a_twin_and_a_shipped_checkpoint():
     for declaration in declarations().values():
         if declaration.backend == "learned":
@@ -103,6 +112,14 @@ def test_twin_must_keep_the_same_contract(folder, monkeypatch):
     (folder / "Toy-v0.toml").write_text(VALID + 'twin = "Race-v0"\n')
     (folder / "Race-v0.toml").write_text('id = "Race-v0"\nbackend = "metadrive"\ncontract = "racing"\n')
     with pytest.raises(ValueError, match="its twin Race-v0 keeps contract 'racing', not 'driving'"):
+        declarations(folder)
+
+
+def test_twin_must_have_the_same_form(folder):
+    (folder / "Toy-v0.toml").write_text(VALID + 'twin = "Other-v0"\n')
+    flat = '[settings]\nobs_type = "flat"\n'
+    (folder / "Other-v0.toml").write_text('id = "Other-v0"\nbackend = "metadrive"\ncontract = "driving"\n' + flat)
+    with pytest.raises(ValueError, match=r"its twin Other-v0 has obs_type and action_type .*'flat'"):
         declarations(folder)
 
 

@@ -21,7 +21,7 @@ PACKAGES = {
     "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
-    "rl-all": ("ray", "stable-baselines3", "tianshou", "torchrl"),
+    "rl-all": ("array-api-compat", "ray", "stable-baselines3", "tianshou", "torchrl"),
     "hub": ("huggingface_hub",),
     "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
 }
@@ -82,7 +82,7 @@ def render(report: dict[str, Any]) -> str:
     for env_id, env in report["environments"].items():
         needs = BACKENDS[env["backend"]].needs
         state = f"missing: {env['missing']}" if env["missing"] else f"ready, given {needs}" if needs else "ready"
-        lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
+        lines.append(f"  {env_id:<34} {env['backend']:<10} {state}")
     for kind in ("checkpoints", "policies"):
         lines.append(f"\n{kind}")
         lines += [f"  {name:<24} {size / 1e6:.1f} MB" for name, size in report[kind].items()] or ["  none"]

@@ -15,6 +15,7 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.sight import SIZE, Sight
 from learned_sim_env.spec import OBS_TYPES, SCENARIO_TAGS, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
 
@@ -68,6 +69,9 @@ class Episodes:
         where = next(iter(model.initial(1).values())).device
         inference = Inference(where, one_thread=num_rows == 1)
         self.pictures = obs_type != "latent"
+        self._sight = Sight(num_rows) if obs_type == "flat" else None
+        self._flat = np.zeros((num_rows, SIZE), np.float32)
+        self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
         self._starts = Starts(model, checkpoint.contexts, inference, self.pictures)
         self._tags = _tag_names(checkpoint.contexts.tags)
@@ -100,6 +104,8 @@ class Episodes:
         fresh["end"], fresh["started"], fresh["ego"] = -1, True, self._clipped(start.ego)
         self.rollout.start(rows, start, seeds)
         self.records[rows] = fresh
+        if self._sight is not None:
+            self._flat[rows] = self._sight.begin(self._seen(rows), rows)
 
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take one step in every row under `actions` (B, 2) float32 in [-1, 1].
@@ -121,6 +127,8 @@ class Episodes:
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
+        if self._sight is not None:
+            self._flat = self._sight.look(self._seen(self._all), np.zeros_like(late))
         return rewards, terminated, truncated
 
     @property
@@ -137,12 +145,17 @@ class Episodes:
         """Observations of `rows` (n,) int64 in the form that `obs_type` asks for, sharing no memory with anything."""
         if self.obs_type == "latent":
             return self.rollout.features()[rows]
-        semantic = self.rollout.views(rows)
+        if self.obs_type == "flat":
+            return self._flat[rows]
+        seen = self._seen(rows)
+        if self.obs_type == "classes":
+            return seen
+        semantic = seen["semantic"]
         if self.obs_type == "semantic":
             return semantic
         if self.obs_type == "bev":
             return colourise(semantic)
-        return {"bev": colourise(semantic), "ego": self.records["ego"][rows]}
+        return {"bev": colourise(semantic), "ego": seen["ego"]}
 
     def frames(self) -> np.ndarray:
         """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet."""
@@ -165,7 +178,8 @@ class Episodes:
         if not self.records["started"][row]:
             raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
         record = {name: self.records[name][row].copy() for name in info.RECORD.names or ()}
-        return {"checkpoint": self.checkpoint.fingerprint, **self.rollout.snapshot(row), "record": record}
+        sight = {} if self._sight is None else {"sight": self._sight.past[:, row].copy()}
+        return {"checkpoint": self.checkpoint.fingerprint, **self.rollout.snapshot(row), "record": record, **sight}
 
     def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
         """Put `rows` (n,) int64 where a snapshot was taken; other `seeds` (n,) int64 give them other futures.
@@ -176,6 +190,17 @@ class Episodes:
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
         self.records[rows] = record
+        if self._sight is None:
+            return
+        # What was seen before is known where the snapshot is of this obs_type.
+        if "sight" in snapshot:
+            self._flat[rows] = self._sight.restore(self._seen(rows), rows, snapshot["sight"])
+        else:
+            self._flat[rows] = self._sight.begin(self._seen(rows), rows)
+
+    def _seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Views and ego vectors of `rows` (n,) int64, copied."""
+        return {"semantic": self.rollout.views(rows), "ego": self.records["ego"][rows]}
 
     def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
         """The start and the record, (1,) of `info.RECORD`, in a snapshot."""

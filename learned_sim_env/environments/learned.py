@@ -31,7 +31,8 @@ class LearnedDrivingEnv(Made, gym.Env):
     `spec.DISCRETE_ACTIONS`.
 
     Observation space, by `obs_type`: "dict" has "bev" (64, 64, 3) uint8, in the colours of `spec.PALETTE`, and "ego"
-    (6,) float32, see `spec.EGO_FIELDS`; "bev" and "semantic" (64, 64) uint8 class ids have the view alone; "latent"
+    (6,) float32, see `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in place of "bev"; "bev" and
+    "semantic" have the view alone; "flat" (110,) float32 has what `sight` reads off the view, and the ego; "latent"
     (latent_size,) float32 has the model's features, and nothing is ever drawn.
 
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
@@ -43,7 +44,7 @@ class LearnedDrivingEnv(Made, gym.Env):
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its
             device, whatever `device` says).
-        obs_type: "dict", "bev", "semantic" or "latent".
+        obs_type: one of `spec.OBS_TYPES`.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this

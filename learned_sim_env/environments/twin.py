@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,6 +16,7 @@ from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import Scene, SimulatorError, relative_motion
+from learned_sim_env.sight import Sight
 from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,
@@ -25,8 +27,16 @@ from learned_sim_env.spec import (
     SCENARIO_TAGS,
     TERMINATIONS,
     TRAINING_SCENARIOS,
+    Contract,
     unknown,
 )
+
+if TYPE_CHECKING:
+    from learned_sim_env.imagination.filter import Filter
+    from learned_sim_env.world_model.checkpoint import Checkpoint
+
+# The only row of what is made for many.
+ROW = np.array([0])
 
 
 class TwinDrivingEnv(Made, gym.Env):
@@ -37,11 +47,13 @@ class TwinDrivingEnv(Made, gym.Env):
     Args:
         simulator: "metadrive" or "carla".
         contract: name of the shared contract.
-        obs_type: "dict", "bev" or "semantic".
+        obs_type: one of `spec.OBS_TYPES`; "latent" are a world model's features of what is really seen, see
+            `imagination.filter.Filter`.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
             argument instead.
+        checkpoint: whose model that is: the name of a shipped one, a path, or a `Checkpoint`.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         settings: the simulator's own keyword arguments.
@@ -59,14 +71,13 @@ class TwinDrivingEnv(Made, gym.Env):
         action_type: str = "continuous",
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
+        checkpoint: str | Path | Checkpoint | None = None,
         isolate: bool | None = None,
         info_type: str = "full",
         **settings: Any,
     ):
         if contract not in CONTRACTS:
             raise unknown("contract", contract, CONTRACTS)
-        if obs_type == "latent":
-            raise ValueError("obs_type 'latent' exists only in learned environments: a simulator has no latent state")
         if obs_type not in OBS_TYPES:
             raise unknown("obs_type", obs_type, OBS_TYPES)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -80,7 +91,10 @@ class TwinDrivingEnv(Made, gym.Env):
             info_type,
             render_mode,
         )
-        self.observation_space = self.contract.observation_space(obs_type)
+        self._sight = Sight(1)
+        self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
+        latent_size = 0 if self._filter is None else self._filter.size
+        self.observation_space = self.contract.observation_space(obs_type, latent_size)
         self.action_space = self.contract.action_space(action_type)
         self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
@@ -102,6 +116,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self._steps, self._running = 0, True
         self._totals = np.zeros(2)
         self._look()
+        self._features = self._first_features()
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
         return self._shown(np.zeros(3, np.float32), "")
 
@@ -124,6 +139,7 @@ class TwinDrivingEnv(Made, gym.Env):
             return self._broken_off(error)
         self._steps += 1
         self._look()
+        self._features = self._next_features(action)
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
         terminated = bool(self.outcome.terminated[0])
@@ -200,11 +216,31 @@ class TwinDrivingEnv(Made, gym.Env):
         """What is told of an info, see `info_type`."""
         return numeric(info) if self.info_type == "numeric" else info
 
+    def _first_features(self) -> np.ndarray | None:
+        """What `obs_type` "flat" and "latent" show where an episode begins."""
+        if self._filter is not None:
+            return self._filter.begin(self.semantic, self.ego_vector)
+        return self._sight.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
+
+    def _next_features(self, action: np.ndarray) -> np.ndarray | None:
+        """What they show after `action` (2,) float32."""
+        if self._filter is not None:
+            return self._filter.go_on(self.semantic, self.ego_vector, action)
+        return self._sight.look(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
+
+    def _row(self) -> dict[str, np.ndarray]:
+        """View and ego vector, as of the only row of many."""
+        return {"semantic": self.semantic[None], "ego": self.ego_vector[None]}
+
     def _observation(self) -> Any:
+        if self._features is not None:
+            return self._features.copy()
         if self.obs_type == "semantic":
             return self.semantic.copy()
         if self.obs_type == "bev":
             return colourise(self.semantic)
+        if self.obs_type == "classes":
+            return {"semantic": self.semantic.copy(), "ego": self.ego_vector.copy()}
         return {"bev": colourise(self.semantic), "ego": self.ego_vector.copy()}
 
     def _info(self, motion: np.ndarray, end_reason: str) -> dict[str, Any]:
@@ -220,3 +256,17 @@ class TwinDrivingEnv(Made, gym.Env):
             "scenario_tags": tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has),
             **self.scene.extras,
         }
+
+
+def _filter(checkpoint: str | Path | Checkpoint | None, contract: Contract) -> Filter:
+    """What turns observations of `contract` into features."""
+    from learned_sim_env.imagination.filter import Filter
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    if checkpoint is None:
+        raise ValueError("obs_type 'latent' shows a world model's features: name its checkpoint, as in 'bev-rssm'")
+    if isinstance(checkpoint, str | Path):
+        checkpoint = from_pretrained(checkpoint, contract=contract)
+    if checkpoint.contract != contract:
+        raise ValueError(f"checkpoint {checkpoint.name!r} is of another contract than {contract.name!r}")
+    return Filter(checkpoint)

@@ -35,7 +35,7 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         began = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         rows = np.flatnonzero(began)
         self._features = self._features.copy()
-        self._features[rows] = self._sight.begin({name: observations[name][rows] for name in ("bev", "ego")}, rows)
+        self._features[rows] = self._sight.begin({name: value[rows] for name, value in observations.items()}, rows)
         self._over = self._over & ~began
         return self._features, infos
 
@@ -46,7 +46,7 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         if "final_obs" in infos and over.any():
             rows = np.flatnonzero(over)
             last = [take(infos["final_obs"], int(i)) for i in rows]
-            stacked = {name: np.stack([o[name] for o in last]) for name in ("bev", "ego")}
+            stacked = {name: np.stack([o[name] for o in last]) for name in last[0]}
             dense = not isinstance(infos["final_obs"], np.ndarray)
             final = self._features.copy() if dense else np.full(self.num_envs, None, dtype=object)
             for i, row in zip(rows, self._sight.glance(stacked, rows)):

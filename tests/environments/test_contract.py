@@ -48,7 +48,11 @@ def create(declaration: EnvDeclaration, **settings) -> gym.Env:
     return load_env_creator(gym.spec(declaration.id).entry_point)(**{**declaration.kwargs(), **settings})
 
 
-@pytest.fixture(scope="module", params=declarations())
+# The others differ from these in what they observe and how they are driven, see `test_forms`.
+PLAIN = [d.id for d in declarations().values() if d.form == ("dict", "continuous")]
+
+
+@pytest.fixture(scope="module", params=PLAIN)
 def declaration(request):
     require(declarations()[request.param])
     return declarations()[request.param]
