@@ -85,6 +85,13 @@ def features(observation: Mapping[str, np.ndarray], earlier: Mapping[str, np.nda
     return _joined(rays[:1], rays[1:, _OBSTACLE], observation["ego"][None])[0]
 
 
+def along(observations: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(T, SIZE) float32 of the T successive observations of an episode, from its first one on."""
+    rays = _rays(observations)
+    earlier = np.maximum(np.arange(len(rays)) - LAG, 0)
+    return _joined(rays, rays[earlier, _OBSTACLE], observations["ego"])
+
+
 def ego_of(features: np.ndarray) -> np.ndarray:
     """(..., 6) float32 ego vectors, see `spec.EGO_FIELDS`, that features (..., SIZE) tell of."""
     return features[..., -len(EGO_FIELDS) :] / EGO_SCALE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -12,11 +13,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.episode import INFOS, METADATA, OBSERVATIONS, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.files import UNFINISHED, replacing
 from learned_sim_env.optional import require
-from learned_sim_env.spec import CONTRACTS, Contract
+from learned_sim_env.sight import along
+from learned_sim_env.spec import CONTRACTS
 
 # Episodes written to a Minari dataset at a time.
 _BATCH = 16
@@ -58,14 +61,25 @@ class EpisodeFolder:
         return (self.read(seed) for seed in self.seeds())
 
 
-def observation_space(contract: Contract) -> gym.spaces.Dict:
-    """Space of a stored observation: `semantic` (H, W) uint8 class ids and `ego` (6,) float32."""
-    ego = contract.observation_space("dict")["ego"]  # type: ignore[index]
-    return gym.spaces.Dict({"semantic": contract.observation_space("semantic"), "ego": ego})
+def write_minari(
+    path: Path,
+    episodes: Iterable[Episode],
+    dataset_id: str,
+    description: str,
+    env_spec: EnvSpec | None = None,
+    obs_type: str = "classes",
+) -> None:
+    """Write episodes as one Minari dataset at `path`, replacing what is there only once the new one is whole.
 
-
-def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, description: str) -> None:
-    """Write episodes as one Minari dataset at `path`, replacing what is there only once the new one is whole."""
+    Args:
+        path: of the dataset, which Minari wants to be called "data".
+        episodes: to write.
+        dataset_id: what Minari calls it.
+        description: of it.
+        env_spec: of an environment with these observations and actions, for `recover_environment`.
+        obs_type: of the observations: "classes", with which all that was recorded is stored, or "flat", with which only
+            observations, actions, rewards and ends are, for programs that learn from these alone.
+    """
     require("minari", extra="train")
     from minari import __version__
     from minari.data_collector.episode_buffer import EpisodeBuffer
@@ -79,8 +93,9 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
         shutil.rmtree(leftover, ignore_errors=True)
     storage = MinariStorage.new(
         temporary,
-        observation_space=observation_space(contract),
+        observation_space=contract.observation_space(obs_type),
         action_space=contract.action_space(),
+        env_spec=env_spec,
         # Minari stores image-like spaces as lossy JPEG unless told otherwise; class ids would not survive it.
         jpeg_encoding=False,
     )
@@ -98,8 +113,7 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
         storage.update_episodes(
             EpisodeBuffer(
                 seed=episode.seed,
-                observations={name: getattr(episode, name) for name in OBSERVATIONS},
-                infos={name: getattr(episode, name) for name in INFOS},
+                **_contents(episode, obs_type),
                 **{name: getattr(episode, name) for name in TRANSITIONS},
             )
             for episode in batch
@@ -112,12 +126,22 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _contents(episode: Episode, obs_type: str) -> dict[str, Any]:
+    """Observations and infos to store."""
+    observations = {name: getattr(episode, name) for name in OBSERVATIONS}
+    if obs_type == "flat":
+        return {"observations": along(observations), "infos": {}}
+    return {"observations": observations, "infos": {name: getattr(episode, name) for name in INFOS}}
+
+
 def read_minari(path: Path) -> Iterator[Episode]:
     """Episodes of a Minari dataset written by `write_minari`, one at a time."""
     require("minari", extra="train")
     from minari import MinariDataset
 
     dataset = MinariDataset(path.resolve())
+    if not isinstance(dataset.observation_space, gym.spaces.Dict):
+        raise ValueError(f"{path} holds flat observations only: name the collection that it was made from")
     metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for data, meta in zip(dataset.iterate_episodes(), metadata, strict=True):
         arrays: dict[str, Any] = {**data.observations, **data.infos}
@@ -135,6 +159,32 @@ def read_minari_seeds(path: Path) -> list[int]:
 
     dataset = MinariDataset(path.resolve())
     return [int(meta["seed"]) for meta in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+
+
+def minari_id(folder: Path, otherwise: str) -> str:
+    """What Minari must call the dataset `folder/data` to find it.
+
+    Minari looks in the folder that the variable MINARI_DATASETS_PATH names, else in `~/.minari/datasets`. The id of a
+    dataset is its path below that; where `folder` lies elsewhere, its own name, so that the variable can name its
+    parent.
+
+    Args:
+        folder: of a collection.
+        otherwise: where that is no id, which ends in `-v` and a number.
+    """
+    folder = folder.resolve()
+    root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets").resolve()
+    name = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+    return name if re.fullmatch(r"([-\w]+/)*[-\w]+-v\d+", name) else otherwise
+
+
+def is_minari(path: Path, dataset_id: str, env_spec: EnvSpec | None, seeds: list[int]) -> bool:
+    """Whether the dataset at `path` is called so, is of that environment, and holds the episodes of `seeds`."""
+    if read_minari_seeds(path) != seeds:
+        return False
+    there = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+    spec = None if env_spec is None else env_spec.to_json()
+    return (there["dataset_id"], there.get("env_spec")) == (dataset_id, spec)
 
 
 def contract_fingerprint(path: Path) -> str:
