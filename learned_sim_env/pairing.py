@@ -49,7 +49,7 @@ def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingE
         twin = known[known[env_id].twin]
     else:
         raise ValueError(f"{env_id} has no twin")
-    return TwinDrivingEnv(**{**twin.kwargs(), "max_episode_steps": 1_000_000, **settings})
+    return TwinDrivingEnv(**{**twin.kwargs(), "info_type": "full", "max_episode_steps": 1_000_000, **settings})
 
 
 def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:

@@ -42,6 +42,11 @@ def test_ids_say_what_is_observed_and_how_it_is_driven():
     assert {"LearnedDriving", "MetaDriveDriving", "CarlaDriving"} <= bases
     named = {f"{b}{o}{a}-v0": (observed[o], driven[a]) for b in bases for o in observed for a in driven}
     assert {d.id: d.form for d in declarations().values()} == named
+    plain = ("dict", "continuous")
+    assert all(
+        d.settings.get("info_type", "full") == ("full" if d.form == plain else "numeric")
+        for d in declarations().values()
+    )
 
 
 def test_learned_ids_have_a_twin_and_a_shipped_checkpoint():

@@ -150,9 +150,7 @@ def test_pixel_centres(bev):
 
 
 def test_unknown_names_are_refused_with_the_nearest_one():
-    with pytest.raises(
-        ValueError, match=r"unknown obs_type 'semantics'\. Did you mean 'semantic'\? Known: dict, "
-    ):
+    with pytest.raises(ValueError, match=r"unknown obs_type 'semantics'\. Did you mean 'semantic'\? Known: dict, "):
         CONTRACT.observation_space("semantics")
     with pytest.raises(ValueError, match=r"unknown action_type 'discret'\. Did you mean 'discrete'\?"):
         CONTRACT.action_space("discret")
