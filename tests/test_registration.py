@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import gymnasium as gym
 import pytest
 from gymnasium.error import ResetNeeded
@@ -38,15 +41,13 @@ def test_registered_as_declared(env_id):
 def test_ids_say_what_is_observed_and_how_it_is_driven():
     observed = {"": "dict", "Flat": "flat", "Latent": "latent"}
     driven = {"": "continuous", "Discrete": "discrete"}
-    bases = {d.id.removesuffix("-v0") for d in declarations().values() if d.form == ("dict", "continuous")}
-    assert {"LearnedDriving", "MetaDriveDriving", "CarlaDriving"} <= bases
-    named = {f"{b}{o}{a}-v0": (observed[o], driven[a]) for b in bases for o in observed for a in driven}
-    assert {d.id: d.form for d in declarations().values()} == named
-    plain = ("dict", "continuous")
-    assert all(
-        d.settings.get("info_type", "full") == ("full" if d.form == plain else "numeric")
-        for d in declarations().values()
-    )
+    for env_id, declaration in declarations().items():
+        _, seen, moved = re.fullmatch(r"(\w+?)(|Flat|Latent)(|Discrete)-v\d+", env_id).groups()
+        assert declaration.form == (observed[seen], driven[moved]), env_id
+        plain = seen + moved == ""
+        assert declaration.settings.get("info_type", "full") == ("full" if plain else "numeric"), env_id
+    for base, seen, moved in product(("LearnedDriving", "MetaDriveDriving", "CarlaDriving"), observed, driven):
+        assert f"{base}{seen}{moved}-v0" in declarations()
 
 
 def test_learned_ids_have_a_twin_and_a_shipped_checkpoint():

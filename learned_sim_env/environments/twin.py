@@ -53,8 +53,8 @@ class TwinDrivingEnv(Made, gym.Env):
         render_mode: None, "rgb_array" or "human".
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
             argument instead.
-        checkpoint: whose model that is: the name of a shipped one, a path, or a `Checkpoint`.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
+        checkpoint: whose features obs_type "latent" shows: the name of a shipped one, a path, or a `Checkpoint`.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         settings: the simulator's own keyword arguments.
 
@@ -71,8 +71,8 @@ class TwinDrivingEnv(Made, gym.Env):
         action_type: str = "continuous",
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
-        checkpoint: str | Path | Checkpoint | None = None,
         isolate: bool | None = None,
+        checkpoint: str | Path | Checkpoint | None = None,
         info_type: str = "full",
         **settings: Any,
     ):
@@ -85,12 +85,8 @@ class TwinDrivingEnv(Made, gym.Env):
         if info_type not in INFO_TYPES:
             raise unknown("info_type", info_type, INFO_TYPES)
         self.contract = CONTRACTS[contract]
-        self.obs_type, self.action_type, self.info_type, self.render_mode = (
-            obs_type,
-            action_type,
-            info_type,
-            render_mode,
-        )
+        self.obs_type, self.action_type = obs_type, action_type
+        self.render_mode, self.info_type = render_mode, info_type
         self._sight = Sight(1)
         self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
         latent_size = 0 if self._filter is None else self._filter.size
