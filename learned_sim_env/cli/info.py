@@ -21,7 +21,7 @@ PACKAGES = {
     "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
-    "rl-all": ("array-api-compat", "ray", "stable-baselines3", "tianshou", "torchrl"),
+    "rl-all": ("array-api-compat", "d3rlpy", "ray", "skrl", "stable-baselines3", "tianshou", "torchrl"),
     "hub": ("huggingface_hub",),
     "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
 }

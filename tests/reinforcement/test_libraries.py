@@ -62,6 +62,34 @@ def test_gymnasiums_numpy_to_torch(mode):
         assert all(isinstance(v, torch.Tensor) for v in (observations, infos["cost"], infos["scenario_tags"]))
 
 
+def test_skrl(tmp_path):
+    runners = pytest.importorskip("skrl.utils.runner.torch", reason="needs skrl: make test-rl")
+    from skrl.envs.wrappers.torch import wrap_env
+
+    network = [{"name": "net", "input": "OBSERVATIONS", "layers": [8], "activations": "elu"}]
+    experiment = {"directory": str(tmp_path), "write_interval": 0, "checkpoint_interval": 0}
+    cfg = {
+        "models": {
+            "separate": False,
+            "policy": {"class": "GaussianMixin", "network": network, "output": "ACTIONS"},
+            "value": {"class": "DeterministicMixin", "network": network, "output": "ONE"},
+        },
+        "memory": {"class": "RandomMemory", "memory_size": -1},
+        "agent": {"class": "PPO", "rollouts": 4, "learning_epochs": 1, "mini_batches": 1, "experiment": experiment},
+        # Not headless: it calls `render` of the rows.
+        "trainer": {
+            "class": "SequentialTrainer",
+            "timesteps": 8,
+            "headless": False,
+            "close_environment_at_exit": False,
+        },
+    }
+    settings = {"obs_type": "latent", "max_episode_steps": 5, "render_mode": "rgb_array"}
+    envs = LearnedDrivingVectorEnv(3, toy_checkpoint(NeuralToy()), **settings)
+    runners.Runner(wrap_env(envs, wrapper="gymnasium"), cfg).run()
+    assert envs.episodes.rollout.steps.max() > 0
+
+
 def test_tianshou():
     env = pytest.importorskip("tianshou.env", reason="needs Tianshou: make test-rl")
     envs = env.DummyVectorEnv([latent] * 3)
