@@ -25,8 +25,8 @@ test-rl: export OMP_NUM_THREADS := 1
 test-rl:
 	$(PYTHON) -m venv $(RL_VENV)
 	grep -v '^gymnasium' constraints.txt > $(RL_VENV)/constraints.txt
-	$(RL_VENV)/bin/python -m pip install -q -c $(RL_VENV)/constraints.txt -e ".[metadrive,rl,rl-all,dev]"
-	$(RL_VENV)/bin/pytest -q tests/reinforcement
+	$(RL_VENV)/bin/python -m pip install -q -c $(RL_VENV)/constraints.txt -e ".[metadrive,rl,rl-all,train,dev]"
+	$(RL_VENV)/bin/pytest -q tests/reinforcement tests/data/test_minari.py
 
 # The tests of the CARLA twin on a real server instead of the stand-in, one environment at a time.
 test-carla-server: $(STAMP)

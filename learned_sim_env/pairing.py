@@ -45,8 +45,8 @@ def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str
     """The arguments with which `open_twin` makes it."""
     known = declarations()
     if simulator:
-        contract = known[env_id].contract
-        twins = {d.backend: d for d in known.values() if d.backend != "learned" and d.contract == contract}
+        alike = [d for d in known.values() if (d.contract, d.form) == (known[env_id].contract, known[env_id].form)]
+        twins = {d.backend: d for d in alike if d.backend != "learned"}
         if simulator not in twins:
             raise unknown("simulator", simulator, twins)
         twin = twins[simulator]
@@ -54,7 +54,7 @@ def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str
         twin = known[known[env_id].twin]
     else:
         raise ValueError(f"{env_id} has no twin")
-    return {**twin.kwargs(), "max_episode_steps": 1_000_000, **settings}
+    return {**twin.kwargs(), "info_type": "full", "max_episode_steps": 1_000_000, **settings}
 
 
 def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:

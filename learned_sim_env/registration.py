@@ -79,22 +79,24 @@ class EnvDeclaration:
         """Steps after which the environment truncates an episode, as the settings or the contract say."""
         return CONTRACTS[self.contract].episode_steps(self.settings.get("max_episode_steps"))
 
+    @property
+    def form(self) -> tuple[str, str]:
+        """What it observes and how it is driven: obs_type and action_type."""
+        return self.settings.get("obs_type", "dict"), self.settings.get("action_type", "continuous")
+
     def kwargs(self) -> dict[str, Any]:
         """Keyword arguments that Gymnasium passes to the constructor."""
         simulator = {} if self.backend == "learned" else {"simulator": self.backend}
         return {**simulator, "contract": self.contract, **self.settings}
 
     def register(self) -> None:
-        """Make the id known to Gymnasium.
-
-        No `max_episode_steps` goes with it: the environment truncates itself and says so in `info["end_reason"]`, which
-        Gymnasium's TimeLimit could not.
-        """
+        """Make the id known to Gymnasium."""
         backend = BACKENDS[self.backend]
         gym.register(
             self.id,
             entry_point=backend.entry_point,
             vector_entry_point=backend.vector_entry_point,
+            max_episode_steps=self.max_episode_steps,
             kwargs=self.kwargs(),
         )
 
@@ -190,4 +192,6 @@ def _twin_problem(declaration: EnvDeclaration, known: Mapping[str, EnvDeclaratio
     twin = known[declaration.twin]
     if twin.contract != declaration.contract:
         return f"its twin {twin.id} keeps contract {twin.contract!r}, not {declaration.contract!r}"
+    if twin.form != declaration.form:
+        return f"its twin {twin.id} has obs_type and action_type {twin.form}, not {declaration.form}"
     return ""

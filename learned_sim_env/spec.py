@@ -73,7 +73,8 @@ SCENARIO_TAGS = ("straight", "curve", "intersection", "roundabout", "merge", "tr
 # Keys of `info` after `reset` and after `step`, the same for every environment id. `ego_motion` is (3,) float32, see
 # MOTION_FIELDS; `imagined_steps` counts the steps since the last real observation (always 0 in a simulator); `context`
 # is the index of the starting context (-1 in a simulator); `end_reason` is "" while the episode runs; `scenario_tags`,
-# of `SCENARIO_TAGS`, describe the moment at which the episode began, in a dream that of its context.
+# of `SCENARIO_TAGS`, describe the moment at which the episode began, in a dream that of its context. With
+# `info_type="numeric"`, see `environments.info.numeric`.
 INFO_KEYS = (
     "reward_terms",
     "cost",
@@ -86,8 +87,9 @@ INFO_KEYS = (
     "scenario_tags",
 )
 
-OBS_TYPES = ("dict", "bev", "semantic", "latent")
+OBS_TYPES = ("dict", "classes", "bev", "semantic", "flat", "latent")
 ACTION_TYPES = ("continuous", "discrete")
+INFO_TYPES = ("full", "numeric")
 
 
 def _think2drive_actions() -> np.ndarray:
@@ -171,15 +173,21 @@ class Contract:
     def observation_space(self, obs_type: str = "dict", latent_size: int = 0) -> gym.Space:
         """Space of one observation; `latent_size` is needed for `obs_type="latent"` only."""
         bev = gym.spaces.Box(0, 255, (self.bev.height, self.bev.width, 3), np.uint8)
-        if obs_type == "dict":
+        semantic = gym.spaces.Box(0, NUM_CLASSES - 1, (self.bev.height, self.bev.width), np.uint8)
+        if obs_type in ("dict", "classes"):
             bound = np.array(self.ego_bounds, np.float32)
             low = -bound
             low[0] = 0.0
-            return gym.spaces.Dict({"bev": bev, "ego": gym.spaces.Box(low, bound, dtype=np.float32)})
+            view = {"bev": bev} if obs_type == "dict" else {"semantic": semantic}
+            return gym.spaces.Dict({**view, "ego": gym.spaces.Box(low, bound, dtype=np.float32)})
         if obs_type == "bev":
             return bev
         if obs_type == "semantic":
-            return gym.spaces.Box(0, NUM_CLASSES - 1, (self.bev.height, self.bev.width), np.uint8)
+            return semantic
+        if obs_type == "flat":
+            from learned_sim_env.sight import space  # which reads the view by this module
+
+            return space()
         if obs_type == "latent":
             return gym.spaces.Box(-np.inf, np.inf, (latent_size,), np.float32)
         raise unknown("obs_type", obs_type, OBS_TYPES)

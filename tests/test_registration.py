@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import gymnasium as gym
@@ -43,9 +44,20 @@ def test_registered_as_declared(env_id):
     backend = BACKENDS[declaration.backend]
     assert (spec.entry_point, spec.vector_entry_point) == (backend.entry_point, backend.vector_entry_point)
     assert spec.kwargs == declaration.kwargs()
-    assert spec.max_episode_steps is None, "the environment truncates itself and names the reason"
-    assert declaration.max_episode_steps == CONTRACTS[declaration.contract].max_episode_steps
+    assert spec.max_episode_steps == declaration.max_episode_steps == CONTRACTS[declaration.contract].max_episode_steps
     assert gym.envs.registration.EnvSpec.from_json(spec.to_json()) == spec
+
+
+def test_ids_say_what_is_observed_and_how_it_is_driven():
+    observed = {"": "dict", "Flat": "flat", "Latent": "latent"}
+    driven = {"": "continuous", "Discrete": "discrete"}
+    for env_id, declaration in declarations().items():
+        _, seen, moved = re.fullmatch(r"(\w+?)(|Flat|Latent)(|Discrete)-v\d+", env_id).groups()
+        assert declaration.form == (observed[seen], driven[moved]), env_id
+        plain = seen + moved == ""
+        assert declaration.settings.get("info_type", "full") == ("full" if plain else "numeric"), env_id
+    for base, seen, moved in product(("LearnedDriving", "MetaDriveDriving", "CarlaDriving"), observed, driven):
+        assert f"{base}{seen}{moved}-v0" in declarations()
 
 
 def test_learned_ids_have_a_twin_and_a_shipped_checkpoint():
@@ -56,9 +68,9 @@ def test_learned_ids_have_a_twin_and_a_shipped_checkpoint():
 
 
 @pytest.mark.parametrize("env_id", [d.id for d in declarations().values() if d.backend == "learned"])
-def test_make_gives_an_env_without_time_limit_that_wants_a_reset(env_id):
+def test_make_gives_an_env_that_wants_a_reset(env_id):
     env = gym.make(env_id)
-    assert "TimeLimit" not in str(env)
+    assert env.spec.max_episode_steps == 500
     assert env.unwrapped.contract == CONTRACTS[declarations()[env_id].contract]
     with pytest.raises(ResetNeeded):
         env.step(env.action_space.sample())
@@ -204,6 +216,13 @@ def test_twin_must_keep_the_same_contract(folder, monkeypatch):
     (folder / "Toy-v0.toml").write_text(VALID + 'twin = "Race-v0"\n')
     (folder / "Race-v0.toml").write_text('id = "Race-v0"\nbackend = "metadrive"\ncontract = "racing"\n')
     assert "its twin Race-v0 keeps contract 'racing', not 'driving'" in look(folder).problems[0]
+
+
+def test_twin_must_have_the_same_form(folder):
+    (folder / "Toy-v0.toml").write_text(VALID + 'twin = "Other-v0"\n')
+    flat = '[settings]\nobs_type = "flat"\n'
+    (folder / "Other-v0.toml").write_text('id = "Other-v0"\nbackend = "metadrive"\ncontract = "driving"\n' + flat)
+    assert re.search(r"its twin Other-v0 has obs_type and action_type .*'flat'", look(folder).problems[0])
 
 
 def test_empty_folder(tmp_path):

@@ -14,7 +14,8 @@ class Args:
     """Record driving data in a simulator, resuming what is already in the folder, and store it as a Minari dataset."""
 
     out: Path
-    """Folder of the collection; its Minari dataset is `OUT/data`."""
+    """Folder of the collection; its Minari dataset is OUT/data. Minari knows it if OUT is called NAME-v0 and the
+    variable MINARI_DATASETS_PATH names the folder that OUT is in."""
     episodes: int
     """Number of episodes in all, those already there included."""
     simulator: str = "metadrive"
@@ -29,6 +30,8 @@ class Args:
     """Simulator processes; a CARLA server serves one."""
     settings: tuple[str, ...] = ()
     """Of the simulator, as in: port=2000 town=Town03."""
+    flat: bool = False
+    """Write a second Minari dataset beside OUT, with what a small network sees of each moment: for offline learning."""
 
 
 def run(args: Args) -> int:

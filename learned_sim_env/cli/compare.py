@@ -65,6 +65,10 @@ def run(args: Args) -> int:
     for env_id in (args.a, args.b):
         if env_id not in known:
             raise unknown("environment", env_id, known)
+        if known[env_id].form != ("dict", "continuous"):
+            raise ValueError(
+                f"{env_id} has obs_type and action_type {known[env_id].form}: compare those without either"
+            )
     for scenario in args.scenarios:
         if scenario not in SCENARIO_TAGS:
             raise unknown("scenario", scenario, SCENARIO_TAGS)

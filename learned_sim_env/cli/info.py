@@ -22,7 +22,7 @@ PACKAGES = {
     "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
-    "rl-all": ("ray", "stable-baselines3", "tianshou", "torchrl"),
+    "rl-all": ("array-api-compat", "d3rlpy", "ray", "skrl", "stable-baselines3", "tianshou", "torchrl"),
     "hub": ("huggingface_hub",),
     "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
 }
@@ -87,7 +87,7 @@ def render(report: dict[str, Any]) -> str:
     for env_id, env in report["environments"].items():
         ready = f"ready, given {env['given']}" if env["given"] else "ready"
         state = f"missing: {env['missing']}" if env["missing"] else ready
-        lines.append(f"  {env_id:<24} {env['backend']:<10} {state}")
+        lines.append(f"  {env_id:<34} {env['backend']:<10} {state}")
     lines += [f"  wrong: {problem}" for problem in report["problems"]]
     for kind in ("checkpoints", "policies"):
         lines.append(f"\n{kind}")

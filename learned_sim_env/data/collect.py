@@ -1,32 +1,41 @@
 """Collection of a data set: many seeds on many worker processes, resumable, ending in one Minari dataset.
 
 A collection folder holds `episodes/<seed>.npz` (what is resumed from), `collection.json` (its settings), `data/` (the
-Minari dataset made of all episodes) and `summary.json`.
+Minari dataset made of all episodes) and `summary.json`. See `store.minari_id` for what Minari calls it.
 """
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
 from learned_sim_env.data.episode import Episode, EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
-from learned_sim_env.data.store import EpisodeFolder, read_minari_seeds, write_minari
+from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
+from learned_sim_env.registration import declarations
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.settings import parse_settings
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS, unknown
+
+# Where a server is says nothing about what is recorded there.
+WHERE = ("host", "port")
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class CollectConfig:
     """What to collect and where to.
 
     The episodes of a split have consecutive seeds from the split's first seed + `seed_start` on. settings: "name=value"
-    of the simulator's own, values as JSON or plain text.
+    of the simulator's own, values as JSON or plain text. flat: write a second dataset beside it, see `flat_folder`.
     """
 
     out: Path
@@ -45,6 +54,7 @@ class CollectConfig:
     max_steps: int = CONTRACTS["driving"].max_episode_steps
     workers: int = 2
     settings: tuple[str, ...] = ()
+    flat: bool = False
 
     def __post_init__(self) -> None:
         if self.simulator not in SIMULATORS:
@@ -73,11 +83,27 @@ class CollectConfig:
         """`settings` as keyword arguments; `ValueError` for one that is not "name=value"."""
         return parse_settings(self.settings)
 
+    @property
+    def flat_folder(self) -> Path:
+        """Beside `out`, for a dataset of the same episodes with flat observations: `<name>-flat-v<n>`."""
+        stem, version = re.fullmatch(r"(.*?)(-v\d+)?", self.out.resolve().name).groups()  # type: ignore[union-attr]
+        return self.out.resolve().with_name(f"{stem}-flat{version or '-v0'}")
+
+    def env_spec(self, obs_type: str) -> EnvSpec | None:
+        """Of the environment whose episodes these are, None for a simulator that no id declares."""
+        for declaration in declarations().values():
+            if declaration.backend == self.simulator and declaration.form == ("dict", "continuous"):
+                own = {k: v for k, v in self.simulator_settings().items() if k not in WHERE}
+                spec = copy.deepcopy(gym.spec(declaration.id))
+                spec.kwargs = {**spec.kwargs, **own, "obs_type": obs_type}
+                spec.max_episode_steps = self.max_steps
+                return spec
+        return None
+
     def lasting(self) -> dict[str, Any]:
         """The settings that all episodes of one folder share."""
         shared = {name: asdict(self)[name] for name in ("simulator", "split", "max_steps")}
-        # Where a server is says nothing about what is recorded there.
-        shared["settings"] = {k: v for k, v in self.simulator_settings().items() if k not in ("host", "port")} or None
+        shared["settings"] = {k: v for k, v in self.simulator_settings().items() if k not in WHERE} or None
         return {**shared, "contract_fingerprint": CONTRACTS["driving"].fingerprint()}
 
 
@@ -180,15 +206,23 @@ def _check_settings(config: CollectConfig) -> None:
 
 def _finish(config: CollectConfig, folder: EpisodeFolder, failed: dict[int, str], frames_per_second: float) -> Summary:
     summary = Summary(failed=failed, frames_per_second=frames_per_second)
-    dataset = config.out / "data"
-    if folder.seeds() and read_minari_seeds(dataset) != folder.seeds():
-        write_minari(
-            dataset,
-            folder,
-            dataset_id=f"{config.simulator}-{config.split}-v0",
-            description=f"Driving in {config.simulator} by several behaviours, crashes included, {config.split} seeds.",
-        )
+    if folder.seeds():
+        _write(config, config.out, "classes", folder)
+        if config.flat:
+            _write(config, config.flat_folder, "flat", folder)
     for episode in folder:
         summary.add(episode)
     write_json(config.out / "summary.json", summary.to_dict())
     return summary
+
+
+def _write(config: CollectConfig, out: Path, obs_type: str, folder: EpisodeFolder) -> None:
+    """Bring the Minari dataset in `out` up to date."""
+    part = "" if obs_type == "classes" else f"-{obs_type}"
+    dataset_id = minari_id(out, otherwise=f"{config.simulator}-{config.split}{part}-v0")
+    env_spec, path = config.env_spec(obs_type), out / "data"
+    if is_minari(path, dataset_id, env_spec, folder.seeds()):
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    description = f"Driving in {config.simulator} by several behaviours, crashes included, {config.split} seeds."
+    write_minari(path, folder, dataset_id, description, env_spec, obs_type)

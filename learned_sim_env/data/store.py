@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,12 +13,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.episode import INFOS, METADATA, OBSERVATIONS, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.files import replacing, replacing_folder
 from learned_sim_env.isolation import isolated
 from learned_sim_env.optional import require
-from learned_sim_env.spec import CONTRACTS, Contract
+from learned_sim_env.sight import along
+from learned_sim_env.spec import CONTRACTS
 
 # Episodes written to a Minari dataset at a time.
 _BATCH = 16
@@ -67,17 +71,24 @@ class EpisodeFolder:
         return (self.read(seed) for seed in self.seeds())
 
 
-def observation_space(contract: Contract) -> gym.spaces.Dict:
-    """Space of a stored observation: `semantic` (H, W) uint8 class ids and `ego` (6,) float32."""
-    ego = contract.observation_space("dict")["ego"]  # type: ignore[index]
-    return gym.spaces.Dict({"semantic": contract.observation_space("semantic"), "ego": ego})
-
-
-def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, description: str) -> None:
+def write_minari(
+    path: Path,
+    episodes: Iterable[Episode],
+    dataset_id: str,
+    description: str,
+    env_spec: EnvSpec | None = None,
+    obs_type: str = "classes",
+) -> None:
     """Write episodes as one Minari dataset at `path`, replacing what is there only once the new one is whole.
 
     Args:
+        path: of the dataset, which Minari wants to be called "data".
         episodes: a list, an `EpisodeFolder`, or whatever else can be sent to another process.
+        dataset_id: what Minari calls it.
+        description: of it.
+        env_spec: of an environment with these observations and actions, for `recover_environment`.
+        obs_type: of the observations: "classes", with which all that was recorded is stored, or "flat", with which only
+            observations, actions, rewards and ends are, for programs that learn from these alone.
 
     Raises:
         DiskFull: if there was no space for it.
@@ -85,10 +96,13 @@ def write_minari(path: Path, episodes: Iterable[Episode], dataset_id: str, descr
     require("minari", extra="train")
     with replacing_folder(path) as temporary:
         # HDF5 cannot close a file that it could not write, and crashes sooner or later.
-        isolated(_write_minari, temporary, episodes, {"dataset_id": dataset_id, "description": description})
+        about = {"dataset_id": dataset_id, "description": description}
+        isolated(_write_minari, temporary, episodes, about, env_spec, obs_type)
 
 
-def _write_minari(path: Path, episodes: Iterable[Episode], about: dict[str, str]) -> None:
+def _write_minari(
+    path: Path, episodes: Iterable[Episode], about: dict[str, str], env_spec: EnvSpec | None, obs_type: str
+) -> None:
     """Write a Minari dataset into a new folder."""
     from minari import __version__
     from minari.data_collector.episode_buffer import EpisodeBuffer
@@ -97,8 +111,9 @@ def _write_minari(path: Path, episodes: Iterable[Episode], about: dict[str, str]
     contract = CONTRACTS["driving"]
     storage = MinariStorage.new(
         path,
-        observation_space=observation_space(contract),
+        observation_space=contract.observation_space(obs_type),
         action_space=contract.action_space(),
+        env_spec=env_spec,
         # Minari stores image-like spaces as lossy JPEG unless told otherwise; class ids would not survive it.
         jpeg_encoding=False,
     )
@@ -115,8 +130,7 @@ def _write_minari(path: Path, episodes: Iterable[Episode], about: dict[str, str]
         storage.update_episodes(
             EpisodeBuffer(
                 seed=episode.seed,
-                observations={name: getattr(episode, name) for name in OBSERVATIONS},
-                infos={name: getattr(episode, name) for name in INFOS},
+                **_contents(episode, obs_type),
                 **{name: getattr(episode, name) for name in TRANSITIONS},
             )
             for episode in batch
@@ -125,12 +139,22 @@ def _write_minari(path: Path, episodes: Iterable[Episode], about: dict[str, str]
         storage.update_episode_metadata(metadata, range(first, first + len(batch)))
 
 
+def _contents(episode: Episode, obs_type: str) -> dict[str, Any]:
+    """Observations and infos to store."""
+    observations = {name: getattr(episode, name) for name in OBSERVATIONS}
+    if obs_type == "flat":
+        return {"observations": along(observations), "infos": {}}
+    return {"observations": observations, "infos": {name: getattr(episode, name) for name in INFOS}}
+
+
 def read_minari(path: Path) -> Iterator[Episode]:
     """Episodes of a Minari dataset written by `write_minari`, one at a time."""
     require("minari", extra="train")
     from minari import MinariDataset
 
     dataset = MinariDataset(path.resolve())
+    if not isinstance(dataset.observation_space, gym.spaces.Dict):
+        raise ValueError(f"{path} holds flat observations only: name the collection that it was made from")
     metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for data, meta in zip(dataset.iterate_episodes(), metadata, strict=True):
         arrays: dict[str, Any] = {**data.observations, **data.infos}
@@ -148,6 +172,32 @@ def read_minari_seeds(path: Path) -> list[int]:
 
     dataset = MinariDataset(path.resolve())
     return [int(meta["seed"]) for meta in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+
+
+def minari_id(folder: Path, otherwise: str) -> str:
+    """What Minari must call the dataset `folder/data` to find it.
+
+    Minari looks in the folder that the variable MINARI_DATASETS_PATH names, else in `~/.minari/datasets`. The id of a
+    dataset is its path below that; where `folder` lies elsewhere, its own name, so that the variable can name its
+    parent.
+
+    Args:
+        folder: of a collection.
+        otherwise: where that is no id, which ends in `-v` and a number.
+    """
+    folder = folder.resolve()
+    root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets").resolve()
+    name = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+    return name if re.fullmatch(r"([-\w]+/)*[-\w]+-v\d+", name) else otherwise
+
+
+def is_minari(path: Path, dataset_id: str, env_spec: EnvSpec | None, seeds: list[int]) -> bool:
+    """Whether the dataset at `path` is called so, is of that environment, and holds the episodes of `seeds`."""
+    if read_minari_seeds(path) != seeds:
+        return False
+    there = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+    spec = None if env_spec is None else env_spec.to_json()
+    return (there["dataset_id"], there.get("env_spec")) == (dataset_id, spec)
 
 
 def contract_fingerprint(path: Path) -> str:

@@ -8,6 +8,30 @@ import numpy as np
 
 from learned_sim_env.spec import DISCRETE_ACTIONS
 
+# What W, A, S and D do, alone and together: [steer, throttle_brake].
+_KEYS = {
+    "w": (0.0, 0.7),
+    "s": (0.0, -1.0),
+    "a": (-0.2, 0.0),
+    "d": (0.2, 0.0),
+    "wa": (-0.2, 0.7),
+    "wd": (0.2, 0.7),
+    "sa": (-0.2, -1.0),
+    "sd": (0.2, -1.0),
+}
+
+
+def keys_to_action(action_type: str) -> dict[str, Any]:
+    """Actions by the keys that are held, as `gymnasium.utils.play` asks for them.
+
+    Args:
+        action_type: "continuous": (2,) float32; "discrete": the nearest of `spec.DISCRETE_ACTIONS`.
+    """
+    actions = {keys: np.array(action, np.float32) for keys, action in _KEYS.items()}
+    if action_type == "continuous":
+        return actions
+    return {keys: int(np.abs(DISCRETE_ACTIONS - action).sum(-1).argmin()) for keys, action in actions.items()}
+
 
 def to_continuous(action: Any, action_type: str, num_envs: int | None = None) -> np.ndarray:
     """One action, or one a row, as float32 (2,) or (num_envs, 2) within [-1, 1].

@@ -16,6 +16,7 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.sight import SIZE, Sight
 from learned_sim_env.spec import CONTRACTS, OBS_TYPES, SCENARIO_TAGS, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
 from learned_sim_env.world_model.own_state import making
@@ -79,6 +80,9 @@ class Episodes:
             where = next(iter(model.initial(1).values())).device
         inference = Inference(where, num_rows)
         self.pictures = obs_type != "latent"
+        self._sight = Sight(num_rows) if obs_type == "flat" else None
+        self._flat = np.zeros((num_rows, SIZE), np.float32)
+        self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
         self._starts = Starts(model, checkpoint.contexts, inference, self.pictures)
         self._tags = _tag_names(checkpoint.contexts.tags)
@@ -116,6 +120,8 @@ class Episodes:
         fresh["end"], fresh["started"], fresh["ego"] = -1, True, self._clipped(start.ego)
         self.rollout.start(rows, start, seeds)
         self.records[rows] = fresh
+        if self._sight is not None:
+            self._flat[rows] = self._sight.begin(self._seen(rows), rows)
 
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take one step in every row under `actions` (B, 2) float32 in [-1, 1].
@@ -143,6 +149,8 @@ class Episodes:
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
+        if self._sight is not None:
+            self._flat = self._sight.look(self._seen(self._all), np.zeros_like(late))
         return rewards, terminated, truncated
 
     @property
@@ -163,12 +171,17 @@ class Episodes:
             if lost.any():  # where already the start was not, neither is what was observed last
                 features[lost] = np.nan_to_num(features[lost])
             return features
-        semantic = self.rollout.views(rows)
+        if self.obs_type == "flat":
+            return self._flat[rows]
+        seen = self._seen(rows)
+        if self.obs_type == "classes":
+            return seen
+        semantic = seen["semantic"]
         if self.obs_type == "semantic":
             return semantic
         if self.obs_type == "bev":
             return colourise(semantic)
-        return {"bev": colourise(semantic), "ego": self.records["ego"][rows]}
+        return {"bev": colourise(semantic), "ego": seen["ego"]}
 
     def frames(self) -> np.ndarray:
         """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet."""
@@ -190,7 +203,8 @@ class Episodes:
         """
         if not self.records["started"][row]:
             raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
-        return snapshots.taken(self.rollout, row, self.records[row], self.checkpoint)
+        past = None if self._sight is None else self._sight.past[:, row]
+        return snapshots.taken(self.rollout, row, self.records[row], self.checkpoint, past)
 
     def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
         """Put `rows` (n,) int64 where a snapshot was taken; other `seeds` (n,) int64 give them other futures.
@@ -202,6 +216,17 @@ class Episodes:
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
         self.records[rows] = record
+        if self._sight is None:
+            return
+        # What was seen before is known where the snapshot is of this obs_type.
+        if "sight" in snapshot:
+            self._flat[rows] = self._sight.restore(self._seen(rows), rows, snapshot["sight"])
+        else:
+            self._flat[rows] = self._sight.begin(self._seen(rows), rows)
+
+    def _seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Views and ego vectors of `rows` (n,) int64, copied."""
+        return {"semantic": self.rollout.views(rows), "ego": self.records["ego"][rows]}
 
     def _warn(self, lost: np.ndarray) -> None:
         """Tell, the first time, in which rows (B,) bool the model gave what is not finite."""

@@ -1,12 +1,16 @@
-"""The `info` of learned environments: one record a row, shown as the dict of one environment or of a vector of them."""
+"""The `info` of learned environments: one record a row, shown as the dict of one environment or of a vector of them.
+
+And of any environment, single or vectorised, in numbers alone: `numeric`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from learned_sim_env.spec import COST_TERMS, REWARD_TERMS, TERMINATIONS, TRUNCATIONS
+from learned_sim_env.spec import COST_TERMS, INFO_KEYS, REWARD_TERMS, SCENARIO_TAGS, TERMINATIONS, TRUNCATIONS
 
 # What is known of a row's last step and of its episode so far.
 RECORD = np.dtype(
@@ -41,10 +45,10 @@ def single(record: np.void, tags: np.ndarray) -> dict[str, Any]:
     """
     return {
         "reward_terms": dict(zip(REWARD_TERMS, record["reward_terms"].tolist())),
-        "cost": float(record["cost_terms"].max()),
+        "cost": np.float64(record["cost_terms"].max()),
         "cost_terms": dict(zip(COST_TERMS, record["cost_terms"].tolist())),
         "end_reason": END_REASONS[record["end"]],
-        "uncertainty": float(record["uncertainty"]),
+        "uncertainty": np.float64(record["uncertainty"]),
         "ego_motion": record["ego_motion"].copy(),
         "imagined_steps": int(record["imagined_steps"]),
         "context": int(record["context"]),
@@ -73,6 +77,44 @@ def batched(records: np.ndarray, tags: np.ndarray, mask: np.ndarray) -> dict[str
         "scenario_tags": tags[records["context"]],
     }
     return _masked(values, mask)
+
+
+def numeric(info: dict[str, Any]) -> dict[str, Any]:
+    """An info for programs that take numbers only, such as TorchRL's reader of infos and Gymnasium's `NumpyToTorch`.
+
+    Args:
+        info: of one environment, or of a vector of B.
+
+    Returns:
+        The same keys, with NumPy scalars and arrays of fixed shapes behind all of them; (B,) before each shape in the
+        infos of a vector. "reward_terms" and "cost_terms": float32, in the order of `spec.REWARD_TERMS` and
+        `spec.COST_TERMS`. "end_reason": int64, index in `(*spec.TERMINATIONS, *spec.TRUNCATIONS)`, -1 where the episode
+        goes on. "scenario_tags": bool, one for each of `spec.SCENARIO_TAGS`. "final_obs" is as it was: with
+        `info_type="numeric"`, a vector environment gives it as it gives observations. What simulators add is left out.
+    """
+    told: dict[str, Any] = {}
+    for key, value in info.items():
+        if key == "final_info":
+            told[key] = numeric(value)
+        elif key.startswith("_") or key == "final_obs":
+            told[key] = value
+        elif key in _TERMS:
+            told[key] = np.stack([value[name] for name in _TERMS[key]], -1).astype(np.float32)
+        elif key in _NUMBERS:
+            number = _NUMBERS[key]
+            told[key] = np.array([number(v) for v in value]) if isinstance(value, np.ndarray) else number(value)
+        elif key in INFO_KEYS:
+            told[key] = value if isinstance(value, np.ndarray) else np.asarray(value)[()]
+    return told
+
+
+_TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}
+_ENDS = {name: np.int64(i) for i, name in enumerate((*TERMINATIONS, *TRUNCATIONS))}
+# What becomes of names; None is what stands in rows that nothing is known of.
+_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "end_reason": lambda name: _ENDS.get(name, np.int64(-1)),
+    "scenario_tags": lambda names: np.array([tag in (names or ()) for tag in SCENARIO_TAGS]),
+}
 
 
 def _masked(values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:

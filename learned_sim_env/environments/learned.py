@@ -10,18 +10,20 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.episodes import Episodes
+from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
+from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.environments.observations import take
-from learned_sim_env.spec import unknown
+from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # The only row of the episodes behind a single environment.
 ROW = np.array([0])
 
 
-class LearnedDrivingEnv(gym.Env):
+class LearnedDrivingEnv(Made, gym.Env):
     """Drive a route that a trained world model imagines, seen from above.
 
     Action space: `Box(-1, 1, (2,), float32)`, `[steer, throttle_brake]`; steer +1 is full right, throttle_brake +1 full
@@ -29,7 +31,8 @@ class LearnedDrivingEnv(gym.Env):
     `spec.DISCRETE_ACTIONS`.
 
     Observation space, by `obs_type`: "dict" has "bev" (64, 64, 3) uint8, in the colours of `spec.PALETTE`, and "ego"
-    (6,) float32, see `spec.EGO_FIELDS`; "bev" and "semantic" (64, 64) uint8 class ids have the view alone; "latent"
+    (6,) float32, see `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in place of "bev"; "bev" and
+    "semantic" have the view alone; "flat" (110,) float32 has what `sight` reads off the view, and the ego; "latent"
     (latent_size,) float32 has the model's features, and nothing is ever drawn.
 
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
@@ -44,16 +47,17 @@ class LearnedDrivingEnv(gym.Env):
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its
             device, whatever `device` says).
-        obs_type: "dict", "bev", "semantic" or "latent".
+        obs_type: one of `spec.OBS_TYPES`.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
-        max_episode_steps: the contract's if None. `gym.make` keeps this argument for Gymnasium's own wrapper, which can
-            only shorten episodes, and leaves `end_reason` empty.
+        max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
+            argument instead; the wrapper counts the steps that are taken, whatever `restore` goes back to.
         device: where the model is loaded, as torch names it.
         dtype: "float32", or "bfloat16" for the model's matrix products.
         temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
         contract: name of the one that the checkpoint must have been trained for, as an id declares it; any if None.
+        info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
 
     Raises:
         ValueError, FileNotFoundError: for a wrong argument or an unknown checkpoint.
@@ -72,17 +76,21 @@ class LearnedDrivingEnv(gym.Env):
         dtype: str = "float32",
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
+        info_type: str = "full",
         contract: str | None = None,
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
-        self.render_mode, self.action_type = render_mode, action_type
+        if info_type not in INFO_TYPES:
+            raise unknown("info_type", info_type, INFO_TYPES)
+        self.render_mode, self.action_type, self.info_type = render_mode, action_type, info_type
         self.episodes = Episodes(
             1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
         )
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
         self.observation_space = self.contract.observation_space(obs_type, self.checkpoint.model.latent_size)
         self.action_space = self.contract.action_space(action_type)
+        self._asked = max_episode_steps
         self._window: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -103,6 +111,7 @@ class LearnedDrivingEnv(gym.Env):
         """
         self.episodes.abandon(ROW)
         super().reset(seed=seed)
+        self.episodes.max_episode_steps = episode_limit(self, self.contract, self._asked)
         self.episodes.begin(ROW, [self.np_random], options)
         return self._looked()
 
@@ -145,6 +154,10 @@ class LearnedDrivingEnv(gym.Env):
             self._window.show(frame)
         return None
 
+    def get_keys_to_action(self) -> dict[str, Any]:
+        """What W, A, S and D do in `gymnasium.utils.play`."""
+        return keys_to_action(self.action_type)
+
     def close(self) -> None:
         """Close the window."""
         if self._window is not None:
@@ -185,11 +198,13 @@ class LearnedDrivingEnv(gym.Env):
         Returns:
             A vector environment with autoreset mode NEXT_STEP and render mode "rgb_array".
         """
-        return LearnedDrivingVectorEnv.from_snapshot(
-            self.snapshot(), n, seeds, action_type=self.action_type, **self.episodes.settings
-        )
+        limit = self.episodes.max_episode_steps
+        settings = {**self.episodes.settings, "action_type": self.action_type, "max_episode_steps": limit}
+        settings["info_type"] = self.info_type
+        return LearnedDrivingVectorEnv.from_snapshot(self.snapshot(), n, seeds, **settings)
 
     def _looked(self) -> tuple[Any, dict[str, Any]]:
         if self.render_mode == "human":
             self.render()
-        return take(self.episodes.observe(ROW), 0), self.episodes.info(0)
+        info = self.episodes.info(0)
+        return take(self.episodes.observe(ROW), 0), numeric(info) if self.info_type == "numeric" else info

@@ -14,19 +14,22 @@ from gymnasium.vector.utils import batch_space
 
 from learned_sim_env.environments.actions import to_continuous
 from learned_sim_env.environments.episodes import Episodes
+from learned_sim_env.environments.info import numeric
+from learned_sim_env.environments.made import Made
 from learned_sim_env.environments.observations import replace, take, tiled
-from learned_sim_env.spec import unknown
+from learned_sim_env.environments.rows import Rows
+from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 
-class LearnedDrivingVectorEnv(VectorEnv):
+class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
     """`num_envs` independent `LearnedDrivingEnv` rows that share one batch.
 
     Behaves as `gymnasium.vector.SyncVectorEnv` over single environments does: seeds, infos with their `_key` masks,
-    `final_obs` and `final_info`, `options={"reset_mask": ...}`. A row's future depends on its own seed and actions
-    only, and is bit for bit that of a single environment, as far as `imagination.rollout.Rollout` says. A model call
-    takes at most one thread of the CPU for every 16 rows. An episode that ended in mode DISABLED must be reset before
-    the next step.
+    `final_obs` and `final_info`, `options={"reset_mask": ...}`, `call`, `get_attr` and `set_attr`. A row's future
+    depends on its own seed and actions only, and is bit for bit that of a single environment, as far as
+    `imagination.rollout.Rollout` says. A model call takes at most one thread of the CPU for every 16 rows. An episode
+    that ended in mode DISABLED must be reset before the next step.
 
     Args:
         num_envs: rows.
@@ -51,6 +54,7 @@ class LearnedDrivingVectorEnv(VectorEnv):
         dtype: str = "float32",
         temperature: float = 1.0,
         uncertainty_bound: float | None = None,
+        info_type: str = "full",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         contract: str | None = None,
     ):
@@ -58,12 +62,15 @@ class LearnedDrivingVectorEnv(VectorEnv):
             raise ValueError(f"num_envs {num_envs!r} is less than 1")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
+        if info_type not in INFO_TYPES:
+            raise unknown("info_type", info_type, INFO_TYPES)
         modes = {mode.value: mode for mode in AutoresetMode}
         if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in modes:
             raise unknown("autoreset_mode", autoreset_mode, modes)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.render_mode, self.action_type = num_envs, render_mode, action_type
+        self.info_type = info_type
         self.episodes = Episodes(
             num_envs, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
         )
@@ -119,7 +126,7 @@ class LearnedDrivingVectorEnv(VectorEnv):
                 generators[i] = seeding.np_random(seeds[i])
         self._begin(mask, options)
         self._show()
-        return self.episodes.observe(self._all), self.episodes.infos(mask)
+        return self.episodes.observe(self._all), self._told(self.episodes.infos(mask))
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one step in every row.
@@ -151,7 +158,8 @@ class LearnedDrivingVectorEnv(VectorEnv):
             self._begin(over)
             replace(observations, over, self.episodes.observe(np.flatnonzero(over)))
         self._show()
-        return observations, rewards, terminations, truncations, {**infos, **self.episodes.infos(np.ones_like(over))}
+        infos = self._told({**infos, **self.episodes.infos(np.ones_like(over))})
+        return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One (H, W, 3) uint8 frame a row in mode "rgb_array"; shows all of them in a window in mode "human"."""
@@ -180,12 +188,12 @@ class LearnedDrivingVectorEnv(VectorEnv):
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)
-        return take(self.episodes.observe(rows), 0), self.episodes.info(row)
+        return take(self.episodes.observe(rows), 0), self._told(self.episodes.info(row))
 
     def branch(self, row: int, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
         """n rows at the present moment of `row`, see `LearnedDrivingEnv.branch`."""
-        settings = self.episodes.settings
-        return self.from_snapshot(self.snapshot(row), n, seeds, action_type=self.action_type, **settings)
+        settings = {**self.episodes.settings, "action_type": self.action_type, "info_type": self.info_type}
+        return self.from_snapshot(self.snapshot(row), n, seeds, **settings)
 
     @classmethod
     def from_snapshot(
@@ -222,11 +230,15 @@ class LearnedDrivingVectorEnv(VectorEnv):
         for i in np.flatnonzero(over):
             final[i] = take(observations, int(i))
         return {
-            "final_obs": final,
+            "final_obs": take(observations, slice(None)) if self.info_type == "numeric" else final,
             "_final_obs": over.copy(),
             "final_info": self.episodes.infos(over),
             "_final_info": over.copy(),
         }
+
+    def _told(self, infos: dict[str, Any]) -> dict[str, Any]:
+        """What is told of infos, see `info_type`."""
+        return numeric(infos) if self.info_type == "numeric" else infos
 
     def _checked_mask(self, mask: Any) -> np.ndarray:
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 
-def take(observations: Any, i: int) -> Any:
-    """Row i alone, copied."""
+def take(observations: Any, i: int | slice) -> Any:
+    """Row i alone, or the rows of a slice, copied."""
     if isinstance(observations, dict):
         return {name: value[i].copy() for name, value in observations.items()}
     return observations[i].copy()

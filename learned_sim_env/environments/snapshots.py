@@ -9,22 +9,29 @@ import numpy as np
 
 from learned_sim_env.environments import info
 from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.rendering.rays import ANGLES
+from learned_sim_env.sight import LAG
 from learned_sim_env.spec import NUM_CLASSES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # Of the layout below; another layout is another number.
 FORMAT = 1
 _KEYS = ("format", "checkpoint", "state", "view", "seed", "step", "record")
+_OPTIONAL = ("sight",)
 
 
-def taken(rollout: Rollout, row: int, record: np.void, checkpoint: Checkpoint) -> dict[str, Any]:
+def taken(
+    rollout: Rollout, row: int, record: np.void, checkpoint: Checkpoint, past: np.ndarray | None = None
+) -> dict[str, Any]:
     """Everything about a row: a dict of NumPy arrays, numbers and strings that shares no memory with it.
 
     "format": `FORMAT`. "checkpoint": its fingerprint. "state": arrays by name, of the model. "view": (H, W) uint8 class
     ids, or None where it was not drawn. "seed", "step": int. "record": the fields of `info.RECORD` by name.
+    "sight": what a flat observation remembers, `Sight.past` of the row, only where `past` is given.
     """
     named = {name: record[name].copy() for name in info.RECORD.names or ()}
-    return {"format": FORMAT, "checkpoint": checkpoint.fingerprint, **rollout.snapshot(row), "record": named}
+    sight = {} if past is None else {"sight": past.copy()}
+    return {"format": FORMAT, "checkpoint": checkpoint.fingerprint, **rollout.snapshot(row), "record": named, **sight}
 
 
 def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> np.ndarray:
@@ -40,7 +47,7 @@ def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> n
         raise ValueError(
             f"the snapshot has format {snapshot.get('format')!r}, this package reads {FORMAT}: take it anew"
         )
-    _names("the snapshot", snapshot, _KEYS)
+    _names("the snapshot", snapshot, _KEYS, _OPTIONAL)
     if snapshot["checkpoint"] != checkpoint.fingerprint:
         raise ValueError(
             f"the snapshot belongs to checkpoint {str(snapshot['checkpoint'])[:12]}, "
@@ -56,6 +63,10 @@ def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> n
         _array("the snapshot's view", view, (bev.height, bev.width), np.dtype(np.uint8))
         if view.max() >= NUM_CLASSES:
             raise ValueError(f"the snapshot's view holds {view.max()}, not class ids 0..{NUM_CLASSES - 1}")
+    if "sight" in snapshot:
+        _array("the snapshot's sight", snapshot["sight"], (LAG + 1, len(ANGLES)), np.dtype(np.float32))
+        if not np.isfinite(snapshot["sight"]).all():
+            raise ValueError("the snapshot's sight is not finite")
     largest = np.iinfo(np.int64).max
     _integer("the snapshot's seed", snapshot["seed"], -largest - 1, largest)
     _integer("the snapshot's step", snapshot["step"], 0, largest)
@@ -77,7 +88,7 @@ def _record(values: Any, contexts: int) -> np.ndarray:
     return record
 
 
-def _names(what: str, given: Any, wanted: Iterable[str]) -> None:
+def _names(what: str, given: Any, wanted: Iterable[str], optional: tuple[str, ...] = ()) -> None:
     if not isinstance(given, Mapping):
         raise ValueError(f"{what} is {type(given).__name__}, not a dict")
     wanted = tuple(wanted)
@@ -85,8 +96,8 @@ def _names(what: str, given: Any, wanted: Iterable[str]) -> None:
     if missing:
         raise ValueError(f"{what} lacks {', '.join(map(repr, missing))}: it is not whole")
     for name in given:
-        if name not in wanted:
-            raise unknown(f"name in {what}:", name, wanted)
+        if name not in (*wanted, *optional):
+            raise unknown(f"name in {what}:", name, (*wanted, *optional))
 
 
 def _array(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:

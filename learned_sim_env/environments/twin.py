@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.environments.actions import keys_to_action, to_continuous
+from learned_sim_env.environments.info import numeric
+from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import Scene, SimulatorError, relative_motion
+from learned_sim_env.sight import Sight
 from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,
     COST_TERMS,
+    INFO_TYPES,
     OBS_TYPES,
     REWARD_TERMS,
     SCENARIO_TAGS,
     TERMINATIONS,
     TRAINING_SCENARIOS,
+    Contract,
     unknown,
 )
 
+if TYPE_CHECKING:
+    from learned_sim_env.imagination.filter import Filter
+    from learned_sim_env.world_model.checkpoint import Checkpoint
 
-class TwinDrivingEnv(gym.Env):
+# The only row of what is made for many.
+ROW = np.array([0])
+
+
+class TwinDrivingEnv(Made, gym.Env):
     """Drive a route in a real simulator, seen from above.
 
     Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed from the simulator's scenes.
@@ -34,12 +47,15 @@ class TwinDrivingEnv(gym.Env):
     Args:
         simulator: "metadrive" or "carla".
         contract: name of the shared contract.
-        obs_type: "dict", "bev" or "semantic".
+        obs_type: one of `spec.OBS_TYPES`; "latent" are a world model's features of what is really seen, see
+            `imagination.filter.Filter`.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
-        max_episode_steps: the contract's if None. `gym.make` keeps this argument for Gymnasium's own wrapper, which can
-            only shorten episodes, and leaves `end_reason` empty.
+        max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
+            argument instead.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
+        checkpoint: whose features obs_type "latent" shows: the name of a shipped one, a path, or a `Checkpoint`.
+        info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         settings: the simulator's own keyword arguments.
 
     `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
@@ -61,21 +77,27 @@ class TwinDrivingEnv(gym.Env):
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         isolate: bool | None = None,
+        checkpoint: str | Path | Checkpoint | None = None,
+        info_type: str = "full",
         **settings: Any,
     ):
         if contract not in CONTRACTS:
             raise unknown("contract", contract, CONTRACTS)
-        if obs_type == "latent":
-            raise ValueError("obs_type 'latent' exists only in learned environments: a simulator has no latent state")
         if obs_type not in OBS_TYPES:
             raise unknown("obs_type", obs_type, OBS_TYPES)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
+        if info_type not in INFO_TYPES:
+            raise unknown("info_type", info_type, INFO_TYPES)
         self.contract = CONTRACTS[contract]
-        self.obs_type, self.action_type, self.render_mode = obs_type, action_type, render_mode
-        self.observation_space = self.contract.observation_space(obs_type)
+        self.obs_type, self.action_type = obs_type, action_type
+        self.render_mode, self.info_type = render_mode, info_type
+        self._sight = Sight(1)
+        self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
+        latent_size = 0 if self._filter is None else self._filter.size
+        self.observation_space = self.contract.observation_space(obs_type, latent_size)
         self.action_space = self.contract.action_space(action_type)
-        self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
+        self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
         self._name = simulator
         self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
@@ -92,6 +114,7 @@ class TwinDrivingEnv(gym.Env):
         # Whatever fails below, the episode before is over.
         self._running = False
         super().reset(seed=seed)
+        self.max_episode_steps = episode_limit(self, self.contract, self._asked)
         options = dict(options or {})
         for name in options:
             if name != "scenario":
@@ -102,6 +125,7 @@ class TwinDrivingEnv(gym.Env):
         self._totals = np.zeros(2)
         self._look()
         self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
+        self._features = self._first_features()
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
         return self._shown(np.zeros(3, np.float32), "")
 
@@ -124,6 +148,7 @@ class TwinDrivingEnv(gym.Env):
             return self._broken_off(error)
         self._steps += 1
         self._look()
+        self._features = self._next_features(action)
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
         terminated = bool(self.outcome.terminated[0])
@@ -160,6 +185,10 @@ class TwinDrivingEnv(gym.Env):
             self._window.show(frame)
         return None
 
+    def get_keys_to_action(self) -> dict[str, Any]:
+        """What W, A, S and D do in `gymnasium.utils.play`."""
+        return keys_to_action(self.action_type)
+
     def close(self) -> None:
         """Close the simulator and the window."""
         self.simulator.close()
@@ -173,7 +202,8 @@ class TwinDrivingEnv(gym.Env):
         gym.logger.warn(f"episode broken off after {self._steps} steps: {error}")
         self._running = False
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
-        return self._observation(), 0.0, False, True, self._info(np.zeros(3, np.float32), "simulator_error")
+        info = self._told(self._info(np.zeros(3, np.float32), "simulator_error"))
+        return self._observation(), 0.0, False, True, info
 
     def _look(self) -> None:
         """Everything read off the scene, once a step."""
@@ -189,22 +219,46 @@ class TwinDrivingEnv(gym.Env):
         self._shown_info = self._info(motion, end_reason)
         if self.render_mode == "human":
             self.render()
-        return self._observation(), self._shown_info
+        return self._observation(), self._told(self._shown_info)
+
+    def _told(self, info: dict[str, Any]) -> dict[str, Any]:
+        """What is told of an info, see `info_type`."""
+        return numeric(info) if self.info_type == "numeric" else info
+
+    def _first_features(self) -> np.ndarray | None:
+        """What `obs_type` "flat" and "latent" show where an episode begins."""
+        if self._filter is not None:
+            return self._filter.begin(self.semantic, self.ego_vector)
+        return self._sight.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
+
+    def _next_features(self, action: np.ndarray) -> np.ndarray | None:
+        """What they show after `action` (2,) float32."""
+        if self._filter is not None:
+            return self._filter.go_on(self.semantic, self.ego_vector, action)
+        return self._sight.look(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
+
+    def _row(self) -> dict[str, np.ndarray]:
+        """View and ego vector, as of the only row of many."""
+        return {"semantic": self.semantic[None], "ego": self.ego_vector[None]}
 
     def _observation(self) -> Any:
+        if self._features is not None:
+            return self._features.copy()
         if self.obs_type == "semantic":
             return self.semantic.copy()
         if self.obs_type == "bev":
             return colourise(self.semantic)
+        if self.obs_type == "classes":
+            return {"semantic": self.semantic.copy(), "ego": self.ego_vector.copy()}
         return {"bev": colourise(self.semantic), "ego": self.ego_vector.copy()}
 
     def _info(self, motion: np.ndarray, end_reason: str) -> dict[str, Any]:
         return {
             "reward_terms": dict(zip(REWARD_TERMS, self.outcome.reward_terms[0].tolist())),
-            "cost": float(self.outcome.cost[0]),
+            "cost": np.float64(self.outcome.cost[0]),
             "cost_terms": dict(zip(COST_TERMS, self.outcome.cost_terms[0].tolist())),
             "end_reason": end_reason,
-            "uncertainty": 0.0,
+            "uncertainty": np.float64(0.0),
             "ego_motion": motion,
             "imagined_steps": 0,
             "context": -1,
@@ -218,3 +272,17 @@ def _checked(scene: Scene) -> Scene:
     if not scene.finite:
         raise SimulatorError("the simulator gave numbers that are not finite")
     return scene
+
+
+def _filter(checkpoint: str | Path | Checkpoint | None, contract: Contract) -> Filter:
+    """What turns observations of `contract` into features."""
+    from learned_sim_env.imagination.filter import Filter
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    if checkpoint is None:
+        raise ValueError("obs_type 'latent' shows a world model's features: name its checkpoint, as in 'bev-rssm'")
+    if isinstance(checkpoint, str | Path):
+        checkpoint = from_pretrained(checkpoint, contract=contract)
+    if checkpoint.contract != contract:
+        raise ValueError(f"checkpoint {checkpoint.name!r} is of another contract than {contract.name!r}")
+    return Filter(checkpoint)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import getitem
 from typing import Any
 
 import numpy as np
+
+from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
+
+_TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}
+
+
+def told(info: dict[str, Any], key: str) -> Any:
+    """What an info, full or numeric, says of `key`: of `spec.INFO_KEYS`, or "reward_terms.progress" and the like."""
+    name, _, term = key.partition(".")
+    value = info[name]
+    if not term:
+        return value
+    return value[term] if isinstance(value, dict) else value[..., _TERMS[name].index(term)]
 
 
 def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
@@ -17,11 +28,10 @@ def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
         key: a name in `spec.INFO_KEYS` with numbers or texts behind it, or "reward_terms.progress" and the like.
         over: (B,) bool, rows whose episode ended in this step.
     """
-    path = key.split(".")
-    values: Any = reduce(getitem, path, infos)
+    values = told(infos, key)
     if "final_info" not in infos or not over.any():
         return values
-    final: Any = reduce(getitem, path, infos["final_info"])
+    final = told(infos["final_info"], key)
     values = values.copy()
     values[over] = final[over]
     return values

@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
+from learned_sim_env.environments.observations import take
 from learned_sim_env.optional import require
 from learned_sim_env.reinforcement.infos import merged, of_step
 
@@ -99,7 +100,7 @@ class Sb3VecEnv(VecEnv):
             last = {key: of_step(told, key, over) for key in TOLD}
             for i in np.flatnonzero(over):
                 infos[i] = {
-                    "terminal_observation": told["final_obs"][i],
+                    "terminal_observation": take(told["final_obs"], int(i)),
                     "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
                     "episode": {
                         "r": float(self._returns[i]),
@@ -121,20 +122,26 @@ class Sb3VecEnv(VecEnv):
         return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Rows have no attributes of their own.
+        """Set an attribute of all rows, see `environments.rows.Rows.set_attr`.
 
         Raises:
-            AttributeError: always.
+            AttributeError: for some of the rows only.
         """
-        raise AttributeError(f"rows share one environment: set {attr_name!r} on it")
+        self._all_or_none("set", attr_name, indices)
+        self.env.unwrapped.set_attr(attr_name, [value] * self.num_envs)  # type: ignore[attr-defined]
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Rows have no methods of their own.
+        """What a method gives in every row, see `environments.rows.Rows.call`.
 
         Raises:
-            AttributeError: always.
+            AttributeError: for some of the rows only.
         """
-        raise AttributeError(f"rows share one environment: call {method_name!r} of it")
+        self._all_or_none("call", method_name, indices)
+        return list(self.env.unwrapped.call(method_name, *args, **kwargs))  # type: ignore[attr-defined]
+
+    def _all_or_none(self, verb: str, name: str, indices: Any) -> None:
+        if list(self._get_indices(indices)) != list(range(self.num_envs)):
+            raise AttributeError(f"rows share one environment: {verb} {name!r} for all of them")
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
         """Whether rows are wrapped, each by itself: never."""

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from learned_sim_env.environments.observations import take
 from learned_sim_env.policies import follow
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.reinforcement.wrappers import speeding
@@ -35,7 +36,7 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         observations, infos = self.env.reset(seed=seed, options=options)
         rows = np.flatnonzero(began)
         self._features = self._features.copy()
-        self._features[rows] = self._sight.begin({name: observations[name][rows] for name in ("bev", "ego")}, rows)
+        self._features[rows] = self._sight.begin({name: value[rows] for name, value in observations.items()}, rows)
         self._over = self._over & ~began
         return self._features, infos
 
@@ -45,9 +46,10 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         over = terminated | truncated
         if "final_obs" in infos and over.any():
             rows = np.flatnonzero(over)
-            last = infos["final_obs"][rows]
-            stacked = {name: np.stack([o[name] for o in last]) for name in ("bev", "ego")}
-            final = np.full(self.num_envs, None, dtype=object)
+            last = [take(infos["final_obs"], int(i)) for i in rows]
+            stacked = {name: np.stack([o[name] for o in last]) for name in last[0]}
+            dense = not isinstance(infos["final_obs"], np.ndarray)
+            final = self._features.copy() if dense else np.full(self.num_envs, None, dtype=object)
             for i, row in zip(rows, self._sight.glance(stacked, rows)):
                 final[i] = row
             infos = {**infos, "final_obs": final}

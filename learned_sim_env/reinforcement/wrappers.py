@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.policies import follow
+from learned_sim_env.reinforcement.infos import told
 from learned_sim_env.sight import Sight, checked
 from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, EGO_FIELDS, SCENARIO_TAGS, unknown
 
@@ -105,7 +106,7 @@ class SpeedLimit(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As the environment's."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        reward = float(reward) - float(speeding(info["reward_terms"]["progress"], self.limit))
+        reward = float(reward) - float(speeding(told(info, "reward_terms.progress"), self.limit))
         return observation, reward, terminated, truncated, info
 
 

@@ -108,3 +108,71 @@ def test_its_keys():
     middle = pygame.display.get_surface().get_at((view.x + view.width // 2, view.y + 2))[:3]
     assert middle in {tuple(c) for c in theme("colour-blind safe").classes.tolist()}
     env.close()
+
+
+def test_two_share_the_window_and_closing_one_leaves_the_other():
+    first, second = make(), make()
+    first.reset(seed=0)
+    whole = board(first).layout
+    second.reset(seed=1)
+    observation, *_ = first.step(IDLE)
+    screen = pygame.display.get_surface()
+    halves = [pygame.surfarray.array3d(screen)[part] for part in (np.s_[: screen.get_width() // 2], np.s_[-9:])]
+    assert all(half.std() > 5 for half in halves)
+    second.close()
+    observation, *_ = first.step(IDLE)
+    assert board(first).layout.views == whole.views
+    view, factor = board(first).layout.views[0], board(first).layout.factor
+    shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+    assert np.array_equal(shown[view.y : view.bottom : factor, view.x : view.right : factor], observation["bev"])
+    first.close()
+    assert not pygame.display.get_init()
+
+
+def test_a_window_that_its_user_closes_is_closed_for_all_that_share_it():
+    first, second = make(), make()
+    first.reset(seed=0), second.reset(seed=1)
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    first.step(IDLE)
+    second.step(IDLE)
+    assert pygame.display.get_surface() is None
+    first.close(), second.close()
+
+
+def test_a_window_of_the_programs_own_is_left_alone():
+    theirs = pygame.display.set_mode((123, 45))
+    theirs.fill((1, 2, 3))
+    env = make()
+    with pytest.warns(UserWarning, match="nothing is shown: this program has a window"):
+        env.reset(seed=0)
+    env.step(IDLE)
+    env.close()
+    assert pygame.display.get_surface() is theirs
+    assert (theirs.get_size(), theirs.get_at((0, 0))[:3]) == ((123, 45), (1, 2, 3))
+    pygame.display.quit()
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_driving_goes_on_when_pygame_was_quit(reopened):
+    env = make()
+    env.reset(seed=0)
+    pygame.quit()
+    theirs = pygame.display.set_mode((123, 45)) if reopened else None
+    for _ in range(2):
+        env.step(IDLE)
+    env.close()
+    assert pygame.display.get_surface() is theirs
+    again = make()
+    pygame.display.quit()
+    again.reset(seed=0)
+    assert pygame.display.get_surface() is not None
+    again.close()
+
+
+def test_what_was_initialised_before_stays_so():
+    pygame.display.init()
+    env = make()
+    env.reset(seed=0)
+    env.close()
+    assert pygame.display.get_init() and pygame.display.get_surface() is None
+    pygame.display.quit()

@@ -12,7 +12,8 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.rendering.palette import classes_of
-from learned_sim_env.spec import COST_TERMS, DISCRETE_ACTIONS, INFO_KEYS, REWARD_TERMS
+from learned_sim_env.sight import EGO_SCALE
+from learned_sim_env.spec import COST_TERMS, DISCRETE_ACTIONS, INFO_KEYS, OBS_TYPES, REWARD_TERMS
 from tests.toy_model import ARRIVE, CRASH, IDLE, SURPRISE, NeuralToy, ToyModel, toy_checkpoint
 
 
@@ -29,7 +30,7 @@ def drive(env, seed, steps=30, policy_seed=0):
     return results
 
 
-@pytest.mark.parametrize("obs_type", ["dict", "bev", "semantic"])
+@pytest.mark.parametrize("obs_type", ["dict", "classes", "bev", "semantic", "flat"])
 @pytest.mark.parametrize("action_type", ["continuous", "discrete"])
 def test_gymnasium_finds_nothing_to_complain_about(obs_type, action_type):
     pytest.importorskip("pygame", reason="render mode 'human' needs the extra [viewer]")
@@ -42,7 +43,7 @@ def test_gymnasium_finds_nothing_to_complain_about(obs_type, action_type):
         del gym.registry["ToyDriving-v0"]
 
 
-@pytest.mark.parametrize("obs_type", ["dict", "bev", "semantic", "latent"])
+@pytest.mark.parametrize("obs_type", OBS_TYPES)
 def test_observations_are_in_the_space_however_long_it_takes(obs_type):
     env = make(obs_type=obs_type)
     observation, _ = env.reset(seed=0)
@@ -77,11 +78,14 @@ def test_time_passes_and_reward_belongs_to_the_action():
 
 
 def test_every_kind_of_observation_shows_the_same_moment():
-    envs = {obs_type: make(obs_type=obs_type) for obs_type in ("dict", "bev", "semantic", "latent")}
+    envs = {obs_type: make(obs_type=obs_type) for obs_type in OBS_TYPES}
     for _ in range(2):
         seen = {obs_type: drive(env, 4)[-1][0] for obs_type, env in envs.items()}
         assert np.array_equal(seen["dict"]["bev"], seen["bev"])
         assert np.array_equal(classes_of(seen["bev"]), seen["semantic"])
+        assert np.array_equal(seen["classes"]["semantic"], seen["semantic"])
+        assert np.array_equal(seen["classes"]["ego"], seen["dict"]["ego"])
+        assert np.array_equal(seen["flat"][-6:], seen["dict"]["ego"] * EGO_SCALE)
         assert seen["semantic"][0, 0] == seen["latent"][:2].sum() % 9
 
 

@@ -112,7 +112,10 @@ def test_other_modes_are_refused_and_rows_have_nothing_of_their_own():
     assert [image.shape for image in env.get_images()] == [(64, 64, 3)] * 3
     assert env.get_attr("num_envs", [0, 2]) == [3, 3]
     assert env.env_is_wrapped(Monitor) == [False] * 3
-    for call in (lambda: env.set_attr("x", 1), lambda: env.env_method("render")):
+    env.set_attr("x", 1)
+    assert env.env.get_attr("x") == (1, 1, 1)
+    assert [image.shape for image in env.env_method("render")] == [(64, 64, 3)] * 3
+    for call in (lambda: env.set_attr("x", 1, [0, 2]), lambda: env.env_method("render", indices=1)):
         with pytest.raises(AttributeError, match="rows share one environment"):
             call()
 

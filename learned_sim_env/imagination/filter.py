@@ -1,0 +1,53 @@
+"""A world model's features of what is really seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.world_model.checkpoint import Checkpoint
+
+
+class Filter:
+    """The posterior of one row: it takes in every observation and the action that led to it.
+
+    Args:
+        checkpoint: whose model it is.
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        self._model = checkpoint.model
+        self._device = next(iter(self._model.initial(1).values())).device
+        self._inference = Inference(self._device, rows=1)
+        self._state: Any = None
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return self._model.latent_size
+
+    def begin(self, semantic: np.ndarray, ego: np.ndarray) -> np.ndarray:
+        """Features after the first observation of an episode, before which the model knows nothing; see `go_on`."""
+        with self._inference():
+            self._state = self._model.initial(1)
+        # The action that led here is part of what is observed.
+        return self.go_on(semantic, ego, ego[2:4])
+
+    def go_on(self, semantic: np.ndarray, ego: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """(size,) float32 after one more observation.
+
+        Args:
+            semantic: (H, W) uint8 class ids.
+            ego: (6,) float32.
+            action: (2,) numbers in [-1, 1] that led to it.
+        """
+        seen = {"semantic": self._tensor(semantic), "ego": self._tensor(np.asarray(ego, np.float32))}
+        with self._inference():
+            self._state = self._model.observe(self._state, self._tensor(np.asarray(action, np.float32)), seen)
+            return self._model.features(self._state)[0].float().cpu().numpy().copy()
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array[None].copy()).to(self._device)
