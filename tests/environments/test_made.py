@@ -95,7 +95,11 @@ def test_specs_are_json_whatever_the_arguments_are():
     checkpoint = Path(checkpoints_dir() / "bev-rssm")
     env = gym.make(ENV_ID, checkpoint=checkpoint, device=torch.device("cpu"))
     spec = env.spec.to_json()
-    assert json.loads(spec)["kwargs"] == {"checkpoint": str(checkpoint), "device": "cpu"}
+    assert json.loads(spec)["kwargs"] == {
+        "checkpoint": str(checkpoint),
+        "contract": "driving",
+        "device": "cpu",
+    }
     again = gym.make(EnvSpec.from_json(spec))
     assert np.array_equal(again.reset(seed=3)[0]["bev"], env.reset(seed=3)[0]["bev"])
     envs = gym.make_vec(ENV_ID, 2, checkpoint=checkpoint, autoreset_mode=AutoresetMode.SAME_STEP)
