@@ -7,11 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from learned_sim_env.scene import Lane, Line, RoadMap, wrap_angle
+from learned_sim_env.scene import Lane, Line, RoadMap, to_frame, wrap_angle
 
 # The route ahead is described by the headings of so many chords of this length [m], from where the ego is alongside.
 STATIONS = 14
 STATION = 4.0
+# Points of the route that a driver is told of, as far apart.
+WAYPOINTS = 10
 # [m] Lane polygons of one road may leave seams of a few centimetres; a point this near to a lane is on it.
 SEAM = 0.3
 
@@ -68,14 +70,26 @@ class RoadIndex:
 
         The first starts where `left` metres are left; past its end the route goes straight on.
         """
-        beyond = self.route_s[-1] + STATION * (STATIONS + 1)
-        end = self.road_map.route[-1] + (beyond - self.route_s[-1]) * np.array(
+        x, y = self._ahead(left, STATION * np.arange(STATIONS + 1)).T
+        return np.unwrap(np.arctan2(np.diff(y), np.diff(x)))
+
+    def waypoints(self, pose: np.ndarray) -> np.ndarray:
+        """(WAYPOINTS, 2) float32 [m]: the next points of the route, `STATION` m apart, in the frame of a pose (3,).
+
+        The first is `STATION` m on from where the pose is beside the route; past its end the route goes straight on.
+        """
+        ahead = self._ahead(self.on_route(pose)[0], STATION * np.arange(1, WAYPOINTS + 1))
+        return to_frame(ahead, pose).astype(np.float32)
+
+    def _ahead(self, left: float, distances: np.ndarray) -> np.ndarray:
+        """(N, 2) world points of the route at `distances` (N,) [m] from where `left` metres of it are left."""
+        beyond = distances[-1] + STATION
+        end = self.road_map.route[-1] + beyond * np.array(
             [np.cos(self.route_tangents[-1]), np.sin(self.route_tangents[-1])]
         )
-        s = self.route_s[-1] - left + STATION * np.arange(STATIONS + 1)
-        known = np.append(self.route_s, beyond)
-        x, y = (np.interp(s, known, np.append(self.road_map.route[:, k], end[k])) for k in (0, 1))
-        return np.unwrap(np.arctan2(np.diff(y), np.diff(x)))
+        known = np.append(self.route_s, self.route_s[-1] + beyond)
+        s = self.route_s[-1] - left + distances
+        return np.stack([np.interp(s, known, np.append(self.road_map.route[:, k], end[k])) for k in (0, 1)], -1)
 
 
 @lru_cache(maxsize=4)

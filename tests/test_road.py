@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learned_sim_env.road import SEAM, road_index
-from learned_sim_env.scene import RoadMap, relative_motion
+from learned_sim_env.road import SEAM, STATION, WAYPOINTS, road_index
+from learned_sim_env.scene import RoadMap, relative_motion, to_frame
 from tests import scenes
 
 HEADINGS = st.floats(-3.1, 3.1)
@@ -118,3 +118,19 @@ def test_solid_lines_are_whole_and_broken_ones_are_dashes():
 def test_the_index_is_kept_for_a_map():
     assert road_index(ROAD) is road_index(ROAD)
     assert road_index(circle()) is not road_index(circle())
+
+
+@given(st.floats(-170.0, 149.0), st.floats(-4.0, 4.0), HEADINGS)
+def test_waypoints_are_seen_from_the_ego(x, y, heading):
+    points = INDEX.waypoints(np.array([x, y, heading]))
+    assert (points.shape, points.dtype) == ((WAYPOINTS, 2), np.float32)
+    # On a straight route along +x, and straight on past its end: 4 m apart on the line y = 0.
+    world = np.stack([x + STATION * np.arange(1, WAYPOINTS + 1), np.zeros(WAYPOINTS)], -1)
+    np.testing.assert_allclose(points, to_frame(world, np.array([x, y, heading])), atol=1e-4)
+
+
+def test_waypoints_follow_a_bend():
+    points = road_index(circle()).waypoints(np.array([30.0, 0.0, np.pi / 2]))
+    assert np.abs(np.hypot(*np.diff(points, axis=0).T) - STATION).max() < 0.05
+    # Counter-clockwise is to the left.
+    np.testing.assert_allclose(points[-1], [30 * np.sin(4 / 3), 30 * (1 - np.cos(4 / 3))], atol=0.1)
