@@ -15,7 +15,7 @@ import pygame
 
 from learned_sim_env.display.layout import BASE
 from learned_sim_env.files import replacing
-from learned_sim_env.pairing import open_twin
+from learned_sim_env.twins.pairing import open_twin
 from learned_sim_env.viewer.app import App
 from learned_sim_env.viewer.drive import Drive
 from learned_sim_env.viewer.policies import expert

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.recording import beside, labelled, save_picture
+from learned_sim_env.films import beside, labelled, save_picture
 
 STANDIN = ("-m", "learned_sim_env.carla_standin", "--port", "0", "--sync", "--town")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import tyro
 
-from learned_sim_env.comparison.episodes import Plan, drive
-from learned_sim_env.comparison.report import compare
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.evaluation.reporting.html import write_html
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.twins.comparison_page import compare
+from learned_sim_env.twins.driven_episodes import Plan, drive
 
 STANDIN = ("-m", "learned_sim_env.carla_standin", "--port", "0", "--sync")
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import tyro
 
-from learned_sim_env.recording import beside, labelled, save_picture
+from learned_sim_env.films import beside, labelled, save_picture
 
 STEERING = (-0.4, -0.2, 0.0, 0.2, 0.4)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import gymnasium as gym
 import tyro
 
-from learned_sim_env.pairing import Pair, open_twin
-from learned_sim_env.policies import RouteFollower
-from learned_sim_env.recording import save_film
+from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.films import save_film
+from learned_sim_env.twins.pairing import Pair, open_twin
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 import tyro
 
+from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
-from learned_sim_env.policies import RouteFollower
 
 
 @dataclass(frozen=True)

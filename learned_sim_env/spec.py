@@ -247,7 +247,7 @@ class Contract:
         if obs_type == "semantic":
             return semantic
         if obs_type == "flat":
-            from learned_sim_env.sight import space  # which reads the view by this module
+            from learned_sim_env.drivers.sight import space  # which reads the view by this module
 
             return space()
         if obs_type == "latent":

@@ -56,7 +56,7 @@ def write_tensors(folder: Path) -> None:
 def write_film(folder: Path) -> None:
     import numpy as np
 
-    from learned_sim_env.recording import save_film
+    from learned_sim_env.films import save_film
 
     save_film(folder / "x.gif", np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), np.uint8))
 

@@ -54,10 +54,10 @@ def run(args: Args) -> int:
     """Drive, compare, write, print."""
     import gymnasium as gym
 
-    from learned_sim_env.comparison.episodes import Plan, drive
-    from learned_sim_env.comparison.report import compare
-    from learned_sim_env.evaluation.reporting.write import print_tables, write_report
+    from learned_sim_env.reporting.write import print_tables, write_report
     from learned_sim_env.settings import parse_settings
+    from learned_sim_env.twins.comparison_page import compare
+    from learned_sim_env.twins.driven_episodes import Plan, drive
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
@@ -89,7 +89,7 @@ def run(args: Args) -> int:
     a, b = ([e for e in episodes if e.scenario not in left_out] for episodes in sides)
     parts = compare(names, (a, b))
     if args.replays and known[args.a].twin == args.b:
-        from learned_sim_env.comparison.replays import replays
+        from learned_sim_env.twins.replays import replays
 
         parts.append(replays(args.a, args.replays))
     about: dict[str, object] = {

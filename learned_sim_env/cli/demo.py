@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from learned_sim_env.environments.twin import TwinDrivingEnv
-    from learned_sim_env.pairing import Pair, Side
+    from learned_sim_env.twins.pairing import Pair, Side
 
 ENV_ID = "LearnedDriving-v0"
 # Frames for which the end of an episode is held.
@@ -49,8 +49,8 @@ def run(args: Args) -> int:
     """Drive, print what happened, write the film."""
     import gymnasium as gym
 
-    from learned_sim_env.pairing import Pair
-    from learned_sim_env.recording import save_film
+    from learned_sim_env.films import save_film
+    from learned_sim_env.twins.pairing import Pair
 
     dream = gym.make(ENV_ID, checkpoint=args.checkpoint)
     steps = round(args.seconds / dream.get_wrapper_attr("contract").dt)
@@ -75,7 +75,7 @@ def run(args: Args) -> int:
 
 
 def _twin() -> TwinDrivingEnv | None:
-    from learned_sim_env.pairing import open_twin
+    from learned_sim_env.twins.pairing import open_twin
 
     try:
         return open_twin(ENV_ID)

@@ -102,7 +102,7 @@ def _dream(args: Args, twin: TwinDrivingEnv | None) -> gym.Env:
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     if args.case is not None:
-        from learned_sim_env.stress.cases import open_case, told
+        from learned_sim_env.harness.stress.cases import open_case, told
 
         env = open_case(args.case, args.checkpoint)
         print(told(args.case), flush=True)
@@ -114,14 +114,14 @@ def _dream(args: Args, twin: TwinDrivingEnv | None) -> gym.Env:
 
 
 def _twin(args: Args) -> TwinDrivingEnv:
-    from learned_sim_env.pairing import open_twin
+    from learned_sim_env.twins.pairing import open_twin
 
     return open_twin(ENV_ID, "".join(args.twin or ()), **parse_settings(args.twin_settings))
 
 
 def _starts_in(twin: TwinDrivingEnv, args: Args) -> Contexts:
     """Contexts for a model that comes from another simulator than `twin`."""
-    from learned_sim_env.viewer.starts import recorded_contexts
+    from learned_sim_env.viewer.recorded_starts import recorded_contexts
 
     print(f"recording {STARTS} starts in {''.join(args.twin or ())}, which the model was not learned from", flush=True)
     return recorded_contexts(twin, TEST_SCENARIOS[:STARTS])
@@ -151,7 +151,7 @@ def _check(args: Args) -> None:
 
 def _window(args: Args, drive: Drive) -> int:
     from learned_sim_env.viewer.app import App
-    from learned_sim_env.viewer.record import film_path
+    from learned_sim_env.viewer.saved_drive import film_path
 
     # Rather now than when the window is open.
     actions, replay = _given(args, drive)
@@ -179,7 +179,7 @@ def _headless(args: Args, drive: Drive) -> int:
     from tqdm import tqdm
 
     from learned_sim_env.viewer.offline import drive_for, replay_all
-    from learned_sim_env.viewer.record import film_path
+    from learned_sim_env.viewer.saved_drive import film_path
 
     actions, replay = _given(args, drive)
     drive.by_hand = False

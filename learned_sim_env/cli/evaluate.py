@@ -12,7 +12,7 @@ from learned_sim_env.optional import require
 
 if TYPE_CHECKING:
     from learned_sim_env.data.dataset import PackedData
-    from learned_sim_env.evaluation.reporting.parts import Part
+    from learned_sim_env.reporting.parts import Part
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # As `evaluation.ladder.LEVELS`, which is imported only where it is used: it needs torch.
@@ -78,7 +78,7 @@ def run(args: Args) -> int:
 def _run(args: Args) -> int:
     import torch
 
-    from learned_sim_env.evaluation.episodes import open_episodes, record_episodes
+    from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
     from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
     from learned_sim_env.evaluation.save import save
     from learned_sim_env.files import write_text
@@ -120,7 +120,7 @@ def _run(args: Args) -> int:
 def _climb(args: Args, checkpoint: Checkpoint, data: PackedData) -> list[Path]:
     """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
     from learned_sim_env.evaluation.ladder import LEVELS, climb
-    from learned_sim_env.evaluation.reporting.write import write_report
+    from learned_sim_env.reporting.write import write_report
 
     levels = [level for level in LEVELS if level in args.levels or "all" in args.levels]
     about = {

@@ -13,11 +13,11 @@ from learned_sim_env.optional import require
 from learned_sim_env.settings import parse_settings
 
 if TYPE_CHECKING:
-    from learned_sim_env.harness.dream import DreamRunner
-    from learned_sim_env.harness.job import Drive
-    from learned_sim_env.harness.suite import Suite
-    from learned_sim_env.regression.run import Run
-    from learned_sim_env.regression.verdict import Verdict
+    from learned_sim_env.harness.engine.dream import DreamRunner
+    from learned_sim_env.harness.engine.job import Drive
+    from learned_sim_env.harness.engine.suite import Suite
+    from learned_sim_env.harness.regression.run import Run
+    from learned_sim_env.harness.regression.verdict import Verdict
 
 ENV_ID = "LearnedDriving-v0"
 
@@ -84,10 +84,10 @@ def run(args: Args) -> int:
 
 
 def _run(args: Args) -> int:
-    from learned_sim_env.harness.dream import DreamRunner
-    from learned_sim_env.harness.suite import Suite
-    from learned_sim_env.regression import store
-    from learned_sim_env.regression.verdict import judge
+    from learned_sim_env.harness.engine.dream import DreamRunner
+    from learned_sim_env.harness.engine.suite import Suite
+    from learned_sim_env.harness.regression import store
+    from learned_sim_env.harness.regression.verdict import judge
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     # Rather now than at the end.
@@ -122,9 +122,9 @@ def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[st
     """The run, and its drives by world."""
     from tqdm import tqdm
 
-    from learned_sim_env.harness.twin import TwinRunner
-    from learned_sim_env.regression.run import Run, World, about, jobs_of
-    from learned_sim_env.stress.catalogue import parse
+    from learned_sim_env.harness.engine.twin import TwinRunner
+    from learned_sim_env.harness.regression.run import Run, World, about, jobs_of
+    from learned_sim_env.harness.stress.strategy_catalogue import parse
 
     perturbations = tuple(parse(text) for text in args.perturb)
     scenarios = suite.select(args.scenarios)
@@ -144,10 +144,10 @@ def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[st
 
 def _reports(args: Args, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:
     """Write what people and build servers read."""
-    from learned_sim_env.evaluation.reporting.html import write_html
-    from learned_sim_env.regression import report
-    from learned_sim_env.regression.junit import write_junit
-    from learned_sim_env.regression.worse import worse_pictures
+    from learned_sim_env.harness.regression import regression_page as report
+    from learned_sim_env.harness.regression.junit import write_junit
+    from learned_sim_env.harness.regression.worse import worse_pictures
+    from learned_sim_env.reporting.html import write_html
 
     parts = [report.verdict_part(verdict)]
     if baseline is not None and args.baseline is not None and not verdict.passed:
@@ -173,9 +173,9 @@ def _reports(args: Args, baseline: Run | None, now: Run, verdict: Verdict, runne
 
 
 def _draw(args: Args) -> int:
-    from learned_sim_env.evaluation.episodes import open_episodes
-    from learned_sim_env.harness.suite import Suite
-    from learned_sim_env.regression.draw import draw
+    from learned_sim_env.evaluation.episode_sources import open_episodes
+    from learned_sim_env.harness.engine.suite import Suite
+    from learned_sim_env.harness.regression.draw import draw
 
     assert args.draw is not None
     folder = Suite.folder(args.suite)

@@ -16,7 +16,7 @@ from learned_sim_env.optional import require
 from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:
-    from learned_sim_env.evaluation.reporting.parts import Part
+    from learned_sim_env.reporting.parts import Part
 
 ENV_ID = "LearnedDriving-v0"
 
@@ -85,13 +85,13 @@ def run(args: Args) -> int:
 def _run(args: Args) -> int:
     from tqdm import tqdm
 
-    from learned_sim_env.harness.dream import DreamRunner
-    from learned_sim_env.harness.suite import Suite
-    from learned_sim_env.stress import report
-    from learned_sim_env.stress.collect import search_cases, sweep_cases
-    from learned_sim_env.stress.foresight import foresight_part
-    from learned_sim_env.stress.search import SPACES, SearchConfig, safe_starts, search
-    from learned_sim_env.stress.sweep import sweep
+    from learned_sim_env.harness.engine.dream import DreamRunner
+    from learned_sim_env.harness.engine.suite import Suite
+    from learned_sim_env.harness.stress import stress_page as report
+    from learned_sim_env.harness.stress.foresight import foresight_part
+    from learned_sim_env.harness.stress.search import SPACES, SearchConfig, safe_starts, search
+    from learned_sim_env.harness.stress.starting_moments import search_cases, sweep_cases
+    from learned_sim_env.harness.stress.sweep import sweep
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     # Rather now than at the end.
@@ -119,7 +119,7 @@ def _run(args: Args) -> int:
         cases += search_cases(searched, found)
     parts += _cases(args, suite, runner, found, cases)
     if args.episodes is not None:
-        from learned_sim_env.evaluation.episodes import open_episodes
+        from learned_sim_env.evaluation.episode_sources import open_episodes
 
         data = open_episodes(args.episodes, "test", 1_000_000)
         data.check_contract(checkpoint.contract)
@@ -128,8 +128,8 @@ def _run(args: Args) -> int:
 
 
 def _config(args: Args, scenarios: int) -> Any:
-    from learned_sim_env.stress.catalogue import SWEPT
-    from learned_sim_env.stress.sweep import SweepConfig
+    from learned_sim_env.harness.stress.strategy_catalogue import SWEPT
+    from learned_sim_env.harness.stress.sweep import SweepConfig
 
     known = [strategy.name for strategy in SWEPT]
     for name in (*args.strategies, *args.together):
@@ -148,13 +148,13 @@ def _config(args: Args, scenarios: int) -> Any:
 
 def _cases(args: Args, suite: Any, runner: Any, found: Any, cases: list[Any]) -> list[Part]:
     """Save the cases, look for them in the twin, show some."""
-    from learned_sim_env.harness.films import strips
-    from learned_sim_env.harness.job import Job
-    from learned_sim_env.harness.twin import TwinRunner
-    from learned_sim_env.stress import report
-    from learned_sim_env.stress.cases import save_case
-    from learned_sim_env.stress.collect import other_chances
-    from learned_sim_env.stress.confirm import Confirmation, confirm
+    from learned_sim_env.harness.engine.job import Job
+    from learned_sim_env.harness.engine.strips import strips
+    from learned_sim_env.harness.engine.twin import TwinRunner
+    from learned_sim_env.harness.stress import stress_page as report
+    from learned_sim_env.harness.stress.cases import save_case
+    from learned_sim_env.harness.stress.confirm import Confirmation, confirm
+    from learned_sim_env.harness.stress.starting_moments import other_chances
 
     if not cases:
         print("nothing made it crash")
@@ -207,7 +207,7 @@ def _cases(args: Args, suite: Any, runner: Any, found: Any, cases: list[Any]) ->
 
 
 def _written(args: Args, suite: Any, checkpoint: Any, parts: list[Part]) -> int:
-    from learned_sim_env.evaluation.reporting.write import print_tables, write_report
+    from learned_sim_env.reporting.write import print_tables, write_report
 
     about = {
         "policy": args.policy,

@@ -11,8 +11,8 @@ from learned_sim_env.locks import alone_in
 from learned_sim_env.reinforcement.transfer import Plan
 
 if TYPE_CHECKING:
-    from learned_sim_env.evaluation.reporting.parts import Part, Table
     from learned_sim_env.reinforcement.jobs import Job
+    from learned_sim_env.reporting.parts import Part, Table
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _ship(plan: Plan, path: Path) -> Path:
     """Copy the best policy of the longest runs in the dream, by what it earned there."""
     import numpy as np
 
-    from learned_sim_env.policies import NetworkPolicy
+    from learned_sim_env.drivers.policies import NetworkPolicy
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.transfer import last_policy
 
@@ -117,8 +117,8 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
 def _parts(plan: Plan) -> list[Part]:
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import Driven
-    from learned_sim_env.reinforcement.report import driving_part, exploit_part, ranking_part
     from learned_sim_env.reinforcement.transfer import ranked_name
+    from learned_sim_env.reinforcement.transfer_page import driving_part, exploit_part, ranking_part
 
     results = {name: [read(job.path) for job in jobs] for name, jobs in plan.judged().items()}
     runs = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in plan.runs().items()}
@@ -132,8 +132,8 @@ def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from learned_sim_env.evaluation.reporting.write import write_report
     from learned_sim_env.files import replacing, write_text
+    from learned_sim_env.reporting.write import write_report
 
     page, values = write_report(out, "transfer", "From dream to simulator", about, parts)
     paths = [values, page, out / "transfer.md", out / "transfer.png"]

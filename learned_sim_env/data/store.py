@@ -16,10 +16,10 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.episode import INFOS, METADATA, OBSERVATIONS, SCHEMA, TRANSITIONS, Episode
+from learned_sim_env.drivers.sight import along
 from learned_sim_env.files import replacing, replacing_folder
 from learned_sim_env.isolation import isolated
 from learned_sim_env.optional import require
-from learned_sim_env.sight import along
 from learned_sim_env.spec import CONTRACTS
 
 # Episodes written to a Minari dataset at a time.

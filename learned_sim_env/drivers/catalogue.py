@@ -16,8 +16,8 @@ from learned_sim_env.drivers.driver import Driver
 from learned_sim_env.drivers.insider import INSIDERS, Insider
 from learned_sim_env.drivers.network import Network
 from learned_sim_env.drivers.own import Maker
+from learned_sim_env.drivers.policies import open_network, shipped_policies
 from learned_sim_env.drivers.route import IDM, Careful, Follower
-from learned_sim_env.policies import open_network, shipped_policies
 from learned_sim_env.spec import unknown
 
 FILE = ".safetensors"

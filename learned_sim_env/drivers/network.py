@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.policies import NetworkPolicy
-from learned_sim_env.sight import Sight
+from learned_sim_env.drivers.policies import NetworkPolicy
+from learned_sim_env.drivers.sight import Sight
 
 
 class Network:

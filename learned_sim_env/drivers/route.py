@@ -6,7 +6,7 @@ import numpy as np
 
 from learned_sim_env.drivers.driver import Observations
 from learned_sim_env.drivers.gaps import gaps_ahead
-from learned_sim_env.policies import RouteFollower
+from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.spec import CONTRACTS
 
 _DT = CONTRACTS["driving"].dt

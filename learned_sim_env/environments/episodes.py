@@ -10,16 +10,16 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
+from learned_sim_env.drivers.sight import SIZE, Sight
 from learned_sim_env.environments import info, snapshots
 from learned_sim_env.environments.options import checked, real_steps
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.rendering.palette import colourise
-from learned_sim_env.sight import SIZE, Sight
 from learned_sim_env.spec import CONTRACTS, OBS_TYPES, SCENARIO_TAGS, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
-from learned_sim_env.world_model.own_state import making
+from learned_sim_env.world_model.torch_state import making
 
 DTYPES = ("float32", "bfloat16")
 # Row seeds are drawn below this.

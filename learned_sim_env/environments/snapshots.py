@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.drivers.sight import LAG
 from learned_sim_env.environments import info
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.rendering.rays import ANGLES
-from learned_sim_env.sight import LAG
 from learned_sim_env.spec import NUM_CLASSES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 

@@ -10,13 +10,13 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
+from learned_sim_env.drivers.sight import Sight
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import Scene, SimulatorError, relative_motion
-from learned_sim_env.sight import Sight
 from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,

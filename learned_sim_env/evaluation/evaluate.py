@@ -9,9 +9,13 @@ from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.limits import check_at_least
-from learned_sim_env.evaluation.measures import ego
-from learned_sim_env.evaluation.measures.bootstrap import Estimate, resample
-from learned_sim_env.evaluation.measures.events import (
+from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
+from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
+from learned_sim_env.evaluation.scores import Forecast, Report
+from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
+from learned_sim_env.measures import ego
+from learned_sim_env.measures.bootstrap import Estimate, resample
+from learned_sim_env.measures.events import (
     FORECASTS,
     WITHIN,
     auroc,
@@ -19,12 +23,8 @@ from learned_sim_env.evaluation.measures.events import (
     happened_within,
     probability_within,
 )
-from learned_sim_env.evaluation.measures.iou import iou
-from learned_sim_env.evaluation.measures.reward import expected_reward, foreseen_reward, pearson
-from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
-from learned_sim_env.evaluation.report import Forecast, Report
-from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
-from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
+from learned_sim_env.measures.iou import iou
+from learned_sim_env.measures.reward import expected_reward, foreseen_reward, pearson
 from learned_sim_env.scene import wrap_angle
 from learned_sim_env.spec import TERMINATIONS, RewardSpec
 from learned_sim_env.task import GRADED_TERMS

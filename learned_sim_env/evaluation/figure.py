@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.measures.bootstrap import Estimate
-from learned_sim_env.evaluation.measures.iou import CLASSES
-from learned_sim_env.evaluation.report import Report
-from learned_sim_env.evaluation.reporting.display import STYLES, curve
+from learned_sim_env.evaluation.scores import Report
+from learned_sim_env.measures.bootstrap import Estimate
+from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.optional import require
+from learned_sim_env.reporting.display import STYLES, curve
 
 
 def draw_figure(report: Report, path: Path) -> None:

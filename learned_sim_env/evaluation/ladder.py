@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.prediction.prediction import PredictionConfig, measure_prediction
-from learned_sim_env.evaluation.reporting.parts import Part
-from learned_sim_env.evaluation.responses.responses import ResponsesConfig, responses
-from learned_sim_env.evaluation.return_trip.return_trip import return_trip
-from learned_sim_env.evaluation.trust.trust import trust
-from learned_sim_env.evaluation.validity.validity import validity
+from learned_sim_env.evaluation.levels.prediction.prediction import PredictionConfig, measure_prediction
+from learned_sim_env.evaluation.levels.responses.responses import ResponsesConfig, responses
+from learned_sim_env.evaluation.levels.return_trip.return_trip import return_trip
+from learned_sim_env.evaluation.levels.trust.trust import trust
+from learned_sim_env.evaluation.levels.validity.validity import validity
+from learned_sim_env.reporting.parts import Part
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # Whether it stays a world; what it predicts; whether it answers to actions; whether a road stays where it was; whether

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.measures.iou import confusion
-from learned_sim_env.evaluation.measures.reward import foreseen_reward
 from learned_sim_env.evaluation.open_loop import TOLD, dream, views_by_method
 from learned_sim_env.evaluation.windows import WindowReader, Windows
+from learned_sim_env.measures.iou import confusion
+from learned_sim_env.measures.reward import foreseen_reward
 from learned_sim_env.world_model.geometry import integrate
 from learned_sim_env.world_model.protocol import WorldModel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from learned_sim_env.evaluation.figure import draw_figure
-from learned_sim_env.evaluation.report import Report
+from learned_sim_env.evaluation.scores import Report
 from learned_sim_env.files import replacing, write_json, write_text
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from learned_sim_env.world_model.own_state import own_state
+from learned_sim_env.world_model.torch_state import own_state
 
 # Rows that are worth a thread of the CPU; fewer in a thread would be rounded otherwise as well, see `layers.linear`.
 ROWS_PER_THREAD = 16

@@ -12,7 +12,7 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.imagination.step import COLUMNS, Step
 from learned_sim_env.world_model.protocol import State, WorldModel
-from learned_sim_env.world_model.recorded import played
+from learned_sim_env.world_model.traced import played
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from learned_sim_env.drivers.catalogue import open_driver
-from learned_sim_env.pairing import bring_to_context
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import FAILURES
+from learned_sim_env.twins.pairing import bring_to_context
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv

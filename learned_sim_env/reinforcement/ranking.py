@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resample
-from learned_sim_env.evaluation.measures.rank_correlation import spearman
+from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
+from learned_sim_env.measures.rank_correlation import spearman
 from learned_sim_env.reinforcement.matched import Driven
 
 REPLICATES = 2000

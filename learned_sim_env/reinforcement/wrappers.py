@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.policies import follow
+from learned_sim_env.drivers.policies import follow
+from learned_sim_env.drivers.sight import Sight, checked
 from learned_sim_env.reinforcement.infos import told
-from learned_sim_env.sight import Sight, checked
 from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, EGO_FIELDS, SCENARIO_TAGS, unknown
 
 ONE_ROW = np.ones(1, bool)

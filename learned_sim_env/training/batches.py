@@ -13,7 +13,7 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.episode import MOVER_SLOTS
 from learned_sim_env.scene import to_frame, wrap_angle
 from learned_sim_env.task import GRADED_TERMS
-from learned_sim_env.world_model.map_memory import NUM_STATIC
+from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC
 
 # Fewest real steps a window holds after its context.
 MIN_FUTURE = 1

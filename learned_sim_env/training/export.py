@@ -16,12 +16,12 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.pictures import after_context
-from learned_sim_env.training.settle import settle_agents, settle_path
-from learned_sim_env.training.settle_heads import settle_heads
+from learned_sim_env.training.rssm.fine_tune import settle_agents, settle_path
+from learned_sim_env.training.rssm.fine_tune_heads import settle_heads
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 if TYPE_CHECKING:
     from learned_sim_env.training.trainer import Trainer

@@ -17,22 +17,22 @@ from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.files import appending, write_json
+from learned_sim_env.films import save_picture
 from learned_sim_env.interrupts import postponed
 from learned_sim_env.optional import require
-from learned_sim_env.recording import save_picture
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.training.batches import Batch, Paths, WindowSampler
 from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.curves import Curves
-from learned_sim_env.training.losses import window_loss
 from learned_sim_env.training.pictures import film_strips
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.losses import window_loss
 from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
 from learned_sim_env.world_model.checkpoint import from_pretrained
-from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # Share of a learning rate's peak at which it ends.
 LAST = 0.05

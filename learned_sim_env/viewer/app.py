@@ -17,7 +17,7 @@ from learned_sim_env.optional import require
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.viewer.drive import PACES, STRENGTHS, Drive
 from learned_sim_env.viewer.keys import HELD, HELP, command_of
-from learned_sim_env.viewer.record import film_path
+from learned_sim_env.viewer.saved_drive import film_path
 from learned_sim_env.viewer.steering import Pad, Wheel
 
 # Pictures a second, at most.

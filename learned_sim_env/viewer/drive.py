@@ -15,14 +15,14 @@ import numpy as np
 from learned_sim_env.display import theme
 from learned_sim_env.display.frame import Frame, Status
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.viewer.follower import Follower
 from learned_sim_env.viewer.futures import Futures
-from learned_sim_env.viewer.moments import Moment
 from learned_sim_env.viewer.policies import Policy
-from learned_sim_env.viewer.record import Recording
+from learned_sim_env.viewer.saved_drive import Recording
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.shown import frame_of
 from learned_sim_env.viewer.tape import HOLD, JUMP, STEP
+from learned_sim_env.viewer.timeline import Moment
+from learned_sim_env.viewer.twin_follower import Follower
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv

@@ -10,7 +10,7 @@ import numpy as np
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start
-from learned_sim_env.viewer.moments import Moment
+from learned_sim_env.viewer.timeline import Moment
 
 COUNT = 8
 # [steps] A bundle of futures is shown from this age on, until it is twice as old and the next one takes its place.

@@ -9,12 +9,12 @@ import numpy as np
 
 from learned_sim_env.drivers.catalogue import FILE, names, open_driver
 from learned_sim_env.drivers.driver import Driver
-from learned_sim_env.sight import LAG
+from learned_sim_env.drivers.sight import LAG
 from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:
-    from learned_sim_env.viewer.moments import Moment
     from learned_sim_env.viewer.session import Session
+    from learned_sim_env.viewer.timeline import Moment
 
 # What `--policy` takes besides the names of drivers and the path of a file.
 NAMES = ("human", "expert")

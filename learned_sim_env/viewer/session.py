@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.viewer.moments import NO_TRAIL, Moment
+from learned_sim_env.viewer.timeline import NO_TRAIL, Moment
 
 # What a perturbation changes: the recurrent part of a model's state.
 PERTURBED = "h"

@@ -20,7 +20,7 @@ from learned_sim_env.display.frame import Frame, Status, TwinFrame
 from learned_sim_env.environments import snapshots
 from learned_sim_env.files import replacing
 from learned_sim_env.version import __version__
-from learned_sim_env.viewer.moments import Moment
+from learned_sim_env.viewer.timeline import Moment
 
 FORMAT = 1
 # What leads to a frame: an action, a jump, or nothing (the same moment is shown again).

@@ -18,11 +18,11 @@ from learned_sim_env.resources import as_path, checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, Contract, unknown
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.card import card
-from learned_sim_env.world_model.config import RSSMConfig
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.hub import SCHEME, HubId
-from learned_sim_env.world_model.own_state import making
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.config import RSSMConfig
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.torch_state import making
 
 SCHEMA_VERSION = 2
 _KEYS = (

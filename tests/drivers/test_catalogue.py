@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.drivers.test_policies import network
 
 from learned_sim_env.drivers import own, route
 from learned_sim_env.drivers.catalogue import SCRIPTED, identity, open_driver
 from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.insider import INSIDERS
-from learned_sim_env.sight import LAG, features
+from learned_sim_env.drivers.sight import LAG, features
 from learned_sim_env.spec import CONTRACTS
 from tests.drivers.road import EGO, YES, road, seen
-from tests.test_policies import network
 from tests.toy_simulator import ToySimulator
 
 OWN = f"{route.__name__}:Follower"
@@ -56,7 +56,7 @@ def test_a_network_drives_by_what_it_sees_now_and_saw_before(file):
 
 
 def test_what_ships_is_had_by_its_name(file, monkeypatch, tmp_path):
-    from learned_sim_env import policies
+    from learned_sim_env.drivers import policies
 
     (tmp_path / "policies").mkdir()
     shutil.copy(file, tmp_path / "policies" / "shipped.safetensors")

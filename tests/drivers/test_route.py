@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.drivers.catalogue import open_driver
-from learned_sim_env.policies import RouteFollower
+from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.spec import SemanticClass
 from tests.drivers.road import EGO, NO, YES, road, seen
 

@@ -10,17 +10,17 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from learned_sim_env.drivers.sight import LAG
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.pairing import open_twin
 from learned_sim_env.registration import declarations
 from learned_sim_env.reinforcement.latent import LatentObservation
 from learned_sim_env.reinforcement.vector_wrappers import VectorSightObservation
 from learned_sim_env.reinforcement.wrappers import SightObservation
-from learned_sim_env.sight import LAG
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import Contract
+from learned_sim_env.twins.pairing import open_twin
 from tests.toy_model import CRASH, IDLE, NeuralToy, ToyModel, toy_checkpoint
 
 N = 3

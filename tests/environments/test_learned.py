@@ -10,9 +10,9 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
+from learned_sim_env.drivers.sight import EGO_SCALE
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.rendering.palette import classes_of
-from learned_sim_env.sight import EGO_SCALE
 from learned_sim_env.spec import COST_TERMS, DISCRETE_ACTIONS, INFO_KEYS, OBS_TYPES, REWARD_TERMS
 from tests.toy_model import ARRIVE, CRASH, IDLE, SURPRISE, NeuralToy, ToyModel, toy_checkpoint
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.world import CONTRACT
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.evaluation.measures.bootstrap import Estimate, ratio, resample
+from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 
 
 def mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

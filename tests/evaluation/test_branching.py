@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.evaluation.prediction.branching import (
+from learned_sim_env.evaluation.levels.prediction.branching import (
     Branches,
     displacements,
     error_of_mean,

@@ -19,17 +19,17 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import write_minari
 from learned_sim_env.evaluation import ladder
-from learned_sim_env.evaluation.episodes import open_episodes
+from learned_sim_env.evaluation.episode_sources import open_episodes
 from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
-from learned_sim_env.evaluation.measures.iou import CLASSES
+from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig, return_trip
 from learned_sim_env.evaluation.open_loop import TOLD
-from learned_sim_env.evaluation.report import Report
-from learned_sim_env.evaluation.reporting.parts import Part
-from learned_sim_env.evaluation.return_trip.return_trip import ReturnConfig, return_trip
+from learned_sim_env.evaluation.scores import Report
+from learned_sim_env.measures.iou import CLASSES
+from learned_sim_env.reporting.parts import Part
 from learned_sim_env.world_model.checkpoint import save_pretrained
-from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import Contexts
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.world import CONTRACT, FIRST_SEED, PIXEL, Oracle, checkpoint, episode, episodes, packed
 
 CONFIG = EvaluateConfig(horizon=20, batch_size=7, replicates=50)
@@ -274,7 +274,7 @@ def test_episodes_that_were_recorded_are_not_recorded_again(tmp_path: Path) -> N
     pytest.importorskip("metadrive", reason="MetaDrive is not installed")
     pytest.importorskip("minari", reason="Minari is not installed")
     from learned_sim_env.data.store import EpisodeFolder
-    from learned_sim_env.evaluation.episodes import record_episodes
+    from learned_sim_env.evaluation.episode_sources import record_episodes
 
     for recorded in episodes()[:3]:
         EpisodeFolder(tmp_path / "episodes").write(recorded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.evaluation.measures.frechet import (
+from learned_sim_env.measures.frechet import (
     Whitening,
     clip_features,
     distances_of_halves,

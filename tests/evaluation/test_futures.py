@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.levels.prediction.accuracy import accuracy
+from learned_sim_env.evaluation.levels.prediction.forecasting import forecasts_part
+from learned_sim_env.evaluation.levels.prediction.futures import Futures, follow
+from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_part
+from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.open_loop import join
-from learned_sim_env.evaluation.prediction.accuracy import accuracy
-from learned_sim_env.evaluation.prediction.forecasting import forecasts_part
-from learned_sim_env.evaluation.prediction.futures import Futures, follow
-from learned_sim_env.evaluation.prediction.safe_horizon import horizon_part
-from learned_sim_env.evaluation.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.windows import WindowReader, ending_windows, regular_windows
 from learned_sim_env.spec import SCENARIO_TAGS, SemanticClass
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learned_sim_env.evaluation.reporting.html import write_html
-from learned_sim_env.evaluation.reporting.parts import Part, Table
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.reporting.parts import Part, Table
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 

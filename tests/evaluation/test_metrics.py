@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from learned_sim_env.evaluation.measures import ego
-from learned_sim_env.evaluation.measures.events import auroc, calibration_error, happened_within, probability_within
-from learned_sim_env.evaluation.measures.iou import CLASSES, confusion, iou
-from learned_sim_env.evaluation.measures.reward import expected_reward, pearson, still_running
+from learned_sim_env.measures import ego
+from learned_sim_env.measures.events import auroc, calibration_error, happened_within, probability_within
+from learned_sim_env.measures.iou import CLASSES, confusion, iou
+from learned_sim_env.measures.reward import expected_reward, pearson, still_running
 from learned_sim_env.spec import NUM_CLASSES, TERMINATIONS, RewardSpec, SemanticClass
 from learned_sim_env.task import EVENTS, outcome
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.measures.iou import CLASSES
-from learned_sim_env.evaluation.prediction.branching import branch
-from learned_sim_env.evaluation.prediction.prediction import PredictionConfig, describe, measure_prediction
-from learned_sim_env.evaluation.prediction.strips import choose
-from learned_sim_env.evaluation.reporting.html import write_html
-from learned_sim_env.evaluation.reporting.parts import Part
+from learned_sim_env.evaluation.levels.prediction.branching import branch
+from learned_sim_env.evaluation.levels.prediction.prediction import PredictionConfig, describe, measure_prediction
+from learned_sim_env.evaluation.levels.prediction.strips import choose
 from learned_sim_env.evaluation.windows import WindowReader, regular_windows
-from learned_sim_env.world_model.config import MODELS
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.measures.iou import CLASSES
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.reporting.parts import Part
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.world import CONTRACT, PIXEL, Oracle, checkpoint
 
 CONFIG = PredictionConfig(horizon=30, stride=20, batch_size=8, branch_windows=3, branches=3, replicates=30)

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.measures.events import happened_within, probability_within
-from learned_sim_env.evaluation.measures.image_error import mean_squared_error, ssim, wrong_share
-from learned_sim_env.evaluation.measures.iou import confusion
-from learned_sim_env.evaluation.prediction.forecasting import skill
-from learned_sim_env.evaluation.prediction.safe_horizon import compounded, rate_per_step, steps_within
-from learned_sim_env.evaluation.prediction.straight_on import blocked, urgency
+from learned_sim_env.evaluation.levels.prediction.forecasting import skill
+from learned_sim_env.evaluation.levels.prediction.safe_horizon import compounded, rate_per_step, steps_within
+from learned_sim_env.evaluation.levels.prediction.straight_on import blocked, urgency
 from learned_sim_env.evaluation.windows import WindowReader, regular_windows
+from learned_sim_env.measures.events import happened_within, probability_within
+from learned_sim_env.measures.image_error import mean_squared_error, ssim, wrong_share
+from learned_sim_env.measures.iou import confusion
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.spec import SemanticClass
 from tests.evaluation.world import BEV, CONTRACT

@@ -14,18 +14,15 @@ import pytest
 import torch
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.evaluation.measures.rank_correlation import kendall, spearman
-from learned_sim_env.evaluation.reporting.parts import Part
-from learned_sim_env.evaluation.responses import counterfactuals
-from learned_sim_env.evaluation.responses.counterfactuals import (
+from learned_sim_env.evaluation.levels.responses import counterfactuals
+from learned_sim_env.evaluation.levels.responses.counterfactuals import (
     Counterfactuals,
     TwinCounterfactuals,
     gather,
     imagined_counterfactuals,
 )
-from learned_sim_env.evaluation.responses.measure import measure
-from learned_sim_env.evaluation.responses.report import label
-from learned_sim_env.evaluation.responses.responses import (
+from learned_sim_env.evaluation.levels.responses.measure import measure
+from learned_sim_env.evaluation.levels.responses.responses import (
     ACTIONS,
     MOVING,
     ResponsesConfig,
@@ -33,10 +30,13 @@ from learned_sim_env.evaluation.responses.responses import (
     constant_motion,
     responses,
 )
-from learned_sim_env.pairing import open_twin
+from learned_sim_env.evaluation.levels.responses.responses_page import label
+from learned_sim_env.measures.rank_correlation import kendall, spearman
+from learned_sim_env.reporting.parts import Part
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.twins.pairing import open_twin
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
 from tests.toy_simulator import NEAR_THE_EDGE
 

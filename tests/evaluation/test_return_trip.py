@@ -10,13 +10,21 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.return_trip.return_trip import ReturnConfig, return_trip
-from learned_sim_env.evaluation.return_trip.trips import Pairs, Trip, came_round, circle, drive, looked_twice, moved
-from learned_sim_env.policies import RouteFollower
+from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig, return_trip
+from learned_sim_env.evaluation.levels.return_trip.trips import (
+    Pairs,
+    Trip,
+    came_round,
+    circle,
+    drive,
+    looked_twice,
+    moved,
+)
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.geometry import points_from, view_points
-from learned_sim_env.world_model.map_memory import NUM_STATIC, UNKNOWN
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC, UNKNOWN
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import BEV, CONTRACT, PIXEL, ground
 from tests.toy_model import toy_checkpoint

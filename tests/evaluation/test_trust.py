@@ -11,11 +11,17 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.measures.bootstrap import resample
-from learned_sim_env.evaluation.measures.weighted_ranks import by_step, over_all, over_steps, weighted_spearman
-from learned_sim_env.evaluation.reporting.parts import Part
-from learned_sim_env.evaluation.trust.rollouts import BASELINES, SCORES, TrustConfig, scores_of, uncertain_futures
-from learned_sim_env.evaluation.trust.trust import trust
+from learned_sim_env.evaluation.levels.trust.rollouts import (
+    BASELINES,
+    SCORES,
+    TrustConfig,
+    scores_of,
+    uncertain_futures,
+)
+from learned_sim_env.evaluation.levels.trust.trust import trust
+from learned_sim_env.measures.bootstrap import resample
+from learned_sim_env.measures.weighted_ranks import by_step, over_all, over_steps, weighted_spearman
+from learned_sim_env.reporting.parts import Part
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import FIRST_SEED, PIXEL, Oracle, checkpoint, episode, packed
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.validity.free_run import GROUPS, NOTHING, ValidityConfig, run_freely
-from learned_sim_env.evaluation.validity.validity import divergence_bits, validity
+from learned_sim_env.evaluation.levels.validity.free_run import GROUPS, NOTHING, ValidityConfig, run_freely
+from learned_sim_env.evaluation.levels.validity.validity import divergence_bits, validity
 from tests.evaluation.small import small_checkpoint
 from tests.toy_model import ToyModel, toy_checkpoint
 

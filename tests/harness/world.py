@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.harness.suite import Scenario, Suite
+from learned_sim_env.harness.engine.suite import Scenario, Suite
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import episodes, packed

@@ -12,10 +12,11 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.world_model import map_decoder, recorded
+from learned_sim_env.world_model import traced as recorded
 from learned_sim_env.world_model.checkpoint import from_pretrained
-from learned_sim_env.world_model.config import MODELS
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm import map_decoder
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.toy_model import CRASH, NeuralToy, ToyContexts, ToyModel
 
 

@@ -12,10 +12,11 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import TransformReward
 
+from learned_sim_env.drivers.policies import follow
+from learned_sim_env.drivers.sight import LAG, SIZE, features
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.policies import follow
 from learned_sim_env.reinforcement.latent import LatentObservation
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
@@ -35,7 +36,6 @@ from learned_sim_env.reinforcement.wrappers import (
     UncertaintyPenalty,
     speeding,
 )
-from learned_sim_env.sight import LAG, SIZE, features
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import DISCRETE_ACTIONS
 from tests.toy_model import CRASH, IDLE, SURPRISE, NeuralToy, ToyModel, toy_checkpoint

@@ -9,10 +9,10 @@ import torch
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training import export
 from learned_sim_env.training.export import choose_contexts, let_all_come
-from learned_sim_env.world_model.births import BIRTH_GRID
-from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.births import BIRTH_GRID
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
 def test_some_contexts_are_the_beginnings_of_episodes(packed):
@@ -48,7 +48,7 @@ def test_as_many_come_into_view_as_are_foreseen(packed, monkeypatch):
     def every_other(born, *_):
         return born._replace(come=born.come & (torch.arange(len(born.come)) % 2 == next(turn) % 2))
 
-    monkeypatch.setattr("learned_sim_env.world_model.rssm.on_the_road", every_other)
+    monkeypatch.setattr("learned_sim_env.world_model.rssm.model.on_the_road", every_other)
     before = model.births.guesses(torch.zeros(1, 32))[0]
     factor = let_all_come(model, packed)
     # Some more are turned away because another one is there, or because all slots are taken.

@@ -21,8 +21,8 @@ from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.export import choose_contexts
 from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
-from learned_sim_env.world_model.config import MODELS
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.tiny_training import TINY as TINY_FLAGS
 
 pytest.importorskip("tensorboard")

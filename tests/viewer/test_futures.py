@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
-from learned_sim_env.policies import RouteFollower
 from learned_sim_env.viewer.futures import APART, COUNT, Futures
 from learned_sim_env.viewer.session import Session
 from tests.toy_model import NeuralToy, toy_checkpoint

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from learned_sim_env.display.board import Board, picture_of
-from learned_sim_env.viewer import record
+from learned_sim_env.viewer import saved_drive as record
 from learned_sim_env.viewer.drive import Drive
 from learned_sim_env.viewer.offline import drive_for, replay_all
 from learned_sim_env.viewer.policies import expert
-from learned_sim_env.viewer.record import SIZES, film_path
 from learned_sim_env.viewer.replay import Given, Replay, read_actions
+from learned_sim_env.viewer.saved_drive import SIZES, film_path
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.tape import HOLD, JUMP, STEP, Tape
 from tests.toy_model import CRASH

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from learned_sim_env.display.frame import TRAIL
+from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
-from learned_sim_env.policies import RouteFollower
-from learned_sim_env.viewer.moments import moved
 from learned_sim_env.viewer.session import Session
+from learned_sim_env.viewer.timeline import moved
 from tests.toy_model import CRASH, ToyModel, toy_checkpoint
 from tests.viewer.conftest import ACTION, same
 

@@ -10,9 +10,9 @@ import torch
 
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model.checkpoint import save_pretrained
-from learned_sim_env.world_model.config import MODELS
 from learned_sim_env.world_model.contexts import Contexts
-from learned_sim_env.world_model.rssm import DrivingRSSM
+from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
 @pytest.fixture(scope="session")

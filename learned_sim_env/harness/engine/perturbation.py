@@ -1,0 +1,79 @@
+"""What may go wrong between a world and its driver, as small values that can be combined, saved and repeated."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from learned_sim_env.harness.engine.moments import Moments
+from learned_sim_env.world_model.contexts import Contexts
+
+# A view (H, W) uint8 and an ego vector (6,) at a step, as the driver gets to see them.
+OnSight = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# An action (2,) float32 at a step, as it is carried out.
+OnAction = Callable[[int, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """Base of all perturbations: every hook leaves things as they are.
+
+    strength: 0 (nothing) to 1. seed: of all its randomness.
+
+    name: as it is called. in_simulator: whether the same can be done to a drive in a simulator.
+    real_start: whether it starts at a moment that the simulator can be brought to.
+
+    Raises:
+        ValueError: for a strength outside of [0, 1].
+    """
+
+    strength: float = 0.5
+    seed: int = 0
+    name: ClassVar[str] = ""
+    in_simulator: ClassVar[bool] = False
+    real_start: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.strength <= 1.0:
+            raise ValueError(f"the strength of {self.name} is {self.strength}; it must be in [0, 1]")
+
+    @property
+    def size(self) -> float:
+        """How large a change it is, in [0, 1]."""
+        return self.strength
+
+    def rng(self) -> np.random.Generator:
+        """A generator of its own, always the same."""
+        return np.random.default_rng([self.seed, zlib.crc32(self.name.encode())])
+
+    def start(self, start: int, bank: Contexts) -> int:
+        """Which row of the bank to start from, instead of `start`."""
+        return start
+
+    def moments(self, moments: Moments, bank: Contexts) -> Moments:
+        """The real steps that the dream starts from."""
+        return moments
+
+    def partner(self, bank: Contexts) -> int | None:
+        """Row of the bank whose latent the dream's is mixed with, by `strength`; None: none."""
+        return None
+
+    def dream(self) -> dict[str, float]:
+        """Settings of `model.PerturbedModel` and "temperature", where it changes them."""
+        return {}
+
+    def sight(self) -> OnSight | None:
+        """What an episode's driver gets to see; None: what there is."""
+        return None
+
+    def action(self) -> OnAction | None:
+        """What becomes of an episode's actions; None: nothing."""
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"name": self.name, **asdict(self)}

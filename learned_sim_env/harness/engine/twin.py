@@ -1,0 +1,131 @@
+"""The same jobs in the twin: each a drive in the simulator from the very moment that the dream starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learned_sim_env.data.store import key_of, write_npz
+from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.drivers.catalogue import identity, open_driver
+from learned_sim_env.drivers.gaps import gaps_ahead
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.harness.engine.job import CRASHES, STEPS, Drive, Job, pack, unpack
+from learned_sim_env.harness.engine.pilot import Pilot
+from learned_sim_env.simulators import installed_version
+from learned_sim_env.spec import CONTRACTS, COST_TERMS, REWARD_TERMS
+from learned_sim_env.twins.pairing import bring_to_context, open_twin, twin_settings
+from learned_sim_env.version import __version__
+from learned_sim_env.world_model.contexts import Contexts
+
+
+@dataclass(frozen=True)
+class TwinRunner:
+    """Drives jobs in the twin of an environment; called in a worker process, it gives the task that does.
+
+    env_id: whose twin. bank: where jobs start. driver: name, see `drivers.catalogue`. folder: where drives are kept.
+    """
+
+    env_id: str
+    bank: Contexts
+    driver: str
+    folder: Path
+    jobs: tuple[Job, ...] = ()
+    identity: str = ""
+
+    def run(self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None) -> list[Drive]:
+        """The drives of all jobs, with their views; one that fails, or whose start the twin cannot be brought to, says
+        so.
+
+        Args:
+            jobs: whose perturbations must all be possible in a simulator, unless their actions are given.
+            workers: simulator processes.
+            done: told how many more are driven.
+
+        Raises:
+            ImportError: if what the twin needs is not installed.
+            RuntimeError: if simulators cannot start or keep failing.
+            ValueError: for a perturbation that is none of a simulator.
+        """
+        for job in jobs:
+            for p in job.perturbations:
+                if not p.in_simulator and job.actions is None:
+                    raise ValueError(f"{p.name} cannot be done to a simulator: give the actions to be replayed there")
+        runner = replace(self, jobs=tuple(jobs), identity=identity(self.driver))
+        todo = [i for i in range(len(jobs)) if not runner.file(i).exists()]
+        errors: dict[int, str] = {}
+        if done is not None:
+            done(len(jobs) - len(todo))
+        with closing(run_seeds(runner, todo, workers)) as results:
+            for result in results:
+                if result.error:
+                    errors[result.seed] = result.error.strip().splitlines()[-1]
+                if done is not None:
+                    done(1)
+        return [Drive.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]
+
+    def __call__(self) -> Task:
+        twin = open_twin(self.env_id)
+
+        def task(index: int) -> int:
+            drive = self.drive(twin, self.jobs[index])
+            write_npz(self.file(index), pack([drive]))
+            return len(drive)
+
+        return task
+
+    def kept(self, index: int) -> Drive:
+        """The drive of job `index`, which is there."""
+        with np.load(self.file(index), allow_pickle=False) as file:
+            return unpack(dict(file))[0]
+
+    def file(self, index: int) -> Path:
+        """Where the drive of job `index` is kept: named after all that it depends on."""
+        job = self.jobs[index]
+        start = job.place(self.bank)
+        settings = twin_settings(self.env_id)
+        contract, version = CONTRACTS[settings["contract"]].fingerprint(), installed_version(settings["simulator"])
+        about: list[Any] = [__version__, settings, contract, version]
+        about += ["" if job.actions else self.identity, job.horizon, job.actions, job.seed]
+        about += [[p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
+        # The last view, because a twin that comes to another one fails.
+        key = key_of(about, [self.bank.replay_actions(start), self.bank.semantic[start, -1]])
+        return self.folder / f"{key}.npz"
+
+    def drive(self, twin: TwinDrivingEnv, job: Job) -> Drive:
+        """Drive one job in an open twin.
+
+        Raises:
+            ValueError: if the twin does not come to the moment where the job starts, or fails on the way.
+        """
+        agreement = bring_to_context(twin, self.bank, job.place(self.bank))
+        if agreement < 1.0:
+            raise ValueError(f"the twin comes to a moment of which only {agreement:.1%} looks like the recorded one")
+        views, columns = [twin.semantic.copy()], dict[str, list[np.ndarray]]({name: [] for name in STEPS})
+        pilot, end = Pilot(open_driver(self.driver, [job.seed]), [job]), ""
+        while len(columns["ego"]) < job.horizon and not end:
+            action = pilot(views[-1][None], twin.ego_vector[None])[0]
+            *_, info = twin.step(action)
+            end = str(info["end_reason"])
+            if end == "simulator_error":
+                raise ValueError("the simulator failed on the way")
+            views.append(twin.semantic.copy())
+            step = (
+                twin.ego_vector,
+                info["ego_motion"],
+                action,
+                [info["reward_terms"][name] for name in REWARD_TERMS],
+                [info["cost_terms"][name] for name in COST_TERMS],
+                0.0,
+                float(end in CRASHES),
+                gaps_ahead(views[-1][None])[0],
+            )
+            for name, value in zip(STEPS, step):
+                columns[name].append(np.array(value, STEPS[name][1]))
+        steps = {name: np.stack(values) for name, values in columns.items()}
+        return Drive.of(steps, end, views=np.stack(views))

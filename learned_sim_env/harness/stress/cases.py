@@ -1,0 +1,115 @@
+"""A failure as a file that can be driven again, exactly: `learned-sim drive --case FILE`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from learned_sim_env.harness.engine.dream import DreamRunner
+from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.perturbed_model import PerturbedModel
+from learned_sim_env.viewer.session import Session
+from learned_sim_env.viewer.shown import frame_of
+from learned_sim_env.viewer.tape import JUMP, STEP, Recorder, Tape
+from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
+from learned_sim_env.world_model.contexts import Contexts
+
+if TYPE_CHECKING:
+    from learned_sim_env.environments.learned import LearnedDrivingEnv
+
+ENV_ID = "LearnedDriving-v0"
+
+
+def save_case(
+    path: Path, checkpoint: Checkpoint, bank: Contexts, policy: str, job: Job, drive: Drive, about: Mapping[str, Any]
+) -> str:
+    """Drive a job again as a single environment does, with the actions that were taken, and write that as a tape.
+
+    In a batch numbers are rounded otherwise than alone; so this is the drive that counts.
+
+    Args:
+        path: of the `.npz` file.
+        checkpoint, bank, policy: with which it was driven.
+        job, drive: the case.
+        about: JSON-ready, what else to tell about it.
+
+    Returns:
+        How it ended now: "" where it did not.
+    """
+    case = {
+        "policy": policy,
+        "start": job.place(bank),
+        "seed": job.seed,
+        "temperature": job.temperature,
+        "perturbations": [p.to_dict() for p in job.perturbations],
+        **about,
+    }
+    env = _env(checkpoint, case)
+    start = DreamRunner(checkpoint, bank, policy, rows=1).starts([job])
+    session = Session(env)
+    fresh = session.moment.snapshot
+    record = {**fresh["record"], "ego": start.ego[0], "context": np.int64(-1)}
+    snapshot = {
+        **fresh,
+        "state": {name: value[0].cpu().numpy().copy() for name, value in start.state.items()},
+        "view": None if start.view is None else start.view[0].copy(),
+        "seed": job.seed,
+        "step": 0,
+        "record": record,
+    }
+    recorder = Recorder(
+        checkpoint=checkpoint.fingerprint, env_id=ENV_ID, contract=checkpoint.contract.name, fps=10.0, case=case
+    )
+    moment = session.open(snapshot)
+    recorder.add(JUMP, moment, frame_of(session))
+    for action in drive.actions:
+        moment = session.step(action)
+        recorder.add(STEP, moment, frame_of(session))
+        if moment.over:
+            break
+    env.close()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recorder.tape().save(path)
+    return str(moment.info["end_reason"])
+
+
+def open_case(path: Path, checkpoint: str) -> gym.Env:
+    """The environment in which the case in a file was driven: its dream is disturbed as it was then.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no case.
+    """
+    return _env(from_pretrained(checkpoint), _read(path))
+
+
+def told(path: Path) -> str:
+    """What a case is, in one line."""
+    case = _read(path)
+    perturbed = ", ".join(f"{p['name']} {p['strength']:g}" for p in case["perturbations"]) or "undisturbed"
+    more = {k: v for k, v in case.items() if k not in ("perturbations", "policy", "temperature")}
+    return f"{case['policy']}, {perturbed}: {json.dumps(more)}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    case = Tape.load(path).about.get("case")
+    if case is None:
+        raise ValueError(f"{path} is a recording, not a case: replay it by --actions")
+    missing = [name for name in ("policy", "temperature", "perturbations") if name not in case]
+    if missing:
+        raise ValueError(f"the case {path} is not whole: it lacks {', '.join(missing)}")
+    return case
+
+
+def _env(checkpoint: Checkpoint, case: Mapping[str, Any]) -> Any:
+    disturbed: Any = replace(checkpoint, model=PerturbedModel(checkpoint.model))  # type: ignore[arg-type]
+    env: gym.Env[Any, Any] = gym.make(ENV_ID, checkpoint=disturbed, temperature=case["temperature"])
+    dream: LearnedDrivingEnv = env.unwrapped  # type: ignore[assignment]
+    assert dream.episodes.checkpoint is disturbed
+    return env

@@ -1,0 +1,195 @@
+"""The losses of road users: found in views, moved, and coming into view."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learned_sim_env.training.batches import Batch, Traffic
+from learned_sim_env.training.config import LossConfig
+from learned_sim_env.training.reductions import huber, masked_mean
+from learned_sim_env.world_model.geometry import look_up, points_from, relative
+from learned_sim_env.world_model.layers import two_hot
+from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.rssm.agent_motion import advance
+from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.births import BIRTH_GRID, DIRECTIONS
+from learned_sim_env.world_model.rssm.close_look import LOOKS, CloseLook, corrected, errors_of
+from learned_sim_env.world_model.rssm.detector import LAGS, SIZE_SCALE, detection_loss, views_of_movers
+from learned_sim_env.world_model.rssm.ego_path import MOTION_HISTORY
+from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
+
+# By how much what `agent_motion` is told in training is off: a speed that was read off views by as much for as long as
+# the agent is imagined; and what is new in every step.
+SPEED_OFF, SPEED_NOISE, ACCELERATION_NOISE = 0.4, 0.1, 0.2  # [m/s, m/s, m/s^2]
+# By how much boxes are off that are looked at closely in training, see `close_look.ERRORS`.
+BOX_NOISE = (0.4, 0.25, 0.1, 1.2, 0.1, 0.4, 0.15)
+
+
+def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State, Tensor]:
+    """Boxes at the end of the context, without gradient; and the detector's loss, there and at other moments."""
+    now, last = batch.context - 1, batch.semantic.shape[1]
+    later = (torch.randperm(last - now - 1)[: config.detected_moments] + now + 1).tolist()
+    moments = [now, *later]
+    lags = [[max(t - lag, 0) for lag in LAGS] for t in moments]
+    earlier = torch.cat([batch.semantic[:, some] for some in lags])
+    frame = batch.pose[:, moments].transpose(0, 1).flatten(0, 1)[:, None]
+    where = relative(torch.cat([batch.pose[:, some] for some in lags]), frame)
+    semantic = torch.cat([batch.semantic[:, t] for t in moments])
+    outputs = model.detector(semantic, earlier, where)
+    pose, motion, size = (
+        torch.cat([values[:, t] for t in moments])
+        for values in (batch.agent_pose, batch.agent_motion, batch.agent_size)
+    )
+    seen = torch.cat([_in_view(model, batch.agent_pose[:, t], batch, t) & batch.valid[:, t, None] for t in moments])
+    pose = relative(pose, frame)
+    loss = detection_loss(model.detector, outputs, pose, motion, size, seen)
+    true = torch.cat([pose, motion, size], -1)
+    loss = loss + _close_look_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))
+    first = slice(len(batch.ego))
+    with torch.no_grad():
+        boxes = model.detector.boxes(outputs[first], semantic[first], earlier[first], where[first], model.config.slots)
+    return boxes, loss
+
+
+def _close_look_loss(look: CloseLook, true: Tensor, seen: Tensor, movers: Tensor, frames: Tensor) -> Tensor:
+    """How well boxes that are a little off are put right.
+
+    true: (B, N, 7) as `CloseLook` has them, of which those `seen` (B, N) count. movers, frames: of the B views.
+    """
+    row, slot = seen.nonzero(as_tuple=True)
+    if not len(row):
+        return true.new_zeros(())
+    wanted = true[row, slot]
+    # Some are nearly right, some are far off.
+    off = torch.randn_like(wanted) * wanted.new_tensor(BOX_NOISE) * 1.5 * torch.rand_like(wanted[:, :1])
+    boxes, loss = corrected(wanted, off), true.new_zeros(())
+    for _ in range(LOOKS):
+        errors = look(boxes, movers[row], frames[row])
+        loss = loss + huber((errors - errors_of(boxes, wanted)) / look.scale).mean()
+        boxes = corrected(boxes, errors.detach())
+    return loss
+
+
+def start_agents(model: DrivingRSSM, state: State, batch: Batch, config: LossConfig) -> State:
+    """The state with true boxes in most windows."""
+    t = batch.context - 1
+    order, seen = _nearest(model, batch)
+    true = torch.rand(len(seen), 1, device=seen.device) < config.true_agents
+    motion = F.pad(batch.agent_motion[:, t], (0, 1), value=UNKNOWN_ACCELERATION)
+    fresh = dict(state)
+    for key, values in (
+        ("agent_pose", batch.agent_pose[:, t]),
+        ("agent_motion", motion),
+        ("agent_size", batch.agent_size[:, t]),
+    ):
+        rows = values.gather(1, order[..., None].expand(-1, -1, values.shape[-1]))
+        fresh[key] = torch.where(true[..., None], rows, state[key])
+    classes = torch.where(seen, batch.agent_class[:, t].gather(1, order), 0)
+    fresh["agent_class"] = torch.where(true, classes, state["agent_class"])
+    return fresh
+
+
+def traffic_loss(model: DrivingRSSM, batch: Traffic) -> Tensor:
+    """How well `agent_motion` foresees what those do who are in view at the end of the context.
+
+    Along their roads they are where they truly are, and the loss is the cross-entropy of their accelerations: of what
+    several might do, none is wrong. How they steer is a matter of the road: aside and in heading they go on from the
+    model's own predictions, and the loss is how far these lead away.
+    """
+    c, motion = batch.context - 1, model.agent_motion
+    order, there = _nearest(model, batch)
+    ids = torch.where(there, batch.agent_ids[:, c].gather(1, order), -1)
+    pose, moving, known = _followed(ids, batch)
+    speed, size = moving[..., 0], batch.agent_size[:, c].gather(1, order[..., None].expand(-1, -1, 2))
+    classes = torch.where(there, batch.agent_class[:, c].gather(1, order), 0)
+    here, yaw_rate = pose[:, 0], moving[:, 0, :, 1]
+    acceleration = torch.full_like(yaw_rate, UNKNOWN_ACCELERATION)
+    off = SPEED_OFF * torch.randn_like(yaw_rate)
+    losses = []
+    for t in range(1, pose.shape[1]):
+        ego = batch.pose[:, c + t]
+        seen = relative(here, ego[:, None])
+        places, inside = look_up(batch.ground, points_from(motion.places(seen), ego), model.contract.bev)
+        felt = (speed[:, t - 1] + off + SPEED_NOISE * torch.randn_like(yaw_rate)).relu()
+        if t > 1:
+            acceleration = acceleration + ACCELERATION_NOISE * torch.randn_like(yaw_rate)
+        logits, turning = motion.guesses(
+            seen,
+            torch.stack([felt, yaw_rate, acceleration], -1),
+            size,
+            classes,
+            torch.stack([batch.motion[:, c + t + 1 - MOTION_HISTORY, 0] / motion.dt, batch.ego[:, c + t, 0]], 1),
+            torch.where(inside, places, UNKNOWN),
+        )
+        acceleration = (speed[:, t] - speed[:, t - 1]) / motion.dt
+        surprise = -(two_hot(acceleration, motion.accelerations) * logits.log_softmax(-1)).sum(-1)
+        yaw_rate = yaw_rate + turning
+        here = advance(here, torch.stack([speed[:, t], yaw_rate], -1), motion.dt)
+        aside = relative(here, pose[:, t])[..., 1:] / here.new_tensor([0.5, 0.15])
+        losses.append(surprise + huber(aside))
+    return masked_mean(torch.stack(losses, 1), known[:, 1:])
+
+
+def _nearest(model: DrivingRSSM, batch: Traffic) -> tuple[Tensor, Tensor]:
+    """Which agents (B, slots) a model remembers at the end of the context, and whether there is one: those in view."""
+    seen = _in_view(model, batch.agent_pose[:, batch.context - 1], batch, batch.context - 1)
+    # The nearest come first in the data; those in view move to the front.
+    order = torch.argsort(~seen, dim=1, stable=True)[:, : model.config.slots]
+    return order, seen.gather(1, order)
+
+
+def _followed(ids: Tensor, batch: Traffic) -> tuple[Tensor, Tensor, Tensor]:
+    """Poses (B, T, K, 3) and motions (B, T, K, 2) of agents `ids` (B, K), from the end of the context on, and whether
+    they are known. Once lost from the data (out of reach, or gone) an agent is not known again.
+    """
+    c = batch.context - 1
+    same = (ids[:, None, :, None] == batch.agent_ids[:, c:, None, :]) & (ids >= 0)[:, None, :, None]
+    known = (same.any(-1) & batch.valid[:, c:, None]).long().cumprod(1).bool()
+    slot = same.float().argmax(-1)[..., None]
+    pose, motion = (
+        values[:, c:].gather(2, slot.expand(-1, -1, -1, values.shape[-1]))
+        for values in (batch.agent_pose, batch.agent_motion)
+    )
+    return pose, motion, known
+
+
+def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of the cell in which an agent comes into view, and of its kind, and the error of how it is.
+
+    foreseen: (B * T, hidden), `Latent.foresee` after the steps that follow the context.
+    """
+    head, c, last = model.births, batch.context, batch.ego.shape[1]
+    here = torch.stack([_in_view(model, batch.agent_pose[:, t], batch, t) for t in range(c - 1, last)], 1)
+    ids = batch.agent_ids
+    before = torch.where(here[:, :-1], ids[:, c - 1 : -1], -2)
+    was = (ids[:, c:, :, None] == before[:, :, None]).any(-1)
+    born = (here[:, 1:] & ~was & batch.valid[:, c:, None]).flatten(0, 1)
+    who = born.float().argmax(-1)[:, None, None]
+
+    def of_it(values: Tensor) -> Tensor:
+        rows = values[:, c:].flatten(0, 1)
+        return rows.gather(1, who.expand(-1, 1, rows.shape[-1]))[:, 0]
+
+    born = born.any(-1)
+    pose = relative(of_it(batch.agent_pose), batch.pose[:, c:].flatten(0, 1))
+    cell = head.cell_at(pose[:, :2])
+    logits, kinds, attributes = head.guesses(foreseen)
+    wrong = F.cross_entropy(logits, torch.where(born, cell, BIRTH_GRID**2), reduction="none")
+    kind, direction, turned = head.kind_of(pose[:, 2], of_it(batch.agent_motion)[:, 0])
+    other = F.cross_entropy(kinds + head.common_kinds(cell), kind, reduction="none")
+    size, place = of_it(batch.agent_size), (pose[:, :2] - head.middles[cell]) / head.cell
+    wanted = torch.cat([place, turned[:, None], (size / size.new_tensor(SIZE_SCALE)).log()], -1)
+    found = attributes + head.common(cell * DIRECTIONS + direction)
+    error = F.smooth_l1_loss(found, wanted, beta=0.1, reduction="none")
+    return masked_mean(wrong + torch.where(born, other + error.sum(-1), 0), batch.valid[:, c:].flatten())
+
+
+def _in_view(model: DrivingRSSM, pose: Tensor, batch: Traffic, t: int) -> Tensor:
+    """Which agents (B, N) have their middle in the ego's view at moment t."""
+    bev = model.contract.bev
+    row, column = bev.pixels(relative(pose, batch.pose[:, t, None]))
+    inside = (row > -0.5) & (row < bev.height - 0.5) & (column > -0.5) & (column < bev.width - 0.5)
+    return inside & (batch.agent_ids[:, t] >= 0)

@@ -1,0 +1,102 @@
+"""Heads of reward, events and doubt, trained anew on what the finished model imagines.
+
+Whatever was trained last has changed what it imagines, and so what follows from it. With all the rest frozen, a window
+is imagined once, and its features are used many times.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from learned_sim_env.task import UNCERTAIN_TERMS
+from learned_sim_env.training.batches import Batch, WindowSampler
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.pictures import after_context
+from learned_sim_env.training.reductions import masked_mean
+from learned_sim_env.training.rssm.fine_tune import train_alone
+from learned_sim_env.world_model.rssm.heads import DOUBTS, OutcomeHeads
+from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
+
+# Windows that are imagined at a time; moments of each that are drawn, to see how much of the view is wrong; moments of
+# which a step learns.
+WINDOWS, DRAWN, MOMENTS = 64, 6, 1024
+
+
+class Lessons(NamedTuple):
+    """N imagined moments: features (N, F) float16, what truly happened, terms (N, 3) and events (N, 4) bool, and the
+    errors (N, 2) that were made, NaN where the view was not drawn, see `heads.DOUBTS`.
+    """
+
+    features: Tensor
+    terms: Tensor
+    events: Tensor
+    errors: Tensor
+
+
+def settle_heads(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig) -> None:
+    """Train `model.heads` for `config.head_steps` more steps, in place, on futures of `config.head_windows` windows.
+
+    The logits of events are held to what they were: events are rare, and what was learned of them in many more windows
+    would be lost.
+    """
+    if not config.head_steps:
+        return
+    count, device = -(-config.head_windows // WINDOWS), next(model.parameters()).device
+    parts = [
+        imagined(model, windows.sample(WINDOWS, config.seed + 1, k).to(device), config.seed * 1_000_003 + k)
+        for k in tqdm(range(count), desc="what follows", unit="batch", disable=None)
+    ]
+    lessons = Lessons(*map(torch.cat, zip(*parts)))
+    with torch.no_grad():
+        before = torch.cat([model.heads(some.float())[1] for some in lessons.features.split(MOMENTS)])
+
+    def loss(step: int) -> Tensor:
+        chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        some = torch.randint(len(lessons.features), (MOMENTS,), generator=chance).to(device)
+        chosen = Lessons(*(x[some] for x in lessons))
+        _, logits, _ = model.heads(chosen.features.float())
+        return head_loss(model.heads, chosen) + (logits - before[some]).square().mean()
+
+    train_alone(model.heads, loss, config.head_steps, config.head_learning_rate, "reward, events and doubt")
+
+
+def head_loss(heads: OutcomeHeads, lessons: Lessons) -> Tensor:
+    """The mean loss of all heads."""
+    terms, events, doubt = heads.loss(lessons.features.float(), *lessons[1:])
+    known = ~lessons.errors.isnan()
+    return terms.mean() + events.mean() + sum(map(masked_mean, doubt.unbind(-1), known.unbind(-1)))
+
+
+@torch.no_grad()
+def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
+    """The valid moments that follow the contexts of `batch`, imagined with chance."""
+    c, device = batch.context, batch.ego.device
+    training = model.training
+    torch.manual_seed(seed)
+    model.eval()
+    _, state = model.draw(after_context(model, batch))
+    drawn = set((torch.randperm(batch.actions.shape[1] - c)[:DRAWN] + c).tolist())
+    features, errors = [], []
+    for t in range(c, batch.actions.shape[1]):
+        # As in training: of others that which is likeliest, and nobody comes.
+        model.train()
+        state = model.imagine(state, batch.actions[:, t], torch.rand(len(batch.ego), model.noise_size, device=device))
+        model.eval()
+        features.append(model.features(state).half())
+        error = torch.full((len(batch.ego), len(DOUBTS)), torch.nan, device=device)
+        error[:, 0] = (state["pose"] - batch.pose[:, t])[:, :2].norm(dim=-1)
+        if t in drawn:
+            view, state = model.draw(state)
+            shown = (view < NUM_STATIC) & (batch.static[:, t] < NUM_STATIC)
+            wrong = (view != batch.static[:, t]) & shown
+            error[:, 1] = wrong.flatten(1).sum(1) / shown.flatten(1).sum(1).clamp_min(1)
+        errors.append(error)
+    model.train(training)
+    valid = batch.valid[:, c:]
+    found = torch.stack(features, 1), batch.terms[:, c:, : len(UNCERTAIN_TERMS)], batch.events[:, c:]
+    return Lessons(*(x[valid] for x in (*found, torch.stack(errors, 1))))

@@ -1,0 +1,238 @@
+"""A dream beside the simulator it was learned from: started at the same moment, driven with the same actions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from learned_sim_env.films import beside, labelled
+from learned_sim_env.registration import declarations
+from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.spec import unknown
+
+if TYPE_CHECKING:
+    from learned_sim_env.environments.twin import TwinDrivingEnv
+    from learned_sim_env.world_model.contexts import Contexts
+
+# Why a simulator may not come to a context.
+NOT_THE_SAME = "this is not the simulator, or not the version or settings of it, that the context was recorded in"
+
+
+def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingEnv:
+    """The twin that environment `env_id` declares, without a time limit of its own: a dream begins after its start.
+
+    Args:
+        env_id: of a learned environment.
+        simulator: another one of the same contract than the declared twin's.
+        settings: of the simulator, beside those that are declared.
+
+    Raises:
+        ValueError: if it declares none, or there is no such simulator.
+        ImportError: if what the twin needs is not installed.
+    """
+    from learned_sim_env.environments.twin import TwinDrivingEnv
+
+    return TwinDrivingEnv(**twin_settings(env_id, simulator, **settings))
+
+
+def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str, Any]:
+    """The arguments with which `open_twin` makes it."""
+    known = declarations()
+    if simulator:
+        alike = [d for d in known.values() if (d.contract, d.form) == (known[env_id].contract, known[env_id].form)]
+        twins = {d.backend: d for d in alike if d.backend != "learned"}
+        if simulator not in twins:
+            raise unknown("simulator", simulator, twins)
+        twin = twins[simulator]
+    elif known[env_id].twin:
+        twin = known[known[env_id].twin]
+    else:
+        raise ValueError(f"{env_id} has no twin")
+    return {**twin.kwargs(), "info_type": "full", "max_episode_steps": 1_000_000, **settings}
+
+
+def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:
+    """Drive the scenario of context `index` up to the context's end, as it was driven when it was recorded.
+
+    Args:
+        twin: the simulator that the contexts were recorded in, with continuous actions.
+        contexts: of the checkpoint that dreams.
+        index: of the context, as in `info["context"]`.
+
+    Yields:
+        The steps that are still to be driven, before each of them and at the end.
+
+    Raises:
+        ValueError: if there is no such context, or the episode ends on the way, which it did not when it was recorded.
+        SimulatorError: if the simulator fails.
+    """
+    if not 0 <= index < len(contexts):
+        raise ValueError(f"context {index} is none of 0 to {len(contexts) - 1}: no simulator can be brought there")
+    actions = contexts.replay_actions(index)
+    twin.reset(seed=int(contexts.scenarios[index]))
+    for step, action in enumerate(actions, start=1):
+        yield len(actions) - step + 1
+        *_, terminated, truncated, info = twin.step(action)
+        if info["end_reason"] == "simulator_error":
+            raise SimulatorError(f"the simulator failed on the way to context {index}")
+        if terminated or truncated:
+            raise ValueError(
+                f"scenario {contexts.scenarios[index]} ends after {step} steps ({info['end_reason']}), before context "
+                f"{index}: {NOT_THE_SAME}"
+            )
+    yield 0
+
+
+def agreement(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
+    """Share of pixels of the simulator's view that equal the last one of context `index`."""
+    return float(np.mean(twin.semantic == contexts.semantic[index, -1]))
+
+
+def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
+    """`approach` to the end.
+
+    Returns:
+        Share of pixels of the simulator's view that equal the context's last one: 1.0 where it is the same moment.
+    """
+    for _ in approach(twin, contexts, index):
+        pass
+    return agreement(twin, contexts, index)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one of the two showed and gave at a moment. frame: (H, W, 3) uint8 RGB."""
+
+    frame: np.ndarray
+    reward: float = 0.0
+    cost: float = 0.0
+    end_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One moment of a pair; observation and info are the dream's, `twin` is None where there is none."""
+
+    observation: dict[str, np.ndarray]
+    info: dict[str, Any]
+    dream: Side
+    twin: Side | None
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended in either."""
+        return bool(self.dream.end_reason or (self.twin and self.twin.end_reason))
+
+    def picture(self, scale: int = 5) -> np.ndarray:
+        """RGB (H', W', 3) uint8, enlarged, each side under its name and how it ended; needs Pillow."""
+        sides = [(f"imagined, {self.info['imagined_steps']} steps since real", self.dream)]
+        if self.twin is not None:
+            sides.append(("MetaDrive", self.twin))
+        ends = [f": {side.end_reason.replace('_', ' ')}" if side.end_reason else "" for _, side in sides]
+        return beside([labelled(side.frame, name + end, scale) for (name, side), end in zip(sides, ends)])
+
+
+class Pair:
+    """A learned environment (obs_type "dict", continuous actions) and its twin, or None to dream alone.
+
+    Attributes:
+        agreement: share of equal pixels at the start, see `bring_to_context`.
+        steps: taken since it was made. dream_seconds, twin_seconds: spent in them.
+    """
+
+    def __init__(self, dream: gym.Env, twin: TwinDrivingEnv | None):
+        self.dream, self.twin = dream, twin
+        self.agreement = 0.0
+        self.steps, self.dream_seconds, self.twin_seconds = 0, 0.0, 0.0
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None, actions: np.ndarray | None = None
+    ) -> Moment:
+        """Begin at a context, or at a moment since one.
+
+        Args:
+            seed, options: of the dream.
+            actions: (n, 2), what was done in the dream since its context, where option "snapshot" was taken n steps
+                after it: the twin then does the same.
+
+        Raises:
+            ValueError: for options with which nobody can tell how the twin gets to where the dream begins; nothing has
+                been reset then. Or if the twin's episode ends on the way.
+            SimulatorError: if the simulator fails.
+        """
+        since = np.zeros((0, 2)) if self.twin is None else self._since_context(options or {}, actions)
+        observation, info = self.dream.reset(seed=seed, options=options)
+        twin = None
+        if self.twin is not None:
+            contexts = self.dream.get_wrapper_attr("checkpoint").contexts
+            self.agreement = bring_to_context(self.twin, contexts, info["context"])
+            for step, action in enumerate(since, start=1):
+                *_, told = self.twin.step(action)
+                if told["end_reason"] == "simulator_error":
+                    raise SimulatorError(f"the simulator failed {step} steps after context {info['context']}")
+                if told["end_reason"]:
+                    raise ValueError(
+                        f"the twin's episode ends {step} steps after context {info['context']} ({told['end_reason']}), "
+                        f"before the {len(since)} of the snapshot"
+                    )
+            twin = Side(colourise(self.twin.semantic))
+        return Moment(observation, info, Side(observation["bev"]), twin)
+
+    def step(self, action: np.ndarray) -> Moment:
+        """One clock step of both under `action` (2,) float32."""
+        began = time.perf_counter()
+        observation, reward, _, _, info = self.dream.step(action)
+        self.dream_seconds += time.perf_counter() - began
+        self.steps += 1
+        twin = None
+        if self.twin is not None:
+            began = time.perf_counter()
+            twin_observation, twin_reward, _, _, twin_info = self.twin.step(action)
+            self.twin_seconds += time.perf_counter() - began
+            twin = Side(twin_observation["bev"], twin_reward, twin_info["cost"], twin_info["end_reason"])
+        return Moment(
+            observation, info, Side(observation["bev"], float(reward), info["cost"], info["end_reason"]), twin
+        )
+
+    def close(self) -> None:
+        """Close both."""
+        self.dream.close()
+        if self.twin is not None:
+            self.twin.close()
+
+    def _since_context(self, options: dict[str, Any], actions: np.ndarray | None) -> np.ndarray:
+        """(n, 2) float32: what brings the twin from the context to where the dream begins, see `reset`."""
+        otherwise = "begin at a context (options 'context' or 'scenario'), or dream without a twin"
+        if "observations" in options:
+            raise ValueError(
+                f"option 'observations': the twin cannot be brought to observations of your own; {otherwise}"
+            )
+        if "snapshot" not in options:
+            if actions is not None:
+                raise ValueError("actions belong to option 'snapshot', which is missing")
+            return np.zeros((0, 2), np.float32)
+        from learned_sim_env.environments.actions import to_continuous
+        from learned_sim_env.environments.snapshots import checked_record
+
+        episodes = self.dream.get_wrapper_attr("episodes")
+        record = checked_record(options["snapshot"], episodes.rollout, episodes.checkpoint)[0]
+        steps, context = int(record["imagined_steps"]), int(record["context"])
+        if context < 0:
+            raise ValueError(f"option 'snapshot': its dream did not begin at a context of the twin's; {otherwise}")
+        if actions is None and steps:
+            raise ValueError(
+                f"option 'snapshot': it was taken {steps} steps after context {context}; give these {steps} actions, "
+                "so that the twin does the same"
+            )
+        taken = np.zeros((0, 2)) if actions is None else np.asarray(actions)
+        if taken.shape != (steps, 2):
+            raise ValueError(
+                f"actions have shape {taken.shape}; the snapshot needs {(steps, 2)}, those since its context"
+            )
+        return np.stack([to_continuous(action, "continuous") for action in taken]) if steps else taken

@@ -1,0 +1,85 @@
+"""The simulator beside a dream: it cannot jump, so it is driven to whatever moment the dream stands at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learned_sim_env.display.frame import TwinFrame
+from learned_sim_env.twins.pairing import NOT_THE_SAME, agreement, approach
+from learned_sim_env.viewer.timeline import Moment, moved
+
+if TYPE_CHECKING:
+    from learned_sim_env.environments.twin import TwinDrivingEnv
+    from learned_sim_env.world_model.contexts import Contexts
+
+# Share of equal pixels below which a simulator does not stand at the moment that a context shows.
+SAME_MOMENT = 0.9
+
+
+class Follower:
+    """Drives the twin with the actions of the dream, and remembers at each moment what it showed.
+
+    Args:
+        twin: see `pairing.open_twin`.
+        contexts: of the checkpoint that dreams.
+    """
+
+    def __init__(self, twin: TwinDrivingEnv, contexts: Contexts):
+        self._twin, self._contexts = twin, contexts
+        self._at: Moment | None = None
+        self._pose = np.zeros(3)
+        self._reward = self._cost = 0.0
+        self._end = ""
+
+    def can_follow(self, moment: Moment) -> bool:
+        """Whether it is known how the simulator gets to this moment."""
+        return moment.since_start()[0].real_start
+
+    def stands_at(self, moment: Moment) -> bool:
+        """Whether the simulator could take a step from here with the dream."""
+        return self._at is moment
+
+    def step(self, moment: Moment) -> None:
+        """Take the step that led the dream to `moment`, whose parent the simulator stands at."""
+        assert moment.action is not None
+        if not self._end:
+            _, reward, _, _, info = self._twin.step(moment.action)
+            self._pose = moved(self._pose, info["ego_motion"])
+            self._reward, self._cost = self._reward + float(reward), self._cost + info["cost"]
+            self._end = info["end_reason"]
+        self._arrive(moment)
+
+    def catch_up(self, moment: Moment) -> Iterator[int]:
+        """Drive to a moment from the start of its scenario.
+
+        Yields:
+            How many steps are left; the simulator is there after the last.
+
+        Raises:
+            ValueError: if the simulator's episode ends before the context does, or comes to something else.
+            SimulatorError: if the simulator fails.
+        """
+        first, *later = moment.since_start()
+        self._at = None
+        for left in approach(self._twin, self._contexts, first.info["context"]):
+            yield left + len(later)
+        if agreement(self._twin, self._contexts, first.info["context"]) < SAME_MOMENT:
+            raise ValueError(f"the simulator does not show what the dream began with: {NOT_THE_SAME}")
+        self._pose, self._reward, self._cost, self._end = np.zeros(3), 0.0, 0.0, ""
+        self._arrive(first)
+        for i, step in enumerate(later, start=1):
+            self.step(step)
+            yield len(later) - i
+
+    def close(self) -> None:
+        """Close the simulator."""
+        self._twin.close()
+
+    def _arrive(self, moment: Moment) -> None:
+        self._at = moment
+        speed: Any = self._twin.ego_vector[0]
+        apart = float(np.hypot(*(self._pose - moment.pose)[:2]))
+        moment.twin = TwinFrame(self._twin.semantic.copy(), float(speed), self._reward, self._cost, self._end, apart)

@@ -1,0 +1,27 @@
+"""What whole episodes amount to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learned_sim_env.reinforcement.transfer_page import MEASURES, PER_KM, measured
+
+
+def episode(end: str, speed: float, steps: int, score: float = 0.5) -> dict:
+    rest = dict.fromkeys(("completion", "jerk", "reward", "cost"), 1.0)
+    return {"end": end, "speed": speed, "steps": steps, "score": score, **rest}
+
+
+def test_collisions_count_by_the_distance_that_was_driven():
+    far = [episode("collision", 10.0, 1000), episode("arrival", 10.0, 3000)]
+    near = [episode("collision", 5.0, 1000), episode("collision", 5.0, 1000, score=0.1)]
+    found = measured([far, near])
+    assert set(found) == set(MEASURES)
+    # Three in 5 km.
+    assert found[PER_KM].value == np.float64(3 / 5) and found["collision"].value == 0.75
+    assert found["arrival"].value == 0.25 and found["score"].value == np.float64(1.6 / 4)
+    assert found[PER_KM].low <= found[PER_KM].value <= found[PER_KM].high
+
+
+def test_who_stands_is_not_judged_by_the_distance():
+    assert np.isnan(measured([[episode("collision", 0.01, 100)]])[PER_KM].value)

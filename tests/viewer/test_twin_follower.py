@@ -1,0 +1,255 @@
+"""The simulator comes to whatever moment the dream stands at, by driving there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.environments.learned import LearnedDrivingEnv
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.scene import SimulatorError
+from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.viewer.drive import HELD, Drive
+from learned_sim_env.viewer.policies import expert
+from learned_sim_env.viewer.replay import Given
+from learned_sim_env.viewer.session import Session
+from learned_sim_env.viewer.tape import Tape
+from learned_sim_env.viewer.twin_follower import Follower
+from tests.toy_model import NeuralToy, ToyContexts, toy_checkpoint
+from tests.toy_simulator import ToySimulator
+from tests.viewer.conftest import ACTION
+
+pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
+pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
+
+
+STEPS = 3  # that lead to a context of the toy
+
+
+class DrivenContexts(ToyContexts):
+    """Contexts of the toy that know how they were reached: three steps at half throttle, in scenario 10 i."""
+
+    def __init__(self):
+        super().__init__()
+        # What the toy simulator shows there; but for the corner, from which the toy model reads its state.
+        corner, shown = self.semantic[:, :, 0, 0].copy(), TwinDrivingEnv("toy")
+        for i in range(len(self)):
+            shown.reset(seed=10 * i)
+            for action in self.replay_actions(i):
+                shown.step(action)
+            self.semantic[i] = shown.semantic
+        self.semantic[:, :, 0, 0] = corner
+        self.scenarios = np.arange(len(self)) * 10
+
+    def replay_actions(self, index):
+        return np.tile(np.array([[0.0, 0.5]], np.float32), (STEPS, 1))
+
+
+@pytest.fixture
+def simulator(monkeypatch):
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    return lambda: TwinDrivingEnv("toy", max_episode_steps=1_000_000)
+
+
+@pytest.fixture
+def session(simulator) -> Session:
+    checkpoint = toy_checkpoint(NeuralToy())
+    checkpoint.contexts = DrivenContexts()
+    return Session(LearnedDrivingEnv(checkpoint), seed=0)
+
+
+@pytest.fixture
+def drive(session, simulator):
+    made = Drive(session, Given(np.tile(ACTION, (500, 1)), expert()), open_twin=simulator)
+    yield made
+    made.close()
+
+
+def arrive(drive: Drive) -> None:
+    while drive.work(1.0):
+        pass
+
+
+def place(drive: Drive) -> float:
+    return drive._follower._twin.scene.ego.x
+
+
+def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
+    for _ in range(4):
+        drive.tick()
+    drive.toggle_twin()
+    # On its way it does not hold up the display, and nothing is shown of it.
+    assert drive.work(0.0)
+    assert "on its way" in drive.frame().status.note
+    assert drive.frame().twin_wanted
+    assert drive.frame().twin is None
+    drive.tick()
+    assert session.moment.info["imagined_steps"] == 4
+    arrive(drive)
+    calls = drive._follower._twin.simulator.calls
+    assert calls[0][1] == session.contexts.scenarios[session.moment.info["context"]]
+    taken = np.stack([action for _, action in calls[1:]])
+    np.testing.assert_array_equal(taken[:STEPS], session.contexts.replay_actions(0))
+    np.testing.assert_array_equal(taken[STEPS:], np.tile(ACTION, (4, 1)))
+    shown = drive.frame().twin
+    assert shown.speed == pytest.approx(5.0)
+    assert shown.view.shape == (64, 64)
+
+
+def test_it_steps_with_the_dream(drive, session):
+    drive.toggle_twin()
+    arrive(drive)
+    start = place(drive)
+    for _ in range(5):
+        drive.tick()
+    assert session.moment.info["imagined_steps"] == 5
+    assert place(drive) == pytest.approx(start + 5 * 0.5, abs=0.2)
+    path = [moment.twin.reward_total for moment in session.moment.since_start()]
+    assert path[0] == 0.0
+    assert path == sorted(path)
+    ahead = session.moment.pose[:2] - drive._follower._pose[:2]
+    assert session.moment.twin.apart == pytest.approx(np.hypot(*ahead))
+
+
+def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
+    drive.toggle_twin()
+    arrive(drive)
+    for _ in range(6):
+        drive.tick()
+    there = session.moment.twin
+    for _ in range(3):
+        session.rewind()
+        drive.jumped("rewound")
+    assert drive.frame().twin is session.moment.twin is not None
+    before = len(drive._follower._twin.simulator.calls)
+    for _ in range(3):
+        drive.tick()
+        arrive(drive)
+        drive.tick()
+        if session.moment.info["imagined_steps"] == 6:
+            break
+    assert len(drive._follower._twin.simulator.calls) > before
+    assert np.array_equal(session.moment.twin.view, there.view)
+    assert session.moment.twin.reward_total == pytest.approx(there.reward_total)
+
+
+def test_it_may_end_before_the_dream(drive, session, monkeypatch):
+    drive.policy = Given(np.tile(np.array([[-0.9, 0.9]], np.float32), (200, 1)), expert())
+    drive.toggle_twin()
+    arrive(drive)
+    for _ in range(60):
+        drive.tick()
+        if session.moment.twin.end_reason:
+            break
+    assert session.moment.twin.end_reason == "off_road"
+    assert not session.moment.over
+    frozen = session.moment.twin
+    drive.tick()
+    assert session.moment.twin.end_reason == "off_road"
+    assert np.array_equal(session.moment.twin.view, frozen.view)
+    assert session.moment.twin.cost_total == frozen.cost_total
+
+
+def test_switching_it_off(drive, session):
+    drive.toggle_twin()
+    drive.work(0.0)
+    drive.toggle_twin()
+    assert not drive.work(0.0)
+    drive.tick()
+    assert not drive.frame().twin_wanted
+    assert session.moment.info["imagined_steps"] == 1
+
+
+def test_starts_that_no_simulator_knows(dream, simulator):
+    drive = Drive(Session(dream, seed=0), expert(), open_twin=simulator)
+    drive.toggle_twin()
+    drive.tick()
+    assert "not known how it would get here" in drive.frame().status.note
+    drive.tick()
+    assert drive.session.moment.info["imagined_steps"] == 1
+    drive.close()
+
+
+def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
+    off = np.tile(np.array([[-1.0, 1.0]], np.float32), (200, 1))
+    monkeypatch.setattr(DrivenContexts, "replay_actions", lambda self, index: off)
+    drive.toggle_twin()
+    arrive(drive)
+    assert "not the simulator, or not the version or settings of it" in drive.frame().status.note
+    assert not drive.frame().twin_wanted
+
+
+def test_a_simulator_that_comes_to_something_else_is_said(drive, session):
+    session.contexts.semantic[:, -1, :16] += 1
+    drive.toggle_twin()
+    arrive(drive)
+    assert "does not show what the dream began with" in drive.frame().status.note
+    assert not drive.frame().twin_wanted
+
+
+def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
+    def fail(self, seed, options):
+        raise SimulatorError("the server is gone")
+
+    monkeypatch.setattr(ToySimulator, "reset", fail)
+    drive.toggle_twin()
+    arrive(drive)
+    assert drive.frame().status.note == "the server is gone"
+    assert not drive.frame().twin_wanted
+    drive.tick()
+    assert session.moment.info["imagined_steps"] == 1
+
+
+def test_a_policy_takes_the_simulator_along_to_the_next_start(drive, session):
+    drive.toggle_twin()
+    arrive(drive)
+    drive.policy = Given(np.tile(np.array([[1.0, -1.0]], np.float32), (1, 1)), expert())
+    drive.by_hand = False
+    context = session.moment.info["context"]
+    for _ in range(HELD + 2):
+        drive.tick()
+    assert session.moment.info["context"] == context + 1
+    arrive(drive)
+    assert drive.frame().twin.reward_total == 0.0
+
+
+def test_a_recording_shows_the_simulator_again_without_having_one(drive, session, tmp_path):
+    from learned_sim_env.viewer.replay import Replay
+
+    drive.record(tmp_path / "a.gif")
+    drive.toggle_twin()
+    arrive(drive)
+    for _ in range(4):
+        drive.tick()
+    seen = [moment.twin for moment in session.moment.since_start()]
+    drive.close()
+    frames = [frame for _, frame in Replay(Tape.load(tmp_path / "a.npz"), session).frames()]
+    assert frames[0].twin is None
+    for frame, twin in zip(frames[1:], seen[1:]):
+        assert np.array_equal(frame.twin.view, twin.view)
+        assert (frame.twin.speed, frame.twin.apart, frame.twin.reward_total) == pytest.approx(
+            (twin.speed, twin.apart, twin.reward_total)
+        )
+
+
+def test_metadrive_stands_where_the_dream_began(shipped):
+    pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
+    from learned_sim_env.twins.pairing import open_twin
+
+    contexts = shipped.unwrapped.checkpoint.contexts
+    session = Session(shipped, seed=0)
+    index = int(np.argsort(np.diff(contexts.replay_starts))[0])
+    session._begin({"context": index})
+    driver = RouteFollower.from_ego(session.moment.observation["ego"])
+    for _ in range(5):
+        session.step(driver(session.moment.observation["ego"]))
+    follower = Follower(open_twin("LearnedDriving-v0"), contexts)
+    left = list(follower.catch_up(session.moment))
+    assert left == sorted(left, reverse=True)
+    first, *_, last = session.moment.since_start()
+    assert np.array_equal(first.twin.view, contexts.semantic[index, -1])
+    assert first.twin.apart == 0.0
+    assert last.twin.apart < 0.2
+    assert (last.twin.view == last.view).mean() > 0.8
+    follower.close()
