@@ -87,6 +87,8 @@ INFO_KEYS = (
     "scenario_tags",
 )
 
+# Numbers of obs_type "flat": what rays from the ego meet, now and a moment ago, and its own motion, see `sight`.
+FLAT_SIZE = 110
 OBS_TYPES = ("dict", "classes", "bev", "semantic", "flat", "latent")
 ACTION_TYPES = ("continuous", "discrete")
 INFO_TYPES = ("full", "numeric")
@@ -247,9 +249,7 @@ class Contract:
         if obs_type == "semantic":
             return semantic
         if obs_type == "flat":
-            from learned_sim_env.drivers.sight import space  # which reads the view by this module
-
-            return space()
+            return gym.spaces.Box(-10.0, 10.0, (FLAT_SIZE,), np.float32)
         if obs_type == "latent":
             return gym.spaces.Box(-np.inf, np.inf, (latent_size,), np.float32)
         raise unknown("obs_type", obs_type, OBS_TYPES)

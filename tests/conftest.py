@@ -17,9 +17,12 @@ for variable, value in {
 }.items():
     os.environ.setdefault(variable, value)
 
-# What a shell runs in the background ignores interrupts, and so would the programs that tests interrupt.
+# What a shell runs in the background ignores interrupts, and hang-ups under nohup, and so would the programs that tests
+# interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A shared processor makes deadlines lie; the same commit is to give the same result.
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None)

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.rendering.rays import ANGLES, TARGETS, distances
-from learned_sim_env.spec import CONTRACTS, EGO_FIELDS
+from learned_sim_env.spec import CONTRACTS, EGO_FIELDS, FLAT_SIZE
 
 BEV = CONTRACTS["driving"].bev
 # Steps ago of the earlier look at who is in the way: with the present one it tells how they move.
@@ -17,15 +17,11 @@ LAG = 4
 EGO_SCALE = np.array([1 / 15, 1.0, 1.0, 1.0, 0.2, 1.0], np.float32)
 _OBSTACLE = list(TARGETS).index("obstacle")
 SIZE = (len(TARGETS) + 1) * len(ANGLES) + len(EGO_FIELDS)
-
-
-def space() -> gym.spaces.Box:
-    """Of features."""
-    return gym.spaces.Box(-10.0, 10.0, (SIZE,), np.float32)
+assert SIZE == FLAT_SIZE
 
 
 def checked(observations: gym.Space) -> gym.spaces.Box:
-    """`space`, if observations of that space can be turned into features.
+    """The space of obs_type "flat", if observations of that space can be turned into features.
 
     Raises:
         ValueError: if they are not of obs_type "dict" or "classes".
@@ -34,7 +30,7 @@ def checked(observations: gym.Space) -> gym.spaces.Box:
         raise ValueError(
             f'sight needs observations of obs_type "dict" or "classes", with a view and "ego"; these are {observations}'
         )
-    return space()
+    return CONTRACTS["driving"].observation_space("flat")  # type: ignore[return-value]
 
 
 class Sight:

@@ -7,7 +7,6 @@ import json
 import gymnasium
 import pytest
 import torch
-from tests.drivers.test_policies import network
 
 from learned_sim_env import __version__
 from learned_sim_env.cli import info
@@ -15,6 +14,7 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.drivers import policies
 from learned_sim_env.registration import Declared, EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
+from tests.drivers.test_policies import network
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.drivers.test_policies import network
 
 from learned_sim_env.drivers import own, route
 from learned_sim_env.drivers.catalogue import SCRIPTED, identity, open_driver
@@ -16,6 +15,7 @@ from learned_sim_env.drivers.insider import INSIDERS
 from learned_sim_env.drivers.sight import LAG, features
 from learned_sim_env.spec import CONTRACTS
 from tests.drivers.road import EGO, YES, road, seen
+from tests.drivers.test_policies import network
 from tests.toy_simulator import ToySimulator
 
 OWN = f"{route.__name__}:Follower"

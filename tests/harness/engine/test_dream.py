@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pytest
 import torch
-from tests.harness.world import HORIZON, small_suite
-from tests.drivers.test_policies import network
 
 from learned_sim_env.harness.engine import dream
 from learned_sim_env.harness.engine.dream import DreamRunner
@@ -24,6 +22,8 @@ from learned_sim_env.harness.stress.strategies.disturbed_latents import (
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.spec import RewardSpec
+from tests.drivers.test_policies import network
+from tests.harness.world import HORIZON, small_suite
 from tests.toy_model import ToyModel
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.harness.world import small_suite
 
 from learned_sim_env.harness.engine.suite import FILE, STARTS, Suite
 from learned_sim_env.harness.regression.labels import LABELS
 from learned_sim_env.harness.regression.metrics import METRICS
 from learned_sim_env.spec import TEST_SCENARIOS
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
+from tests.harness.world import small_suite
 
 
 @pytest.fixture(scope="module")

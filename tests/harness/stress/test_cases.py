@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.harness.world import HORIZON, small_suite
 
 from learned_sim_env.harness.engine.dream import DreamRunner
 from learned_sim_env.harness.engine.job import Job
@@ -14,6 +13,7 @@ from learned_sim_env.harness.stress.strategies.disturbed_latents import LatentNo
 from learned_sim_env.viewer.replay import Replay
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.tape import Tape
+from tests.harness.world import HORIZON, small_suite
 
 
 def test_a_case_is_driven_again_from_its_file_or_refused(tmp_path, monkeypatch):

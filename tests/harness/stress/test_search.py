@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.harness.world import small_suite
 
 from learned_sim_env.harness.engine.dream import DreamRunner
 from learned_sim_env.harness.engine.job import STEPS, Drive, Job
@@ -20,6 +19,7 @@ from learned_sim_env.harness.stress.stress_page import cases_part, confirm_part,
 from learned_sim_env.harness.stress.sweep import SweepConfig, sweep
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import episode, packed
+from tests.harness.world import small_suite
 
 
 def made(end: str, risk: float, steps: int = 10, uncertainty: float = 0.1) -> Drive:

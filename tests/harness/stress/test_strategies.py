@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.harness.world import small_suite
 
 from learned_sim_env.harness.engine.moments import Moments
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionBias, ActionDropout, ActionPulse
@@ -21,6 +20,7 @@ from learned_sim_env.harness.stress.strategies.disturbed_starts import (
 )
 from learned_sim_env.harness.stress.strategy_catalogue import STRATEGIES, from_dict, parse
 from learned_sim_env.spec import SemanticClass
+from tests.harness.world import small_suite
 
 BANK = small_suite()[1].starts
 
