@@ -10,6 +10,7 @@ import time
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 
 import learned_sim_env
@@ -74,6 +75,9 @@ def test_the_second_environment_gets_a_process_of_its_own():
         assert data_equivalence(*episodes, exact=True)
         with pytest.raises(ValueError, match=r"unknown scenario 'curv'\. Did you mean 'curve'\?"):
             second.reset(options={"scenario": "curv"})
+        with pytest.raises(ResetNeeded):  # the episode before is over, whatever became of the reset
+            second.step(FORWARD)
+        second.reset(seed=4)
         second.step(FORWARD)
     finally:
         first.close()
