@@ -226,6 +226,8 @@ def _make_env(scenario: Scenario, seed: int, dt: float) -> Any:
     from metadrive.envs.metadrive_env import MetaDriveEnv
     from metadrive.obs.observation_base import DummyObservation
 
+    from learned_sim_env.simulators.metadrive_lidar import OrderedLidar
+
     # Assets are only needed to draw in 3-D; without them MetaDrive would try to download an archive.
     BaseEngine.try_pull_asset = staticmethod(lambda *args, **kwargs: None)
     return MetaDriveEnv(
@@ -250,6 +252,7 @@ def _make_env(scenario: Scenario, seed: int, dt: float) -> Any:
             "decision_repeat": round(dt / PHYSICS_STEP),
             "horizon": None,
             "agent_observation": DummyObservation,
+            "sensors": {"lidar": (OrderedLidar,)},
             "log_level": 50,
             # The task decides how an episode ends.
             "out_of_road_done": False,

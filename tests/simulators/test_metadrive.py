@@ -65,6 +65,31 @@ def test_an_episode_is_the_same_in_every_process_and_after_any_other(simulator):
     assert fingerprint(drive(simulator, 9)) != fingerprint(here)
 
 
+@pytest.mark.parametrize(("policy", "seed", "steps"), [("idm", 1000002, 150), ("expert", 1000004, 5)])
+def test_an_episode_does_not_depend_on_memory_addresses(simulator, policy, seed, steps):
+    """MetaDrive keeps what is around a vehicle in sets, ordered by address: here in one order, then its opposite.
+
+    In these two episodes the order matters to MetaDrive, for the traffic in one and for the ego in the other.
+    """
+    from metadrive.component.sensors.lidar import Lidar
+
+    objects, vehicles = Lidar.get_surrounding_objects, Lidar.get_surrounding_vehicles
+    ends = []
+    for backwards in (False, True):
+
+        def order(found, backwards=backwards):
+            return sorted(found, key=lambda thing: tuple(thing.position), reverse=backwards)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Lidar, "get_surrounding_objects", lambda *given, order=order: order(objects(*given)))
+            patch.setattr(Lidar, "get_surrounding_vehicles", lambda _, found, order=order: order(vehicles(found)))
+            scene = simulator.reset(seed, {})
+            for _ in range(steps):
+                scene = simulator.step(simulator.policy_action(policy))
+        ends.append(fingerprint([scene]))
+    assert ends[0] == ends[1]
+
+
 def test_what_a_scene_says(simulator):
     scenes = drive(simulator, 8)
     assert len({id(scene.road_map) for scene in scenes}) == 1
