@@ -149,6 +149,9 @@ class Trainer:
         if curves is not None:
             curves.close()
         if self.world > 1:
+            # A thread of gloo's needs Python's lock to let go of what was reduced last, and ending the group holds that
+            # lock while it waits for the thread. It is free while processes wait for each other here.
+            torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
     def _anywhere(self, true: bool) -> bool:

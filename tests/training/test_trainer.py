@@ -138,7 +138,8 @@ def test_unknown_model_and_other_contract(packed, tmp_path):
 
 def test_two_processes_of_torchrun_train_together(packed_file, tmp_path):
     line = TORCHRUN + command(packed_file, tmp_path / "run", "--steps", "3")[2:]
-    done = subprocess.run(line, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert from_pretrained(tmp_path / "run" / "checkpoint").training["steps"] == 3
 
