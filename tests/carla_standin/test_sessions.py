@@ -50,7 +50,9 @@ for i in range(repetitions):
     if goes_first:
         assert not [actor for actor in world.get_actors() if actor.type_id.startswith("vehicle")]
     else:
-        destroy(cars, i % 2)
+        # One by one, the client's own thread may be at work on what goes, and that ends the process now and then: no
+        # server can mend it, see docs/carla.md.
+        destroy(cars, True)
     print(i, flush=True)
 """
 # A client that gives itself a TrafficManager, and dies.
