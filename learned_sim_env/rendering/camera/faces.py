@@ -15,7 +15,7 @@ DETAIL_REACH = {"house": 70.0, "block": 90.0, "truck": 45.0}  # [m] up to which 
 OTHER_DETAIL_REACH = 30.0  # of anything else.
 _MESHES = [MESHES[name] for name in SHAPES]
 _DETAIL_REACH = np.array([DETAIL_REACH.get(name, OTHER_DETAIL_REACH) for name in SHAPES])
-_SHIFT = 3
+SHIFT = 3  # Binary places of coordinates that OpenCV draws at.
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,18 +96,28 @@ def paint_numbers(faces: Faces, camera: CameraSpec, samples: int) -> np.ndarray:
     scale = camera.focal_length * samples
     with np.errstate(divide="ignore", invalid="ignore"):
         pixels = np.stack([x / depth * scale + image.shape[1] / 2, y / depth * scale + image.shape[0] / 2], -1)
-    # Pixel centres lie at whole numbers for OpenCV; far outside, corners would overflow its fixed point.
-    fixed = np.rint(np.clip(np.nan_to_num(pixels - 0.5), -4000, 4000) * (1 << _SHIFT)).astype(np.int32)
+    fixed = _fixed_point(pixels)
     for i, number, cut in zip(range(len(chosen)), (chosen + 1).tolist(), crossing.tolist()):
         if cut:
             polygon = clipped(np.stack([x[i], y[i], depth[i]], -1))
-            place = polygon[:, :2] / polygon[:, 2:] * scale + np.array(image.shape[::-1]) / 2 - 0.5
-            cv2.fillPoly(
-                image, [np.rint(np.clip(place, -4000, 4000) * (1 << _SHIFT)).astype(np.int32)], number, 8, _SHIFT
-            )
+            cv2.fillPoly(image, [outline(polygon, camera, samples)], number, 8, SHIFT)
         else:
-            cv2.fillConvexPoly(image, fixed[i], number, 8, _SHIFT)
+            cv2.fillConvexPoly(image, fixed[i], number, 8, SHIFT)
     return image
+
+
+def outline(polygon: np.ndarray, camera: CameraSpec, samples: int) -> np.ndarray:
+    """(N, 2) int32, what OpenCV draws with `SHIFT`: a camera-frame polygon (N, 3), all of it farther than `NEAR`, in a
+    picture that is `samples` times as fine as the camera's.
+    """
+    middle = np.array([camera.width, camera.height]) * samples / 2
+    return _fixed_point(polygon[:, :2] / polygon[:, 2:] * (camera.focal_length * samples) + middle)
+
+
+def _fixed_point(places: np.ndarray) -> np.ndarray:
+    """Places (..., 2) in a picture as OpenCV takes them with `SHIFT`, int32."""
+    # Pixel centres lie at whole numbers there; far outside, corners would overflow.
+    return np.rint(np.clip(np.nan_to_num(places - 0.5), -4000, 4000) * (1 << SHIFT)).astype(np.int32)
 
 
 def clipped(polygon: np.ndarray) -> np.ndarray:

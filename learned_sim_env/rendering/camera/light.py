@@ -31,6 +31,18 @@ def headlight(places: np.ndarray) -> np.ndarray:
     return (beam * np.clip(away / 4.0, 0.25, 1.0) / (1 + (away / 17.0) ** 2)).astype(np.float32)
 
 
+def lit(
+    received: np.ndarray, places: np.ndarray, lamps: np.ndarray, appearance: Appearance, lamp: float, beam: float
+) -> np.ndarray:
+    """(N, 3): light `received` at places (N, 2), and by night that of lamps and headlights, times `lamp` and `beam`.
+
+    The lighter the sky, the less they add. lamps: (M, 3), see `lamplight`.
+    """
+    dark = np.float32(1.0 - min(1.0, 1.4 * float(np.array(appearance.ambient, np.float32).mean())))
+    received = received + LAMP_LIGHT * (lamp * dark * lamplight(places, lamps))[:, None]
+    return received + HEADLIGHT * (beam * dark * headlight(places))[:, None]
+
+
 def hazy(colours: np.ndarray, ranges: np.ndarray, appearance: Appearance) -> np.ndarray:
     """Colours (N, 3) float32 as they look from `ranges` (N,) [m] away."""
     left = np.exp(-ranges / np.float32(appearance.visibility))[:, None]

@@ -90,9 +90,7 @@ def ground_colours(
     else:  # Of an even sky, what stands above takes a part.
         received = ambient * (0.45 + 0.55 * lit)[:, None]
     if appearance.lamps:
-        dark = np.float32(1.0 - min(1.0, 1.4 * float(ambient.mean())))
-        received = received + light.LAMP_LIGHT * (1.1 * dark * light.lamplight(places, lamps))[:, None]
-        received = received + light.HEADLIGHT * (1.5 * dark * light.headlight(places))[:, None]
+        received = light.lit(received, places, lamps, appearance, lamp=1.1, beam=1.5)
     colour = colour * received
     if wet > 0:  # The road mirrors the sky, the more the flatter one looks (Schlick's approximation).
         mirror = 0.05 + 0.75 * (1 - np.abs(rays[:, 2])) ** 5
@@ -121,9 +119,7 @@ def face_colours(faces: Faces, things: Things, heading: float, eye: np.ndarray, 
     facing = np.where(faces.flat, 0.55, np.maximum(normal @ towards, 0))
     received = ambient * (0.72 + 0.28 * normal[:, 2])[:, None] + sun * facing[:, None]
     if appearance.lamps:
-        dark = np.float32(1.0 - min(1.0, 1.4 * float(ambient.mean())))
-        received = received + light.LAMP_LIGHT * (0.8 * dark * light.lamplight(middle[:, :2], things.lamps))[:, None]
-        received = received + light.HEADLIGHT * (1.2 * dark * light.headlight(middle[:, :2]))[:, None]
+        received = light.lit(received, middle[:, :2], things.lamps, appearance, lamp=0.8, beam=1.2)
     glass = np.isin(material, (Material.GLASS, Material.WINDOW))
     sky_seen = np.array(appearance.horizon, np.float32) * 0.35
     colour = colour * received + glass[:, None] * sky_seen

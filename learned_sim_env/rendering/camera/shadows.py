@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from learned_sim_env.rendering.camera.appearance import Appearance
-from learned_sim_env.rendering.camera.faces import NEAR, clipped
+from learned_sim_env.rendering.camera.faces import NEAR, SHIFT, clipped, outline
 from learned_sim_env.rendering.camera.things import SHAPES, Things
 from learned_sim_env.spec import CameraSpec
 
 REACH = 60.0  # [m] Shadows of things farther than this are left out.
 LONGEST = 25.0  # [m]
 _CROWNS = np.array([name in ("tree", "conifer", "bush") for name in SHAPES])
-_SHIFT = 3
 
 
 def shadow_outlines(
@@ -47,8 +46,7 @@ def shadow_share(outlines: list[np.ndarray], camera: CameraSpec, samples: int) -
     import cv2
 
     image = np.zeros((camera.height * samples, camera.width * samples), np.uint8)
-    scale, middle = camera.focal_length * samples, np.array(image.shape[::-1]) / 2 - 0.5
-    ends = np.cumsum([len(outline) for outline in outlines])
+    ends = np.cumsum([len(each) for each in outlines])
     starts = np.concatenate([[0], ends[:-1]])
     points = np.concatenate([np.concatenate(outlines), np.zeros((ends[-1], 1), np.float32)], 1)
     inside = (points - np.asarray(camera.position)) @ camera.rotation.T
@@ -60,7 +58,5 @@ def shadow_share(outlines: list[np.ndarray], camera: CameraSpec, samples: int) -
         polygon = inside[starts[i] : ends[i]]
         if cut[i]:
             polygon = clipped(polygon)
-        place = polygon[:, :2] / polygon[:, 2:] * scale + middle
-        fixed = np.rint(np.clip(place, -4000, 4000) * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillConvexPoly(image, fixed, 255, 8, _SHIFT)
+        cv2.fillConvexPoly(image, outline(polygon, camera, samples), 255, 8, SHIFT)
     return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA) / np.float32(255)
