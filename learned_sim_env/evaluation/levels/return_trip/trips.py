@@ -67,6 +67,13 @@ class Pairs:
         return Pairs(first, later, torch.ones_like(first, dtype=torch.bool))
 
 
+def reason_without_map(model: object) -> str | None:
+    """Why a model cannot make a return trip; None if it can."""
+    if isinstance(getattr(model, "memory", None), MapMemory):
+        return None
+    return f"{type(model).__name__} has no map memory, so it cannot be placed where it was"
+
+
 def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: int, seed: int) -> Trip:
     """Imagine `steps` steps from `contexts` (n,) int64, sampled at temperature 1, and draw each of them.
 
@@ -74,8 +81,8 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: i
         ValueError: if the model has no map memory, or gives what is not finite.
     """
     model = checkpoint.model
-    if not isinstance(getattr(model, "memory", None), MapMemory):
-        raise ValueError(f"{type(model).__name__} has no map memory, so it cannot be placed where it was")
+    if (reason := reason_without_map(model)) is not None:
+        raise ValueError(reason)
     inference = Inference(next(iter(model.initial(1).values())).device)
     start = Starts(model, checkpoint.contexts, inference, pictures=True).from_contexts(contexts)
     with inference():
