@@ -1,4 +1,4 @@
-"""Settings given as text on a command line."""
+"""Settings: given as text on a command line, and held against their bounds."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def check_at_least(config: Any, **least: int) -> None:
+    """Raise `ValueError` naming the first of the settings `least` of `config` that is below its bound."""
+    for name, bound in least.items():
+        if not getattr(config, name) >= bound:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be at least {bound}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.spec import TEST_SCENARIOS
 
 if TYPE_CHECKING:

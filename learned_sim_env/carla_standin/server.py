@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 import msgpack
 
 from learned_sim_env.carla_standin import wire
-from learned_sim_env.carla_standin.log import Log
 from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.roads import Roads
 from learned_sim_env.carla_standin.sensors import Sensors
@@ -25,6 +25,8 @@ FREE_STEP = 0.05
 # [s] until a client hears that the first actor after a step is destroyed. It then forgets the actor, and if its
 # TrafficManager is at work on that step and has it in hand, the process ends. A real server is that slow by nature.
 FAREWELL = 0.05
+# Lines of the log that are remembered, so that each is written once; more are not written.
+REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,19 @@ class Faults:
     silent_sensors: bool = False
     hang_after: int = 0
     die_after: int = 0
+
+
+class Log:
+    """What a client is not told, on standard error: every line once."""
+
+    def __init__(self) -> None:
+        self._written: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        if text not in self._written and len(self._written) < REMEMBERED:
+            self._written.add(text)
+            print(f"carla_standin: {text}", file=sys.stderr, flush=True)
 
 
 class Server:

@@ -10,8 +10,7 @@ import numpy as np
 
 from learned_sim_env.carla_standin import lights, motion, wire
 from learned_sim_env.carla_standin.actors import AT_REST, Actor
-from learned_sim_env.carla_standin.attributes import sound
-from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, Blueprint, traffic
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, Blueprint, sound_attributes, traffic
 from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
 from learned_sim_env.carla_standin.roads import Roads
 from learned_sim_env.carla_standin.signs import LIGHT, REACH
@@ -108,7 +107,7 @@ class World:
         """Add an actor; a place is relative to its parent, if it has one. `Refused` if it would stand in another."""
         if name not in BLUEPRINTS:
             raise Refused(f"unknown blueprint {name}: not one that the stand-in has")
-        attributes = sound(BLUEPRINTS[name], attributes)
+        attributes = sound_attributes(BLUEPRINTS[name], attributes)
         if parent and parent not in self.actors:
             raise Refused(f"unable to find actor {parent} to attach to: it is not in this world")
         owner = self.actors[parent] if parent else None

@@ -5,8 +5,12 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import tyro
+
+from learned_sim_env.evaluation.ladder import ALL, LEVELS, chosen_levels, climb, find_level
+from learned_sim_env.evaluation.levels import Level, LevelInputs
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 
@@ -15,8 +19,10 @@ if TYPE_CHECKING:
     from learned_sim_env.reporting.parts import Part
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
-# As `evaluation.ladder.LEVELS`, which is imported only where it is used: it needs torch.
-Levels = Literal["validity", "prediction", "responses", "return_trip", "trust", "all"]
+_LEVELS_HELP = (
+    f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of an hour on two cores. '
+    + " ".join(f"{level.name}: {level.question} Needs {level.needs}." for level in map(find_level, LEVELS))
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,7 @@ class Args:
     """CPU threads; 0: as PyTorch decides."""
     workers: int = 2
     """Simulator processes while recording."""
-    levels: tuple[Levels, ...] = ()
-    """Levels of the ladder of trust to measure as well; "all" takes a quarter of an hour on two cores."""
+    levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
     card: bool = False
     """Write the table into the checkpoint's card as well."""
 
@@ -80,7 +85,7 @@ def _run(args: Args) -> int:
 
     from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
     from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
-    from learned_sim_env.evaluation.save import save
+    from learned_sim_env.evaluation.report_files import save
     from learned_sim_env.files import write_text
     from learned_sim_env.world_model.card import card
     from learned_sim_env.world_model.checkpoint import find, from_pretrained
@@ -94,6 +99,7 @@ def _run(args: Args) -> int:
         raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
     if args.card and args.checkpoint.startswith(SCHEME):
         raise ValueError(f"--card writes into the checkpoint's folder: copy {args.checkpoint} to one of your own first")
+    levels = chosen_levels(args.levels)
     config = EvaluateConfig(args.horizon, args.stride, args.samples, args.expected, args.batch_size)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -111,18 +117,16 @@ def _run(args: Args) -> int:
         path = find(args.checkpoint) / "card.md"
         write_text(path, card(checkpoint.name, checkpoint.training, measured))
         paths.append(path)
-    if args.levels:
-        paths += _climb(args, checkpoint, data)
+    if levels:
+        paths += _climb(args, levels, checkpoint, data)
     print("written: " + ", ".join(map(str, paths)))
     return 0
 
 
-def _climb(args: Args, checkpoint: Checkpoint, data: PackedData) -> list[Path]:
+def _climb(args: Args, levels: list[Level], checkpoint: Checkpoint, data: PackedData) -> list[Path]:
     """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
-    from learned_sim_env.evaluation.ladder import LEVELS, climb
     from learned_sim_env.reporting.write import write_report
 
-    levels = [level for level in LEVELS if level in args.levels or "all" in args.levels]
     about = {
         "checkpoint": f"{checkpoint.name} {checkpoint.fingerprint[:12]}",
         "episodes": f"{len(data)}, seeds {data.seeds.min()} to {data.seeds.max()}, {data.steps} steps",
@@ -130,8 +134,9 @@ def _climb(args: Args, checkpoint: Checkpoint, data: PackedData) -> list[Path]:
     }
     parts: list[Part] = []
     written: list[Path] = []
-    for level, found in climb(checkpoint, data, levels, args.out, args.batch_size, args.workers):
+    inputs = LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers)
+    for level, found in climb(levels, inputs):
         parts += found
-        print(f"{level}: done", flush=True)
+        print(f"{level.name}: done", flush=True)
         written = write_report(args.out, "ladder", f"How far to trust {checkpoint.name}", about, parts)
     return written

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from learned_sim_env.drivers.policies import SHIPPED, shipped_policies
+from learned_sim_env.drivers.network import SHIPPED, shipped_policies
 from learned_sim_env.registration import BACKENDS, EnvDeclaration, look
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.version import __version__

@@ -63,7 +63,7 @@ def _ship(plan: Plan, path: Path) -> Path:
     """Copy the best policy of the longest runs in the dream, by what it earned there."""
     import numpy as np
 
-    from learned_sim_env.drivers.policies import NetworkPolicy
+    from learned_sim_env.drivers.network import NetworkPolicy
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.transfer import last_policy
 

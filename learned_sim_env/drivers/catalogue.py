@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from learned_sim_env.drivers import own
-from learned_sim_env.drivers.chance import Noisy
-from learned_sim_env.drivers.constant import Constant
+from learned_sim_env.drivers.basic import Constant, Noisy
 from learned_sim_env.drivers.driver import Driver
-from learned_sim_env.drivers.insider import INSIDERS, Insider
-from learned_sim_env.drivers.network import Network
-from learned_sim_env.drivers.own import Maker
-from learned_sim_env.drivers.policies import open_network, shipped_policies
+from learned_sim_env.drivers.metadrive import INSIDERS, Insider
+from learned_sim_env.drivers.network import Network, open_network, shipped_policies
 from learned_sim_env.drivers.route import IDM, Careful, Follower
 from learned_sim_env.spec import unknown
 
 FILE = ".safetensors"
 _THIS_PROCESS = os.urandom(8).hex()
+# Makes a driver of n rows from a seed of each, on which alone the row's chance may depend.
+Maker = Callable[[Sequence[int]], Driver]
 
 
 def _follow(speed: float, seeds: Sequence[int]) -> Driver:
@@ -59,7 +58,7 @@ def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Drive
     """The driver called `name`: of `SCRIPTED`, that ships, in a `.safetensors` file, MetaDrive's or one's own.
 
     Args:
-        name: which; one's own is "module:function", see `own.Maker`.
+        name: which; one's own is "module:function", see `Maker`.
         seeds: of the rows that it drives, one a row; one row for MetaDrive's own.
         simulator: for MetaDrive's own.
 
@@ -75,7 +74,7 @@ def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Drive
     if name in shipped_policies() or name.endswith(FILE):
         return Network(open_network(name), len(seeds))
     if ":" in name:
-        return own.load(name)(seeds)
+        return load_maker(name)(seeds)
     raise unknown("driver", name, names())
 
 
@@ -88,5 +87,19 @@ def identity(name: str) -> str:
     if name in shipped_policies() or name.endswith(FILE):
         return hashlib.sha256(shipped_policies().get(name, Path(name)).read_bytes()).hexdigest()
     if ":" in name:
-        return f"{name} {getattr(own.load(name), 'fingerprint', _THIS_PROCESS)}"
+        return f"{name} {getattr(load_maker(name), 'fingerprint', _THIS_PROCESS)}"
     return name
+
+
+def load_maker(name: str) -> Maker:
+    """The function that is called `name`.
+
+    Raises:
+        ImportError: if its module cannot be imported.
+        ValueError: if that has no such function.
+    """
+    module, _, function = name.partition(":")
+    found = getattr(importlib.import_module(module), function, None)
+    if not callable(found):
+        raise ValueError(f"driver {name!r}: module {module} has no function {function}")
+    return found

@@ -1,15 +1,68 @@
-"""Drivers that follow the route, and at most look at who is ahead."""
+"""Drivers that follow the route, and at most look at what is ahead."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from learned_sim_env.drivers.driver import Observations
 from learned_sim_env.drivers.gaps import gaps_ahead
-from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.spec import CONTRACTS
 
 _DT = CONTRACTS["driving"].dt
+# [rad] A wheel at full lock: what steer 1 means to a typical car.
+FULL_LOCK = 0.7
+# [m] From the middle of a roadway of two lanes to the middle of one of them, and a little more.
+LANE = 2.0
+
+
+@dataclass(frozen=True)
+class RouteFollower:
+    """Follows the route at a steady speed and sees nobody: Stanley's steering law, proportional speed control.
+
+    offset: where to drive, in metres left of the middle of the route; a number, or an array with one a row.
+    speed: to keep [m/s], likewise. steer_gain: how hard it returns to its place [1/s]. speed_gain: throttle or brake
+    per m/s.
+    """
+
+    offset: float | np.ndarray = 0.0
+    speed: float | np.ndarray = 8.0
+    steer_gain: float = 1.0
+    speed_gain: float = 0.3
+
+    @staticmethod
+    def from_ego(ego: np.ndarray) -> RouteFollower:
+        """One that stays in the lane where the ego vectors (..., 6) are, or comes back to the route from far away."""
+        return RouteFollower(offset=np.clip(ego[..., 4], -LANE, LANE))
+
+    def __call__(self, ego: np.ndarray) -> np.ndarray:
+        """Action (..., 2) float32 in [-1, 1] for ego vectors (..., 6), see `spec.EGO_FIELDS`."""
+        speed, distance, heading_error = ego[..., 0], ego[..., 4], ego[..., 5]
+        wheel = heading_error + np.arctan2(self.steer_gain * (distance - self.offset), speed + 1.0)
+        action = np.stack([wheel / FULL_LOCK, self.speed_gain * (self.speed - speed)], axis=-1)
+        return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+
+# [m, m/s] What targets of 1 ask for: so far to the left of where one is; and targets of -1 and 1, from 0 to this speed.
+SIDEWAYS, FASTEST = 2.0, 12.0
+
+
+def follow(targets: np.ndarray, ego: np.ndarray) -> np.ndarray:
+    """Actions that carry out targets of where to drive along the route, and how fast.
+
+    What is left to decide is what driving is about; noise on it weaves within a lane, where noise on the wheel leaves
+    the road.
+
+    Args:
+        targets: (..., 2) [sideways, speed] in [-1, 1], see `SIDEWAYS` and `FASTEST`.
+        ego: (..., 6), see `spec.EGO_FIELDS`.
+
+    Returns:
+        (..., 2) float32 in [-1, 1], [steer, throttle_brake].
+    """
+    offset, speed = ego[..., 4] + SIDEWAYS * targets[..., 0], FASTEST * (1.0 + targets[..., 1]) / 2.0
+    return RouteFollower(offset, speed)(ego)
 
 
 class Follower:

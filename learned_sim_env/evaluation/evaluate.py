@@ -8,7 +8,6 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
 from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
 from learned_sim_env.evaluation.scores import Forecast, Report
@@ -26,6 +25,7 @@ from learned_sim_env.measures.events import (
 from learned_sim_env.measures.iou import iou
 from learned_sim_env.measures.reward import expected_reward, foreseen_reward, pearson
 from learned_sim_env.scene import wrap_angle
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import TERMINATIONS, RewardSpec
 from learned_sim_env.task import GRADED_TERMS
 from learned_sim_env.version import __version__

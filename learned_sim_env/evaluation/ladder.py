@@ -1,49 +1,62 @@
-"""The ladder of trust: which levels there are, and how each is measured."""
+"""The ladder of trust: which levels there are, and how they are climbed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 
-from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.levels.prediction.prediction import PredictionConfig, measure_prediction
-from learned_sim_env.evaluation.levels.responses.responses import ResponsesConfig, responses
-from learned_sim_env.evaluation.levels.return_trip.return_trip import return_trip
-from learned_sim_env.evaluation.levels.trust.trust import trust
-from learned_sim_env.evaluation.levels.validity.validity import validity
+from learned_sim_env.evaluation.levels import Level, LevelInputs
 from learned_sim_env.reporting.parts import Part
-from learned_sim_env.world_model.checkpoint import Checkpoint
+from learned_sim_env.spec import unknown
 
-# Whether it stays a world; what it predicts; whether it answers to actions; whether a road stays where it was; whether
-# it says when not to trust it.
-Level = Literal["validity", "prediction", "responses", "return_trip", "trust"]
-LEVELS: tuple[Level, ...] = get_args(Level)
+# Name -> module, imported when needed, whose `LEVEL` declares the level; in the order of the ladder.
+LEVELS = {
+    "validity": "learned_sim_env.evaluation.levels.validity",
+    "prediction": "learned_sim_env.evaluation.levels.prediction",
+    "responses": "learned_sim_env.evaluation.levels.responses",
+    "return_trip": "learned_sim_env.evaluation.levels.return_trip",
+    "trust": "learned_sim_env.evaluation.levels.trust",
+}
+ALL = "all"
 
 
-def climb(
-    checkpoint: Checkpoint, data: PackedData, levels: Sequence[Level], folder: Path, batch_size: int, workers: int
-) -> Iterator[tuple[Level, tuple[Part, ...]]]:
+def find_level(name: str) -> Level:
+    """The level called `name`; `ValueError` if there is none."""
+    if name not in LEVELS:
+        raise unknown("level", name, (*LEVELS, ALL))
+    level: Level = import_module(LEVELS[name]).LEVEL
+    return level
+
+
+def chosen_levels(names: Sequence[str]) -> list[Level]:
+    """The levels called so, "all" for every one, in the order of the ladder; `ValueError` if a name is unknown."""
+    for name in names:
+        if name != ALL:
+            find_level(name)
+    return [find_level(name) for name in LEVELS if name in names or ALL in names]
+
+
+def climb(levels: Sequence[Level], inputs: LevelInputs) -> Iterator[tuple[Level, tuple[Part, ...]]]:
     """Measure `levels` one after the other, each handed over as soon as it is done.
 
-    Args:
-        checkpoint: the model, with the contexts that some levels start from.
-        data: recorded episodes that it never saw.
-        levels: which ones, in this order.
-        folder: where the twin's side of "responses" is kept, so that it is gathered once.
-        batch_size: windows at a time. workers: processes with a twin each.
+    A level that does not apply to the model gives one part that says so.
 
     Raises:
-        ImportError: if "responses" are asked for and the twin is not installed.
+        ImportError: if a level needs a package that is not installed, such as the twin's simulator.
         ValueError: if the data do not suit the checkpoint.
     """
-    measures: dict[Level, Callable[[], Part | tuple[Part, ...]]] = {
-        "validity": lambda: validity(checkpoint, data),
-        "prediction": lambda: measure_prediction(checkpoint, data, PredictionConfig(batch_size=batch_size)),
-        "responses": lambda: responses(checkpoint, ResponsesConfig(workers=workers), folder / "twin"),
-        "return_trip": lambda: return_trip(checkpoint),
-        "trust": lambda: trust(checkpoint, data),
-    }
     for level in levels:
-        found = measures[level]()
-        yield level, found if isinstance(found, tuple) else (found,)
+        reason = level.reason_not_applicable(inputs.checkpoint)
+        yield level, level.measure(inputs) if reason is None else (not_applicable(level, reason),)
+
+
+def not_applicable(level: Level, reason: str) -> Part:
+    """The part of a report that stands for a level which cannot be measured with this model."""
+    return Part(
+        name=level.name,
+        title=f"{level.name.replace('_', ' ')}: not applicable",
+        method=f"Not applicable: {reason}. The question would be: {level.question} It needs {level.needs}.",
+        limits="Nothing was measured, which says neither good nor bad of the model.",
+        tables=(),
+        values={"not_applicable": reason},
+    )

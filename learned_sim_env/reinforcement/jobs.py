@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from learned_sim_env.data.workers import run_seeds
-from learned_sim_env.drivers.insider import INSIDERS
+from learned_sim_env.drivers.metadrive import INSIDERS
 from learned_sim_env.files import write_json
 from learned_sim_env.reinforcement.recipe import Recipe
 

@@ -22,7 +22,7 @@ from gymnasium.wrappers.vector import TransformReward
 from safetensors.torch import load_file, save_file
 
 import learned_sim_env  # noqa: F401  registers the ids
-from learned_sim_env.drivers.policies import NetworkPolicy
+from learned_sim_env.drivers.network import NetworkPolicy
 from learned_sim_env.files import replacing, write_json
 from learned_sim_env.registration import declarations
 from learned_sim_env.reinforcement.recipe import PLACES, Recipe

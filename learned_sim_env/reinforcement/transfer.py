@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from learned_sim_env.drivers.catalogue import SCRIPTED
-from learned_sim_env.drivers.insider import INSIDERS
+from learned_sim_env.drivers.metadrive import INSIDERS
 from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown

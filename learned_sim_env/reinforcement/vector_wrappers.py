@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from learned_sim_env.drivers.policies import follow
+from learned_sim_env.drivers.route import follow
 from learned_sim_env.drivers.sight import SIZE, Sight, checked
 from learned_sim_env.environments.observations import take
 from learned_sim_env.reinforcement.infos import of_step

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.drivers.policies import follow
+from learned_sim_env.drivers.route import follow
 from learned_sim_env.drivers.sight import Sight, checked
 from learned_sim_env.reinforcement.infos import told
 from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, EGO_FIELDS, SCENARIO_TAGS, unknown

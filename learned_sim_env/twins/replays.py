@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.measures.bootstrap import Estimate, resample
 from learned_sim_env.reporting.display import STYLES, curve, plain, text
 from learned_sim_env.reporting.parts import Part, Table

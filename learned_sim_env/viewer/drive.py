@@ -18,8 +18,7 @@ from learned_sim_env.scene import SimulatorError
 from learned_sim_env.viewer.futures import Futures
 from learned_sim_env.viewer.policies import Policy
 from learned_sim_env.viewer.saved_drive import Recording
-from learned_sim_env.viewer.session import Session
-from learned_sim_env.viewer.shown import frame_of
+from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import HOLD, JUMP, STEP
 from learned_sim_env.viewer.timeline import Moment
 from learned_sim_env.viewer.twin_follower import Follower

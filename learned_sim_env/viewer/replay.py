@@ -10,8 +10,7 @@ import numpy as np
 
 from learned_sim_env.display.frame import Frame
 from learned_sim_env.viewer.policies import Policy
-from learned_sim_env.viewer.session import Session
-from learned_sim_env.viewer.shown import frame_of
+from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import JUMP, STEP, Tape, crc
 
 # How a file of actions alone may end; a recording ends in .npz.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.drivers.policies import FULL_LOCK
+from learned_sim_env.drivers.route import FULL_LOCK
 
 # [1/s] How fast wheel and pedals move while a key is held, and how fast they return.
 TURN, RETURN = 1.6, 3.5

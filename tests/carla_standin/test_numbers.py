@@ -16,8 +16,7 @@ pytest.importorskip("carla", reason="needs the extra [carla]")
 import carla
 
 from learned_sim_env.carla_standin import actor_calls, calls, wire
-from learned_sim_env.carla_standin.attributes import sound as sound_attributes
-from learned_sim_env.carla_standin.blueprints import BLUEPRINTS
+from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, sound_attributes
 from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.server import Server
 from learned_sim_env.carla_standin.towns import TOWNS

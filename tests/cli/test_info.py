@@ -11,10 +11,10 @@ import torch
 from learned_sim_env import __version__
 from learned_sim_env.cli import info
 from learned_sim_env.cli.main import main
-from learned_sim_env.drivers import policies
+from learned_sim_env.drivers import network as networks
 from learned_sim_env.registration import Declared, EnvDeclaration, declarations
 from learned_sim_env.resources import checkpoints_dir
-from tests.drivers.test_policies import network
+from tests.drivers.test_network import network
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_policies_are_no_checkpoints(monkeypatch, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     network().save(tmp_path / "policies" / "quick.safetensors")
-    for module in (info, policies):
+    for module in (info, networks):
         monkeypatch.setattr(module, "checkpoints_dir", lambda: tmp_path)
     report = info.collect()
     assert report["checkpoints"] == {"model": 2}

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from learned_sim_env.cli.main import main
-from learned_sim_env.drivers.insider import INSIDERS
-from learned_sim_env.drivers.policies import NetworkPolicy
+from learned_sim_env.drivers.metadrive import INSIDERS
+from learned_sim_env.drivers.network import NetworkPolicy
 from learned_sim_env.reinforcement.transfer import Plan, last_policy
 
 for module in ("stable_baselines3", "metadrive", "matplotlib"):

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learned_sim_env.drivers import own, route
+from learned_sim_env.drivers import catalogue, route
 from learned_sim_env.drivers.catalogue import SCRIPTED, identity, open_driver
 from learned_sim_env.drivers.driver import looks
-from learned_sim_env.drivers.insider import INSIDERS
+from learned_sim_env.drivers.metadrive import INSIDERS
 from learned_sim_env.drivers.sight import LAG, features
 from learned_sim_env.spec import CONTRACTS
 from tests.drivers.road import EGO, YES, road, seen
-from tests.drivers.test_policies import network
+from tests.drivers.test_network import network
 from tests.toy_simulator import ToySimulator
 
 OWN = f"{route.__name__}:Follower"
@@ -56,11 +56,11 @@ def test_a_network_drives_by_what_it_sees_now_and_saw_before(file):
 
 
 def test_what_ships_is_had_by_its_name(file, monkeypatch, tmp_path):
-    from learned_sim_env.drivers import policies
+    from learned_sim_env.drivers import network as networks
 
     (tmp_path / "policies").mkdir()
     shutil.copy(file, tmp_path / "policies" / "shipped.safetensors")
-    monkeypatch.setattr(policies, "checkpoints_dir", lambda: tmp_path)
+    monkeypatch.setattr(networks, "checkpoints_dir", lambda: tmp_path)
     ships, by_file = (open_driver(name, [0])(seen(road(20)), YES) for name in ("shipped", file))
     np.testing.assert_array_equal(ships, by_file)
     assert identity("shipped") == identity(file)
@@ -91,7 +91,7 @@ def test_metadrives_own_drive_metadrive():
 
 
 def test_ones_own_is_found_by_its_module():
-    assert own.load(OWN) is route.Follower
+    assert catalogue.load_maker(OWN) is route.Follower
     with pytest.raises(ValueError, match="has no function nobody"):
         open_driver(f"{route.__name__}:nobody", [0])
     with pytest.raises(ImportError, match="nowhere"):

@@ -7,25 +7,27 @@ import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from learned_sim_env import __version__
-from learned_sim_env.cli.evaluate import Levels
 from learned_sim_env.cli.main import main
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import write_minari
 from learned_sim_env.evaluation import ladder
 from learned_sim_env.evaluation.episode_sources import open_episodes
 from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
-from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig, return_trip
+from learned_sim_env.evaluation.levels import LevelInputs
+from learned_sim_env.evaluation.levels.return_trip import return_trip
+from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig
+from learned_sim_env.evaluation.levels.trust import trust
 from learned_sim_env.evaluation.open_loop import TOLD
 from learned_sim_env.evaluation.scores import Report
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.parts import Part
+from learned_sim_env.reporting.write import write_report
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.rssm.config import SIZES
@@ -240,14 +242,12 @@ def test_from_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
 def test_levels_of_the_ladder_are_written_as_they_come(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert set(get_args(Levels)) == {*ladder.LEVELS, "all"}
-
     def fails(*args: object) -> Part:
         raise ValueError("no trust today")
 
-    config = partial(ReturnConfig, contexts=2, steps=5, ago=(2,), circle=10, replicates=5)
-    monkeypatch.setattr(ladder, "return_trip", lambda model: return_trip(model, config()))
-    monkeypatch.setattr(ladder, "trust", fails)
+    config = ReturnConfig(contexts=2, steps=5, ago=(2,), circle=10, replicates=5)
+    monkeypatch.setattr(return_trip, "return_trip", partial(return_trip.return_trip, config=config))
+    monkeypatch.setattr(trust, "trust", fails)
     options = ["--checkpoint", str(folder / "model"), "--data", str(folder / "data"), "--out", str(tmp_path)]
     command = ["evaluate", *options, "--episodes", "2", "--stride", "50", "--levels", "trust", "return_trip"]
     # The second level fails: the first is not lost.
@@ -256,6 +256,30 @@ def test_levels_of_the_ladder_are_written_as_they_come(
     assert list(found) == ["about", "return_trip"]
     assert found["about"]["command"].endswith("--levels trust return_trip")
     assert "return_trip" in (tmp_path / "ladder.html").read_text()
+
+
+def test_levels_are_listed_and_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [level.name for level in ladder.chosen_levels(["all"])] == list(ladder.LEVELS)
+    assert [level.name for level in ladder.chosen_levels(["trust", "validity"])] == ["validity", "trust"]
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name in ladder.LEVELS:
+        assert f"{name}: {ladder.find_level(name).question}" in told
+    assert main(["evaluate", "--levels", "trsut"]) == 2
+    assert "unknown level 'trsut'" in capsys.readouterr().err
+
+
+def test_a_level_that_does_not_suit_the_model_is_reported_so(world: PackedData, tmp_path: Path) -> None:
+    """`Oracle` has no map, and its contexts come from no simulator that has a twin."""
+    oracle = checkpoint(Oracle(world))
+    oracle.training = {"simulators": ["drawn"]}
+    inputs = LevelInputs(oracle, world, tmp_path)
+    for name, reason in {"return_trip": "has no map memory", "responses": "recorded in drawn"}.items():
+        (part,) = dict(ladder.climb([level := ladder.find_level(name)], inputs))[level]
+        assert part.name == name and reason in part.values["not_applicable"] and reason in part.method
+        write_report(tmp_path, "ladder", "Ladder", {}, [part])
+    assert "Not applicable" in (tmp_path / "ladder.html").read_text()
 
 
 def test_episodes_of_another_split_are_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig, return_trip
 from learned_sim_env.evaluation.levels.return_trip.trips import (
     Pairs,

@@ -12,7 +12,7 @@ import torch
 pytest.importorskip("stable_baselines3", reason="needs the extra [rl]")
 
 from learned_sim_env.drivers import sight
-from learned_sim_env.drivers.policies import NetworkPolicy
+from learned_sim_env.drivers.network import NetworkPolicy
 from learned_sim_env.reinforcement import ppo
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.resources import checkpoints_dir

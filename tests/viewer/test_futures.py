@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.viewer.futures import APART, COUNT, Futures
 from learned_sim_env.viewer.session import Session

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.display.frame import TRAIL
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.timeline import moved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError

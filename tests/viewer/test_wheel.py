@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.drivers.policies import LANE
+from learned_sim_env.drivers.route import LANE
 from learned_sim_env.drivers.sight import LAG, features
 from learned_sim_env.viewer.policies import expert, open_policy
 from learned_sim_env.viewer.session import Session
-from tests.drivers.test_policies import network
+from tests.drivers.test_network import network
 
 
 def test_the_expert_follows_the_route(shipped):

@@ -14,7 +14,7 @@ from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.info import END_REASONS
 from learned_sim_env.harness.engine.job import STEPS, Drive, Job, pack, unpack
-from learned_sim_env.harness.engine.moments import Moments
+from learned_sim_env.harness.engine.perturbation import Moments
 from learned_sim_env.harness.engine.perturbed_model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.imagination.inference import Inference

@@ -9,13 +9,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learned_sim_env.harness.engine.moments import Moments
 from learned_sim_env.world_model.contexts import Contexts
 
 # A view (H, W) uint8 and an ego vector (6,) at a step, as the driver gets to see them.
 OnSight = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 # An action (2,) float32 at a step, as it is carried out.
 OnAction = Callable[[int, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The last five real steps of a drive. (5, H, W) uint8, (5, 6) float32, (5, 2) float32."""
+
+    semantic: np.ndarray
+    ego: np.ndarray
+    actions: np.ndarray
+
+    @staticmethod
+    def of(bank: Contexts, i: int) -> Moments:
+        """Row `i` of a bank."""
+        return Moments(bank.observations["bev"][i], bank.ego[i], bank.actions[i])
 
 
 @dataclass(frozen=True)

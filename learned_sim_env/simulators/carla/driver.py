@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.drivers.policies import FULL_LOCK
+from learned_sim_env.drivers.route import FULL_LOCK
 from learned_sim_env.scene import Agents, Scene, to_frame
 from learned_sim_env.spec import SemanticClass, unknown
 

@@ -22,7 +22,7 @@ from learned_sim_env.harness.stress.strategies.disturbed_latents import (
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.spec import RewardSpec
-from tests.drivers.test_policies import network
+from tests.drivers.test_network import network
 from tests.harness.world import HORIZON, small_suite
 from tests.toy_model import ToyModel
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learned_sim_env.harness.engine.moments import Moments
+from learned_sim_env.harness.engine.perturbation import Moments
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionBias, ActionDropout, ActionPulse
 from learned_sim_env.harness.stress.strategies.disturbed_sight import Blur, DroppedFrames, Patch, Weather
 from learned_sim_env.harness.stress.strategies.disturbed_starts import (

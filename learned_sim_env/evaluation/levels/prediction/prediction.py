@@ -20,12 +20,12 @@ from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_pa
 from learned_sim_env.evaluation.levels.prediction.scenarios import STEPS as SCENARIO_STEPS
 from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.levels.prediction.strips import strips_part
-from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.open_loop import join
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
 from learned_sim_env.measures import frechet
 from learned_sim_env.measures.bootstrap import resample
 from learned_sim_env.reporting.parts import Part
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 

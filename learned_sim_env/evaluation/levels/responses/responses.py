@@ -20,9 +20,9 @@ from learned_sim_env.evaluation.levels.responses.counterfactuals import (
 )
 from learned_sim_env.evaluation.levels.responses.measure import measure
 from learned_sim_env.evaluation.levels.responses.responses_page import report
-from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.measures.bootstrap import resample
 from learned_sim_env.reporting.parts import Part
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.simulators import installed_version
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.twins.pairing import open_twin, twin_settings

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.evaluation.levels.return_trip.trips import (
     Pairs,
     came_round,
@@ -18,12 +18,12 @@ from learned_sim_env.evaluation.levels.return_trip.trips import (
     moved,
     placed_back,
 )
-from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.measures.iou import CLASSES, confusion, iou
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.reporting.display import at, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.geometry import relative

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, Contract, Semantic
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import MapModel, State
-from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # From ego vectors (n, 6) to actions (n, 2) float32.
 Driver = Callable[[np.ndarray], np.ndarray]
@@ -66,6 +66,13 @@ class Pairs:
         return Pairs(first, later, torch.ones_like(first, dtype=torch.bool))
 
 
+def reason_without_map(model: object) -> str | None:
+    """Why a model cannot make a return trip; None if it can."""
+    if isinstance(model, MapModel):
+        return None
+    return f"{type(model).__name__} has no map memory, so it cannot be placed where it was"
+
+
 def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: int, seed: int) -> Trip:
     """Imagine `steps` steps from `contexts` (n,) int64, sampled at temperature 1, and draw each of them.
 
@@ -73,8 +80,8 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: i
         ValueError: if the model has no map memory, or gives what is not finite.
     """
     model = checkpoint.model
-    if not isinstance(model, MapModel):
-        raise ValueError(f"{type(model).__name__} has no map memory, so it cannot be placed where it was")
+    if (reason := reason_without_map(model)) is not None:
+        raise ValueError(reason)
     inference = Inference(next(iter(model.initial(1).values())).device)
     start = Starts(model, checkpoint.contexts, inference, names=("bev",)).from_contexts(contexts)
     with inference():
@@ -100,7 +107,7 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: i
 
 
 @torch.inference_mode()
-def placed_back(model: DrivingRSSM, trip: Trip, moments: list[int]) -> list[Pairs]:
+def placed_back(model: Any, trip: Trip, moments: list[int]) -> list[Pairs]:
     """The views at `moments` of a trip, and those drawn when its ego is put back there, one after the other."""
     state, pairs = trip.state, []
     for moment in moments:

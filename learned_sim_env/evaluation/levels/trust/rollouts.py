@@ -9,10 +9,10 @@ import torch
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.limits import check_at_least
 from learned_sim_env.evaluation.open_loop import join
 from learned_sim_env.evaluation.windows import WindowReader, Windows, regular_windows
 from learned_sim_env.imagination.noise import uniforms
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.training.pictures import after_context

@@ -1,1 +1,24 @@
 """Level 0 of the ladder: whether a model that runs freely stays a world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from learned_sim_env.evaluation.levels import Level, LevelInputs
+
+if TYPE_CHECKING:
+    from learned_sim_env.reporting.parts import Part
+
+
+def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
+    from learned_sim_env.evaluation.levels.validity.validity import validity
+
+    return (validity(inputs.checkpoint, inputs.data),)
+
+
+LEVEL = Level(
+    name="validity",
+    question="does a model that runs freely stay a world?",
+    needs="a model that draws the bird's-eye view; recorded episodes to compare with",
+    measure=_measure,
+)

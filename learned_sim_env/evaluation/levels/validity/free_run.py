@@ -10,11 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.behaviours import OrnsteinUhlenbeck
-from learned_sim_env.drivers.policies import RouteFollower
-from learned_sim_env.evaluation.limits import check_at_least
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Starts
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 Driver = Callable[[np.ndarray], np.ndarray]

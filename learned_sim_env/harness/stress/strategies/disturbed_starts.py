@@ -7,8 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from learned_sim_env.harness.engine.moments import Moments
-from learned_sim_env.harness.engine.perturbation import Perturbation
+from learned_sim_env.harness.engine.perturbation import Moments, Perturbation
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.world_model.contexts import Contexts

@@ -1,4 +1,4 @@
-"""One picture of an evaluation: every metric by horizon, the model beside the baselines."""
+"""An evaluation on disk: as JSON, as a table, and as one picture of every metric by horizon beside the baselines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.evaluation.scores import Report
+from learned_sim_env.files import replacing, write_json, write_text
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.optional import require
 from learned_sim_env.reporting.display import STYLES, curve
+
+
+def save(report: Report, folder: Path) -> list[Path]:
+    """Write `report.json`, `table.md` and `figure.png` (needs matplotlib), each whole or not at all."""
+    paths = [folder / name for name in ("report.json", "table.md", "figure.png")]
+    write_json(paths[0], report.to_dict())
+    write_text(paths[1], report.table())
+    with replacing(paths[2]) as temporary:
+        draw_figure(report, temporary)
+    return paths
 
 
 def draw_figure(report: Report, path: Path) -> None:

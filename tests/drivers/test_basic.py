@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learned_sim_env.drivers.basic import Constant, Noisy
 from learned_sim_env.drivers.catalogue import SCRIPTED, open_driver
-from learned_sim_env.drivers.chance import Noisy
-from learned_sim_env.drivers.constant import Constant
 from tests.drivers.road import EGO, road, seen
 
 

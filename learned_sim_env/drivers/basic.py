@@ -1,4 +1,4 @@
-"""Drivers that leave something to chance: every row's is a function of its own seed."""
+"""The simplest drivers: one action for ever, and noise on another driver's actions, from a seed of each row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ from learned_sim_env.drivers.driver import Driver, Observations, looks
 KEPT = 0.9
 # Steps that a row's noise is drawn for at a time.
 BLOCK = 64
+
+
+class Constant:
+    """One action for ever: [steer, throttle_brake]."""
+
+    looks = False
+
+    def __init__(self, steer: float, throttle_brake: float):
+        self.action = np.array([steer, throttle_brake], np.float32)
+
+    def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
+        """See `Driver`."""
+        return np.tile(self.action, (len(began), 1))
 
 
 class Noisy:
