@@ -22,7 +22,7 @@ from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC, UNKNOWN, Map
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # From ego vectors (n, 6) to actions (n, 2) float32.
-Driver = Callable[[np.ndarray], np.ndarray]
+EgoDriver = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def reason_without_map(model: object) -> str | None:
     return f"{type(model).__name__} has no map memory, so it cannot be placed where it was"
 
 
-def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: int, seed: int) -> Trip:
+def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: EgoDriver, steps: int, seed: int) -> Trip:
     """Imagine `steps` steps from `contexts` (n,) int64, sampled at temperature 1, and draw each of them.
 
     Raises:
@@ -152,7 +152,7 @@ def moved(views: Tensor, pose: Tensor, bev: BevSpec) -> Tensor:
     return torch.where(held, warp(views, pose[:, None], bev)[:, 0], int(SemanticClass.EGO)).to(torch.uint8)
 
 
-def circle(speed: float, contract: Contract) -> Driver:
+def circle(speed: float, contract: Contract) -> EgoDriver:
     """Turns as tightly as the car can, every other row to the left, at a steady `speed` [m/s]."""
 
     def driver(ego: np.ndarray) -> np.ndarray:
