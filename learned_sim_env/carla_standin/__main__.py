@@ -17,7 +17,7 @@ assert calls and actor_calls  # register their procedures
 
 
 @dataclass(frozen=True)
-class Args:
+class StandInArgs:
     """Stand in for a CARLA 0.9.16 server: its wire protocol over a flat kinematic world, without a GPU.
 
     It is not CARLA: no Unreal Engine, no vehicle physics, no buildings; cameras show flat colours. What it is for is
@@ -42,7 +42,7 @@ def main() -> int:
     """Serve until interrupted; 2 for a map that is none or a port that is taken."""
     import tyro
 
-    args = tyro.cli(Args, prog="python -m learned_sim_env.carla_standin", config=(tyro.conf.FlagCreatePairsOff,))
+    args = tyro.cli(StandInArgs, prog="python -m learned_sim_env.carla_standin", config=(tyro.conf.FlagCreatePairsOff,))
     # CARLA's map code prints its warnings to the standard output, where nothing but our line belongs.
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

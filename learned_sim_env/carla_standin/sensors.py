@@ -13,7 +13,7 @@ import numpy as np
 from learned_sim_env.carla_standin import scanners, wire
 from learned_sim_env.carla_standin.actors import Actor
 from learned_sim_env.carla_standin.camera import Camera, View
-from learned_sim_env.carla_standin.world import World
+from learned_sim_env.carla_standin.world import StandInWorld
 
 # Kinds that have a stream, and the types of their data; None for those that are not simulated and send nothing. A lane
 # invasion sensor works in the client alone.
@@ -66,7 +66,7 @@ class Sensor:
         return seconds - self.last >= self.tick - 1e-6
 
 
-class Sensors:
+class WorldSensors:
     """All sensors of a world that have a stream."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Sensors:
         self._cameras.clear()
         return streams
 
-    def data(self, world: World, heard: set[int]) -> Iterator[tuple[int, bytes]]:
+    def data(self, world: StandInWorld, heard: set[int]) -> Iterator[tuple[int, bytes]]:
         """(stream, message) of every sensor that somebody hears and that has something to say."""
         for sensor in list(self._sensors.values()):
             kind = KINDS[sensor.actor.blueprint.id]
@@ -116,7 +116,7 @@ class Sensors:
                 head = wire.header(kind, world.frame, world.seconds, sensor.actor.place)
                 yield sensor.stream, head + body
 
-    def _bodies(self, sensor: Sensor, kind: int, world: World) -> Iterator[bytes]:
+    def _bodies(self, sensor: Sensor, kind: int, world: StandInWorld) -> Iterator[bytes]:
         actor = sensor.actor
         if kind == wire.COLLISION:
             yield from _collisions(actor, world)
@@ -133,7 +133,7 @@ class Sensors:
             yield wire.image(PICTURES[kind](camera.see(world)), camera.fov)
 
 
-def _collisions(sensor: Actor, world: World) -> Iterator[bytes]:
+def _collisions(sensor: Actor, world: StandInWorld) -> Iterator[bytes]:
     for collision in world.collisions:
         for one, other, sign in ((collision.actor, collision.other, 1.0), (collision.other, collision.actor, -1.0)):
             if one is sensor.parent:

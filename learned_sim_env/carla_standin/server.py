@@ -15,10 +15,10 @@ import msgpack
 from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.roads import Roads
-from learned_sim_env.carla_standin.sensors import Sensors
+from learned_sim_env.carla_standin.sensors import WorldSensors
 from learned_sim_env.carla_standin.streams import Streams
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import SETTINGS, World
+from learned_sim_env.carla_standin.world import SETTINGS, StandInWorld
 
 # [s] of a step while nobody has chosen one.
 FREE_STEP = 0.05
@@ -70,8 +70,8 @@ class Server:
         self, maps: dict[str, Callable[[], str]], town: str, synchronous: bool = False, faults: Faults | None = None
     ):
         self.maps, self.faults = dict(maps), faults or Faults()
-        self.world = World(Roads(town, self.maps[town]()), synchronous)
-        self.sensors = Sensors()
+        self.world = StandInWorld(Roads(town, self.maps[town]()), synchronous)
+        self.sensors = WorldSensors()
         self.log = Log()
         # Of the call that is being answered, and by port: address and connection of the clients' TrafficManagers.
         self.caller: asyncio.StreamWriter | None = None

@@ -34,7 +34,7 @@ class Collision:
     impulse: tuple[float, float, float]
 
 
-class World:
+class StandInWorld:
     """One episode on one map; `load` begins another. Actor ids are never used again."""
 
     def __init__(self, roads: Roads, synchronous: bool = False):

@@ -1,1 +1,1 @@
-"""The command `learned-sim`; each subcommand is a module with `Args` and `run`."""
+"""The command `learned-sim`; each subcommand is a module with `<Name>Args` and `run`."""

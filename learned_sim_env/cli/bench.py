@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Args:
+class BenchArgs:
     """Measure steps a second of a learned environment and of the simulator it was learned from, in one process each.
 
     The learned environment is measured for 1, 16 and 256 rows, observed as latent state, class ids, or colours with ego
@@ -44,7 +44,7 @@ class Args:
     """Where to write the figures."""
 
 
-def run(args: Args) -> int:
+def run(args: BenchArgs) -> int:
     """Measure, print each line as it comes, write all as JSON."""
     if not args.seconds > 0:
         raise ValueError(f"seconds is {args.seconds}; it must be positive")

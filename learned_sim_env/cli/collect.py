@@ -10,7 +10,7 @@ from learned_sim_env.spec import CONTRACTS
 
 
 @dataclass(frozen=True)
-class Args:
+class CollectArgs:
     """Record driving data in a simulator, resuming what is already in the folder, and store it as a Minari dataset."""
 
     out: Path
@@ -34,7 +34,7 @@ class Args:
     """Write a second Minari dataset beside OUT, with what a small network sees of each moment: for offline learning."""
 
 
-def run(args: Args) -> int:
+def run(args: CollectArgs) -> int:
     """Collect; 0 when every seed was recorded, 1 when some had to be skipped."""
     from learned_sim_env.data.collect import CollectConfig, collect
 

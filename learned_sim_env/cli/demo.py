@@ -21,7 +21,7 @@ HELD = 8
 
 
 @dataclass(frozen=True)
-class Args:
+class DemoArgs:
     """Drive in a learned environment and film it, beside the simulator it was learned from where that is installed.
 
     The driver knows nothing but the observation. The simulator starts at the same moment and gets the same actions.
@@ -45,7 +45,7 @@ class Args:
     """Show the simulator beside the dream."""
 
 
-def run(args: Args) -> int:
+def run(args: DemoArgs) -> int:
     """Drive, print what happened, write the film."""
     import gymnasium as gym
 
@@ -84,7 +84,7 @@ def _twin() -> TwinDrivingEnv | None:
         return None
 
 
-def _drive(pair: Pair, steps: int, args: Args, options: dict[str, str], filmed: bool) -> list[np.ndarray]:
+def _drive(pair: Pair, steps: int, args: DemoArgs, options: dict[str, str], filmed: bool) -> list[np.ndarray]:
     """Drive `steps` steps in as many episodes as it takes, print each, and return the frames."""
     import numpy as np
 

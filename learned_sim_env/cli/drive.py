@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from learned_sim_env.environments.twin import TwinDrivingEnv
-    from learned_sim_env.viewer.drive import Drive
+    from learned_sim_env.viewer.drive import InteractiveDrive
     from learned_sim_env.viewer.replay import Replay
     from learned_sim_env.world_model.contexts import Contexts
 
@@ -29,7 +29,7 @@ STARTS = 6
 
 
 @dataclass(frozen=True)
-class Args:
+class DriveArgs:
     """Drive in a learned environment: by keyboard, game controller or policy, beside the simulator if you like.
 
     F1 shows the keys. A recording is a film, its last picture and a .npz, from which --actions drives it again, bit for
@@ -65,13 +65,13 @@ class Args:
     """Recording (.npz) to replay, or actions, [steer, throttle_brake] a line (.csv) or row (.npy), to take."""
 
 
-def run(args: Args) -> int:
+def run(args: DriveArgs) -> int:
     """Drive, then say how fast that was."""
     # Otherwise idle threads take the processor from working ones; torch reads it when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     _check(args)
-    from learned_sim_env.viewer.drive import Drive
+    from learned_sim_env.viewer.drive import InteractiveDrive
     from learned_sim_env.viewer.policies import open_policy
     from learned_sim_env.viewer.replay import PLAIN
     from learned_sim_env.viewer.session import Session
@@ -84,7 +84,7 @@ def run(args: Args) -> int:
         session = Session(env, args.seed, args.scenario)
         policy = open_policy(args.policy, session)
         drive = opened.enter_context(
-            closing(Drive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
+            closing(InteractiveDrive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
         )
         drive.by_hand = args.policy == "human"
         try:
@@ -95,7 +95,7 @@ def run(args: Args) -> int:
             raise
 
 
-def _dream(args: Args, twin: TwinDrivingEnv | None) -> gym.Env:
+def _dream(args: DriveArgs, twin: TwinDrivingEnv | None) -> gym.Env:
     """What is driven in: the world of a saved case, or a checkpoint's, whose starts are the twin's if it knows none."""
     import gymnasium as gym
 
@@ -113,13 +113,13 @@ def _dream(args: Args, twin: TwinDrivingEnv | None) -> gym.Env:
     return gym.make(ENV_ID, checkpoint=checkpoint)
 
 
-def _twin(args: Args) -> TwinDrivingEnv:
+def _twin(args: DriveArgs) -> TwinDrivingEnv:
     from learned_sim_env.twins.pairing import open_twin
 
     return open_twin(ENV_ID, "".join(args.twin or ()), **parse_settings(args.twin_settings))
 
 
-def _starts_in(twin: TwinDrivingEnv, args: Args) -> Contexts:
+def _starts_in(twin: TwinDrivingEnv, args: DriveArgs) -> Contexts:
     """Contexts for a model that comes from another simulator than `twin`."""
     from learned_sim_env.viewer.recorded_starts import recorded_contexts
 
@@ -127,7 +127,7 @@ def _starts_in(twin: TwinDrivingEnv, args: Args) -> Contexts:
     return recorded_contexts(twin, TEST_SCENARIOS[:STARTS])
 
 
-def _check(args: Args) -> None:
+def _check(args: DriveArgs) -> None:
     if len(args.twin or ()) > 1:
         raise ValueError(f"--twin {' '.join(args.twin or ())}: one simulator at most can be shown")
     for name in args.twin or ():
@@ -149,7 +149,7 @@ def _check(args: Args) -> None:
             raise ValueError("without a display nobody can end it: give --steps")
 
 
-def _window(args: Args, drive: Drive) -> int:
+def _window(args: DriveArgs, drive: InteractiveDrive) -> int:
     from learned_sim_env.viewer.app import App
     from learned_sim_env.viewer.saved_drive import film_path
 
@@ -175,7 +175,7 @@ def _window(args: Args, drive: Drive) -> int:
     return 0
 
 
-def _headless(args: Args, drive: Drive) -> int:
+def _headless(args: DriveArgs, drive: InteractiveDrive) -> int:
     from tqdm import tqdm
 
     from learned_sim_env.viewer.offline import drive_for, replay_all
@@ -206,7 +206,7 @@ def _headless(args: Args, drive: Drive) -> int:
     return 0 if replay is None else _compared(replay)
 
 
-def _given(args: Args, drive: Drive) -> tuple[np.ndarray | None, Replay | None]:
+def _given(args: DriveArgs, drive: InteractiveDrive) -> tuple[np.ndarray | None, Replay | None]:
     """What --actions or --case names: actions, which drive from now on, or a recording."""
     from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
     from learned_sim_env.viewer.tape import Tape
@@ -243,6 +243,6 @@ def _times(what: str, seconds: list[float]) -> str:
     return f"{what}: {median:.1f} ms typically, 95% below {late:.1f} ms ({len(seconds)})"
 
 
-def _told(drive: Drive) -> None:
+def _told(drive: InteractiveDrive) -> None:
     if drive.written:
         print(f"written: {', '.join(map(str, drive.written))}")

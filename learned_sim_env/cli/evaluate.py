@@ -26,7 +26,7 @@ _LEVELS_HELP = (
 
 
 @dataclass(frozen=True)
-class Args:
+class EvaluateArgs:
     """Compare a world model's futures with what a simulator recorded, and with baselines, with 95% intervals.
 
     Prints a table, and writes table.md, report.json and figure.png. Without --data, episodes of unseen scenarios are
@@ -74,13 +74,13 @@ class Args:
         return shlex.join(["learned-sim", "evaluate", *flags])
 
 
-def run(args: Args) -> int:
+def run(args: EvaluateArgs) -> int:
     """Evaluate, print, write."""
     with alone_in(args.out):
         return _run(args)
 
 
-def _run(args: Args) -> int:
+def _run(args: EvaluateArgs) -> int:
     import torch
 
     from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
@@ -123,7 +123,7 @@ def _run(args: Args) -> int:
     return 0
 
 
-def _climb(args: Args, levels: list[Level], checkpoint: Checkpoint, data: PackedData) -> list[Path]:
+def _climb(args: EvaluateArgs, levels: list[Level], checkpoint: Checkpoint, data: PackedData) -> list[Path]:
     """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
     from learned_sim_env.reporting.write import write_report
 

@@ -29,14 +29,14 @@ PACKAGES = {
 
 
 @dataclass(frozen=True)
-class Args:
+class InfoArgs:
     """Show what is installed, which environments exist and whether they can run."""
 
     json: bool = False
     """Print JSON instead of text."""
 
 
-def run(args: Args) -> None:
+def run(args: InfoArgs) -> None:
     """Print the report."""
     report = collect()
     print(json.dumps(report, indent=2) if args.json else render(report))

@@ -14,7 +14,7 @@ from learned_sim_env.settings import parse_settings
 
 if TYPE_CHECKING:
     from learned_sim_env.harness.engine.dream import DreamRunner
-    from learned_sim_env.harness.engine.job import Drive
+    from learned_sim_env.harness.engine.job import DriveResult
     from learned_sim_env.harness.engine.suite import Suite
     from learned_sim_env.harness.regression.run import Run
     from learned_sim_env.harness.regression.verdict import Verdict
@@ -23,7 +23,7 @@ ENV_ID = "LearnedDriving-v0"
 
 
 @dataclass(frozen=True)
-class Args:
+class RegressArgs:
     """Drive a policy through a suite of scenarios, in the dream and in its twin, and judge it.
 
     Writes regress.json, junit.xml and regress.html, a page with film strips of what became worse. Exit status 1 says
@@ -74,7 +74,7 @@ class Args:
         return shlex.join(["learned-sim", "regress", *flags])
 
 
-def run(args: Args) -> int:
+def run(args: RegressArgs) -> int:
     """Drive, judge, write, print; the exit status is the verdict."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if args.draw is not None:
@@ -83,7 +83,7 @@ def run(args: Args) -> int:
         return _run(args)
 
 
-def _run(args: Args) -> int:
+def _run(args: RegressArgs) -> int:
     from learned_sim_env.harness.engine.dream import DreamRunner
     from learned_sim_env.harness.engine.suite import Suite
     from learned_sim_env.harness.regression import store
@@ -99,7 +99,7 @@ def _run(args: Args) -> int:
         raise ValueError("--diff compares with a baseline: give --baseline")
     checkpoint = from_pretrained(args.checkpoint)
     runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, folder=args.out / "drives")
-    drives: dict[str, list[Drive]] = {}
+    drives: dict[str, list[DriveResult]] = {}
     if args.diff:
         now = store.load(args.out, suite)
     else:
@@ -118,17 +118,17 @@ def _run(args: Args) -> int:
     return 0 if verdict.passed else 1
 
 
-def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[str, list[Drive]]]:
+def _driven(args: RegressArgs, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[str, list[DriveResult]]]:
     """The run, and its drives by world."""
     from tqdm import tqdm
 
     from learned_sim_env.harness.engine.twin import TwinRunner
-    from learned_sim_env.harness.regression.run import Run, World, about, jobs_of
+    from learned_sim_env.harness.regression.run import Run, WorldResults, about, jobs_of
     from learned_sim_env.harness.stress.strategy_catalogue import parse
 
     perturbations = tuple(parse(text) for text in args.perturb)
     scenarios = suite.select(args.scenarios)
-    drives: dict[str, list[Drive]] = {}
+    drives: dict[str, list[DriveResult]] = {}
     if args.worlds != "twin":
         jobs = jobs_of(scenarios, args.seeds, perturbations)
         with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
@@ -138,11 +138,11 @@ def _driven(args: Args, suite: Suite, runner: DreamRunner) -> tuple[Run, dict[st
         jobs = jobs_of(scenarios, 1, perturbations)
         with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
             drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
-    worlds = {name: World.of(name, some, scenarios, suite) for name, some in drives.items()}
+    worlds = {name: WorldResults.of(name, some, scenarios, suite) for name, some in drives.items()}
     return Run(about(args.policy, perturbations, suite, runner.checkpoint.fingerprint), scenarios, worlds), drives
 
 
-def _reports(args: Args, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:
+def _reports(args: RegressArgs, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:
     """Write what people and build servers read."""
     from learned_sim_env.harness.regression import regression_page as report
     from learned_sim_env.harness.regression.junit import write_junit
@@ -172,7 +172,7 @@ def _reports(args: Args, baseline: Run | None, now: Run, verdict: Verdict, runne
     return [junit, page]
 
 
-def _draw(args: Args) -> int:
+def _draw(args: RegressArgs) -> int:
     from learned_sim_env.evaluation.episode_sources import open_episodes
     from learned_sim_env.harness.engine.suite import Suite
     from learned_sim_env.harness.regression.draw import draw

@@ -22,7 +22,7 @@ ENV_ID = "LearnedDriving-v0"
 
 
 @dataclass(frozen=True)
-class Args:
+class StressArgs:
     """Disturb a policy's drives through the dream, search for the smallest change that makes it crash, and check the
     twin.
 
@@ -75,14 +75,14 @@ class Args:
         return shlex.join(["learned-sim", "stress", *flags])
 
 
-def run(args: Args) -> int:
+def run(args: StressArgs) -> int:
     """Disturb, search, confirm, write, print."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with alone_in(args.out):
         return _run(args)
 
 
-def _run(args: Args) -> int:
+def _run(args: StressArgs) -> int:
     from tqdm import tqdm
 
     from learned_sim_env.harness.engine.dream import DreamRunner
@@ -127,7 +127,7 @@ def _run(args: Args) -> int:
     return _written(args, suite, checkpoint, parts)
 
 
-def _config(args: Args, scenarios: int) -> Any:
+def _config(args: StressArgs, scenarios: int) -> Any:
     from learned_sim_env.harness.stress.strategy_catalogue import SWEPT
     from learned_sim_env.harness.stress.sweep import SweepConfig
 
@@ -146,7 +146,7 @@ def _config(args: Args, scenarios: int) -> Any:
     )
 
 
-def _cases(args: Args, suite: Any, runner: Any, found: Any, cases: list[Any]) -> list[Part]:
+def _cases(args: StressArgs, suite: Any, runner: Any, found: Any, cases: list[Any]) -> list[Part]:
     """Save the cases, look for them in the twin, show some."""
     from learned_sim_env.harness.engine.job import Job
     from learned_sim_env.harness.engine.strips import strips
@@ -206,7 +206,7 @@ def _cases(args: Args, suite: Any, runner: Any, found: Any, cases: list[Any]) ->
     return [*parts, report.cases_part(rows, pictures)]
 
 
-def _written(args: Args, suite: Any, checkpoint: Any, parts: list[Part]) -> int:
+def _written(args: StressArgs, suite: Any, checkpoint: Any, parts: list[Part]) -> int:
     from learned_sim_env.reporting.write import print_tables, write_report
 
     about = {

@@ -16,7 +16,7 @@ from learned_sim_env.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Args:
+class TrainArgs:
     """Train a world model on recorded driving; the same command goes on with a run that was stopped.
 
     Several processes: torchrun --nproc-per-node N -m learned_sim_env.cli.main train ...
@@ -40,7 +40,7 @@ class Args:
     """Starting contexts to ship with the checkpoint."""
 
 
-def run(args: Args) -> int:
+def run(args: TrainArgs) -> int:
     """Train, then write the checkpoint."""
     # Of several processes the first one writes.
     with alone_in(args.out) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
@@ -48,7 +48,7 @@ def run(args: Args) -> int:
         return _run(args)
 
 
-def _run(args: Args) -> int:
+def _run(args: TrainArgs) -> int:
     import torch
 
     from learned_sim_env.data.dataset import PackedData, pack

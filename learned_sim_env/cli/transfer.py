@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.locks import alone_in
-from learned_sim_env.reinforcement.transfer import Plan
+from learned_sim_env.reinforcement.transfer import TransferPlan
 
 if TYPE_CHECKING:
     from learned_sim_env.reinforcement.jobs import Job
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Args(Plan):
+class TransferArgs(TransferPlan):
     """Learn to drive in the dream, drive in the simulator, and compare.
 
     Trains PPO in the dream, in MetaDrive, in the dream with its doubt penalised, and in the dream for longer; judges
@@ -32,7 +32,7 @@ class Args(Plan):
     """Processes at the same time."""
 
 
-def run(args: Args) -> int:
+def run(args: TransferArgs) -> int:
     """Do what is left to do, then write the report."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # One core a worker.
@@ -41,12 +41,12 @@ def run(args: Args) -> int:
         return _run(args)
 
 
-def _run(args: Args) -> int:
+def _run(args: TransferArgs) -> int:
     from learned_sim_env.optional import require
 
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
-    plan = Plan(**{f.name: getattr(args, f.name) for f in fields(Plan)})
+    plan = TransferPlan(**{f.name: getattr(args, f.name) for f in fields(TransferPlan)})
     _settled(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)
@@ -59,7 +59,7 @@ def _run(args: Args) -> int:
     return 0
 
 
-def _ship(plan: Plan, path: Path) -> Path:
+def _ship(plan: TransferPlan, path: Path) -> Path:
     """Copy the best policy of the longest runs in the dream, by what it earned there."""
     import numpy as np
 
@@ -73,7 +73,7 @@ def _ship(plan: Plan, path: Path) -> Path:
     return path
 
 
-def _settled(plan: Plan) -> None:
+def _settled(plan: TransferPlan) -> None:
     """Keep what was asked for beside its results, and refuse to mix them with those of another question.
 
     Raises:
@@ -114,16 +114,18 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
             bar.set_postfix_str(job.path.stem)
 
 
-def _parts(plan: Plan) -> list[Part]:
+def _parts(plan: TransferPlan) -> list[Part]:
     from learned_sim_env.reinforcement.jobs import read
-    from learned_sim_env.reinforcement.matched import Driven
+    from learned_sim_env.reinforcement.matched import DrivenStretches
     from learned_sim_env.reinforcement.transfer import ranked_name
     from learned_sim_env.reinforcement.transfer_page import driving_part, exploit_part, ranking_part
 
     results = {name: [read(job.path) for job in jobs] for name, jobs in plan.judged().items()}
     runs = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in plan.runs().items()}
     found = {name: read(job.path) for name, job in plan.ranked().items()}
-    sides = {name: (Driven.of_plain(v["dream"]), Driven.of_plain(v["twin"])) for name, v in found.items()}
+    sides = {
+        name: (DrivenStretches.of_plain(v["dream"]), DrivenStretches.of_plain(v["twin"])) for name, v in found.items()
+    }
     last = {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
     return [driving_part(results, runs), ranking_part(sides), exploit_part(sides, last)]
 
@@ -156,7 +158,7 @@ def _markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _command(args: Args) -> str:
+def _command(args: TransferArgs) -> str:
     told = {f.name: (getattr(args, f.name), f.default) for f in fields(args) if f.name != "recipe"}
     told.update({f"recipe.{f.name}": (getattr(args.recipe, f.name), f.default) for f in fields(args.recipe)})
     options = [f"--{name.replace('_', '-')} {value}" for name, (value, default) in told.items() if value != default]

@@ -14,7 +14,7 @@ KEPT = 0.9
 BLOCK = 64
 
 
-class Constant:
+class ConstantDriver:
     """One action for ever: [steer, throttle_brake]."""
 
     looks = False
@@ -27,7 +27,7 @@ class Constant:
         return np.tile(self.action, (len(began), 1))
 
 
-class Noisy:
+class NoisyDriver:
     """Another driver, with noise on its actions that lasts about a second, the same in every episode of a row.
 
     Args:

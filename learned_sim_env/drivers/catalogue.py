@@ -10,39 +10,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from learned_sim_env.drivers.basic import Constant, Noisy
+from learned_sim_env.drivers.basic import ConstantDriver, NoisyDriver
 from learned_sim_env.drivers.driver import Driver
-from learned_sim_env.drivers.metadrive import INSIDERS, Insider
-from learned_sim_env.drivers.network import Network, open_network, shipped_policies
-from learned_sim_env.drivers.route import IDM, Careful, Follower
+from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS, MetaDriveDriver
+from learned_sim_env.drivers.network import NetworkDriver, open_network, shipped_policies
+from learned_sim_env.drivers.route import CarefulDriver, IDMDriver, RouteDriver
 from learned_sim_env.spec import unknown
 
 FILE = ".safetensors"
 _THIS_PROCESS = os.urandom(8).hex()
 # Makes a driver of n rows from a seed of each, on which alone the row's chance may depend.
-Maker = Callable[[Sequence[int]], Driver]
+DriverMaker = Callable[[Sequence[int]], Driver]
 
 
 def _follow(speed: float, seeds: Sequence[int]) -> Driver:
-    return Follower(speed)
+    return RouteDriver(speed)
 
 
 def _careful(speed: float, seeds: Sequence[int]) -> Driver:
-    return Careful(speed)
+    return CarefulDriver(speed)
 
 
 def _noisy(strength: float, seeds: Sequence[int]) -> Driver:
-    return Noisy(Careful(), (0.15 * strength, 0.4 * strength), seeds)
+    return NoisyDriver(CarefulDriver(), (0.15 * strength, 0.4 * strength), seeds)
 
 
 # Drivers without training, which need the observation alone.
-SCRIPTED: dict[str, Maker] = {
-    "nothing": lambda seeds: Constant(0.0, 0.0),
-    "throttle": lambda seeds: Constant(0.0, 0.5),
+SCRIPTED: dict[str, DriverMaker] = {
+    "nothing": lambda seeds: ConstantDriver(0.0, 0.0),
+    "throttle": lambda seeds: ConstantDriver(0.0, 0.5),
     # Drifts, forwards more than backwards: noise that is drawn anew in every step mostly cancels out.
-    "random": lambda seeds: Noisy(Constant(0.0, 0.3), (0.25, 0.5), seeds),
-    "careful": lambda seeds: Careful(),
-    "idm": lambda seeds: IDM(),
+    "random": lambda seeds: NoisyDriver(ConstantDriver(0.0, 0.3), (0.25, 0.5), seeds),
+    "careful": lambda seeds: CarefulDriver(),
+    "idm": lambda seeds: IDMDriver(),
     **{f"follow-{speed}": partial(_follow, float(speed)) for speed in (3, 6, 8, 10, 12)},
     **{f"careful-{speed}": partial(_careful, float(speed)) for speed in (2, 4, 6, 10, 12)},
     **{f"noisy-{i}": partial(_noisy, strength) for i, strength in enumerate((0.5, 1.0, 1.5, 2.5, 4.0), 1)},
@@ -51,14 +51,14 @@ SCRIPTED: dict[str, Maker] = {
 
 def names() -> tuple[str, ...]:
     """All names, and what else `open_driver` takes."""
-    return (*SCRIPTED, *INSIDERS, *shipped_policies(), f"<file>{FILE}", "<module>:<function>")
+    return (*SCRIPTED, *METADRIVE_DRIVERS, *shipped_policies(), f"<file>{FILE}", "<module>:<function>")
 
 
 def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Driver:
     """The driver called `name`: of `SCRIPTED`, that ships, in a `.safetensors` file, MetaDrive's or one's own.
 
     Args:
-        name: which; one's own is "module:function", see `Maker`.
+        name: which; one's own is "module:function", see `DriverMaker`.
         seeds: of the rows that it drives, one a row; one row for MetaDrive's own.
         simulator: for MetaDrive's own.
 
@@ -69,10 +69,10 @@ def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Drive
     """
     if name in SCRIPTED:
         return SCRIPTED[name](seeds)
-    if name in INSIDERS:
-        return Insider(name, simulator)
+    if name in METADRIVE_DRIVERS:
+        return MetaDriveDriver(name, simulator)
     if name in shipped_policies() or name.endswith(FILE):
-        return Network(open_network(name), len(seeds))
+        return NetworkDriver(open_network(name), len(seeds))
     if ":" in name:
         return load_maker(name)(seeds)
     raise unknown("driver", name, names())
@@ -91,7 +91,7 @@ def identity(name: str) -> str:
     return name
 
 
-def load_maker(name: str) -> Maker:
+def load_maker(name: str) -> DriverMaker:
     """The function that is called `name`.
 
     Raises:

@@ -9,11 +9,11 @@ import numpy as np
 from learned_sim_env.drivers.driver import Observations
 
 # What they are called, and what the simulator calls them.
-INSIDERS = {"metadrive-expert": "expert", "metadrive-idm": "idm"}
+METADRIVE_DRIVERS = {"metadrive-expert": "expert", "metadrive-idm": "idm"}
 
 
-class Insider:
-    """One of `INSIDERS`, for a single row.
+class MetaDriveDriver:
+    """One of `METADRIVE_DRIVERS`, for a single row.
 
     Raises:
         ValueError: without the simulator.
@@ -24,7 +24,7 @@ class Insider:
     def __init__(self, name: str, simulator: Any):
         if simulator is None:
             raise ValueError(f"{name!r} reads MetaDrive's insides: it cannot drive where there is no simulator")
-        self._simulator, self._name = simulator, INSIDERS[name]
+        self._simulator, self._name = simulator, METADRIVE_DRIVERS[name]
 
     def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
         """See `Driver`."""

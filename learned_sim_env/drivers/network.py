@@ -120,7 +120,7 @@ def open_network(name_or_path: str) -> NetworkPolicy:
     return NetworkPolicy.load(Path(name_or_path))
 
 
-class Network:
+class NetworkDriver:
     """A trained policy, without noise."""
 
     looks = True

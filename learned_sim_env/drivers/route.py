@@ -65,7 +65,7 @@ def follow(targets: np.ndarray, ego: np.ndarray) -> np.ndarray:
     return RouteFollower(offset, speed)(ego)
 
 
-class Follower:
+class RouteDriver:
     """Follows the route at `speed` [m/s] in the lane where the row's episode began, and sees nobody."""
 
     looks = False
@@ -84,7 +84,7 @@ class Follower:
         return self.speed
 
 
-class Careful(Follower):
+class CarefulDriver(RouteDriver):
     """Follows the route at `speed` [m/s], slowly enough to stop behind who is ahead."""
 
     looks = True
@@ -95,12 +95,12 @@ class Careful(Follower):
         super().__init__(speed)
 
     def wanted(self, observations: Observations) -> np.ndarray:
-        """See `Follower`."""
+        """See `RouteDriver`."""
         room = np.maximum(gaps_ahead(observations["bev"]) - self.distance, 0.0)
         return np.minimum(self.speed, np.sqrt(2 * self.braking * room))
 
 
-class IDM(Follower):
+class IDMDriver(RouteDriver):
     """Follows the route, and who is ahead in the view by the intelligent driver model (Treiber et al. 2000)."""
 
     looks = True

@@ -21,7 +21,7 @@ PENALTIES = {SemanticClass.VEHICLE: 0.6, SemanticClass.STATIC_OBJECT: 0.65, Sema
 
 
 @dataclass(frozen=True)
-class Episode:
+class EpisodeScore:
     """One episode of one driver in the twin.
 
     seed: of the scenario. steps: of 0.1 s. reward, cost: summed. completion: share of the route that was driven, 1 on
@@ -46,7 +46,7 @@ class Episode:
         return asdict(self)
 
 
-def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[Episode]:
+def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[EpisodeScore]:
     """Drive the scenarios `seeds` with the driver called `name`, see `drivers.catalogue`.
 
     Raises:
@@ -56,7 +56,7 @@ def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[Epi
         yield _episode(twin, name, seed)
 
 
-def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> Episode:
+def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> EpisodeScore:
     observation, _ = twin.reset(seed=seed)
     act = open_driver(name, [seed], twin.simulator)
     began, over = np.ones(1, bool), False
@@ -80,7 +80,7 @@ def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> Episode:
     penalty = float(np.prod(hit)) if end == "collision" else 1.0
     acceleration = np.diff(speeds) / twin.contract.dt
     jerk = float(np.abs(np.diff(acceleration)).mean() / twin.contract.dt) if steps > 1 else 0.0
-    return Episode(
+    return EpisodeScore(
         seed=seed,
         steps=steps,
         reward=float(reward),
@@ -99,7 +99,7 @@ def _left(twin: TwinDrivingEnv) -> float:
     return road_index(twin.scene.road_map).on_route(twin.scene.ego.pose)[0]
 
 
-def summary(episodes: list[Episode]) -> dict[str, float]:
+def summary(episodes: list[EpisodeScore]) -> dict[str, float]:
     """Means over episodes, and the shares that ended in each way."""
     means = {
         name: float(np.mean([getattr(e, name) for e in episodes]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from learned_sim_env.data.workers import run_seeds
-from learned_sim_env.drivers.metadrive import INSIDERS
+from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
 from learned_sim_env.files import write_json
 from learned_sim_env.reinforcement.recipe import Recipe
 
@@ -48,7 +48,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Judge:
-    """Drive whole episodes in the twin; `path` is a JSON list of `driving.Episode`."""
+    """Drive whole episodes in the twin; `path` is a JSON list of `driving.EpisodeScore`."""
 
     path: Path
     driver: str
@@ -58,7 +58,7 @@ class Judge:
     def work(self) -> float:
         """[s]"""
         # The simulator's own drivers compute what no sensor of it tells.
-        return len(self.seeds) * (6.0 if self.driver in INSIDERS else 1.5)
+        return len(self.seeds) * (6.0 if self.driver in METADRIVE_DRIVERS else 1.5)
 
     @property
     def done(self) -> bool:

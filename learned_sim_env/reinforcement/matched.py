@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Driven:
+class DrivenStretches:
     """N stretches of driving, each up to its end or a number of steps.
 
     reward, cost: (N,) float64, summed. uncertainty: (N,) float64, mean of the steps. steps: (N,) int64. speed: (N,)
@@ -42,10 +42,10 @@ class Driven:
         return {name: list(v) if isinstance(v, tuple) else v.tolist() for name, v in vars(self).items()}
 
     @staticmethod
-    def of_plain(values: dict[str, Any]) -> Driven:
+    def of_plain(values: dict[str, Any]) -> DrivenStretches:
         """What `plain` gave."""
         arrays = {name: np.array(v) for name, v in values.items() if name != "end"}
-        return Driven(**arrays, end=tuple(values["end"]))
+        return DrivenStretches(**arrays, end=tuple(values["end"]))
 
 
 def reachable(contexts: Contexts, count: int, most_steps: int) -> list[int]:
@@ -57,7 +57,7 @@ def reachable(contexts: Contexts, count: int, most_steps: int) -> list[int]:
     return near[np.unique(np.linspace(0, len(near) - 1, min(count, len(near))).round().astype(int))].tolist()
 
 
-def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats: int, steps: int) -> Driven:
+def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats: int, steps: int) -> DrivenStretches:
     """Drive from `contexts`, `repeats` times each, which are neighbours in the result, with different chance.
 
     Raises:
@@ -94,10 +94,12 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
             f"the model gave numbers that are not finite from contexts {lost}: {name} is not judged by them"
         )
     reward, cost, doubt, speed = totals
-    return Driven(reward, cost, doubt / taken, taken, speed / taken, tuple(end))
+    return DrivenStretches(reward, cost, doubt / taken, taken, speed / taken, tuple(end))
 
 
-def in_twin(twin: TwinDrivingEnv, checkpoint: Checkpoint, name: str, contexts: Sequence[int], steps: int) -> Driven:
+def in_twin(
+    twin: TwinDrivingEnv, checkpoint: Checkpoint, name: str, contexts: Sequence[int], steps: int
+) -> DrivenStretches:
     """Drive from `contexts`, once each: the simulator leaves nothing to chance.
 
     Raises:
@@ -105,7 +107,9 @@ def in_twin(twin: TwinDrivingEnv, checkpoint: Checkpoint, name: str, contexts: S
     """
     found = [_stretch(twin, checkpoint.contexts, name, context, steps) for context in contexts]
     reward, cost, taken, speed, end = zip(*found)
-    return Driven(np.array(reward), np.array(cost), np.zeros(len(found)), np.array(taken), np.array(speed), tuple(end))
+    return DrivenStretches(
+        np.array(reward), np.array(cost), np.zeros(len(found)), np.array(taken), np.array(speed), tuple(end)
+    )
 
 
 def _stretch(

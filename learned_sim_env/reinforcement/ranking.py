@@ -9,7 +9,7 @@ import numpy as np
 
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.measures.rank_correlation import spearman
-from learned_sim_env.reinforcement.matched import Driven
+from learned_sim_env.reinforcement.matched import DrivenStretches
 
 REPLICATES = 2000
 # Ways in which the moments are halved.
@@ -37,7 +37,7 @@ class Ranking:
     mmrv: Estimate
 
 
-def rank(sides: Mapping[str, tuple[Driven, Driven]], quantity: str) -> Ranking:
+def rank(sides: Mapping[str, tuple[DrivenStretches, DrivenStretches]], quantity: str) -> Ranking:
     """Compare policies by their drives in the dream (K moments times repeats) and in the twin (K moments).
 
     Raises:

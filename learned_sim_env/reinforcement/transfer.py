@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from learned_sim_env.drivers.catalogue import SCRIPTED
-from learned_sim_env.drivers.metadrive import INSIDERS
+from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
 from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
 
 # Who is judged beside the trained ones.
-BESIDE = (*INSIDERS, "careful", "nothing", "throttle", "random")
+BESIDE = (*METADRIVE_DRIVERS, "careful", "nothing", "throttle", "random")
 # Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
 JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransferPlan:
     """The whole experiment."""
 
     out: Path

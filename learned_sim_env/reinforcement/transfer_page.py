@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
-from learned_sim_env.reinforcement.matched import Driven
+from learned_sim_env.reinforcement.matched import DrivenStretches
 from learned_sim_env.reinforcement.ranking import Ranking, rank
 from learned_sim_env.reporting.display import STYLES, at, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
@@ -137,7 +137,7 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
     )
 
 
-def ranking_part(sides: Mapping[str, tuple[Driven, Driven]]) -> Part:
+def ranking_part(sides: Mapping[str, tuple[DrivenStretches, DrivenStretches]]) -> Part:
     """Whether the dream puts policies in the simulator's order."""
     found = {quantity: rank(sides, quantity) for quantity in ("reward", "cost")}
     head = (
@@ -178,7 +178,9 @@ def ranking_part(sides: Mapping[str, tuple[Driven, Driven]]) -> Part:
     )
 
 
-def exploit_part(sides: Mapping[str, tuple[Driven, Driven]], kinds: Mapping[str, Sequence[str]]) -> Part:
+def exploit_part(
+    sides: Mapping[str, tuple[DrivenStretches, DrivenStretches]], kinds: Mapping[str, Sequence[str]]
+) -> Part:
     """Where trained policies get more from the dream than the simulator gives.
 
     Args:

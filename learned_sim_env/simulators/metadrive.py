@@ -41,7 +41,7 @@ _engine = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Scenario:
+class MetaDriveScenario:
     """What the seed of an episode decides before MetaDrive's own generator takes over."""
 
     blocks: str
@@ -52,7 +52,7 @@ class Scenario:
     accident_probability: float
 
     @staticmethod
-    def draw(seed: int, tag: str | None = None) -> Scenario:
+    def draw(seed: int, tag: str | None = None) -> MetaDriveScenario:
         """The scenario of `seed`; with `tag`, one whose map or traffic has it."""
         rng = np.random.default_rng([seed, 0xD217E])
         letters = list(BLOCKS)
@@ -64,7 +64,7 @@ class Scenario:
         mode = str(rng.choice(["respawn", "trigger"]))
         # Respawned traffic is everywhere from the start, triggered traffic only where the ego comes.
         density = rng.uniform(0.03, 0.12) if mode == "respawn" else rng.uniform(0.1, 0.3)
-        return Scenario(
+        return MetaDriveScenario(
             blocks="".join(blocks),
             lane_count=int(rng.choice([2, 3, 4], p=[0.4, 0.5, 0.1])),
             lane_width=float(rng.uniform(3.2, 4.0)),
@@ -103,7 +103,7 @@ class MetaDriveSimulator:
         if self._env is not None:
             # Only a fresh engine repeats an episode bit for bit: what ran before leaves traces of about 1e-6 m.
             self._env.close()
-        self._env = _make_env(Scenario.draw(seed, tag), seed, self._contract.dt)
+        self._env = _make_env(MetaDriveScenario.draw(seed, tag), seed, self._contract.dt)
         self._env.reset()
         self._policies: dict[str, Any] = {}
         self._ids: dict[str, int] = {}
@@ -221,7 +221,7 @@ class MetaDriveSimulator:
         )
 
 
-def _make_env(scenario: Scenario, seed: int, dt: float) -> Any:
+def _make_env(scenario: MetaDriveScenario, seed: int, dt: float) -> Any:
     from metadrive.engine.base_engine import BaseEngine
     from metadrive.envs.metadrive_env import MetaDriveEnv
     from metadrive.obs.observation_base import DummyObservation

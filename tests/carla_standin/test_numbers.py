@@ -21,7 +21,7 @@ from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.server import Server
 from learned_sim_env.carla_standin.towns import TOWNS
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import World
+from learned_sim_env.carla_standin.world import StandInWorld
 
 assert actor_calls and calls
 HUGE = 3.4e38
@@ -39,7 +39,7 @@ def server(served):
 
 
 @pytest.fixture
-def world(server) -> World:
+def world(server) -> StandInWorld:
     return server.world
 
 

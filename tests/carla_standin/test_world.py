@@ -11,9 +11,9 @@ pytest.importorskip("carla", reason="needs the extra [carla]")
 
 from learned_sim_env.carla_standin.lights import GREEN, RED, YELLOW
 from learned_sim_env.carla_standin.roads import Roads
-from learned_sim_env.carla_standin.sensors import Sensors
+from learned_sim_env.carla_standin.sensors import WorldSensors
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import World
+from learned_sim_env.carla_standin.world import StandInWorld
 
 ROADS = Roads("GridTown", TOWNS["GridTown"]())
 FULL_THROTTLE = (1.0, 0.0, 0.0, False, False, False, 0)
@@ -23,7 +23,7 @@ FIELD = [1000.0, 1000.0, 0.0, 0.0, 0.0, 0.0]
 
 @pytest.fixture
 def world():
-    return World(ROADS, synchronous=True)
+    return StandInWorld(ROADS, synchronous=True)
 
 
 def at(x: float, y: float = 1000.0, yaw: float = 0.0) -> list[float]:
@@ -177,7 +177,7 @@ def test_a_vehicle_stands_at_the_light_of_its_lane_alone(world):
 
 
 def test_a_radar_over_an_empty_road_sees_the_road_alone(world):
-    sensors = Sensors()
+    sensors = WorldSensors()
     stream = sensors.add("sensor.other.radar")
     sensors.attach(world.spawn("sensor.other.radar", {}, [0.0, 0.0, 2.0, 0.0, 0.0, 0.0]), stream)
     world.step(0.1)
@@ -191,7 +191,7 @@ def test_a_radar_over_an_empty_road_sees_the_road_alone(world):
 @pytest.mark.parametrize("kind", ["lidar.ray_cast", "lidar.ray_cast_semantic", "other.radar"])
 def test_a_scene_that_is_repeated_is_measured_alike(world, kind):
     def scene(steps_before: int) -> list[bytes]:
-        sensors = Sensors()
+        sensors = WorldSensors()
         world.load(ROADS)
         run(world, 0.1 * steps_before)
         actor = car(world, at(20.0, 0.0))

@@ -24,14 +24,14 @@ def failing_demo(monkeypatch):
     """Makes `learned-sim demo` raise what is put in `raises`."""
 
     @dataclass(frozen=True)
-    class Args:
+    class DemoArgs:
         """Fails."""
 
     def run(args):
         raise module.raises
 
     module = types.ModuleType("learned_sim_env.cli.demo")
-    module.Args, module.run, module.raises = Args, run, ValueError("no")
+    module.DemoArgs, module.run, module.raises = DemoArgs, run, ValueError("no")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
 

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from learned_sim_env.cli.main import main
-from learned_sim_env.drivers.metadrive import INSIDERS
+from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
 from learned_sim_env.drivers.network import NetworkPolicy
-from learned_sim_env.reinforcement.transfer import Plan, last_policy
+from learned_sim_env.reinforcement.transfer import TransferPlan, last_policy
 
 for module in ("stable_baselines3", "metadrive", "matplotlib"):
     pytest.importorskip(module, reason="needs the extras [rl,metadrive,train]")
@@ -53,9 +53,9 @@ def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_ranked_spreads_and_is_enough(tmp_path):
-    plan = Plan(tmp_path)
+    plan = TransferPlan(tmp_path)
     names = list(plan.ranked())
-    assert len(names) >= 20 and not set(INSIDERS) & set(names)
+    assert len(names) >= 20 and not set(METADRIVE_DRIVERS) & set(names)
     assert {"dream-0, 106496 steps", "dream-1, 106496 steps", "careful-10", "noisy-3", "random"} <= set(names)
     assert len({job.path for _, jobs in plan.stages() for job in jobs}) == sum(len(jobs) for _, jobs in plan.stages())
     assert last_policy(plan.runs()["twin"][1]).name == "policy-106496.safetensors"
@@ -65,7 +65,7 @@ def test_settings_are_tried_on_scenarios_that_are_held_out(tmp_path):
     from learned_sim_env.data.splits import split_of
 
     for split in ("test", "validation"):
-        jobs = Plan(tmp_path, episodes=7, split=split).judged()["twin"]
+        jobs = TransferPlan(tmp_path, episodes=7, split=split).judged()["twin"]
         assert {split_of(seed) for job in jobs for seed in job.seeds} == {split} and len(jobs[0].seeds) == 7
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.drivers.basic import Constant, Noisy
+from learned_sim_env.drivers.basic import ConstantDriver, NoisyDriver
 from learned_sim_env.drivers.catalogue import SCRIPTED, open_driver
 from tests.drivers.road import EGO, road, seen
 
@@ -24,7 +24,7 @@ def test_chance_of_a_row_is_its_seed(name):
 
 
 def test_noise_is_as_large_as_it_is_said_to_be_and_lasts():
-    driver = Noisy(Constant(0.0, 0.0), (0.1, 0.2), range(500))
+    driver = NoisyDriver(ConstantDriver(0.0, 0.0), (0.1, 0.2), range(500))
     began, taken = np.ones(500, bool), []
     for _ in range(100):
         taken.append(driver({}, began))
@@ -38,7 +38,7 @@ def test_noise_is_as_large_as_it_is_said_to_be_and_lasts():
 
 
 def test_noise_begins_anew_with_an_episode():
-    driver = Noisy(Constant(0.0, 0.0), (0.1, 0.2), range(2000))
+    driver = NoisyDriver(ConstantDriver(0.0, 0.0), (0.1, 0.2), range(2000))
     last = driver({}, np.ones(2000, bool))
     began = np.arange(2000) < 1000
     now = driver({}, began)

@@ -11,14 +11,14 @@ import pytest
 from learned_sim_env.drivers import catalogue, route
 from learned_sim_env.drivers.catalogue import SCRIPTED, identity, open_driver
 from learned_sim_env.drivers.driver import looks
-from learned_sim_env.drivers.metadrive import INSIDERS
+from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
 from learned_sim_env.drivers.sight import LAG, features
 from learned_sim_env.spec import CONTRACTS
 from tests.drivers.road import EGO, YES, road, seen
 from tests.drivers.test_network import network
 from tests.toy_simulator import ToySimulator
 
-OWN = f"{route.__name__}:Follower"
+OWN = f"{route.__name__}:RouteDriver"
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_what_ships_is_had_by_its_name(file, monkeypatch, tmp_path):
     assert identity("shipped") == identity(file)
 
 
-@pytest.mark.parametrize("name", INSIDERS)
+@pytest.mark.parametrize("name", METADRIVE_DRIVERS)
 def test_metadrives_own_ask_the_simulator_and_need_it(name):
     simulator = ToySimulator(CONTRACTS["driving"])
     expected = simulator.policy_action(name.removeprefix("metadrive-"))[None]
@@ -82,7 +82,7 @@ def test_metadrives_own_drive_metadrive():
     twin = TwinDrivingEnv("metadrive")
     try:
         twin.reset(seed=3)
-        for name, asked in INSIDERS.items():
+        for name, asked in METADRIVE_DRIVERS.items():
             action = open_driver(name, [0], twin.simulator)({}, YES)
             assert action.shape == (1, 2) and (np.abs(action) <= 1).all()
             np.testing.assert_allclose(action[0], twin.simulator.policy_action(asked), atol=1e-6)
@@ -91,7 +91,7 @@ def test_metadrives_own_drive_metadrive():
 
 
 def test_ones_own_is_found_by_its_module():
-    assert catalogue.load_maker(OWN) is route.Follower
+    assert catalogue.load_maker(OWN) is route.RouteDriver
     with pytest.raises(ValueError, match="has no function nobody"):
         open_driver(f"{route.__name__}:nobody", [0])
     with pytest.raises(ImportError, match="nowhere"):
@@ -118,5 +118,5 @@ def test_drives_are_kept_by_what_cannot_have_changed(file, monkeypatch):
     network(targets=True).save(Path(file))
     assert identity(file) != first
     without = identity(OWN)
-    monkeypatch.setattr(route.Follower, "fingerprint", "v1", raising=False)
+    monkeypatch.setattr(route.RouteDriver, "fingerprint", "v1", raising=False)
     assert identity(OWN) == f"{OWN} v1" != without

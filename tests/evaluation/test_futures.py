@@ -11,7 +11,7 @@ import torch
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.levels.prediction.accuracy import accuracy
 from learned_sim_env.evaluation.levels.prediction.forecasting import forecasts_part
-from learned_sim_env.evaluation.levels.prediction.futures import Futures, follow
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures, follow
 from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_part
 from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.open_loop import join
@@ -22,13 +22,13 @@ from tests.evaluation.world import CONTRACT, Oracle
 
 
 @pytest.fixture(scope="module")
-def seen(tagged: PackedData) -> Futures:
+def seen(tagged: PackedData) -> PredictedFutures:
     """A perfect model's futures."""
     reader = WindowReader(tagged, 30, CONTRACT.dt)
     return join(list(follow(Oracle(tagged), reader, regular_windows(tagged, 10), 10)))
 
 
-def test_a_future_that_was_once_off_has_failed(seen: Futures) -> None:
+def test_a_future_that_was_once_off_has_failed(seen: PredictedFutures) -> None:
     away = seen.pose["model"].copy()
     away[:, 9, 1] += 1.0
     part = horizon_part(replace(seen, pose={**seen.pose, "model": away}), np.ones((3, len(seen))), (1, 30), CONTRACT.dt)
@@ -37,7 +37,7 @@ def test_a_future_that_was_once_off_has_failed(seen: Futures) -> None:
     assert part.values["safe_horizon_steps"]["mean position error below 0.5 m"]["model"]["value"] == 9
 
 
-def test_errors_of_speed_and_turning_are_those_of_each_method(seen: Futures) -> None:
+def test_errors_of_speed_and_turning_are_those_of_each_method(seen: PredictedFutures) -> None:
     speed = {"model": seen.true_speed + 2, "constant motion": seen.true_speed - 1}
     yaw_rate = {"model": seen.true_yaw_rate - 0.5, "constant motion": seen.true_yaw_rate + 0.25}
     found = accuracy(replace(seen, speed=speed, yaw_rate=yaw_rate), np.ones((2, len(seen)))).motion
@@ -93,7 +93,7 @@ def test_forecasts_of_nothing_are_worth_nothing(tagged: PackedData) -> None:
         assert part.values["terminal"][within]["brier_skill"]["value"] < 0
 
 
-def test_scenarios_are_told_apart(seen: Futures) -> None:
+def test_scenarios_are_told_apart(seen: PredictedFutures) -> None:
     straight = seen.tags[:, SCENARIO_TAGS.index("straight")]
     assert straight.sum() == 7
     # Off by 3 m on curves, right on straight road.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.harness.engine.suite import Scenario, Suite
+from learned_sim_env.harness.engine.suite import Suite, SuiteScenario
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import episodes, packed
@@ -17,7 +17,7 @@ def small_suite() -> tuple[Checkpoint, Suite]:
     small = small_checkpoint(packed(episodes()))
     checkpoint = Checkpoint(**{**vars(small), "training": {}, "uncertainty_bound": float("inf")})
     scenarios = tuple(
-        Scenario(f"scene-{i}", ("free_road",) if i < 2 else ("curve", "merge"), i, 10 + i, HORIZON, "safe")
+        SuiteScenario(f"scene-{i}", ("free_road",) if i < 2 else ("curve", "merge"), i, 10 + i, HORIZON, "safe")
         for i in range(4)
     )
     paths = np.zeros((4, HORIZON, 3), np.float32)

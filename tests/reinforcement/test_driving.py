@@ -7,7 +7,7 @@ import pytest
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.reinforcement.driving import drive, summary
-from learned_sim_env.reinforcement.matched import Driven, in_dream, reachable
+from learned_sim_env.reinforcement.matched import DrivenStretches, in_dream, reachable
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from tests.toy_model import ToyModel, toy_checkpoint
@@ -40,7 +40,7 @@ def test_a_dream_is_driven_from_each_moment():
     z = np.array([3, 3, 0, 0, 7, 7])
     np.testing.assert_allclose(found.reward, 4 * 0.5 + (4 * z + 1 + 2 + 3 + 4) / 16, rtol=1e-5)
     assert found.steps.tolist() == [4] * 6 and found.end == ("",) * 6
-    assert Driven.of_plain(found.plain()).reward.tolist() == found.reward.tolist()
+    assert DrivenStretches.of_plain(found.plain()).reward.tolist() == found.reward.tolist()
 
 
 def test_an_end_in_the_dream_ends_what_is_counted():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.reinforcement.matched import Driven
+from learned_sim_env.reinforcement.matched import DrivenStretches
 from learned_sim_env.reinforcement.ranking import mmrv, pearson, rank, repeatability
 
 
 def driven(reward):
     reward = np.array(reward, float)
-    return Driven(reward, reward > 2, reward * 0, np.ones(len(reward), int), reward, ("",) * len(reward))
+    return DrivenStretches(reward, reward > 2, reward * 0, np.ones(len(reward), int), reward, ("",) * len(reward))
 
 
 def test_maximum_rank_violation_by_hand():

@@ -13,8 +13,8 @@ from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.info import END_REASONS
-from learned_sim_env.harness.engine.job import STEPS, Drive, Job, pack, unpack
-from learned_sim_env.harness.engine.perturbation import Moments
+from learned_sim_env.harness.engine.job import STEPS, DriveResult, Job, pack, unpack
+from learned_sim_env.harness.engine.perturbation import RealSteps
 from learned_sim_env.harness.engine.perturbed_model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.imagination.inference import Inference
@@ -66,7 +66,9 @@ class DreamRunner:
         self._world = key_of([*world, *how], bank.arrays().values())
         self._starts = Starts(self.model, bank, self._inference, names=("bev",))
 
-    def run(self, jobs: Sequence[Job], done: Callable[[int], object] | None = None, views: bool = False) -> list[Drive]:
+    def run(
+        self, jobs: Sequence[Job], done: Callable[[int], object] | None = None, views: bool = False
+    ) -> list[DriveResult]:
         """The drives of all jobs, in their order.
 
         Args:
@@ -74,7 +76,7 @@ class DreamRunner:
             done: told how many more are driven.
             views: keep what was seen, (T + 1, H, W) a drive.
         """
-        drives: dict[int, Drive] = {}
+        drives: dict[int, DriveResult] = {}
         for temperature in sorted({job.temperature for job in jobs}):
             which = [i for i, job in enumerate(jobs) if job.temperature == temperature]
             for first in range(0, len(which), self.rows):
@@ -85,7 +87,7 @@ class DreamRunner:
                     done(len(some))
         return [drives[i] for i in range(len(jobs))]
 
-    def _kept(self, jobs: list[Job], temperature: float, views: bool) -> list[Drive]:
+    def _kept(self, jobs: list[Job], temperature: float, views: bool) -> list[DriveResult]:
         if self.folder is None:
             return self._safely(jobs, temperature, views)
         path = self.folder / f"{self._key(jobs, views)}.npz"
@@ -103,17 +105,17 @@ class DreamRunner:
         about = [[j.start, j.seed, j.horizon, j.actions, [p.to_dict() for p in j.perturbations]] for j in jobs]
         return key_of([self._world, views, about])
 
-    def _safely(self, jobs: list[Job], temperature: float, views: bool) -> list[Drive]:
+    def _safely(self, jobs: list[Job], temperature: float, views: bool) -> list[DriveResult]:
         """The drives, those that fail with what failed: halves are driven until the one is found that fails."""
         try:
             return self._batch(jobs, temperature, views)
         except Exception as error:
             if len(jobs) == 1:
-                return [Drive.failed(f"{type(error).__name__}: {error}")]
+                return [DriveResult.failed(f"{type(error).__name__}: {error}")]
             half = len(jobs) // 2
             return [d for part in (jobs[:half], jobs[half:]) for d in self._safely(part, temperature, views)]
 
-    def _batch(self, jobs: list[Job], temperature: float, keep: bool) -> list[Drive]:
+    def _batch(self, jobs: list[Job], temperature: float, keep: bool) -> list[DriveResult]:
         n, rows = len(jobs), np.arange(len(jobs))
         rollout = Rollout(self.model, self.rows, self._inference, temperature)
         start = self.starts(jobs)
@@ -155,7 +157,7 @@ class DreamRunner:
         drives = []
         for i in range(n):
             steps = {name: array[i, : length[i]] for name, array in arrays.items()}
-            drive = Drive.of(steps, str(END_REASONS[end[i]]))
+            drive = DriveResult.of(steps, str(END_REASONS[end[i]]))
             if keep:
                 drive.views = np.stack([v[i] for v in seen[: length[i] + 1]])
             drives.append(drive)
@@ -165,7 +167,7 @@ class DreamRunner:
         """Where jobs start in the dream, perturbed as they are, with the settings of `PerturbedModel`."""
         moments = []
         for job in jobs:
-            moment = Moments.of(self.bank, job.place(self.bank))
+            moment = RealSteps.of(self.bank, job.place(self.bank))
             for p in job.perturbations:
                 moment = p.moments(moment, self.bank)
             moments.append(moment)
@@ -175,14 +177,14 @@ class DreamRunner:
             for p in job.perturbations:
                 partner = p.partner(self.bank)
                 if partner is not None:
-                    other = self._warm([Moments.of(self.bank, partner)]).state
+                    other = self._warm([RealSteps.of(self.bank, partner)]).state
                     _mix(state, i, other, p.strength, p.rng(), self.model.latent_groups)
                 for name, value in p.dream().items():
                     if name in SETTINGS:
                         state[name][i] = value
         return Start(state, start.ego, start.drawn)
 
-    def _warm(self, moments: Sequence[Moments]) -> Start:
+    def _warm(self, moments: Sequence[RealSteps]) -> Start:
         """Always as many at a time, because a batch of another size may round differently."""
         parts = []
         for first in range(0, len(moments), CHUNK):

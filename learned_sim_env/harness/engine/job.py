@@ -63,7 +63,7 @@ STEPS: dict[str, tuple[tuple[int, ...], type]] = {
 
 
 @dataclass(eq=False)
-class Drive:
+class DriveResult:
     """T steps of a drive.
 
     ego: (T, 6) float32, after every step. motion: (T, 3) float32, see `spec.MOTION_FIELDS`. actions: (T, 2) float32, as
@@ -89,14 +89,14 @@ class Drive:
         return len(self.actions)
 
     @staticmethod
-    def of(steps: dict[str, Any], end: str = "", error: str = "", views: np.ndarray | None = None) -> Drive:
+    def of(steps: dict[str, Any], end: str = "", error: str = "", views: np.ndarray | None = None) -> DriveResult:
         """From arrays by the names of `STEPS`."""
-        return Drive(**steps, end=end, error=error, views=views)
+        return DriveResult(**steps, end=end, error=error, views=views)
 
     @staticmethod
-    def failed(error: str) -> Drive:
+    def failed(error: str) -> DriveResult:
         """One that never was."""
-        return Drive.of({n: np.zeros((0, *shape), dtype) for n, (shape, dtype) in STEPS.items()}, error=error)
+        return DriveResult.of({n: np.zeros((0, *shape), dtype) for n, (shape, dtype) in STEPS.items()}, error=error)
 
     @property
     def collided(self) -> bool:
@@ -125,7 +125,7 @@ class Drive:
         return self.end in CRASHES
 
 
-def pack(drives: list[Drive]) -> dict[str, np.ndarray]:
+def pack(drives: list[DriveResult]) -> dict[str, np.ndarray]:
     """Drives as arrays, one after the other; views, where there are any, as well."""
     arrays = {name: np.concatenate([getattr(d, name) for d in drives]) for name in STEPS}
     arrays["lengths"] = np.array([len(d) for d in drives])
@@ -135,14 +135,14 @@ def pack(drives: list[Drive]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def unpack(arrays: dict[str, np.ndarray]) -> list[Drive]:
+def unpack(arrays: dict[str, np.ndarray]) -> list[DriveResult]:
     """What `pack` made of drives."""
     last = np.cumsum(arrays["lengths"])
     drives = []
     for i, (end, length) in enumerate(zip(last, arrays["lengths"])):
         some = slice(end - length, end)
         steps = {n: arrays[n][some] for n in STEPS}
-        drive = Drive.of(steps, str(arrays["end"][i]), str(arrays["error"][i]))
+        drive = DriveResult.of(steps, str(arrays["end"][i]), str(arrays["error"][i]))
         if "views" in arrays:
             drive.views = arrays["views"][end - length + i : end + i + 1]
         drives.append(drive)

@@ -18,7 +18,7 @@ OnAction = Callable[[int, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class RealSteps:
     """The last five real steps of a drive. (5, H, W) uint8, (5, 6) float32, (5, 2) float32."""
 
     semantic: np.ndarray
@@ -26,9 +26,9 @@ class Moments:
     actions: np.ndarray
 
     @staticmethod
-    def of(bank: Contexts, i: int) -> Moments:
+    def of(bank: Contexts, i: int) -> RealSteps:
         """Row `i` of a bank."""
-        return Moments(bank.observations["bev"][i], bank.ego[i], bank.actions[i])
+        return RealSteps(bank.observations["bev"][i], bank.ego[i], bank.actions[i])
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Perturbation:
         """Which row of the bank to start from, instead of `start`."""
         return start
 
-    def moments(self, moments: Moments, bank: Contexts) -> Moments:
+    def moments(self, moments: RealSteps, bank: Contexts) -> RealSteps:
         """The real steps that the dream starts from."""
         return moments
 

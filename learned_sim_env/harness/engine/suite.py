@@ -31,7 +31,7 @@ GETTING_ON = 2.0
 
 
 @dataclass(frozen=True)
-class Scenario:
+class SuiteScenario:
     """One scenario. tags: kinds of scene. start: its row in `starts.npz`. seed: of its chance. horizon: steps."""
 
     name: str
@@ -60,14 +60,14 @@ class Suite:
     """
 
     name: str
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[SuiteScenario, ...]
     starts: Contexts
     paths: np.ndarray
     path_steps: np.ndarray
     limits: dict[str, float]
     fingerprint: str = ""
 
-    def select(self, names: tuple[str, ...]) -> tuple[Scenario, ...]:
+    def select(self, names: tuple[str, ...]) -> tuple[SuiteScenario, ...]:
         """The scenarios with one of these names or tags; all without any. `ValueError` for one that there is not."""
         known = {s.name for s in self.scenarios} | {tag for s in self.scenarios for tag in s.tags}
         for name in names:
@@ -130,8 +130,8 @@ class Suite:
         return Suite(folder.name, scenarios, starts, paths, path_steps, dict(written["limits"]), fingerprint)
 
 
-def _read(path: Path, table: Mapping[str, Any], starts: int) -> Scenario:
-    known = [f.name for f in fields(Scenario)]
+def _read(path: Path, table: Mapping[str, Any], starts: int) -> SuiteScenario:
+    known = [f.name for f in fields(SuiteScenario)]
     # What is there for people: where the moment comes from.
     for key in table:
         if key not in (*known, "from_seed", "at_step"):
@@ -141,7 +141,7 @@ def _read(path: Path, table: Mapping[str, Any], starts: int) -> Scenario:
             raise ValueError(f"scenario {table.get('name')!r} in {path} lacks {key!r}")
     if not 0 <= table["start"] < starts:
         raise ValueError(f"scenario {table['name']!r} in {path} has start {table['start']}, of {starts}")
-    return Scenario(**{**{key: table[key] for key in known}, "tags": tuple(table["tags"])})
+    return SuiteScenario(**{**{key: table[key] for key in known}, "tags": tuple(table["tags"])})
 
 
 def _written(suite: Suite, digests: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.harness.engine.job import CRASHES, STEPS, Drive, Job, pack, unpack
+from learned_sim_env.harness.engine.job import CRASHES, STEPS, DriveResult, Job, pack, unpack
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.simulators import installed_version
 from learned_sim_env.spec import CONTRACTS, COST_TERMS, REWARD_TERMS
@@ -38,7 +38,9 @@ class TwinRunner:
     jobs: tuple[Job, ...] = ()
     identity: str = ""
 
-    def run(self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None) -> list[Drive]:
+    def run(
+        self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None
+    ) -> list[DriveResult]:
         """The drives of all jobs, with their views; one that fails, or whose start the twin cannot be brought to, says
         so.
 
@@ -67,7 +69,7 @@ class TwinRunner:
                     errors[result.seed] = result.error.strip().splitlines()[-1]
                 if done is not None:
                     done(1)
-        return [Drive.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]
+        return [DriveResult.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]
 
     def __call__(self) -> Task:
         twin = open_twin(self.env_id)
@@ -79,7 +81,7 @@ class TwinRunner:
 
         return task
 
-    def kept(self, index: int) -> Drive:
+    def kept(self, index: int) -> DriveResult:
         """The drive of job `index`, which is there."""
         with np.load(self.file(index), allow_pickle=False) as file:
             return unpack(dict(file))[0]
@@ -100,7 +102,7 @@ class TwinRunner:
         key = key_of(about, [self.bank.replay_actions(start), self.bank.observations["bev"][start, -1]])
         return self.folder / f"{key}.npz"
 
-    def drive(self, twin: TwinDrivingEnv, job: Job) -> Drive:
+    def drive(self, twin: TwinDrivingEnv, job: Job) -> DriveResult:
         """Drive one job in an open twin.
 
         Raises:
@@ -131,4 +133,4 @@ class TwinRunner:
             for name, value in zip(STEPS, step):
                 columns[name].append(np.array(value, STEPS[name][1]))
         steps = {name: np.stack(values) for name, values in columns.items()}
-        return Drive.of(steps, end, views=np.stack(views))
+        return DriveResult.of(steps, end, views=np.stack(views))

@@ -6,7 +6,7 @@ import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.splits import split_of
-from learned_sim_env.harness.engine.suite import Scenario, Suite
+from learned_sim_env.harness.engine.suite import Suite, SuiteScenario
 from learned_sim_env.harness.regression.labels import LABELS, expected_of, labels_of
 from learned_sim_env.scene import to_frame, wrap_angle
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts
@@ -61,7 +61,7 @@ def draw(data: PackedData, each: int = EACH, name: str = "driving") -> Suite:
         counts[chosen[place]] += 1
         labels = moments[place]
         scenarios.append(
-            Scenario(
+            SuiteScenario(
                 name=f"{chosen[place]}-{counts[chosen[place]]:02d}",
                 tags=labels,
                 start=i,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.harness.engine.job import Drive
-from learned_sim_env.harness.engine.suite import GETTING_ON, Scenario, Suite
+from learned_sim_env.harness.engine.job import DriveResult
+from learned_sim_env.harness.engine.suite import GETTING_ON, Suite, SuiteScenario
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CONTRACTS, REWARD_TERMS
 
@@ -40,7 +40,7 @@ METRICS = {
 }
 
 
-def measure(drive: Drive, scenario: Scenario, suite: Suite) -> dict[str, float]:
+def measure(drive: DriveResult, scenario: SuiteScenario, suite: Suite) -> dict[str, float]:
     """All `METRICS` of a drive; NaN where a drive is too short to tell. Whether one that the model broke off would have
     been a success nobody knows.
 
@@ -69,7 +69,7 @@ def measure(drive: Drive, scenario: Scenario, suite: Suite) -> dict[str, float]:
     }
 
 
-def succeeded(drive: Drive, scenario: Scenario, progress: float) -> bool:
+def succeeded(drive: DriveResult, scenario: SuiteScenario, progress: float) -> bool:
     """Whether a drive was what the scenario expects."""
     if drive.error or drive.failure or drive.end not in ("", "arrival"):
         return False
@@ -78,7 +78,7 @@ def succeeded(drive: Drive, scenario: Scenario, progress: float) -> bool:
     return scenario.expected == "safe" or drive.end == "arrival" or progress >= GETTING_ON * len(drive) * CONTRACT.dt
 
 
-def poses(drive: Drive) -> np.ndarray:
+def poses(drive: DriveResult) -> np.ndarray:
     """(T, 3) float64 x, y, heading [m, m, rad] after every step, in the ego's frame at the start."""
     pose, found = np.zeros(3), []
     for motion in drive.motion.astype(np.float64):
@@ -88,7 +88,7 @@ def poses(drive: Drive) -> np.ndarray:
     return np.array(found).reshape(-1, 3)
 
 
-def times_to_collision(drive: Drive) -> np.ndarray:
+def times_to_collision(drive: DriveResult) -> np.ndarray:
     """(T,) float64 [s], at most `CONCERN`; 0 from a collision on."""
     gap = drive.gap.astype(np.float64)
     time = np.full(len(gap), CONCERN)

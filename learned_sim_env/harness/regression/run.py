@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.perturbation import Perturbation
-from learned_sim_env.harness.engine.suite import Scenario, Suite
+from learned_sim_env.harness.engine.suite import Suite, SuiteScenario
 from learned_sim_env.harness.regression.metrics import METRICS, measure
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.reporting.display import plain
@@ -19,7 +19,7 @@ FORMAT = 1
 REPLICATES = 1000
 
 
-def jobs_of(scenarios: Sequence[Scenario], chances: int, perturbations: tuple[Perturbation, ...]) -> list[Job]:
+def jobs_of(scenarios: Sequence[SuiteScenario], chances: int, perturbations: tuple[Perturbation, ...]) -> list[Job]:
     """`chances` jobs of every scenario, one scenario after the other; they differ in the dream's chance."""
     if chances < 1:
         raise ValueError(f"seeds is {chances}; at least 1 is needed")
@@ -31,7 +31,7 @@ def jobs_of(scenarios: Sequence[Scenario], chances: int, perturbations: tuple[Pe
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class WorldResults:
     """What one world, "dream" or "twin", said of S scenarios.
 
     values: by metric, (S, C) float64 for C chances, NaN of drives that failed or tell nothing. ends, errors: (S, C)
@@ -44,7 +44,7 @@ class World:
     errors: np.ndarray
 
     @staticmethod
-    def of(name: str, drives: Sequence[Drive], scenarios: Sequence[Scenario], suite: Suite) -> World:
+    def of(name: str, drives: Sequence[DriveResult], scenarios: Sequence[SuiteScenario], suite: Suite) -> WorldResults:
         """From the drives of `jobs_of` the scenarios."""
         shape = (len(scenarios), -1)
         per = len(drives) // len(scenarios)
@@ -52,7 +52,7 @@ class World:
         measured = [
             nothing if drive.error else measure(drive, scenarios[i // per], suite) for i, drive in enumerate(drives)
         ]
-        return World(
+        return WorldResults(
             name,
             {metric: np.array([m[metric] for m in measured]).reshape(shape) for metric in METRICS},
             np.array([d.end or "horizon" for d in drives]).reshape(shape),
@@ -65,13 +65,13 @@ class World:
         return {"values": values, "ends": self.ends.tolist(), "errors": self.errors.tolist()}
 
     @staticmethod
-    def from_dict(name: str, written: dict[str, Any]) -> World:
+    def from_dict(name: str, written: dict[str, Any]) -> WorldResults:
         """What `to_dict` gave."""
         values = {
             metric: np.array([[np.nan if v is None else v for v in row] for row in rows], np.float64)
             for metric, rows in written["values"].items()
         }
-        return World(name, values, np.array(written["ends"]), np.array(written["errors"]))
+        return WorldResults(name, values, np.array(written["ends"]), np.array(written["errors"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +79,8 @@ class Run:
     """A policy's run. about: policy, perturbations, suite and model, by fingerprint. worlds: by name."""
 
     about: dict[str, Any]
-    scenarios: tuple[Scenario, ...]
-    worlds: dict[str, World]
+    scenarios: tuple[SuiteScenario, ...]
+    worlds: dict[str, WorldResults]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, the same for the same drives, whenever and wherever."""
@@ -105,7 +105,7 @@ class Run:
             )
         known = {s.name: s for s in suite.scenarios}
         scenarios = tuple(known[s["name"]] for s in written["scenarios"])
-        worlds = {name: World.from_dict(name, world) for name, world in written["worlds"].items()}
+        worlds = {name: WorldResults.from_dict(name, world) for name, world in written["worlds"].items()}
         return Run(written["about"], scenarios, worlds)
 
     def summary(self, world: str, tag: str | None = None) -> dict[str, Estimate]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from learned_sim_env.data.store import write_npz
 from learned_sim_env.files import write_json
-from learned_sim_env.harness.engine.job import Drive, pack, unpack
+from learned_sim_env.harness.engine.job import DriveResult, pack, unpack
 from learned_sim_env.harness.engine.suite import Suite
 from learned_sim_env.harness.regression.run import Run
 from learned_sim_env.harness.regression.verdict import Verdict
@@ -17,7 +17,7 @@ from learned_sim_env.harness.regression.verdict import Verdict
 JSON = "regress.json"
 
 
-def save(folder: Path, run: Run, verdict: Verdict, drives: dict[str, list[Drive]]) -> list[Path]:
+def save(folder: Path, run: Run, verdict: Verdict, drives: dict[str, list[DriveResult]]) -> list[Path]:
     """Write a run, its verdict, and its drives by world."""
     for world, some in drives.items():
         write_npz(folder / f"{world}.npz", pack(some))
@@ -42,7 +42,7 @@ def load(folder: Path, suite: Suite) -> Run:
     return Run.from_dict(written, suite)
 
 
-def load_drive(folder: Path, run: Run, world: str, scenario: str) -> Drive | None:
+def load_drive(folder: Path, run: Run, world: str, scenario: str) -> DriveResult | None:
     """The first drive of a scenario in a run's folder; None if it was not kept."""
     path = (folder if folder.is_dir() else folder.parent) / f"{world}.npz"
     names = [s.name for s in run.scenarios]

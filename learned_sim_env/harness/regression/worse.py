@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.strips import strips
-from learned_sim_env.harness.engine.suite import Scenario
+from learned_sim_env.harness.engine.suite import SuiteScenario
 from learned_sim_env.harness.regression.metrics import METRICS
 from learned_sim_env.harness.regression.regression_page import kinds_of_change
 from learned_sim_env.harness.regression.run import Run
@@ -41,7 +41,7 @@ def worse_pictures(
     return pictures
 
 
-def _dream_again(drives: Sequence[tuple[Drive, Scenario]], runner: DreamRunner) -> None:
+def _dream_again(drives: Sequence[tuple[DriveResult, SuiteScenario]], runner: DreamRunner) -> None:
     """Give drives of a dream their views: the same actions, from the same start, with the same chance."""
     blind = [(drive, scenario) for drive, scenario in drives if drive.views is None and len(drive)]
     jobs = [

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.perturbed_model import PerturbedModel
 from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import JUMP, STEP, Recorder, Tape
@@ -26,7 +26,13 @@ ENV_ID = "LearnedDriving-v0"
 
 
 def save_case(
-    path: Path, checkpoint: Checkpoint, bank: Contexts, policy: str, job: Job, drive: Drive, about: Mapping[str, Any]
+    path: Path,
+    checkpoint: Checkpoint,
+    bank: Contexts,
+    policy: str,
+    job: Job,
+    drive: DriveResult,
+    about: Mapping[str, Any],
 ) -> str:
     """Drive a job again as a single environment does, with the actions that were taken, and write that as a tape.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.twin import TwinRunner
 
 # How a crash was looked for in the twin. "driven": the policy drove there too, perturbed alike. "replayed": the actions
@@ -40,7 +40,7 @@ def how(job: Job) -> str:
 
 def confirm(
     runner: TwinRunner,
-    cases: Sequence[tuple[Job, Drive]],
+    cases: Sequence[tuple[Job, DriveResult]],
     workers: int = 2,
     done: Callable[[int], object] | None = None,
 ) -> list[Confirmation]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.perturbation import Perturbation
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionPulse
 from learned_sim_env.harness.stress.strategies.disturbed_starts import Injection
@@ -71,7 +71,7 @@ class Found:
     start: int
     seed: int
     job: Job | None
-    drive: Drive | None
+    drive: DriveResult | None
     sizes: tuple[float, ...]
 
 
@@ -93,7 +93,7 @@ def search(
     places = [(start, k) for start in config.starts for k in range(config.seeds)]
     tried: list[list[np.ndarray]] = [[] for _ in places]
     scores: list[list[float]] = [[] for _ in places]
-    best: list[tuple[float, Job | None, Drive | None]] = [(np.inf, None, None)] * len(places)
+    best: list[tuple[float, Job | None, DriveResult | None]] = [(np.inf, None, None)] * len(places)
     sizes: list[list[float]] = [[] for _ in places]
     for number in range(config.rounds):
         for i, chance in enumerate(rng):
@@ -118,14 +118,14 @@ def search(
     return [Found(start, k, best[i][1], best[i][2], tuple(sizes[i])) for i, (start, k) in enumerate(places)]
 
 
-def score(job: Job, drive: Drive) -> float:
+def score(job: Job, drive: DriveResult) -> float:
     """To be minimised: the size of a perturbation that makes a crash; else 1 to 2, the less the nearer to one."""
     if drive.crashed:
         return job.size
     return 2.0 - (float(drive.risk.max()) if len(drive) else 0.0)
 
 
-def safe_starts(drives: Sequence[Drive], jobs: Sequence[Job]) -> list[int]:
+def safe_starts(drives: Sequence[DriveResult], jobs: Sequence[Job]) -> list[int]:
     """Starts of which no undisturbed drive crashed or came to its end early: where a crash is the perturbation's."""
     bad = {job.start for job, drive in zip(jobs, drives) if drive.end or drive.error}
     return [start for start in dict.fromkeys(job.start for job in jobs) if start not in bad]

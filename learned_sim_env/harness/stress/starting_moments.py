@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.stress.search import Found
 from learned_sim_env.harness.stress.sweep import Sweep
 
@@ -22,7 +22,7 @@ class Case:
 
     found_by: str
     job: Job
-    drive: Drive
+    drive: DriveResult
     plausible: bool
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learned_sim_env.harness.engine.job import Drive
+from learned_sim_env.harness.engine.job import DriveResult
 from learned_sim_env.harness.stress.confirm import DRIVEN, NONE, REPLAYED, Confirmation
 from learned_sim_env.harness.stress.search import METHODS, Found, SearchConfig
 from learned_sim_env.harness.stress.sweep import Sweep
@@ -230,6 +230,6 @@ def cases_part(rows: Sequence[tuple[str, ...]], pictures: Mapping[str, np.ndarra
     )
 
 
-def ends(drive: Drive) -> str:
+def ends(drive: DriveResult) -> str:
     """How a drive ended, in words."""
     return drive.end.replace("_", " ") or "horizon"

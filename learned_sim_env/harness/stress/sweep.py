@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import Drive, Job
+from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.perturbation import Perturbation
 from learned_sim_env.harness.stress.strategy_catalogue import STRATEGIES
 
@@ -45,9 +45,9 @@ class Sweep:
 
     config: SweepConfig
     jobs: dict[tuple[str, float], list[Job]]
-    drives: dict[tuple[str, float], list[Drive]]
+    drives: dict[tuple[str, float], list[DriveResult]]
     plain_jobs: list[Job]
-    plain: list[Drive]
+    plain: list[DriveResult]
     doubt: float
 
     def attacked(self, key: tuple[str, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ class Sweep:
         counts = [not d.error and not p.error and not p.crashed for d, p in zip(drives, self.plain)]
         return np.array([d.crashed for d in drives]), np.array(counts)
 
-    def plausible(self, drive: Drive) -> bool:
+    def plausible(self, drive: DriveResult) -> bool:
         """Whether the model was no more uncertain, up to the end, than it is in drives that nothing disturbs."""
         return bool(len(drive) and drive.uncertainty.max() <= self.doubt)
 
@@ -88,7 +88,7 @@ def sweep(runner: DreamRunner, config: SweepConfig, done: Callable[[int], object
     return Sweep(config, jobs, parts, undisturbed, plain, doubt(plain, runner.checkpoint.uncertainty_bound))
 
 
-def doubt(undisturbed: Sequence[Drive], bound: float) -> float:
+def doubt(undisturbed: Sequence[DriveResult], bound: float) -> float:
     """Uncertainty above which a drive is called implausible."""
     highest = [float(d.uncertainty.max()) for d in undisturbed if len(d)]
     return min(bound, float(np.quantile(highest, 0.99))) if highest else bound

@@ -14,7 +14,7 @@ WEATHERS = ("ClearNoon", "CloudyNoon", "WetNoon", "HardRainNoon", "SoftRainSunse
 
 
 @dataclass(frozen=True, eq=False)
-class Scenario:
+class CarlaScenario:
     """route: to drive. vehicles, walkers, props: how many to try to place. weather: a name in `WEATHERS`."""
 
     route: Route
@@ -26,14 +26,14 @@ class Scenario:
     @staticmethod
     def draw(
         network: RoadNetwork, rng: np.random.Generator, tag: str | None, vehicles: tuple[int, int], walkers: int
-    ) -> Scenario:
+    ) -> CarlaScenario:
         """Drawn by `rng`; with `tag`, one whose route or traffic has it. vehicles: least and most; walkers: most."""
         place = tag if tag not in ("traffic", "objects") else None
         low, high = vehicles
         if tag == "traffic":
             low = (low + high) // 2
         with_props = tag == "objects" or rng.random() < 0.3
-        return Scenario(
+        return CarlaScenario(
             route=draw_route(network, rng, place),
             vehicles=int(rng.integers(low, high + 1)),
             walkers=int(rng.integers(0, walkers + 1)),

@@ -36,7 +36,7 @@ def contact_class(type_id: str) -> SemanticClass:
     return kinds.get(type_id.partition(".")[0], SemanticClass.STATIC_OBJECT)
 
 
-class Sensors:
+class EgoSensors:
     """What listens on one ego.
 
     patience: [s] that a camera's picture may come late. size: (width, height) of pictures.

@@ -16,9 +16,9 @@ from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Conn
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
 from learned_sim_env.simulators.carla.reading import Reader
 from learned_sim_env.simulators.carla.routes import START, pose_at
-from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
-from learned_sim_env.simulators.carla.sensors import CAMERAS, Sensors, check_extras
-from learned_sim_env.simulators.carla.traffic import Traffic
+from learned_sim_env.simulators.carla.scenario import WEATHERS, CarlaScenario
+from learned_sim_env.simulators.carla.sensors import CAMERAS, EgoSensors, check_extras
+from learned_sim_env.simulators.carla.traffic import CarlaTraffic
 from learned_sim_env.spec import SCENARIO_TAGS, Contract, unknown
 
 # Steps in which cars that were put on the road come to rest on it.
@@ -86,8 +86,8 @@ class CarlaSimulator:
         self._connection: Connection | None = None
         self._actor: Any = None
         self._ego: Ego
-        self._sensors: Sensors | None = None
-        self._traffic: Traffic | None = None
+        self._sensors: EgoSensors | None = None
+        self._traffic: CarlaTraffic | None = None
 
     @staticmethod
     def in_use() -> bool:
@@ -176,13 +176,13 @@ class CarlaSimulator:
             self._stop_lines = StopLines(connection.world)
             connection.open_manager()
 
-    def _choose(self, connection: Connection, rng: np.random.Generator, tag: str | None) -> Scenario:
+    def _choose(self, connection: Connection, rng: np.random.Generator, tag: str | None) -> CarlaScenario:
         """The first scenario with the tag in the towns, taken in the seed's order."""
         order = rng.permutation(len(self._towns))
         for i in order:
             self._enter(connection, self._towns[i])
             try:
-                return Scenario.draw(connection.network, rng, tag, self._vehicles, self._walkers)
+                return CarlaScenario.draw(connection.network, rng, tag, self._vehicles, self._walkers)
             except ValueError:
                 if i == order[-1]:
                     raise
@@ -199,8 +199,8 @@ class CarlaSimulator:
         connection.manager.set_random_device_seed(int(rng.integers(1 << 31)))
         connection.ask(connection.world.reset_all_traffic_lights)
         self._actor = self._spawn_ego(connection)
-        self._sensors = Sensors(self._carla, connection.world, self._actor, self._extras, self._camera_size)
-        self._traffic = Traffic(connection)
+        self._sensors = EgoSensors(self._carla, connection.world, self._actor, self._extras, self._camera_size)
+        self._traffic = CarlaTraffic(connection)
         self._traffic.spawn(scenario, rng, pose_at(self._route.path, START)[:2])
         self._actor.apply_control(self._carla.VehicleControl(brake=1.0))
         for _ in range(SETTLING):

@@ -10,7 +10,7 @@ import numpy as np
 from learned_sim_env.simulators.carla import frames
 from learned_sim_env.simulators.carla.connection import Connection, role
 from learned_sim_env.simulators.carla.routes import Route, offset_of, pose_at
-from learned_sim_env.simulators.carla.scenario import Scenario
+from learned_sim_env.simulators.carla.scenario import CarlaScenario
 
 # [m] from the route within which traffic begins, and from the ego's start at which it may not.
 REACH, CLEARANCE = 80.0, 14.0
@@ -47,7 +47,7 @@ class Stroll:
         self.actor.apply_control(carla.WalkerControl(way, self.speed))
 
 
-class Traffic:
+class CarlaTraffic:
     """The others of one episode."""
 
     def __init__(self, connection: Connection):
@@ -56,7 +56,7 @@ class Traffic:
         self.ids: list[int] = []
         self.strolls: list[Stroll] = []
 
-    def spawn(self, scenario: Scenario, rng: np.random.Generator, start: tuple[float, float]) -> None:
+    def spawn(self, scenario: CarlaScenario, rng: np.random.Generator, start: tuple[float, float]) -> None:
         """Place as many as find room."""
         self._obstacles(scenario.route, rng, scenario.props)
         self._vehicles(scenario.route, rng, scenario.vehicles, start)

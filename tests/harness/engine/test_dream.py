@@ -10,7 +10,7 @@ import torch
 
 from learned_sim_env.harness.engine import dream
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import STEPS, Drive, Job, pack, unpack
+from learned_sim_env.harness.engine.job import STEPS, DriveResult, Job, pack, unpack
 from learned_sim_env.harness.engine.perturbation import Perturbation
 from learned_sim_env.harness.engine.perturbed_model import PUSH, PerturbedModel
 from learned_sim_env.harness.stress.strategies.disturbed_latents import (
@@ -74,7 +74,7 @@ def jobs(*perturbations: Perturbation, count: int = 4, horizon: int = HORIZON) -
     return [Job(f"job {i}", i % 4, 100 + i, horizon, perturbations) for i in range(count)]
 
 
-def same(a: Drive, b: Drive) -> bool:
+def same(a: DriveResult, b: DriveResult) -> bool:
     return a.end == b.end and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in STEPS)
 
 

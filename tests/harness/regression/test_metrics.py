@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learned_sim_env.harness.engine.job import STEPS, Drive
+from learned_sim_env.harness.engine.job import STEPS, DriveResult
 from learned_sim_env.harness.engine.strips import FRAMES, strips
-from learned_sim_env.harness.engine.suite import Scenario, Suite
+from learned_sim_env.harness.engine.suite import Suite, SuiteScenario
 from learned_sim_env.harness.regression.metrics import CONCERN, measure, poses, succeeded, times_to_collision
 
 STEPS_DRIVEN = 20
 
 
-def drive(end: str = "", speed: float = 5.0, turn: float = 0.0, gap: np.ndarray | None = None, wrong: int = 0) -> Drive:
+def drive(
+    end: str = "", speed: float = 5.0, turn: float = 0.0, gap: np.ndarray | None = None, wrong: int = 0
+) -> DriveResult:
     """Steadily, along an arc of `turn` rad a step."""
     arrays = {name: np.zeros((STEPS_DRIVEN, *shape), dtype) for name, (shape, dtype) in STEPS.items()}
     arrays["ego"][:, 0], arrays["ego"][:, 1] = speed, turn / 0.1
@@ -22,11 +24,11 @@ def drive(end: str = "", speed: float = 5.0, turn: float = 0.0, gap: np.ndarray 
     arrays["gap"][:] = np.inf if gap is None else gap
     arrays["cost_terms"][-1] = (end == "collision", end == "off_road", 0)
     arrays["cost_terms"][:wrong, 2] = 1
-    return Drive(**arrays, end=end)
+    return DriveResult(**arrays, end=end)
 
 
-def scenario(expected: str = "safe") -> Scenario:
-    return Scenario("s", ("a",), 0, 0, STEPS_DRIVEN, expected)
+def scenario(expected: str = "safe") -> SuiteScenario:
+    return SuiteScenario("s", ("a",), 0, 0, STEPS_DRIVEN, expected)
 
 
 def suite(path: np.ndarray, steps: int = STEPS_DRIVEN) -> Suite:

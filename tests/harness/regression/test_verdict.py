@@ -8,7 +8,7 @@ from xml.etree import ElementTree as xml
 import numpy as np
 import pytest
 
-from learned_sim_env.harness.engine.suite import Scenario, Suite
+from learned_sim_env.harness.engine.suite import Suite, SuiteScenario
 from learned_sim_env.harness.regression.junit import write_junit
 from learned_sim_env.harness.regression.metrics import METRICS
 from learned_sim_env.harness.regression.regression_page import (
@@ -18,11 +18,11 @@ from learned_sim_env.harness.regression.regression_page import (
     summary_part,
     verdict_part,
 )
-from learned_sim_env.harness.regression.run import Run, World, about
+from learned_sim_env.harness.regression.run import Run, WorldResults, about
 from learned_sim_env.harness.regression.verdict import judge
 
 COUNT = 40
-SCENARIOS = tuple(Scenario(f"s{i:02d}", ("a" if i % 2 else "b",), i, i, 10, "safe") for i in range(COUNT))
+SCENARIOS = tuple(SuiteScenario(f"s{i:02d}", ("a" if i % 2 else "b",), i, i, 10, "safe") for i in range(COUNT))
 SUITE = Suite("drawn", SCENARIOS, None, np.zeros((COUNT, 10, 3)), np.full(COUNT, 10), {}, "f" * 64)  # type: ignore[arg-type]
 LIMITS = {"collision": 0.05, "progress": 2.0}
 
@@ -41,7 +41,7 @@ def run(collided: int = 4, progress: float = 50.0, model: str = "m", failed: int
         for value in values.values():
             value[:failed] = np.nan
         ends = np.where(values["collision"] > 0, "collision", "horizon")
-        found[world] = World(world, values, ends, errors)
+        found[world] = WorldResults(world, values, ends, errors)
     return Run(about("p", (), SUITE, model), SCENARIOS, found)
 
 
@@ -71,7 +71,7 @@ def test_a_large_difference_in_few_scenarios_may_be_chance():
     for collided in (1, 0):
         whole = run(collided=collided, worlds=("twin",))
         values = {name: value[:4] for name, value in whole.worlds["twin"].values.items()}
-        world = World("twin", values, whole.worlds["twin"].ends[:4], whole.worlds["twin"].errors[:4])
+        world = WorldResults("twin", values, whole.worlds["twin"].ends[:4], whole.worlds["twin"].errors[:4])
         runs.append(Run(whole.about, SCENARIOS[:4], {"twin": world}))
     (change,) = judge(runs[0], runs[1], {"collision": 0.05}, {}).changes
     assert change.worse.value == pytest.approx(0.25) and change.worse.low <= 0 and not change.regressed

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.harness.engine.dream import DreamRunner
-from learned_sim_env.harness.engine.job import STEPS, Drive, Job
+from learned_sim_env.harness.engine.job import STEPS, DriveResult, Job
 from learned_sim_env.harness.stress.confirm import DRIVEN, NONE, REPLAYED, Confirmation, how
 from learned_sim_env.harness.stress.foresight import Forecasts, foresight_part, lead_times
 from learned_sim_env.harness.stress.search import SearchConfig, safe_starts, search
@@ -22,10 +22,10 @@ from tests.evaluation.world import episode, packed
 from tests.harness.world import small_suite
 
 
-def made(end: str, risk: float, steps: int = 10, uncertainty: float = 0.1) -> Drive:
+def made(end: str, risk: float, steps: int = 10, uncertainty: float = 0.1) -> DriveResult:
     arrays = {name: np.zeros((steps, *shape), dtype) for name, (shape, dtype) in STEPS.items()}
     arrays["risk"][:], arrays["uncertainty"][:] = risk, uncertainty
-    return Drive(**arrays, end=end)
+    return DriveResult(**arrays, end=end)
 
 
 class Cliff:
@@ -38,7 +38,7 @@ class Cliff:
         self.drives += len(jobs)
         return [self._drive(job.perturbations[0]) for job in jobs]
 
-    def _drive(self, pulse) -> Drive:
+    def _drive(self, pulse) -> DriveResult:
         push = pulse.steer * min(pulse.length, 2.0)
         return made("off_road" if push > 0.3 else "", float(np.clip(push, 0, 0.3)))
 
@@ -111,7 +111,7 @@ def test_a_sweep_drives_every_strategy_at_every_strength(swept):
 def test_success_counts_only_what_did_not_crash_anyway(swept):
     _, found = swept
     key = ("action_bias", 1.0)
-    some = [made("off_road", 0), made("off_road", 0, uncertainty=9.0), made("", 0), Drive.failed("x")]
+    some = [made("off_road", 0), made("off_road", 0, uncertainty=9.0), made("", 0), DriveResult.failed("x")]
     plain = [made("", 0), made("collision", 0), made("", 0), made("", 0)]
     found = replace(found, plain=plain, drives={**found.drives, key: some}, doubt=1.0)
     crashed, counts = found.attacked(key)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learned_sim_env.harness.engine.perturbation import Moments
+from learned_sim_env.harness.engine.perturbation import RealSteps
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionBias, ActionDropout, ActionPulse
 from learned_sim_env.harness.stress.strategies.disturbed_sight import Blur, DroppedFrames, Patch, Weather
 from learned_sim_env.harness.stress.strategies.disturbed_starts import (
@@ -28,7 +28,7 @@ BANK = small_suite()[1].starts
 def effect(name: str, strength: float, seed: int) -> list[np.ndarray]:
     """All that a strategy makes of some moments, views, actions and of the dream's settings."""
     p = STRATEGIES[name](strength=strength, seed=seed)
-    found = [np.array([p.start(1, BANK)]), p.moments(Moments.of(BANK, 1), BANK).semantic]
+    found = [np.array([p.start(1, BANK)]), p.moments(RealSteps.of(BANK, 1), BANK).semantic]
     sight, action = p.sight(), p.action()
     views = np.random.default_rng(0).integers(0, 8, (6, 64, 64)).astype(np.uint8)
     for t in range(6):
@@ -122,12 +122,12 @@ def test_a_patch_shows_nothing_and_stays():
     assert 0 < (first == SemanticClass.OFF_ROAD).sum() <= 20 * 20
 
 
-def plain_road(speed: float = 0.0) -> Moments:
+def plain_road(speed: float = 0.0) -> RealSteps:
     views = np.full((5, 64, 64), SemanticClass.ROAD, np.uint8)
     views[:, :, :20] = SemanticClass.OFF_ROAD
     ego = np.zeros((5, 6), np.float32)
     ego[:, 0] = speed
-    return Moments(views, ego, np.zeros((5, 2), np.float32))
+    return RealSteps(views, ego, np.zeros((5, 2), np.float32))
 
 
 def test_somebody_is_placed_on_the_road_where_asked():
@@ -163,7 +163,7 @@ def test_the_tails_are_what_has_no_neighbours():
 
 
 def test_traffic_of_another_place_is_added_to_the_road_alone():
-    start = Moments.of(BANK, 1)
+    start = RealSteps.of(BANK, 1)
     mixed = ViewComposition(1.0, 1).moments(start, BANK).semantic
     changed = mixed != start.semantic
     assert set(np.unique(start.semantic[changed])) <= {1, 2, 3, 4}

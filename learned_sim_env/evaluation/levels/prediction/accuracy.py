@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.prediction.futures import SSIM_STEPS, Futures
+from learned_sim_env.evaluation.levels.prediction.futures import SSIM_STEPS, PredictedFutures
 from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate
@@ -47,13 +47,13 @@ class Accuracy:
     motion: dict[str, dict[str, Estimate]]
 
 
-def displacement(seen: Futures, method: str) -> np.ndarray:
+def displacement(seen: PredictedFutures, method: str) -> np.ndarray:
     """(N, T) float64: distance [m] of the predicted from the true place of the ego."""
     apart = seen.pose[method][..., :2].astype(np.float64) - seen.true_pose[..., :2]
     return np.hypot(apart[..., 0], apart[..., 1])
 
 
-def accuracy(seen: Futures, weights: np.ndarray) -> Accuracy:
+def accuracy(seen: PredictedFutures, weights: np.ndarray) -> Accuracy:
     """Of all futures, with weights (R, N), see `bootstrap.resample`."""
     sampled = [s - 1 for s in SSIM_STEPS if s <= seen.valid.shape[1]]
     image, motion = {}, {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.prediction.futures import Futures
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
 from learned_sim_env.evaluation.levels.prediction.straight_on import urgency
 from learned_sim_env.measures.bootstrap import Estimate, ratio
 from learned_sim_env.measures.events import (
@@ -55,7 +55,7 @@ def reliability(weights: np.ndarray, probabilities: np.ndarray, happened: np.nda
     }
 
 
-def forecasts_part(parts: Sequence[Futures], weigh: Callable[[np.ndarray], np.ndarray], dt: float) -> Part:
+def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarray], np.ndarray], dt: float) -> Part:
     """Forecasts from the futures of regular windows (the first of `parts`) and of those added before ends.
 
     The added ones help to judge the order of forecasts. They are no fair sample, so frequencies are judged without.

@@ -25,7 +25,7 @@ SSIM_STEPS = (1, 5, 10, 15, 20, 30, 40, 50, 64)
 
 
 @dataclass(frozen=True, eq=False)
-class Futures:
+class PredictedFutures:
     """What was predicted and what happened, over N windows and T steps after their contexts.
 
     episode: (N,) int64, as in `Windows`. tags: (N, 7) bool, `spec.SCENARIO_TAGS` at the end of the context.
@@ -60,7 +60,7 @@ class Futures:
 
 def follow(
     model: WorldModel, reader: WindowReader, windows: Windows, batch_size: int, draw: bool = True
-) -> Iterator[Futures]:
+) -> Iterator[PredictedFutures]:
     """The mode's futures of all windows, `batch_size` at a time, under the recorded actions; `dream` says more.
 
     Raises:
@@ -85,7 +85,7 @@ def follow(
             for i in (0, 1)
         )
         row = reader.data.starts[some.episode] + some.start + CONTEXT_STEPS - 1
-        yield Futures(
+        yield PredictedFutures(
             episode=some.episode,
             tags=reader.data.arrays["tags"][row],
             valid=batch.valid[:, c:].numpy(),
@@ -114,7 +114,7 @@ def _of_views(
     pose: dict[str, np.ndarray],
     speed: dict[str, np.ndarray],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The fields of `Futures` that compare views."""
+    """The fields of `PredictedFutures` that compare views."""
     c = batch.context
     truth, valid = batch.semantic[:, c:].numpy(), batch.valid[:, c:].numpy()
     drawn = views_by_method(imagined, batch, reader.mover_velocities(windows), model.contract)

@@ -14,7 +14,7 @@ from learned_sim_env.evaluation.levels.prediction.accuracy import accuracy, accu
 from learned_sim_env.evaluation.levels.prediction.branches_part import branches_part
 from learned_sim_env.evaluation.levels.prediction.branching import branch
 from learned_sim_env.evaluation.levels.prediction.forecasting import AHEAD, forecasts_part
-from learned_sim_env.evaluation.levels.prediction.futures import Futures, follow
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures, follow
 from learned_sim_env.evaluation.levels.prediction.realism import realism_part
 from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_part
 from learned_sim_env.evaluation.levels.prediction.scenarios import STEPS as SCENARIO_STEPS
@@ -82,7 +82,7 @@ def measure_prediction(
     def weigh(episode: np.ndarray) -> np.ndarray:
         return resample(episode, len(data), config.replicates, config.seed)
 
-    def futures(windows: Windows, horizon: int, draw: bool) -> Futures:
+    def futures(windows: Windows, horizon: int, draw: bool) -> PredictedFutures:
         reader, parts = WindowReader(data, horizon, contract.dt), []
         for part in follow(model, reader, windows, config.batch_size, draw):
             parts.append(part)

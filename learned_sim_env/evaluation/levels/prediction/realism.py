@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.prediction.futures import Futures
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
 from learned_sim_env.measures.bootstrap import INTERVAL
 from learned_sim_env.measures.frechet import COMPONENTS, MOMENTS, distances_of_halves
 from learned_sim_env.reporting.display import number, plain
@@ -18,7 +18,7 @@ _PERCENTILES = (INTERVAL[0], 50, INTERVAL[1])
 _COMPARED = ("same_windows", "other_episodes")
 
 
-def realism_part(seen: Futures, seed: int) -> Part:
+def realism_part(seen: PredictedFutures, seed: int) -> Part:
     """Frechet distance of imagined and of baselines' clips from real ones, beside that of real clips from real ones."""
     whole = seen.valid[:, MOMENTS[-1] - 1]
     values: dict[str, Any] = {"clips": int(whole.sum()), "steps": MOMENTS[-1]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.evaluation.levels.prediction.accuracy import displacement
-from learned_sim_env.evaluation.levels.prediction.futures import Futures
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
 from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate
@@ -42,7 +42,7 @@ def rate_per_step(share: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return 1 - (1 - share) ** (1 / steps)
 
 
-def horizon_part(seen: Futures, weights: np.ndarray, steps: Sequence[int], dt: float) -> Part:
+def horizon_part(seen: PredictedFutures, weights: np.ndarray, steps: Sequence[int], dt: float) -> Part:
     """weights: (R, N), see `bootstrap.resample`. steps: those that the table of the law shows."""
     road, last = list(CLASSES).index("road"), seen.valid.shape[1]
     apart = {name: displacement(seen, name) for name in MOTION_METHODS}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.evaluation.levels.prediction.accuracy import displacement
-from learned_sim_env.evaluation.levels.prediction.futures import Futures
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
 from learned_sim_env.evaluation.open_loop import MOTION_METHODS
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate
@@ -27,7 +27,7 @@ _VIEWED = ("model", "drifting boxes")
 _ALL = "all"
 
 
-def scenarios_part(seen: Futures, weights: np.ndarray) -> Part:
+def scenarios_part(seen: PredictedFutures, weights: np.ndarray) -> Part:
     """IoU and FDE of the windows with each tag; weights: (R, N), see `bootstrap.resample`."""
     steps = [s - 1 for s in STEPS]
     masks = {_ALL: np.ones(len(seen), bool), **{tag: seen.tags[:, i] for i, tag in enumerate(SCENARIO_TAGS)}}

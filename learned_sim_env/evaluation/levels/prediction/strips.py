@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.prediction.futures import Futures
+from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.reporting.parts import Part
 from learned_sim_env.spec import SCENARIO_TAGS
@@ -36,7 +36,7 @@ def choose(tags: np.ndarray, whole: np.ndarray, episode: np.ndarray) -> dict[str
     return {tag: chosen[tag] for tag in SCENARIO_TAGS if tag in chosen}
 
 
-def strips_part(model: WorldModel, reader: WindowReader, windows: Windows, seen: Futures, dt: float) -> Part:
+def strips_part(model: WorldModel, reader: WindowReader, windows: Windows, seen: PredictedFutures, dt: float) -> Part:
     """Film strips of some of `windows`, of which `seen` are the futures."""
     whole = seen.valid[:, -1]
     chosen = choose(seen.tags, whole, seen.episode)

@@ -21,7 +21,7 @@ from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import MapModel, State
 
 # From ego vectors (n, 6) to actions (n, 2) float32.
-Driver = Callable[[np.ndarray], np.ndarray]
+EgoDriver = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def reason_without_map(model: object) -> str | None:
     return f"{type(model).__name__} has no map memory, so it cannot be placed where it was"
 
 
-def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: int, seed: int) -> Trip:
+def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: EgoDriver, steps: int, seed: int) -> Trip:
     """Imagine `steps` steps from `contexts` (n,) int64, sampled at temperature 1, and draw each of them.
 
     Raises:
@@ -154,7 +154,7 @@ def moved(views: Tensor, pose: Tensor, bev: BevSpec) -> Tensor:
     return torch.where(held, warp(views, pose[:, None], bev)[:, 0], int(SemanticClass.EGO)).to(torch.uint8)
 
 
-def circle(speed: float, contract: Contract) -> Driver:
+def circle(speed: float, contract: Contract) -> EgoDriver:
     """Turns as tightly as the car can, every other row to the left, at a steady `speed` [m/s]."""
 
     def driver(ego: np.ndarray) -> np.ndarray:

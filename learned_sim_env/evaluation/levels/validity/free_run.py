@@ -17,7 +17,7 @@ from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
-Driver = Callable[[np.ndarray], np.ndarray]
+EgoDriver = Callable[[np.ndarray], np.ndarray]
 
 # Who drives; see `_drivers`.
 GROUPS = ("random", "expert-like", "extreme")
@@ -105,7 +105,7 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
     return FreeRun(finite, quantities, seconds, np.array([0, *steps]), np.stack(views))
 
 
-def _drivers(ego: np.ndarray, rng: np.random.Generator) -> tuple[Driver, Driver, Driver]:
+def _drivers(ego: np.ndarray, rng: np.random.Generator) -> tuple[EgoDriver, EgoDriver, EgoDriver]:
     """Of each of `GROUPS`: from the rows' ego vectors (n, 6), at first `ego`, to actions (n, 2) float32."""
     n = len(ego)
     noise = OrnsteinUhlenbeck(rng, np.full((n, 2), 0.6), tau=1.0)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from learned_sim_env.harness.engine.perturbation import Moments, Perturbation
+from learned_sim_env.harness.engine.perturbation import Perturbation, RealSteps
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.world_model.contexts import Contexts
@@ -62,13 +62,13 @@ class ViewComposition(Perturbation):
     name = "view_composition"
     real_start = False
 
-    def moments(self, moments: Moments, bank: Contexts) -> Moments:
+    def moments(self, moments: RealSteps, bank: Contexts) -> RealSteps:
         rng = self.rng()
         other = bank.observations["bev"][int(rng.integers(len(bank)))]
         # Columns of the view, so that whoever is added is whole in most cases, and the same ones in all steps.
         columns = rng.random(other.shape[-1] // 8) < self.strength
         there = np.isin(other, _AGENTS) & np.isin(moments.semantic, _ROAD) & columns.repeat(8)
-        return Moments(np.where(there, other, moments.semantic), moments.ego, moments.actions)
+        return RealSteps(np.where(there, other, moments.semantic), moments.ego, moments.actions)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Injection(Perturbation):
         asked = (self.ahead, self.across, self.heading)
         return np.array([own if own is not None else chance for own, chance in zip(asked, drawn)])
 
-    def moments(self, moments: Moments, bank: Contexts) -> Moments:
+    def moments(self, moments: RealSteps, bank: Contexts) -> RealSteps:
         place, views = self.place(), moments.semantic.copy()
         length, width = SIZES[self.kind]
         row, column = (int(np.rint(v)) for v in BEV.pixels(place))
@@ -120,9 +120,9 @@ class Injection(Perturbation):
             BEV,
         )
         views[covered] = SemanticClass.EGO
-        return Moments(views, moments.ego, moments.actions)
+        return RealSteps(views, moments.ego, moments.actions)
 
-    def _seen(self, place: np.ndarray, moments: Moments, t: int) -> np.ndarray:
+    def _seen(self, place: np.ndarray, moments: RealSteps, t: int) -> np.ndarray:
         """Where it was at real step `t`, seen by the ego then: both go back at their present speed."""
         ago = (len(moments.ego) - 1 - t) * DT
         speed, yaw_rate = moments.ego[-1, :2].astype(np.float64)
