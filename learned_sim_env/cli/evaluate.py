@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LEVELS_HELP = (
     f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of an hour on two cores. '
-    + " ".join(f"{level.name}: {level.question} Needs {level.needs}." for level in map(find_level, LEVELS))
+    + " ".join(f"{level.name}: {level.question} Needs {level.requirements}." for level in map(find_level, LEVELS))
 )
 
 

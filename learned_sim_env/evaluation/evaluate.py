@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.open_loop import MOTION_METHODS, join
+from learned_sim_env.evaluation.open_loop import join, models_by_method
 from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
 from learned_sim_env.evaluation.scores import Forecast, Report
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
@@ -57,17 +58,23 @@ class EvaluateConfig:
         check_at_least(self, stride=1, samples=0, expected=0, batch_size=1, replicates=1)
 
 
-def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | None = None) -> Report:
+def evaluate(
+    checkpoint: Checkpoint,
+    data: PackedData,
+    config: EvaluateConfig | None = None,
+    beside: Sequence[Checkpoint] = (),
+) -> Report:
     """Compare a model's futures of all windows of `data` with what was recorded, and with baselines.
 
     Every window has the real context that environments start from; after it the model sees the recorded actions only.
+    Views from above are compared where the model draws them. `beside`: further models to be shown as baselines.
 
     Raises:
         ValueError: if the data was recorded under another contract, has no episode long enough, or the model predicts
             something that is not finite.
     """
     config = config or EvaluateConfig()
-    model, contract = checkpoint.model, checkpoint.contract
+    model, contract, models = checkpoint.model, checkpoint.contract, models_by_method(checkpoint, beside)
     data.check_contract(contract)
     regular, ending = regular_windows(data, config.stride), ending_windows(data, config.stride, WITHIN)
     if not len(regular):
@@ -75,7 +82,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
 
     def rollouts(windows: Windows, horizon: int, draw: bool) -> Rollouts:
         reader, parts = WindowReader(data, horizon, contract.dt), []
-        for part in roll_out(model, reader, windows, config.batch_size, config.samples, draw):
+        for part in roll_out(models, reader, windows, config.batch_size, config.samples, draw):
             parts.append(part)
             bar.update(len(part.valid) / max(config.samples, 1))
         return join(parts)
@@ -112,7 +119,7 @@ def evaluate(checkpoint: Checkpoint, data: PackedData, config: EvaluateConfig | 
     return Report(
         about=about,
         iou={name: Estimate.of(iou(regular_weights, views)) for name, views in seen.views.items()},
-        ego={name: _ego(regular_weights, seen, name) for name in MOTION_METHODS},
+        ego={name: _ego(regular_weights, seen, name) for name in seen.pose},
         reward=_reward(regular_weights, seen, expected, contract.reward),
         events=_events(weights(np.concatenate([part.episode for part in parts])), parts),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from learned_sim_env.evaluation.levels import Level, LevelInputs
-from learned_sim_env.reporting.parts import Part
+from learned_sim_env.reporting.parts import Part, not_applicable
 from learned_sim_env.spec import unknown
 
 # Name -> module, imported when needed, whose `LEVEL` declares the level; in the order of the ladder.
@@ -47,16 +47,8 @@ def climb(levels: Sequence[Level], inputs: LevelInputs) -> Iterator[tuple[Level,
     """
     for level in levels:
         reason = level.reason_not_applicable(inputs.checkpoint)
-        yield level, level.measure(inputs) if reason is None else (not_applicable(level, reason),)
-
-
-def not_applicable(level: Level, reason: str) -> Part:
-    """The part of a report that stands for a level which cannot be measured with this model."""
-    return Part(
-        name=level.name,
-        title=f"{level.name.replace('_', ' ')}: not applicable",
-        method=f"Not applicable: {reason}. The question would be: {level.question} It needs {level.needs}.",
-        limits="Nothing was measured, which says neither good nor bad of the model.",
-        tables=(),
-        values={"not_applicable": reason},
-    )
+        if reason is None:
+            yield level, level.measure(inputs)
+        else:
+            more = f"The question would be: {level.question} It needs {level.requirements}."
+            yield level, (not_applicable(level.name, level.name.replace("_", " "), reason, more),)

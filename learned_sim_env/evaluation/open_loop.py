@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,31 +14,83 @@ from learned_sim_env.evaluation.blobs import drifting_blobs
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.training.pictures import after_context
-from learned_sim_env.world_model.protocol import WorldModel
+from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
 
-# How views are predicted, and how the ego's motion is.
-VIEW_METHODS = ("model", "last view", "moved view", "drifting blobs", "drifting boxes")
-# The model, where it is told the ego's true motion, as all of those but the last view are.
-TOLD = "model, true motion"
-MOTION_METHODS = ("model", "constant motion")
+if TYPE_CHECKING:
+    from learned_sim_env.world_model.checkpoint import Checkpoint
+
+# What predicts: the model that is measured, and what it is compared with where the ego's motion is predicted.
+MODEL, CONSTANT_MOTION = "model", "constant motion"
+# And where views are.
+VIEW_BASELINES = ("last view", "moved view", "drifting blobs", "drifting boxes")
+# The model, where it is given the ego's true motion, as all of those but the last view are.
+GIVEN_MOTION = "model, true motion"
 
 T = TypeVar("T")
 
 
+def models_by_method(checkpoint: Checkpoint, beside: Sequence[Checkpoint] = ()) -> dict[str, WorldModel]:
+    """`MODEL`, and the models of other checkpoints that are shown beside it, by their names.
+
+    Raises:
+        ValueError: if one was trained for another task, or two have the same name.
+    """
+    models: dict[str, WorldModel] = {MODEL: checkpoint.model}
+    for other in beside:
+        if other.contract.task_fingerprint() != checkpoint.contract.task_fingerprint():
+            raise ValueError(f"{other.name} was trained for another task than {checkpoint.name}: they do not compare")
+        if other.name in (*models, checkpoint.name, CONSTANT_MOTION, *VIEW_BASELINES, GIVEN_MOTION):
+            raise ValueError(f"{other.name!r} is the name of something else in the report: rename the folder")
+        models[other.name] = other.model
+    return models
+
+
+def observed(batch: Batch) -> Mapping[str, torch.Tensor]:
+    """By modality (B, L, *shape): what was really observed."""
+    found: Mapping[str, torch.Tensor] | None = getattr(batch, "observations", None)
+    return {"bev": batch.semantic, "ego": batch.ego} if found is None else found
+
+
+def after_context(model: WorldModel, batch: Batch) -> State:
+    """The state after the last `model.context_steps` real moments of the context.
+
+    Raises:
+        ValueError: if the batch has fewer of them, or lacks a modality that the model observes.
+    """
+    known, last = observed(batch), slice(batch.context - model.context_steps, batch.context)
+    for name in model.observes:
+        if name not in known:
+            raise ValueError(f"{type(model).__name__} observes {name!r}; the episodes have {', '.join(known)} only")
+    if last.start < 0:
+        raise ValueError(f"{type(model).__name__} needs {model.context_steps} real moments; {batch.context} are given")
+    return warmed_up(model, {name: known[name][:, last] for name in model.observes}, batch.actions[:, last])
+
+
+@torch.inference_mode()
+def drawn_now(model: WorldModel, batch: Batch, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """(B, *shape) by modality: what the model draws of the last moment of the context, on the CPU."""
+    device = next(iter(model.initial(1).values())).device
+    drawn, _ = model.draw(after_context(model, batch.to(device)), names)
+    return {name: value.cpu() for name, value in drawn.items()}
+
+
 @torch.inference_mode()
 def dream(
-    model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool, told: bool = False
+    model: WorldModel,
+    batch: Batch,
+    seeds: torch.Tensor | None,
+    draw: Sequence[str] = (),
+    given_motion: bool = False,
 ) -> dict[str, torch.Tensor]:
-    """What `decode` gives, and "view" if `draw`, for every step after the context: (B * k, T, ...) each, on the CPU.
+    """What `decode` gives, and the modalities `draw`, for every step after the context: (B * k, T, ...), on the CPU.
 
     Args:
         model: on any device.
         batch: of B windows; the model sees their contexts, and then their actions only. Past the end of an episode the
             last action is held.
         seeds: (B * k,) int64 of the noise, for k futures of each window in turn; None for the mode alone.
-        draw: also draw the view at every step.
-        told: put the ego where it truly is after every step; only for a model that has `at`.
+        draw: modalities, of those that the model draws.
+        given_motion: put the ego where it truly is after every step; only for a `MovableEgo`.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
@@ -46,7 +99,7 @@ def dream(
     batch = batch.to(device)
     state = after_context(model, batch)
     if draw:
-        _, state = model.draw(state, ("bev",))
+        _, state = model.draw(state, draw)
     futures = 1 if seeds is None else len(seeds) // len(batch.actions)
     actions, poses = (x.repeat_interleave(futures, 0) for x in (batch.actions, batch.pose))
     state = {name: value.repeat_interleave(futures, 0) for name, value in state.items()}
@@ -56,40 +109,39 @@ def dream(
         if seeds is not None:
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
         state = model.imagine(state, actions[:, t], noise)
-        if told:
+        if given_motion:
             state = model.at(state, poses[:, t])  # type: ignore[attr-defined]
         step = dict(model.decode(state))
         for name, value in step.items():
             if not torch.isfinite(value).all():
                 raise ValueError(f"the model's {name!r} is not finite {t - batch.context + 1} steps after the context")
         if draw:
-            drawn, state = model.draw(state, ("bev",))
-            step["view"] = drawn["bev"]
+            drawn, state = model.draw(state, draw)
+            step.update(drawn)
         steps.append({name: value.cpu() for name, value in step.items()})
     return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
 
 
-def views_by_method(
-    imagined: np.ndarray, batch: Batch, velocities: np.ndarray, contract: Contract
-) -> dict[str, np.ndarray]:
-    """(B, T, H, W) uint8 class ids by method of `VIEW_METHODS`.
+def baseline_views(batch: Batch, velocities: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
+    """(B, T, H, W) uint8 class ids by method of `VIEW_BASELINES`.
 
-    imagined: the model's. velocities: of the movers, see `windows.WindowReader.mover_velocities`.
+    velocities: of the movers, see `windows.WindowReader.mover_velocities`.
     """
     drawn = (
-        imagined,
         baselines.copied(batch),
         baselines.moved(batch, contract.bev),
         drifting_blobs(batch, contract.bev, contract.dt),
         baselines.drifted(batch, velocities, contract.bev, contract.dt),
     )
-    return dict(zip(VIEW_METHODS, drawn))
+    return dict(zip(VIEW_BASELINES, drawn))
 
 
 def join(parts: list[T]) -> T:
-    """One of dataclasses of arrays, or of dicts of arrays, that holds the rows of all of them."""
+    """One of dataclasses of arrays, of dicts of arrays, or of None, that holds the rows of all of them."""
 
     def joined(values: list) -> Any:
+        if values[0] is None:
+            return None
         if isinstance(values[0], dict):
             return {name: np.concatenate([value[name] for value in values]) for name in values[0]}
         return np.concatenate(values)

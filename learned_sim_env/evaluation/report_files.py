@@ -50,7 +50,7 @@ def draw_figure(report: Report, path: Path) -> None:
         axis.grid(alpha=0.3)
     for axis in axes[4:]:
         axis.set_xlabel(f"steps of {report.about['dt']:g} s after the context")
-    for axis in (axes[0], axes[6]):
+    for axis in (axes[0], axes[6]) if report.iou else (axes[6],):
         axis.legend(fontsize=8)
     figure.suptitle(f"{report.about['checkpoint']} on {report.about['episodes']} episodes")
     figure.savefig(path, dpi=100)

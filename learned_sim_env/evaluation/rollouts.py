@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.open_loop import TOLD, dream, views_by_method
+from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, GIVEN_MOTION, MODEL, baseline_views, dream, observed
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.measures.reward import foreseen_reward
@@ -24,8 +24,8 @@ class Rollouts:
     episode: (N,) int64, as in `Windows`. valid: (N, T) bool. pose: (N, T, 3) by method and true_pose: (N, T, 3), in the
     frame of the ego at the end of the context.
     speed: (N, T) by method, true_speed: (N, T). terms, true_terms: (N, T, 4). events: (N, T, 4) probabilities,
-    true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method (`VIEW_METHODS`, and `TOLD` where the model can be told),
-    see `iou.confusion`; empty if nothing was drawn.
+    true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method, see `iou.confusion`, with `GIVEN_MOTION` where the
+    model can be given the motion; empty if nothing was drawn.
     """
 
     episode: np.ndarray
@@ -42,32 +42,37 @@ class Rollouts:
 
 
 def roll_out(
-    model: WorldModel, reader: WindowReader, windows: Windows, batch_size: int, samples: int, draw: bool
+    models: Mapping[str, WorldModel], reader: WindowReader, windows: Windows, batch_size: int, samples: int, draw: bool
 ) -> Iterator[Rollouts]:
     """Rollouts of all windows, `batch_size` at a time, under the recorded actions; past the end of an episode, the last
     one is held.
 
+    models: see `open_loop.models_by_method`; reward and events are those of the first.
     samples: futures that are drawn of each window, every one counting as a window of its own; 0 takes the mode.
-    draw: also compare the views, drawn at every step.
+    draw: also compare the views from above, drawn at every step, of the models that draw them.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
     """
-    windows = windows.repeat(max(samples, 1))
+    windows, model = windows.repeat(max(samples, 1)), models[MODEL]
     for first in range(0, len(windows), batch_size):
         some = windows[first : first + batch_size]
         batch = reader.read(some)
         seeds = torch.arange(first, first + len(some)) if samples else None
-        predicted = dream(model, batch, seeds, draw)
-        c = batch.context
+        views_known = draw and "bev" in observed(batch)
+        drawing = {name: ("bev",) if views_known and "bev" in m.draws else () for name, m in models.items()}
+        dreamt = {name: dream(m, batch, seeds, drawing[name]) for name, m in models.items()}
+        predicted, c = dreamt[MODEL], batch.context
         valid, true_speed = batch.valid[:, c:].numpy(), batch.ego[:, c:, 0].numpy()
-        pose = {"model": integrate(predicted["motion"]), "constant motion": baselines.constant_motion(batch)}
+        pose = {name: integrate(d["motion"]) for name, d in dreamt.items()}
+        pose[CONSTANT_MOTION] = baselines.constant_motion(batch)
         views = {}
-        if draw:
-            drawn = views_by_method(predicted["view"].numpy(), batch, reader.mover_velocities(some), model.contract)
-            if isinstance(model, MovableEgo):
-                drawn[TOLD] = dream(model, batch, seeds, draw, told=True)["view"].numpy()
-            truth = batch.semantic[:, c:].numpy()
+        if any(drawing.values()):
+            drawn = {name: dreamt[name]["bev"].numpy() for name, names in drawing.items() if names}
+            drawn |= baseline_views(batch, reader.mover_velocities(some), model.contract)
+            if drawing[MODEL] and isinstance(model, MovableEgo):
+                drawn[GIVEN_MOTION] = dream(model, batch, seeds, ("bev",), given_motion=True)["bev"].numpy()
+            truth = observed(batch)["bev"][:, c:].numpy()
             views = {name: confusion(view, truth, valid) for name, view in drawn.items()}
         yield Rollouts(
             episode=some.episode,
@@ -75,8 +80,8 @@ def roll_out(
             pose={name: value.numpy() for name, value in pose.items()},
             true_pose=batch.pose[:, c:].numpy(),
             speed={
-                "model": predicted["ego"][..., 0].numpy(),
-                "constant motion": np.broadcast_to(batch.ego[:, c - 1, :1].numpy(), true_speed.shape),
+                **{name: d["ego"][..., 0].numpy() for name, d in dreamt.items()},
+                CONSTANT_MOTION: np.broadcast_to(batch.ego[:, c - 1, :1].numpy(), true_speed.shape),
             },
             true_speed=true_speed,
             terms=predicted["terms"].numpy(),
@@ -107,7 +112,7 @@ def mean_reward(
     for first in range(0, len(windows), batch_size):
         some = windows[first : first + batch_size]
         seeds = torch.arange(first * samples, (first + len(some)) * samples)
-        drawn = dream(model, reader.read(some), seeds, draw=False)
+        drawn = dream(model, reader.read(some), seeds)
         reward = foreseen_reward(drawn["terms"].numpy(), drawn["events"].numpy(), model.contract.reward)
         found.append(reward.reshape(len(some), samples, -1).mean(1))
         progress(len(some))

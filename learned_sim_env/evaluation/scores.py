@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from learned_sim_env.evaluation.open_loop import TOLD
+from learned_sim_env.evaluation.open_loop import GIVEN_MOTION
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.events import WITHIN
 from learned_sim_env.measures.iou import CLASSES
@@ -98,6 +98,10 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def _iou_table(self) -> str:
+        if not self.iou:
+            return (
+                "## IoU of the view\n\nNot applicable: the model draws no view from above, or the episodes have none."
+            )
         steps = sorted({s for s in STEPS if s <= self.about["horizon"]} | {self.about["horizon"]})
         rows = [
             [name, method, *(text(_column(e, (s - 1, i)), 3) for s in steps)]
@@ -106,8 +110,8 @@ class Report:
         ]
         head = (
             "## IoU of the view, by steps after the context\n\n"
-            "The moved view and what drifts are told how the ego will truly move"
-            + (f'; so is "{TOLD}", the same model.\n\n' if TOLD in self.iou else ".\n\n")
+            "The moved view and what drifts are given how the ego will truly move"
+            + (f'; so is "{GIVEN_MOTION}", the same model.\n\n' if GIVEN_MOTION in self.iou else ".\n\n")
         )
         return head + _markdown(["class", "method", *(f"{s} step{'s' * (s > 1)}" for s in steps)], rows)
 

@@ -38,3 +38,15 @@ class Part:
     values: dict[str, Any]
     figures: dict[str, Callable[[Figure], None]] = field(default_factory=dict)
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def not_applicable(name: str, title: str, reason: str, more: str = "") -> Part:
+    """The part of a report that stands for what cannot be measured with this model."""
+    return Part(
+        name=name,
+        title=f"{title}: not applicable",
+        method=f"Not applicable: {reason}.{f' {more}' if more else ''}",
+        limits="Nothing was measured, which says neither good nor bad of the model.",
+        tables=(),
+        values={"not_applicable": reason},
+    )

@@ -14,7 +14,7 @@ from learned_sim_env.evaluation.levels.prediction.forecasting import forecasts_p
 from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures, follow
 from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_part
 from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
-from learned_sim_env.evaluation.open_loop import join
+from learned_sim_env.evaluation.open_loop import MODEL, join
 from learned_sim_env.evaluation.windows import WindowReader, ending_windows, regular_windows
 from learned_sim_env.spec import SCENARIO_TAGS, SemanticClass
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
@@ -25,7 +25,7 @@ from tests.evaluation.world import CONTRACT, Oracle
 def seen(tagged: PackedData) -> PredictedFutures:
     """A perfect model's futures."""
     reader = WindowReader(tagged, 30, CONTRACT.dt)
-    return join(list(follow(Oracle(tagged), reader, regular_windows(tagged, 10), 10)))
+    return join(list(follow({MODEL: Oracle(tagged)}, reader, regular_windows(tagged, 10), 10)))
 
 
 def test_a_future_that_was_once_off_has_failed(seen: PredictedFutures) -> None:
@@ -58,9 +58,9 @@ class Unseen(Oracle):
 
 def test_a_view_is_no_worse_for_not_showing_the_ego(tagged: PackedData) -> None:
     reader, windows = WindowReader(tagged, 30, CONTRACT.dt), regular_windows(tagged, 30)[:2]
-    (seen,) = follow(Unseen(tagged), reader, windows, 2)
+    (seen,) = follow({MODEL: Unseen(tagged)}, reader, windows, 2)
     np.testing.assert_allclose(seen.similarity["model"], 1.0, atol=1e-6)
-    np.testing.assert_array_equal(seen.looks["model"], seen.looks["true"])
+    np.testing.assert_array_equal(seen.contents["model"], seen.contents["true"])
 
 
 def test_tags_are_those_of_the_end_of_the_context(tagged: PackedData) -> None:
@@ -68,7 +68,7 @@ def test_tags_are_those_of_the_end_of_the_context(tagged: PackedData) -> None:
     tags[tagged.starts[1] + 20 + CONTEXT_STEPS - 1, SCENARIO_TAGS.index("merge")] = True
     data = replace(tagged, arrays={**tagged.arrays, "tags": tags})
     windows = regular_windows(data, 10)
-    (seen,) = follow(Oracle(data), WindowReader(data, 5, CONTRACT.dt), windows, 100, draw=False)
+    (seen,) = follow({MODEL: Oracle(data)}, WindowReader(data, 5, CONTRACT.dt), windows, 100, clips=False)
     (found,) = np.flatnonzero(seen.tags[:, SCENARIO_TAGS.index("merge")])
     assert (windows.episode[found], windows.start[found]) == (1, 20)
 
@@ -84,7 +84,7 @@ class Blind(Oracle):
 def test_forecasts_of_nothing_are_worth_nothing(tagged: PackedData) -> None:
     model, reader = Blind(tagged), WindowReader(tagged, 20, CONTRACT.dt)
     parts = [
-        join(list(follow(model, reader, windows, 16, draw=False)))
+        join(list(follow({MODEL: model}, reader, windows, 16, clips=False)))
         for windows in (regular_windows(tagged, 10), ending_windows(tagged, 10, 20))
     ]
     part = forecasts_part(parts, lambda episode: np.ones((3, len(episode))), CONTRACT.dt)

@@ -85,6 +85,7 @@ class ToyDream:
     """
 
     contract, latent_size, noise_size = CONTRACT, 2, 1
+    observes, draws, context_steps = ("ego",), (), CONTEXT_STEPS
 
     def __init__(self, deaf: bool = False, mirrored: bool = False, risk: float = 0.0):
         self.deaf, self.mirrored, self.risk = deaf, mirrored, risk

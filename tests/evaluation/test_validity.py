@@ -11,7 +11,8 @@ import torch
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.levels.validity.free_run import GROUPS, NOTHING, ValidityConfig, run_freely
-from learned_sim_env.evaluation.levels.validity.validity import divergence_bits, validity
+from learned_sim_env.evaluation.levels.validity.validity import validity
+from learned_sim_env.evaluation.levels.validity.view_contents import divergence_bits
 from tests.evaluation.small import small_checkpoint
 from tests.toy_model import ToyModel, toy_checkpoint
 
@@ -159,5 +160,5 @@ def test_what_makes_no_sense_is_refused(world: PackedData) -> None:
             ValidityConfig(**{name: 0})
     with pytest.raises(ValueError, match="less than the 2 contexts"):
         ValidityConfig(contexts=2, watched=2)
-    with pytest.raises(ValueError, match="another contract"):
+    with pytest.raises(ValueError, match="no fingerprint of a contract"):
         validity(toy_checkpoint(), replace(world, contract_fingerprint="0" * 64), CONFIG)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learned_sim_env.measures.needs import NOTHING, Needs
+
 if TYPE_CHECKING:
     from learned_sim_env.data.dataset import PackedData
     from learned_sim_env.reporting.parts import Part
@@ -29,20 +31,26 @@ class LevelInputs:
     workers: int = 2
 
 
-def _always_applicable(_: Checkpoint) -> str | None:
+def _nothing_more(_: Checkpoint) -> str | None:
     return None
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of the ladder. Declaring it loads nothing: `measure` and `reason_not_applicable` import what they need.
+    """One level of the ladder. Declaring it loads nothing: `measure` and `more_needs` import what they need.
 
-    name: as on the command line. question: in one line. needs: of model and data, for the help. measure: the parts of
-    the report that answer the question. reason_not_applicable: why this model cannot be measured so; None if it can.
+    name: as on the command line. question: in one line. requirements: of model and data, for the help. measure: the
+    parts of the report that answer the question. needs: of the model. more_needs: why a checkpoint that has them cannot
+    be measured all the same; None if it can.
     """
 
     name: str
     question: str
-    needs: str
+    requirements: str
     measure: Callable[[LevelInputs], tuple[Part, ...]]
-    reason_not_applicable: Callable[[Checkpoint], str | None] = _always_applicable
+    needs: Needs = NOTHING
+    more_needs: Callable[[Checkpoint], str | None] = _nothing_more
+
+    def reason_not_applicable(self, checkpoint: Checkpoint) -> str | None:
+        """Why this model cannot be measured so, in plain words; None if it can."""
+        return self.needs.lacking(checkpoint.model) or self.more_needs(checkpoint)

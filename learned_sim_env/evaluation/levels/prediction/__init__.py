@@ -19,6 +19,6 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
 LEVEL = Level(
     name="prediction",
     question="how far ahead is each prediction good?",
-    needs="a model that draws the bird's-eye view; recorded episodes with other road users and scenario tags",
+    requirements="recorded episodes; more is measured of a model that draws the view from above",
     measure=_measure,
 )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.evaluation.levels.prediction.futures import SSIM_STEPS, PredictedFutures
-from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.image_error import mean_squared_error, wrong_share
@@ -57,13 +56,13 @@ def accuracy(seen: PredictedFutures, weights: np.ndarray) -> Accuracy:
     """Of all futures, with weights (R, N), see `bootstrap.resample`."""
     sampled = [s - 1 for s in SSIM_STEPS if s <= seen.valid.shape[1]]
     image, motion = {}, {}
-    for name in VIEW_METHODS:
+    for name in seen.views:
         image[name] = {
             "wrong_pixels": Estimate.of(wrong_share(weights, seen.views[name])),
             "mse": Estimate.of(mean_squared_error(weights, seen.views[name])),
             "ssim": Estimate.of(ego.mean_at(weights, seen.similarity[name], seen.valid[:, sampled])),
         }
-    for name in MOTION_METHODS:
+    for name in seen.pose:
         distance = displacement(seen, name)
         speed, yaw_rate = (
             np.abs(predicted[name] - true)
@@ -75,7 +74,7 @@ def accuracy(seen: PredictedFutures, weights: np.ndarray) -> Accuracy:
             "speed_error": Estimate.of(ego.mean_at(weights, speed, seen.valid)),
             "yaw_rate_error": Estimate.of(ego.mean_at(weights, yaw_rate, seen.valid)),
         }
-    return Accuracy({name: Estimate.of(iou(weights, seen.views[name])) for name in VIEW_METHODS}, image, motion)
+    return Accuracy({name: Estimate.of(iou(weights, seen.views[name])) for name in seen.views}, image, motion)
 
 
 def accuracy_part(found: Accuracy, reached: np.ndarray, steps: Sequence[int], dt: float) -> Part:
@@ -96,6 +95,15 @@ def accuracy_part(found: Accuracy, reached: np.ndarray, steps: Sequence[int], dt
         for key, (label, digits) in _MOTION_ERRORS.items()
         for method, measures in found.motion.items()
     )
+    views = (
+        Table("IoU of the view, by steps after the context", ("class", "method", *head), ious),
+        Table("Error of the view as an image", ("measure", "method", *head), images),
+    )
+    figures = {"Error of the ego's motion by horizon": lambda figure: _draw(figure, found.motion, _MOTION_ERRORS)}
+    view_figures = {
+        "IoU by class and horizon": lambda figure: _draw_iou(figure, found),
+        "Image error by horizon": lambda figure: _draw(figure, found.image, _IMAGE_ERRORS),
+    }
     return Part(
         name="prediction",
         title="L1: one and many steps ahead",
@@ -105,7 +113,7 @@ def accuracy_part(found: Accuracy, reached: np.ndarray, steps: Sequence[int], dt
             "the last. Intersections, unions, pixels and errors are summed over windows first; intervals are 95% of "
             "replicates that resample whole episodes. Pixels that truly are the ego count as nothing, or as right in "
             "the SSIM.\n\nBaselines: the last view copied; the last view as seen from where the ego truly is by then; "
-            "the same with every mover at its last velocity (both are told the ego's true motion, which the model is "
+            "the same with every mover at its last velocity (both are given the ego's true motion, which the model is "
             "not); the ego's last motion kept."
         ),
         limits=(
@@ -116,8 +124,7 @@ def accuracy_part(found: Accuracy, reached: np.ndarray, steps: Sequence[int], dt
             "depend on how different the colours of two classes happen to be."
         ),
         tables=(
-            Table("IoU of the view, by steps after the context", ("class", "method", *head), ious),
-            Table("Error of the view as an image", ("measure", "method", *head), images),
+            *(views if found.iou else ()),
             Table("Error of the ego's motion", ("measure", "method", *head), motions),
         ),
         values={
@@ -127,11 +134,7 @@ def accuracy_part(found: Accuracy, reached: np.ndarray, steps: Sequence[int], dt
             "image": plain(found.image),
             "motion": plain(found.motion),
         },
-        figures={
-            "IoU by class and horizon": lambda figure: _draw_iou(figure, found),
-            "Image error by horizon": lambda figure: _draw(figure, found.image, _IMAGE_ERRORS),
-            "Error of the ego's motion by horizon": lambda figure: _draw(figure, found.motion, _MOTION_ERRORS),
-        },
+        figures={**view_figures, **figures} if found.iou else figures,
     )
 
 

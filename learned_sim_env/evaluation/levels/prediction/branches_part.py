@@ -27,14 +27,17 @@ def branches_part(found: Branches, weights: np.ndarray) -> Part:
         return ratio(weights @ values, np.broadcast_to(total, (len(weights), values.shape[1])))
 
     fde = {name: Estimate.of(mean(d)) for name, d in displacements(found).items()}
-    vehicles = {name: Estimate.of(pooled_iou(weights, o)) for name, o in vehicle_overlaps(found).items()}
+    viewed = found.views is not None
+    overlaps = vehicle_overlaps(found) if viewed else {}
+    vehicles = {name: Estimate.of(pooled_iou(weights, o)) for name, o in overlaps.items()}
     spread, error = (np.sqrt(mean(x**2)) for x in (place_spread(found), error_of_mean(found)))
     diversity = {
         "spread of places, root mean square [m]": Estimate.of(spread),
         "error of their mean, root mean square [m]": Estimate.of(error),
         "spread / error": Estimate.of(ratio(spread, error)),
-        "pixels in which two futures differ [share]": Estimate.of(mean(view_spread(found))),
     }
+    if viewed:
+        diversity["pixels in which two futures differ [share]"] = Estimate.of(mean(view_spread(found)))
     head = tuple(f"{step} steps" for step in MOMENTS)
     return Part(
         name="branches",
@@ -55,7 +58,7 @@ def branches_part(found: Branches, weights: np.ndarray) -> Part:
         ),
         tables=(
             _table("Final displacement of the ego [m]", "futures", head, fde, 3),
-            _table("IoU of vehicles", "futures", head, vehicles, 3),
+            *((_table("IoU of vehicles", "futures", head, vehicles, 3),) if viewed else ()),
             _table("Diversity", "measure", head, diversity, 4),
         ),
         values=plain(

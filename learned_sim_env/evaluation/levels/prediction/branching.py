@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from learned_sim_env.evaluation.open_loop import dream
+from learned_sim_env.evaluation.open_loop import dream, observed
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.bootstrap import ratio
 from learned_sim_env.spec import NUM_CLASSES, SemanticClass
@@ -24,16 +24,17 @@ class Branches:
     """N windows at the S `MOMENTS`, with k sampled futures, the mode's, and the true one.
 
     episode: (N,) int64. places: (N, k, S, 2), mode_places, true_places: (N, S, 2) [m], of the ego, in its frame at the
-    end of the context. views: (N, k, S, H, W), mode_views, true_views: (N, S, H, W) uint8 class ids.
+    end of the context. views: (N, k, S, H, W), mode_views, true_views: (N, S, H, W) uint8 class ids, seen from above;
+    None where the model draws none.
     """
 
     episode: np.ndarray
     places: np.ndarray
     mode_places: np.ndarray
     true_places: np.ndarray
-    views: np.ndarray
-    mode_views: np.ndarray
-    true_views: np.ndarray
+    views: np.ndarray | None
+    mode_views: np.ndarray | None
+    true_views: np.ndarray | None
 
 
 def branch(
@@ -58,24 +59,30 @@ def branch(
         ValueError: if the model predicts something that is not finite.
     """
     at = [step - 1 for step in MOMENTS]
-    found: list[tuple[np.ndarray, ...]] = []
+    places: list[tuple[np.ndarray, ...]] = []
+    views: list[tuple[np.ndarray, ...]] = []
     size = max(batch_size // samples, 1)
     for first in range(0, len(windows), size):
         some = windows[first : first + size]
         batch = reader.read(some)
-        true = batch.pose[:, batch.context :][:, at, :2].numpy(), batch.semantic[:, batch.context :][:, at].numpy()
-        mode = _looked_at(dream(model, batch, None, draw=True), at)
+        known, after = observed(batch), slice(batch.context, None)
+        draw = ("bev",) if "bev" in model.draws and "bev" in known else ()
+        mode = dream(model, batch, None, draw)
         seeds = torch.arange(first * samples, (first + len(some)) * samples)
-        drawn = _looked_at(dream(model, batch, seeds, draw=True), at)
-        places, views = (x.reshape(len(some), samples, *x.shape[1:]) for x in drawn)
-        found.append((places, mode[0], true[0], views, mode[1], true[1]))
+        drawn = dream(model, batch, seeds, draw)
+        where = [_places(drawn, at).reshape(len(some), samples, len(at), 2), _places(mode, at)]
+        places.append((*where, batch.pose[:, after][:, at, :2].numpy()))
+        if draw:
+            sampled = drawn["bev"][:, at].unflatten(0, (len(some), samples))
+            views.append(tuple(v.numpy() for v in (sampled, mode["bev"][:, at], known["bev"][:, after][:, at])))
         progress(len(some))
-    return Branches(windows.episode, *(np.concatenate(x) for x in zip(*found)))
+    joined = [np.concatenate(x) for part in (places, views) for x in zip(*part)]
+    return Branches(windows.episode, *joined, *[None] * (6 - len(joined)))
 
 
-def _looked_at(dreamt: dict[str, torch.Tensor], at: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Places (B, S, 2) and views (B, S, H, W) at some steps."""
-    return integrate(dreamt["motion"])[:, at, :2].numpy(), dreamt["view"][:, at].numpy()
+def _places(dreamt: dict[str, torch.Tensor], at: list[int]) -> np.ndarray:
+    """(B, S, 2) at some steps."""
+    return integrate(dreamt["motion"])[:, at, :2].numpy()
 
 
 def displacements(found: Branches) -> dict[str, np.ndarray]:
@@ -102,6 +109,7 @@ def vehicle_overlaps(found: Branches) -> dict[str, tuple[np.ndarray, np.ndarray]
     Those of "mean of k" are summed over the samples.
     """
     truth = found.true_views
+    assert truth is not None and found.views is not None and found.mode_views is not None
     both, either = _overlap(found.views, truth[:, None])
     best = np.where(either > 0, both / np.maximum(either, 1), 1.0).argmax(1)[:, None]
     return {
@@ -134,6 +142,7 @@ def error_of_mean(found: Branches) -> np.ndarray:
 
 def view_spread(found: Branches) -> np.ndarray:
     """(N, S) float64 in [0, 1]: share of pixels in which two samples differ, on average over all pairs of samples."""
+    assert found.true_views is not None and found.views is not None
     k, same = found.views.shape[1], np.zeros(found.true_views.shape)
     for kind in range(NUM_CLASSES):
         count = (found.views == kind).sum(1)

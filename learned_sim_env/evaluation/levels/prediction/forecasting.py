@@ -68,7 +68,7 @@ def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarra
         for seconds in AHEAD:
             steps = round(seconds / dt)
             p = np.concatenate([probability_within(part.events, names, steps) for part in parts])
-            simple = np.concatenate([urgency(part.blocked, steps) for part in parts])
+            simple = [urgency(part.blocked, steps) for part in parts if part.blocked is not None]
             judged = [happened_within(part.true_events, part.valid, names, steps) for part in parts]
             happened, known = (np.concatenate(x) for x in zip(*judged))
             some = known & fair
@@ -76,7 +76,12 @@ def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarra
                 "moments": int(known.sum()),
                 "positives": int(happened[known].sum()),
                 "auroc": Estimate.of(auroc(weights[:, known], p[known], happened[known])),
-                "auroc_straight_on": Estimate.of(auroc(weights[:, known], simple[known], happened[known])),
+                # Where no view from above was recorded, it is not known.
+                "auroc_straight_on": Estimate.of(
+                    auroc(weights[:, known], np.concatenate(simple)[known], happened[known])
+                    if simple
+                    else np.full(len(weights), np.nan)
+                ),
                 "fair_moments": int(some.sum()),
                 "fair_positives": int(happened[some].sum()),
                 "calibration_error": Estimate.of(calibration_error(weights[:, some], p[some], happened[some])),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.levels.prediction.straight_on import blocked
-from learned_sim_env.evaluation.open_loop import dream, views_by_method
+from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, MODEL, baseline_views, dream, observed
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.frechet import clip_features, motion_features
 from learned_sim_env.measures.image_error import ssim
@@ -29,12 +29,12 @@ class PredictedFutures:
     """What was predicted and what happened, over N windows and T steps after their contexts.
 
     episode: (N,) int64, as in `Windows`. tags: (N, 7) bool, `spec.SCENARIO_TAGS` at the end of the context.
-    valid: (N, T) bool. pose: (N, T, 3) by method of `MOTION_METHODS`, and true_pose: (N, T, 3) [m, m, rad], in the
-    frame of the ego at the end of the context. speed [m/s], yaw_rate [rad/s]: (N, T) by method, and true ones.
-    events: (N, T, 4) probabilities, true_events: (N, T, 4) bool. blocked: (N, T) bool, see `straight_on.blocked`.
-    The rest is empty if nothing was drawn. views: (N, T, 9, 9) uint16 by method of `VIEW_METHODS`, see
-    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. looks, motions: features of
-    clips, (N, F) float32, by method and "true", see `frechet`.
+    valid: (N, T) bool. pose: (N, T, 3) by method (models and `CONSTANT_MOTION`), and true_pose: (N, T, 3) [m, m, rad],
+    in the frame of the ego at the end of the context. speed [m/s], yaw_rate [rad/s]: (N, T) by method, and true ones.
+    events: (N, T, 4) probabilities, true_events: (N, T, 4) bool. blocked: (N, T) bool, see `straight_on.blocked`; None
+    where views from above were not recorded. motions: features of clips, (N, F) float32, by method and "true", see
+    `frechet`; empty if not asked for. The rest is empty if no view was drawn. views: (N, T, 9, 9) uint16 by method, see
+    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. contents: features of clips.
     """
 
     episode: np.ndarray
@@ -48,43 +48,56 @@ class PredictedFutures:
     true_yaw_rate: np.ndarray
     events: np.ndarray
     true_events: np.ndarray
-    blocked: np.ndarray
+    blocked: np.ndarray | None
+    motions: dict[str, np.ndarray]
     views: dict[str, np.ndarray]
     similarity: dict[str, np.ndarray]
-    looks: dict[str, np.ndarray]
-    motions: dict[str, np.ndarray]
+    contents: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.episode)
 
 
 def follow(
-    model: WorldModel, reader: WindowReader, windows: Windows, batch_size: int, draw: bool = True
+    models: Mapping[str, WorldModel], reader: WindowReader, windows: Windows, batch_size: int, clips: bool = True
 ) -> Iterator[PredictedFutures]:
     """The mode's futures of all windows, `batch_size` at a time, under the recorded actions; `dream` says more.
 
+    Args:
+        models: see `open_loop.models_by_method`; events are those of the first.
+        reader, windows: what is looked at.
+        batch_size: windows at a time.
+        clips: also compare clips of motion and, of models that draw them, views from above.
+
     Raises:
-        ValueError: if the model predicts something that is not finite.
+        ValueError: if a model predicts something that is not finite.
     """
+    bev = models[MODEL].contract.bev
     for first in range(0, len(windows), batch_size):
         some = windows[first : first + batch_size]
         batch = reader.read(some)
         c = batch.context
-        predicted = dream(model, batch, None, draw)
+        viewed = clips and "bev" in observed(batch)
+        dreamt = {n: dream(m, batch, None, ("bev",) if viewed and "bev" in m.draws else ()) for n, m in models.items()}
         ego = batch.ego.numpy()
         true_speed, true_yaw_rate = ego[:, c:, 0], ego[:, c:, 1]
         pose = {
-            "model": integrate(predicted["motion"]).numpy(),
-            "constant motion": baselines.constant_motion(batch).numpy(),
+            **{name: integrate(d["motion"]).numpy() for name, d in dreamt.items()},
+            CONSTANT_MOTION: baselines.constant_motion(batch).numpy(),
         }
         speed, yaw_rate = (
             {
-                "model": predicted["ego"][..., i].numpy(),
-                "constant motion": np.broadcast_to(ego[:, c - 1, None, i], true_speed.shape),
+                **{name: d["ego"][..., i].numpy() for name, d in dreamt.items()},
+                CONSTANT_MOTION: np.broadcast_to(ego[:, c - 1, None, i], true_speed.shape),
             }
             for i in (0, 1)
         )
         row = reader.data.starts[some.episode] + some.start + CONTEXT_STEPS - 1
+        drawn = {name: d["bev"].numpy() for name, d in dreamt.items() if "bev" in d}
+        if drawn:
+            drawn |= baseline_views(batch, reader.mover_velocities(some), models[MODEL].contract)
+        # Baselines that are given the true motion have it.
+        moves = {"true": (batch.pose[:, c:].numpy(), true_speed), **{n: (pose[n], speed[n]) for n in pose}}
         yield PredictedFutures(
             episode=some.episode,
             tags=reader.data.arrays["tags"][row],
@@ -95,38 +108,23 @@ def follow(
             true_speed=true_speed,
             yaw_rate=yaw_rate,
             true_yaw_rate=true_yaw_rate,
-            events=predicted["events"].numpy(),
+            events=dreamt[MODEL]["events"].numpy(),
             true_events=batch.events[:, c:].numpy(),
-            blocked=blocked(batch, model.contract.bev),
-            **(_of_views(model, reader, some, batch, predicted["view"].numpy(), pose, speed) if draw else _NO_VIEWS),
+            blocked=blocked(batch, bev) if "bev" in observed(batch) else None,
+            motions={name: motion_features(*move) for name, move in moves.items()} if clips else {},
+            **(_of_views(drawn, batch) if drawn else {"views": {}, "similarity": {}, "contents": {}}),
         )
 
 
-_NO_VIEWS: dict[str, dict[str, np.ndarray]] = {"views": {}, "similarity": {}, "looks": {}, "motions": {}}
-
-
-def _of_views(
-    model: WorldModel,
-    reader: WindowReader,
-    windows: Windows,
-    batch: Batch,
-    imagined: np.ndarray,
-    pose: dict[str, np.ndarray],
-    speed: dict[str, np.ndarray],
-) -> dict[str, dict[str, np.ndarray]]:
-    """The fields of `PredictedFutures` that compare views."""
+def _of_views(drawn: dict[str, np.ndarray], batch: Batch) -> dict[str, dict[str, np.ndarray]]:
+    """The fields of `PredictedFutures` that compare views (B, T, H, W) uint8 by method."""
     c = batch.context
-    truth, valid = batch.semantic[:, c:].numpy(), batch.valid[:, c:].numpy()
-    drawn = views_by_method(imagined, batch, reader.mover_velocities(windows), model.contract)
+    truth, valid = observed(batch)["bev"][:, c:].numpy(), batch.valid[:, c:].numpy()
     # The ego looks the same in every view; a baseline that does not draw it is not worse for that.
     views = {name: np.where(truth == SemanticClass.EGO, truth, view) for name, view in drawn.items()}
     at = [s - 1 for s in SSIM_STEPS if s <= truth.shape[1]]
-    # Baselines that are told the true motion have the motion they are told.
-    moves = {"true": (batch.pose[:, c:].numpy(), batch.ego[:, c:, 0].numpy())}
-    moves |= {name: (pose[name], speed[name]) for name in pose}
     return {
         "views": {name: confusion(view, truth, valid).astype(np.uint16) for name, view in views.items()},
         "similarity": {name: ssim(view[:, at], truth[:, at]) for name, view in views.items()},
-        "looks": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
-        "motions": {name: motion_features(*move) for name, move in moves.items()},
+        "contents": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
     }

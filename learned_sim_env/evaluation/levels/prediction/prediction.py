@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,11 +21,12 @@ from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_pa
 from learned_sim_env.evaluation.levels.prediction.scenarios import STEPS as SCENARIO_STEPS
 from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.levels.prediction.strips import strips_part
-from learned_sim_env.evaluation.open_loop import join
+from learned_sim_env.evaluation.open_loop import join, models_by_method
 from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
 from learned_sim_env.measures import frechet
 from learned_sim_env.measures.bootstrap import resample
-from learned_sim_env.reporting.parts import Part
+from learned_sim_env.measures.needs import Needs
+from learned_sim_env.reporting.parts import Part, not_applicable
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
@@ -57,11 +59,16 @@ class PredictionConfig:
 
 
 def measure_prediction(
-    checkpoint: Checkpoint, data: PackedData, config: PredictionConfig | None = None
+    checkpoint: Checkpoint,
+    data: PackedData,
+    config: PredictionConfig | None = None,
+    beside: Sequence[Checkpoint] = (),
 ) -> tuple[Part, ...]:
     """Compare a model's futures of windows of `data` with what was recorded, and with baselines.
 
     Every window has the real context that environments start from; after it the model sees the recorded actions only.
+    What compares views from above is left out where the model draws none, and a part says so. `beside`: further models
+    to be shown as baselines.
 
     Returns:
         Parts named "prediction", "scenarios", "forecasts", "safe_horizon", "branches", "realism" and "film_strips".
@@ -71,7 +78,7 @@ def measure_prediction(
             model predicts something that is not finite.
     """
     config = config or PredictionConfig()
-    model, contract = checkpoint.model, checkpoint.contract
+    model, contract, models = checkpoint.model, checkpoint.contract, models_by_method(checkpoint, beside)
     data.check_contract(contract)
     soon = round(max(AHEAD) / contract.dt)
     regular, ending = regular_windows(data, config.stride), ending_windows(data, config.stride, soon)
@@ -82,23 +89,25 @@ def measure_prediction(
     def weigh(episode: np.ndarray) -> np.ndarray:
         return resample(episode, len(data), config.replicates, config.seed)
 
-    def futures(windows: Windows, horizon: int, draw: bool) -> PredictedFutures:
+    def futures(windows: Windows, horizon: int, clips: bool) -> PredictedFutures:
         reader, parts = WindowReader(data, horizon, contract.dt), []
-        for part in follow(model, reader, windows, config.batch_size, draw):
+        for part in follow(models, reader, windows, config.batch_size, clips):
             parts.append(part)
             bar.update(len(part))
         return join(parts)
 
     with tqdm(total=len(regular) + len(ending) + len(branched), unit="window") as bar:
-        seen = futures(regular, config.horizon, draw=True)
-        judged = [seen, futures(ending, soon, draw=False)] if len(ending) else [seen]
+        seen = futures(regular, config.horizon, clips=True)
+        judged = [seen, futures(ending, soon, clips=False)] if len(ending) else [seen]
         reader = WindowReader(data, branching.MOMENTS[-1], contract.dt)
         branches = branch(model, reader, branched, config.branches, config.batch_size, bar.update)
 
     weights = weigh(seen.episode)
     steps = sorted({s for s in STEPS if s <= config.horizon} | {config.horizon})
     reader = WindowReader(data, config.horizon, contract.dt)
+    lacking = Needs(draws=("bev",)).lacking(model)
     return (
+        *(() if lacking is None else (not_applicable("views_from_above", "L1: views from above", lacking),)),
         accuracy_part(accuracy(seen, weights), seen.valid.sum(0), steps, contract.dt),
         scenarios_part(seen, weights),
         forecasts_part(judged, weigh, contract.dt),

@@ -23,7 +23,9 @@ def realism_part(seen: PredictedFutures, seed: int) -> Part:
     whole = seen.valid[:, MOMENTS[-1] - 1]
     values: dict[str, Any] = {"clips": int(whole.sum()), "steps": MOMENTS[-1]}
     tables = []
-    for key, title, sets in (("views", "views", seen.looks), ("motion", "the ego's motion", seen.motions)):
+    for key, title, sets in (("views", "views", seen.contents), ("motion", "the ego's motion", seen.motions)):
+        if not sets:
+            continue
         clips = {name: features[whole] for name, features in sets.items()}
         found = distances_of_halves(clips, seen.episode[whole], "true", HALVINGS, seed)
         rows, values[key] = [], {}
@@ -49,7 +51,7 @@ def realism_part(seen: PredictedFutures, seed: int) -> Part:
             "ones of the same windows, where a perfect model has 0, and with those of the other half, where real clips "
             f"give the floor: what chance alone sets apart. {HALVINGS} random halves; median and range of 95% of "
             "them.\n\nThe moved view and the drifting "
-            "boxes are told how the ego truly moved. The ego itself is drawn the same in all."
+            "boxes are given how the ego truly moved. The ego itself is drawn the same in all."
         ),
         limits=(
             "It compares sets, not futures: clips that are swapped among windows stay as near. Only means and "

@@ -9,7 +9,7 @@ import numpy as np
 
 from learned_sim_env.evaluation.levels.prediction.accuracy import displacement
 from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
-from learned_sim_env.evaluation.open_loop import MOTION_METHODS, VIEW_METHODS
+from learned_sim_env.evaluation.open_loop import MODEL
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.image_error import wrong_share
@@ -45,15 +45,15 @@ def rate_per_step(share: np.ndarray, steps: np.ndarray) -> np.ndarray:
 def horizon_part(seen: PredictedFutures, weights: np.ndarray, steps: Sequence[int], dt: float) -> Part:
     """weights: (R, N), see `bootstrap.resample`. steps: those that the table of the law shows."""
     road, last = list(CLASSES).index("road"), seen.valid.shape[1]
-    apart = {name: displacement(seen, name) for name in MOTION_METHODS}
-    wrong = {name: wrong_share(weights, seen.views[name]) for name in VIEW_METHODS}
+    apart = {name: displacement(seen, name) for name in seen.pose}
+    wrong = {name: wrong_share(weights, seen.views[name]) for name in seen.views}
     # A comparison with NaN is false: a step without data ends the run.
     holds: dict[str, dict[str, np.ndarray]] = {
         f"mean position error below {POSITION} m": {
-            name: ego.mean_at(weights, apart[name], seen.valid) < POSITION for name in MOTION_METHODS
+            name: ego.mean_at(weights, apart[name], seen.valid) < POSITION for name in seen.pose
         },
         f"wrong pixels below {WRONG_PIXELS:.0%}": {name: share < WRONG_PIXELS for name, share in wrong.items()},
-        f"IoU of road above {ROAD}": {name: iou(weights, seen.views[name])[..., road] > ROAD for name in VIEW_METHODS},
+        f"IoU of road above {ROAD}": {name: iou(weights, seen.views[name])[..., road] > ROAD for name in seen.views},
     }
     found = {bound: {n: Estimate.of(steps_within(h)) for n, h in by.items()} for bound, by in holds.items()}
     rows = tuple(
@@ -61,9 +61,9 @@ def horizon_part(seen: PredictedFutures, weights: np.ndarray, steps: Sequence[in
         for bound, by in found.items()
         for name, e in by.items()
     )
-    failed = np.maximum.accumulate(apart["model"] > POSITION, axis=1)
+    failed = np.maximum.accumulate(apart[MODEL] > POSITION, axis=1)
     laws = {
-        "wrong pixels": _law(wrong["model"]),
+        **({"wrong pixels": _law(wrong[MODEL])} if MODEL in wrong else {}),
         f"futures that were ever {POSITION} m off": _law(ego.mean_at(weights, failed, seen.valid)),
     }
     law_rows = tuple(
@@ -124,7 +124,7 @@ def _law(shares: np.ndarray) -> dict[str, Estimate]:
 
 def _draw(figure: Figure, laws: dict[str, dict[str, Estimate]]) -> None:
     figure.set_size_inches(11, 4.2)
-    axes: Any = figure.subplots(1, len(laws))
+    axes: Any = figure.subplots(1, len(laws), squeeze=False)[0]
     for axis, (name, law) in zip(axes, laws.items()):
         x = np.arange(1, len(law["seen"].value) + 1)
         curve(axis, x, law["seen"], "seen", STYLES[0])

@@ -8,7 +8,7 @@ import numpy as np
 
 from learned_sim_env.evaluation.levels.prediction.accuracy import displacement
 from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
-from learned_sim_env.evaluation.open_loop import MOTION_METHODS
+from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, MODEL
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.iou import CLASSES, iou
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STEPS = (15, 30)
 # Classes that are compared, and methods: the model beside the strongest of its baselines.
 _SHOWN = ("drivable", "lines", "vehicles")
-_VIEWED = ("model", "drifting boxes")
+_VIEWED, _MOVED = (MODEL, "drifting boxes"), (MODEL, CONSTANT_MOTION)
 _ALL = "all"
 
 
@@ -31,28 +31,29 @@ def scenarios_part(seen: PredictedFutures, weights: np.ndarray) -> Part:
     """IoU and FDE of the windows with each tag; weights: (R, N), see `bootstrap.resample`."""
     steps = [s - 1 for s in STEPS]
     masks = {_ALL: np.ones(len(seen), bool), **{tag: seen.tags[:, i] for i, tag in enumerate(SCENARIO_TAGS)}}
+    viewed = tuple(name for name in _VIEWED if name in seen.views)
     found: dict[str, dict[str, Any]] = {}
     for tag, mask in masks.items():
         few, valid = weights[:, mask], seen.valid[mask][:, steps]
         found[tag] = {
             "windows": valid.sum(0),
-            "iou": {name: Estimate.of(iou(few, seen.views[name][mask][:, steps])) for name in _VIEWED},
+            "iou": {name: Estimate.of(iou(few, seen.views[name][mask][:, steps])) for name in viewed},
             "fde": {
-                name: Estimate.of(ego.mean_at(few, displacement(seen, name)[mask][:, steps], valid))
-                for name in MOTION_METHODS
+                name: Estimate.of(ego.mean_at(few, displacement(seen, name)[mask][:, steps], valid)) for name in _MOVED
             },
         }
     columns = [(i, step, list(CLASSES).index(name), name) for i, step in enumerate(STEPS) for name in _SHOWN]
     ious = tuple(
         (tag, str(f["windows"][-1]), method, *(text(at(f["iou"][method], (i, k)), 3) for i, _, k, _ in columns))
         for tag, f in found.items()
-        for method in _VIEWED
+        for method in viewed
     )
     fdes = tuple(
-        (tag, str(f["windows"][-1]), *(text(at(f["fde"][m], i), 2) for i in range(len(STEPS)) for m in MOTION_METHODS))
+        (tag, str(f["windows"][-1]), *(text(at(f["fde"][m], i), 2) for i in range(len(STEPS)) for m in _MOVED))
         for tag, f in found.items()
     )
     windows = f"windows at {STEPS[-1]} steps"
+    head = ("scenario", windows, "method", *(f"{name}, {step} steps" for _, step, _, name in columns))
     return Part(
         name="scenarios",
         title="L1: where it errs",
@@ -66,14 +67,10 @@ def scenarios_part(seen: PredictedFutures, weights: np.ndarray) -> Part:
             "groups come from few episodes; their intervals then are too narrow, if anything."
         ),
         tables=(
-            Table(
-                "IoU by scenario",
-                ("scenario", windows, "method", *(f"{name}, {step} steps" for _, step, _, name in columns)),
-                ious,
-            ),
+            *((Table("IoU by scenario", head, ious),) if viewed else ()),
             Table(
                 "FDE of the ego by scenario [m]",
-                ("scenario", windows, *(f"{method}, {step} steps" for step in STEPS for method in MOTION_METHODS)),
+                ("scenario", windows, *(f"{method}, {step} steps" for step in STEPS for method in _MOVED)),
                 fdes,
             ),
         ),
@@ -100,21 +97,25 @@ def _steps() -> list[tuple[int, int]]:
 
 def _draw(figure: Figure, found: dict[str, dict[str, Any]]) -> None:
     figure.set_size_inches(11, 4.2)
-    left, right = figure.subplots(1, 2, sharey=True)
+    viewed = tuple(next(iter(found.values()))["iou"])
+    axes = figure.subplots(1, 2 if viewed else 1, sharey=True, squeeze=False)[0]
+    right = axes[-1]
     vehicles = list(CLASSES).index("vehicles")
     colours = ("#0072b2", "#8a8a8a")
     for row, name in enumerate(found):
-        shown = [(left, [at(found[name]["iou"][m], (-1, vehicles)) for m in _VIEWED])]
-        shown.append((right, [at(found[name]["fde"][m], -1) for m in MOTION_METHODS]))
+        shown = [(axes[0], [at(found[name]["iou"][m], (-1, vehicles)) for m in viewed])] if viewed else []
+        shown.append((right, [at(found[name]["fde"][m], -1) for m in _MOVED]))
         for axis, estimates in shown:
             for k, (estimate, colour) in enumerate(zip(estimates, colours)):
                 y = row + 0.15 * (2 * k - 1)
                 axis.plot([estimate.low, estimate.high], [y, y], color=colour)
                 axis.plot([estimate.value], [y], marker="os"[k], color=colour)
-    left.set(title="IoU of vehicles", xlim=(0, 1), yticks=range(len(found)), yticklabels=list(found))
-    left.invert_yaxis()
+    if viewed:
+        axes[0].set(title="IoU of vehicles", xlim=(0, 1))
     right.set(title="FDE of the ego [m]", xlim=(0, None))
-    for axis, methods in ((left, _VIEWED), (right, MOTION_METHODS)):
+    axes[0].set(yticks=range(len(found)), yticklabels=list(found))
+    axes[0].invert_yaxis()
+    for axis, methods in ((axes[0], viewed), (right, _MOVED)) if viewed else ((right, _MOVED),):
         axis.grid(alpha=0.3)
         for k, (method, colour) in enumerate(zip(methods, colours)):
             axis.plot([], [], marker="os"[k], color=colour, label=method)

@@ -17,7 +17,7 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     return (responses(inputs.checkpoint, ResponsesConfig(workers=inputs.workers), inputs.folder / "twin"),)
 
 
-def _reason_not_applicable(checkpoint: Checkpoint) -> str | None:
+def _more_needs(checkpoint: Checkpoint) -> str | None:
     from learned_sim_env.evaluation.levels.responses.responses import ResponsesConfig
     from learned_sim_env.twins.pairing import twin_settings
 
@@ -31,7 +31,7 @@ def _reason_not_applicable(checkpoint: Checkpoint) -> str | None:
 LEVEL = Level(
     name="responses",
     question="does the dream answer to actions as the simulator does?",
-    needs="contexts recorded in MetaDrive, and MetaDrive itself as the twin",
+    requirements="contexts recorded in MetaDrive, and MetaDrive itself as the twin",
     measure=_measure,
-    reason_not_applicable=_reason_not_applicable,
+    more_needs=_more_needs,
 )

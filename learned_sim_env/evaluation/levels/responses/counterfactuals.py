@@ -108,7 +108,8 @@ class TwinCounterfactuals:
         """Where the futures of context `index` are kept."""
         c = self.contexts
         about = [self.name, self.settings, __version__, self.horizon, int(c.scenarios[index])]
-        arrays = (self.actions, c.replay_actions(index), c.observations["bev"][index, -1])
+        seen = (values[index, -1] for name, values in c.observations.items() if name != "ego")
+        arrays = (self.actions, c.replay_actions(index), *seen)
         return self.folder / f"{key_of(about, arrays)}.npz"
 
     def branches(self, twin: TwinDrivingEnv, index: int) -> dict[str, Any]:

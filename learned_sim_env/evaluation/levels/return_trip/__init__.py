@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from learned_sim_env.evaluation.levels import Level, LevelInputs
+from learned_sim_env.measures.needs import Needs
 
 if TYPE_CHECKING:
     from learned_sim_env.reporting.parts import Part
-    from learned_sim_env.world_model.checkpoint import Checkpoint
+
+
+NEEDS = Needs(draws=("bev",), capabilities=("MapModel", "MovableEgo"))
 
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
@@ -17,16 +20,10 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     return (return_trip(inputs.checkpoint),)
 
 
-def _reason_not_applicable(checkpoint: Checkpoint) -> str | None:
-    from learned_sim_env.evaluation.levels.return_trip.trips import reason_without_map
-
-    return reason_without_map(checkpoint.model)
-
-
 LEVEL = Level(
     name="return_trip",
     question="is a road where it was on the way back?",
-    needs="a model that remembers a map and can be placed elsewhere in it",
+    requirements="a model that remembers a map, can place its ego elsewhere in it, and draws the view from above",
     measure=_measure,
-    reason_not_applicable=_reason_not_applicable,
+    needs=NEEDS,
 )

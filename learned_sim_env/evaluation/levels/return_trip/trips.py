@@ -12,13 +12,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from learned_sim_env.evaluation.baselines import warp
+from learned_sim_env.evaluation.levels.return_trip import NEEDS
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, Contract, SemanticClass
 from learned_sim_env.world_model.checkpoint import Checkpoint
-from learned_sim_env.world_model.geometry import relative
-from learned_sim_env.world_model.protocol import MapModel, State
+from learned_sim_env.world_model.geometry import compose, relative
+from learned_sim_env.world_model.protocol import State
 
 # From ego vectors (n, 6) to actions (n, 2) float32.
 EgoDriver = Callable[[np.ndarray], np.ndarray]
@@ -66,22 +67,15 @@ class Pairs:
         return Pairs(first, later, torch.ones_like(first, dtype=torch.bool))
 
 
-def reason_without_map(model: object) -> str | None:
-    """Why a model cannot make a return trip; None if it can."""
-    if isinstance(model, MapModel):
-        return None
-    return f"{type(model).__name__} has no map memory, so it cannot be placed where it was"
-
-
 def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: EgoDriver, steps: int, seed: int) -> Trip:
     """Imagine `steps` steps from `contexts` (n,) int64, sampled at temperature 1, and draw each of them.
 
     Raises:
-        ValueError: if the model has no map memory, or gives what is not finite.
+        ValueError: if the model lacks something of `NEEDS`, or gives what is not finite.
     """
     model = checkpoint.model
-    if (reason := reason_without_map(model)) is not None:
-        raise ValueError(reason)
+    if (reason := NEEDS.lacking(model)) is not None:
+        raise ValueError(f"a return trip cannot be made: {reason}")
     inference = Inference(next(iter(model.initial(1).values())).device)
     start = Starts(model, checkpoint.contexts, inference, names=("bev",)).from_contexts(contexts)
     with inference():
@@ -91,18 +85,20 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: EgoDriver, steps
         # Drawn already, so that drawing again only looks.
         drawn, state = model.draw(state, ("bev",))
         view = drawn["bev"]
-        views, seen, pose = [view], [model.seen_places(state)], [state["pose"]]
+        here = torch.zeros(len(contexts), 3, device=inference.device)
+        views, seen, pose = [view], [model.seen_places(state)], [here]
         for t in tqdm(range(steps), desc="driving", unit="step"):
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size)
             state = model.imagine(state, torch.from_numpy(driver(ego)).to(inference.device), noise)
-            ego = model.decode(state)["ego"].cpu().numpy()
-            if not (np.isfinite(ego).all() and torch.isfinite(state["pose"]).all()):
+            heads = model.decode(state)
+            ego, here = heads["ego"].cpu().numpy(), compose(here, heads["motion"])
+            if not (np.isfinite(ego).all() and torch.isfinite(here).all()):
                 raise ValueError(f"the model's 'ego' is not finite {t + 1} steps after the context")
             drawn, state = model.draw(state, ("bev",))
             view = drawn["bev"]
             views.append(view)
             seen.append(model.seen_places(state))
-            pose.append(state["pose"])
+            pose.append(here)
         return Trip(torch.stack(views, 1).cpu(), torch.stack(seen, 1).cpu(), torch.stack(pose, 1).cpu(), state)
 
 
@@ -111,8 +107,8 @@ def placed_back(model: Any, trip: Trip, moments: list[int]) -> list[Pairs]:
     """The views at `moments` of a trip, and those drawn when its ego is put back there, one after the other."""
     state, pairs = trip.state, []
     for moment in moments:
-        pose = trip.pose[:, moment].to(state["pose"].device)
-        drawn, state = model.draw({**state, "pose": pose}, ("bev",))
+        pose = trip.pose[:, moment].to(next(iter(state.values())).device)
+        drawn, state = model.draw(model.at(state, pose), ("bev",))
         later = drawn["bev"]
         pairs.append(Pairs.of(trip.views[:, moment], later.cpu()))
     return pairs

@@ -19,6 +19,6 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
 LEVEL = Level(
     name="trust",
     question="does the uncertainty say when not to trust it?",
-    needs="a model that draws the bird's-eye view and predicts its uncertainty; recorded episodes",
+    requirements="recorded episodes; more is measured of a model that draws the view from above",
     measure=_measure,
 )

@@ -9,13 +9,12 @@ import torch
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.open_loop import join
+from learned_sim_env.evaluation.open_loop import after_context, join, observed
 from learned_sim_env.evaluation.windows import WindowReader, Windows, regular_windows
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.training.pictures import after_context
 from learned_sim_env.world_model.geometry import integrate
 from learned_sim_env.world_model.protocol import WorldModel
 
@@ -51,8 +50,8 @@ class UncertainFutures:
 
     episode: (N,) int64, as in `Windows`. valid: (N, T) bool. uncertainty: (N, T) float32. speed: (N, T) float32 [m/s],
     as imagined. position: (N, T) float32 [m], how far the imagined ego is from the true one. wrong: (N, T) float32,
-    share of the view's pixels that are of another class than the true ones, but for those that truly are the ego; NaN
-    at steps that were not drawn.
+    share of the pixels of the view from above that are of another class than the true ones, but for those that truly
+    are the ego; NaN at steps that were not drawn; None where the model draws none.
     """
 
     episode: np.ndarray
@@ -60,7 +59,7 @@ class UncertainFutures:
     uncertainty: np.ndarray
     speed: np.ndarray
     position: np.ndarray
-    wrong: np.ndarray
+    wrong: np.ndarray | None
 
 
 def uncertain_futures(model: WorldModel, data: PackedData, config: TrustConfig) -> UncertainFutures:
@@ -109,7 +108,9 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
     context, valid = batch.context, batch.valid[:, batch.context :].numpy()
     batch = batch.to(device)
     state = after_context(model, batch)
-    _, state = model.draw(state, ("bev",))
+    names = ("bev",) if "bev" in model.draws and "bev" in observed(batch) else ()
+    if names:
+        _, state = model.draw(state, names)
     uncertainty, motion, speed = [], [], []
     wrong = np.full(valid.shape, np.nan, np.float32)
     for t in range(valid.shape[1]):
@@ -121,10 +122,9 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
         uncertainty.append(heads["uncertainty"])
         motion.append(heads["motion"])
         speed.append(heads["ego"][:, 0])
-        if (t + 1) % DRAW_EVERY == 0:
-            drawn, state = model.draw(state, ("bev",))
-            view = drawn["bev"]
-            truth = batch.semantic[:, context + t]
+        if names and (t + 1) % DRAW_EVERY == 0:
+            drawn, state = model.draw(state, names)
+            view, truth = drawn["bev"], observed(batch)["bev"][:, context + t]
             counts = truth != int(SemanticClass.EGO)
             wrong[:, t] = (((view != truth) & counts).sum((1, 2)) / counts.sum((1, 2))).cpu().numpy()
     pose = integrate(torch.stack(motion, 1))
@@ -134,5 +134,5 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
         uncertainty=torch.stack(uncertainty, 1).float().cpu().numpy(),
         speed=torch.stack(speed, 1).float().cpu().numpy(),
         position=(pose - batch.pose[:, context:])[..., :2].norm(dim=-1).cpu().numpy(),
-        wrong=wrong,
+        wrong=wrong if names else None,
     )

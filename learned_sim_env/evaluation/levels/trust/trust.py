@@ -18,6 +18,7 @@ from learned_sim_env.evaluation.levels.trust.rollouts import (
 )
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.measures.events import auroc
+from learned_sim_env.measures.needs import Needs
 from learned_sim_env.measures.weighted_ranks import Metric, by_step, over_all, over_steps, weighted_spearman
 from learned_sim_env.reporting.display import number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
@@ -45,9 +46,12 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
     data.check_contract(checkpoint.contract)
     futures = uncertain_futures(checkpoint.model, data, config)
     weights = resample(futures.episode, len(data), config.replicates, config.seed)
-    scores, errors = scores_of(futures), {"position [m]": futures.position, "wrong pixels": futures.wrong}
+    scores, errors = scores_of(futures), {"position [m]": futures.position}
+    if futures.wrong is not None:
+        errors["wrong pixels"] = futures.wrong
     ranks: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for error, bounds in ERRORS.items():
+    for error in errors:
+        bounds = ERRORS[error]
         ranks[error] = {name: _ranks(weights, score, errors[error], futures, bounds) for name, score in scores.items()}
     cuts = _cuts(weights, futures, errors, checkpoint.uncertainty_bound)
     curves = {
@@ -58,6 +62,11 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
         error: Estimate.of(by_step(weighted_spearman, weights, futures.uncertainty, value, _known(futures, value)))
         for error, value in errors.items()
     }
+    about_views = (
+        f", and, every {DRAW_EVERY} steps, with the share of pixels of the view from above that are wrong"
+        if futures.wrong is not None
+        else f" (the view from above is not applicable: {Needs(draws=('bev',)).lacking(checkpoint.model)})"
+    )
     sampled = f"{config.samples} sampled futures" if config.samples else "the mode of the future"
     return Part(
         name="trust",
@@ -65,8 +74,8 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
         method=(
             f"For every window of {len(data)} recorded episodes ({len(futures.episode)} futures of {config.horizon} "
             f"steps, {sampled}, under the recorded actions), the model's uncertainty is compared at every step with "
-            f"how far the imagined ego is from the true one, and, every {DRAW_EVERY} steps, with the share of pixels "
-            "of the view that are wrong. Rank correlation is Spearman's; AUROC is the chance that a step with an error "
+            f"how far the imagined ego is from the true one{about_views}. "
+            "Rank correlation is Spearman's; AUROC is the chance that a step with an error "
             "above the bound has the higher uncertainty. Both grow with time, which alone makes them agree: so each is "
             "also given within a step, among windows equally long after their contexts, averaged over the steps. "
             "Baselines: how long ago the context was, and how fast the imagined ego drives. In brackets 95% intervals "
@@ -82,7 +91,7 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
             f"{DRAW_EVERY} steps only, and fill in at once what an environment imagines bit by bit."
         ),
         tables=(
-            *(_rank_table(error, bounds, ranks[error]) for error, bounds in ERRORS.items()),
+            *(_rank_table(error, found) for error, found in ranks.items()),
             _cut_table(cuts),
         ),
         values={
@@ -194,7 +203,7 @@ def _curves(
     return found
 
 
-def _rank_table(error: str, bounds: tuple[float, ...], ranks: dict[str, dict[str, Estimate]]) -> Table:
+def _rank_table(error: str, ranks: dict[str, dict[str, Estimate]]) -> Table:
     columns = tuple(next(iter(ranks.values())))
     rows = tuple((name, *(text(found[column], 2) for column in columns)) for name, found in ranks.items())
     return Table(f"Error: {error}", ("score", *columns), rows)
@@ -203,11 +212,12 @@ def _rank_table(error: str, bounds: tuple[float, ...], ranks: dict[str, dict[str
 def _cut_table(cuts: dict[str, dict[str, Any]]) -> Table:
     shares = ("steps above", "steps cut", "futures cut")
     means = ("kept", "cut", "all at the times of the cut")
-    head = ("bound", "value", *(f"{s} [%]" for s in shares), *(f"{error}: {m}" for error in ERRORS for m in means))
+    errors = [error for error in ERRORS if error in next(iter(cuts.values()))]
+    head = ("bound", "value", *(f"{s} [%]" for s in shares), *(f"{error}: {m}" for error in errors for m in means))
     rows = []
     for name, found in cuts.items():
         row = [name, number(found["bound"], 4), *(text(found[s], 2, 100) for s in shares)]
-        rows.append((*row, *(text(found[error][m], 3) for error in ERRORS for m in means)))
+        rows.append((*row, *(text(found[error][m], 3) for error in errors for m in means)))
     return Table(
         "What a bound on the uncertainty cuts, and the mean errors of what it keeps and cuts", head, tuple(rows)
     )
@@ -215,7 +225,7 @@ def _cut_table(cuts: dict[str, dict[str, Any]]) -> Table:
 
 def _draw_kept(figure: Figure, curves: dict[str, dict[str, dict[str, np.ndarray]]]) -> None:
     figure.set_size_inches(10, 7)
-    axes = figure.subplots(2, 2, sharex=True)
+    axes = figure.subplots(len(curves), 2, sharex=True, squeeze=False)
     names = (*SCORES[:3], BASELINES[0], _ORACLE)
     colours = dict(zip(names, ("#0072b2", "#56b4e9", "#009e73", "#8a8a8a", "#000000")))
     for row, (error, places) in zip(axes, curves.items()):
@@ -224,7 +234,7 @@ def _draw_kept(figure: Figure, curves: dict[str, dict[str, dict[str, np.ndarray]
                 axis.plot(100 * KEPT, values, ".-", color=colours[name], label=name)
             axis.set(title=f"{error}, {place}", ylim=(0, None))
             axis.grid(alpha=0.3)
-    for axis in axes[1]:
+    for axis in axes[-1]:
         axis.set_xlabel("kept [%]")
     axes[0, 0].legend(fontsize=8)
 

@@ -19,6 +19,6 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
 LEVEL = Level(
     name="validity",
     question="does a model that runs freely stay a world?",
-    needs="a model that draws the bird's-eye view; recorded episodes to compare with",
+    requirements="recorded episodes to compare with; more is measured of a model that draws the view from above",
     measure=_measure,
 )

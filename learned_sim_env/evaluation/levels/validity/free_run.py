@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.behaviours import OrnsteinUhlenbeck
+from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
@@ -19,7 +20,7 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 
 EgoDriver = Callable[[np.ndarray], np.ndarray]
 
-# Who drives; see `_drivers`.
+# What drives; see `_drivers`.
 GROUPS = ("random", "expert-like", "extreme")
 # Steps at which every row is drawn, as far as the rollout goes, and its last.
 DRAWN = (1, 10, 30, 100, 300, 1000, 3000, 10_000)
@@ -58,14 +59,14 @@ class FreeRun:
 
     finite: (T, G, n) bool, whether all that was predicted up to a step was finite. quantities: (T, G, n, 5) float32, of
     `QUANTITIES`. seconds: (T,) a step of all rows, without drawing. drawn: (K,) int64. views: (K, G, n, H, W) uint8,
-    all `NOTHING` where a row was not finite.
+    seen from above, all `NOTHING` where a row was not finite; None where the model draws none.
     """
 
     finite: np.ndarray
     quantities: np.ndarray
     seconds: np.ndarray
     drawn: np.ndarray
-    views: np.ndarray
+    views: np.ndarray | None
 
 
 def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
@@ -75,13 +76,16 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
     inference = Inference(next(iter(model.initial(1).values())).device)
     # Shared out evenly, and used again where there are too few.
     which = np.arange(n) * len(checkpoint.contexts) // n
-    start = Starts(model, checkpoint.contexts, inference, names=("bev",)).from_contexts(which)
+    # What environments draw at every step: the view from above, or else all that the model can draw.
+    viewed = "bev" in model.draws
+    names = ("bev",) if viewed else tuple(model.draws)
+    start = Starts(model, checkpoint.contexts, inference, names=names).from_contexts(which)
     rollout, rows = Rollout(model, groups * n, inference), np.arange(groups * n).reshape(groups, n)
     for some in rows:
         rollout.start(some, start, config.seed * groups * n + some)
     drivers = _drivers(start.ego, np.random.default_rng(config.seed))
     steps = sorted({step for step in DRAWN if step < config.steps} | {config.steps})
-    views = [np.broadcast_to(start.drawn["bev"], (groups, *start.drawn["bev"].shape))]
+    views = [np.broadcast_to(start.drawn["bev"], (groups, *start.drawn["bev"].shape))] if viewed else []
     ego = np.tile(start.ego, (groups, 1, 1))
     alive = np.ones((groups, n), bool)
     finite, seconds = np.zeros((config.steps, groups, n), bool), np.zeros(config.steps)
@@ -97,12 +101,12 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
         distance = np.hypot(*imagined.motion[:, :2].T).reshape(groups, n)
         quantities[t] = magnitudes(before, ego, distance, contract.dt)
         # A picture of what is not finite is not defined, not even that it can be drawn.
-        rollout.draw(("bev",), rows[:, : config.watched][alive[:, : config.watched]])
-        if t + 1 in steps:
+        rollout.draw(names, rows[:, : config.watched][alive[:, : config.watched]])
+        if viewed and t + 1 in steps:
             shown = np.full_like(views[0], NOTHING)
             shown[alive] = rollout.drawn("bev", rows[alive])
             views.append(shown)
-    return FreeRun(finite, quantities, seconds, np.array([0, *steps]), np.stack(views))
+    return FreeRun(finite, quantities, seconds, np.array([0, *steps]), np.stack(views) if viewed else None)
 
 
 def _drivers(ego: np.ndarray, rng: np.random.Generator) -> tuple[EgoDriver, EgoDriver, EgoDriver]:
@@ -130,3 +134,8 @@ def magnitudes(before: np.ndarray, ego: np.ndarray, distance: np.ndarray, dt: fl
     """(..., 5) `QUANTITIES` of steps from ego vectors `before` to `ego` (..., 6), over `distance` (...) [m]."""
     acceleration = np.abs(ego[..., 0] - before[..., 0]) / dt
     return np.stack([ego[..., 0], acceleration, np.abs(ego[..., 1]), distance / dt, np.abs(ego[..., 4])], -1)
+
+
+def episode_rows(data: PackedData) -> np.ndarray:
+    """(N,) int64: rows of all moments of the episodes listed but for the first of each."""
+    return np.concatenate([np.arange(start + 1, start + n) for start, n in zip(data.starts, data.lengths)])
