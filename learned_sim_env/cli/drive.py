@@ -102,10 +102,10 @@ def _dream(args: DriveArgs, twin: TwinDrivingEnv | None) -> gym.Env:
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     if args.case is not None:
-        from learned_sim_env.harness.stress.cases import open_case, told
+        from learned_sim_env.harness.stress.cases import described, open_case
 
         env = open_case(args.case, args.checkpoint)
-        print(told(args.case), flush=True)
+        print(described(args.case), flush=True)
         return env
     checkpoint = from_pretrained(args.checkpoint)
     if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):

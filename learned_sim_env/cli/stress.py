@@ -91,7 +91,8 @@ def _run(args: StressArgs) -> int:
     from learned_sim_env.harness.stress.foresight import foresight_part
     from learned_sim_env.harness.stress.search import SPACES, SearchConfig, safe_starts, search
     from learned_sim_env.harness.stress.starting_moments import search_cases, sweep_cases
-    from learned_sim_env.harness.stress.sweep import sweep
+    from learned_sim_env.harness.stress.strategy_catalogue import STRATEGIES
+    from learned_sim_env.harness.stress.sweep import applicable, sweep
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     # Rather now than at the end.
@@ -99,21 +100,25 @@ def _run(args: StressArgs) -> int:
     suite = Suite.load(args.suite)
     config = _config(args, len(suite.scenarios))
     checkpoint = from_pretrained(args.checkpoint)
+    config, reasons = applicable(config, checkpoint.model)
+    for name, reason in reasons.items():
+        print(f"{name}: not applicable: {reason}")
     runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, False, args.out / "drives")
     per = len(config.starts) * config.seeds
     began, total = time.perf_counter(), per * (1 + len(config.names) * len(config.strengths))
     with tqdm(total=total, desc="strategies", unit="drive", disable=None) as bar:
         found = sweep(runner, config, bar.update)
     print(f"{total} drives of {args.horizon} steps in {time.perf_counter() - began:.0f} s (kept ones take no time)")
-    parts: list[Part] = [report.sweep_part(found)]
+    parts: list[Part] = [report.sweep_part(found, reasons)]
     cases = sweep_cases(found, most=max(args.twin, 1))
     safe = tuple(safe_starts(found.plain, found.plain_jobs))
-    if args.searches and safe:
+    spaces = [name for name in SPACES if STRATEGIES[name].needs.lacking(checkpoint.model) is None]
+    if args.searches and safe and spaces:
         searching = SearchConfig(safe, args.searches, rounds=args.rounds, horizon=min(60, args.horizon))
-        drives = len(safe) * args.searches * searching.budget * len(SPACES) * 2
+        drives = len(safe) * args.searches * searching.budget * len(spaces) * 2
         with tqdm(total=drives, desc="searches", unit="drive", disable=None) as bar:
             searched = {
-                s: {m: search(runner, s, m, searching, bar.update) for m in ("adaptive", "random")} for s in SPACES
+                s: {m: search(runner, s, m, searching, bar.update) for m in ("adaptive", "random")} for s in spaces
             }
         parts.append(report.search_part(searched, searching))
         cases += search_cases(searched, found)

@@ -123,7 +123,7 @@ def open_network(name_or_path: str) -> NetworkPolicy:
 class NetworkDriver:
     """A trained policy, without noise."""
 
-    looks = True
+    observes: tuple[str, ...] = ("bev", "ego")
 
     def __init__(self, policy: NetworkPolicy, num_rows: int):
         self._policy, self._sight = policy, sight.Sight(num_rows)

@@ -10,7 +10,7 @@ import torch
 
 from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.drivers.catalogue import identity, open_driver
-from learned_sim_env.drivers.driver import looks
+from learned_sim_env.drivers.driver import observed_by
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.info import END_REASONS
 from learned_sim_env.harness.engine.job import STEPS, DriveResult, Job, pack, unpack
@@ -21,6 +21,8 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.judging import judge
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import CHUNK, Start, Starts
+from learned_sim_env.measures.needs import Needs
+from learned_sim_env.reporting.pictured import pictured
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
@@ -35,11 +37,15 @@ class DreamRunner:
     Args:
         checkpoint: of the world model.
         bank: where jobs start.
-        driver: name of who drives, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
+        driver: its name, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
         rows: of a batch.
-        look: draw every step, for drivers that look and for the gap ahead; without, gaps are infinite and nothing is
-            drawn unless the driver looks or views are asked for.
+        look: draw the view from above at every step, for the gap ahead; without, or where the model draws no such view,
+            gaps are infinite, and nothing is drawn but what the driver needs, unless views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
+
+    Raises:
+        ValueError: for a driver that does not exist or needs what the model does not draw, or a bank without the
+            modalities that the model observes.
     """
 
     def __init__(
@@ -56,15 +62,29 @@ class DreamRunner:
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self.model = PerturbedModel(checkpoint.model)
         self.driver = driver
-        # Opened in any case: a name that nobody has is to be told before anything is driven.
-        self.look = looks(open_driver(driver, [0])) or look
+        model = checkpoint.model
+        # Opened in any case: an unknown name is to be refused before anything is driven.
+        self._observes = tuple(name for name in observed_by(open_driver(driver, [0])) if name != "ego")
+        if (lacking := Needs(draws=self._observes).lacking(model)) is not None:
+            raise ValueError(f"policy {driver} cannot drive in {checkpoint.name}: it needs what {lacking}")
+        try:
+            bank.check_fit(checkpoint.contract, model.observes, model.context_steps)
+        except ValueError as error:
+            raise ValueError(f"{checkpoint.name} cannot start where it is asked to: {error}") from error
+        # Whether gaps are known.
+        self.look = "bev" in model.draws and (look or "bev" in self._observes)
+        # What stands for a moment where views are kept.
+        self._pictured = pictured(checkpoint.contract, model.draws)
+        # What is drawn at every step, and what is then looked at beside it.
+        self._draws = tuple(dict.fromkeys((*self._observes, *(("bev",) if self.look else ()))))
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, rows)
         # What all drives depend on, whatever the job.
         world = [checkpoint.fingerprint, str(checkpoint.contract.fingerprints()), checkpoint.uncertainty_bound]
         how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]
         self._world = key_of([*world, *how], bank.arrays().values())
-        self._starts = Starts(self.model, bank, self._inference, names=("bev",))
+        at_start = dict.fromkeys((*self._draws, *((self._pictured,) if self._pictured else ())))
+        self._starts = Starts(self.model, bank, self._inference, names=tuple(at_start))
 
     def run(
         self, jobs: Sequence[Job], done: Callable[[int], object] | None = None, views: bool = False
@@ -74,7 +94,8 @@ class DreamRunner:
         Args:
             jobs: to drive.
             done: told how many more are driven.
-            views: keep what was seen, (T + 1, H, W) a drive.
+            views: keep what was seen, (T + 1, H, W) class ids a drive, or (T + 1, H, W, 3) frames of a camera where no
+                view from above is drawn.
         """
         drives: dict[int, DriveResult] = {}
         for temperature in sorted({job.temperature for job in jobs}):
@@ -121,20 +142,30 @@ class DreamRunner:
         start = self.starts(jobs)
         rollout.start(rows, start, np.array([job.seed for job in jobs]))
         low, high = self.checkpoint.contract.modality("ego").limits
-        ego, view = np.clip(start.ego, low, high), rollout.drawn("bev", rows)
+        names = self._draws
+        if keep and self._pictured and self._pictured not in names:
+            names = (*names, self._pictured)
+        keep = keep and self._pictured is not None
+
+        def drawn() -> dict[str, np.ndarray]:
+            return {name: rollout.drawn(name, rows) for name in names}
+
+        # What is shown where drives begin was drawn with their starts.
+        ego, pictures = np.clip(start.ego, low, high), drawn()
         pilot = Pilot(open_driver(self.driver, [job.seed for job in jobs]), jobs)
         horizon = np.array([job.horizon for job in jobs])
         length, end = horizon.copy(), np.full(n, -1)
         columns: dict[str, list[np.ndarray]] = {name: [] for name in STEPS}
-        seen = [view]
+        films = [pictures[self._pictured]] if keep and self._pictured else []
         actions = np.zeros((self.rows, 2), np.float32)
         for t in range(int(horizon.max())):
-            actions[:n] = pilot(view, ego)
+            actions[:n] = pilot({"ego": ego, **pictures})
             judged = judge(rollout.step(actions), self.checkpoint.contract, self.checkpoint.uncertainty_bound)
             imagined, outcome, ended = judged.imagined, judged.outcome, judged.end[:n]
             finite = imagined.finite[:n]
-            if self.look or keep:
-                view = rollout.drawn("bev", np.arange(self.rows))[:n]
+            # All rows at once: a batch of another size may round differently.
+            rollout.draw(names)
+            pictures = drawn()
             ego = np.where(finite[:, None], np.clip(imagined.ego[:n], low, high), ego)
             step = (
                 ego,
@@ -144,11 +175,12 @@ class DreamRunner:
                 outcome.cost_terms[:n],
                 imagined.uncertainty[:n],
                 np.where(finite, self.model.risk[:n].float().cpu().numpy(), 0.0),
-                gaps_ahead(view) if self.look else np.full(n, np.inf, np.float32),
+                gaps_ahead(pictures["bev"]) if self.look else np.full(n, np.inf, np.float32),
             )
             for name, values in zip(STEPS, step):
                 columns[name].append(values)
-            seen.append(view if keep else view[:0])
+            if keep and self._pictured:
+                films.append(pictures[self._pictured])
             over = (ended >= 0) & (end < 0) & (t < length)
             end[over], length[over] = ended[over], t + 1
             if (length <= t + 1).all():
@@ -159,7 +191,7 @@ class DreamRunner:
             steps = {name: array[i, : length[i]] for name, array in arrays.items()}
             drive = DriveResult.of(steps, str(END_REASONS[end[i]]))
             if keep:
-                drive.views = np.stack([v[i] for v in seen[: length[i] + 1]])
+                drive.views = np.stack([v[i] for v in films[: length[i] + 1]])
             drives.append(drive)
         return drives
 
@@ -167,6 +199,9 @@ class DreamRunner:
         """Where jobs start in the dream, perturbed as they are, with the settings of `PerturbedModel`."""
         moments = []
         for job in jobs:
+            for p in job.perturbations:
+                if (lacking := p.needs.lacking(self.checkpoint.model)) is not None:
+                    raise ValueError(f"{p.name} is not applicable: {lacking}")
             moment = RealSteps.of(self.bank, job.place(self.bank))
             for p in job.perturbations:
                 moment = p.moments(moment, self.bank)
@@ -190,8 +225,9 @@ class DreamRunner:
         for first in range(0, len(moments), CHUNK):
             some = list(moments[first : first + CHUNK])
             padded = some + [some[-1]] * (CHUNK - len(some))
-            views, egos, actions = (np.stack([getattr(m, n) for m in padded]) for n in ("semantic", "ego", "actions"))
-            start = self._starts.from_observations({"bev": views, "ego": egos}, actions)
+            last = slice(-self.model.context_steps, None)
+            seen = {name: np.stack([m.observations[name][last] for m in padded]) for name in self.model.observes}
+            start = self._starts.from_observations(seen, np.stack([m.actions[last] for m in padded]))
             parts += [start.row(i) for i in range(len(some))]
         return Start.joined(parts)
 

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from learned_sim_env.measures.needs import NOTHING, Needs
 from learned_sim_env.world_model.contexts import Contexts
 
-# A view (H, W) uint8 and an ego vector (6,) at a step, as the driver gets to see them.
-OnSight = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# What one row of a driver gets to see at a step, by modality: class ids (H, W) uint8, camera frames, vectors. It may be
+# written in place; what is not there is not shown to the driver.
+Seen = dict[str, np.ndarray]
+OnSight = Callable[[int, Seen], Seen]
 # An action (2,) float32 at a step, as it is carried out.
 OnAction = Callable[[int, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class RealSteps:
-    """The last five real steps of a drive. (5, H, W) uint8, (5, 6) float32, (5, 2) float32."""
+    """The last T real steps of a drive. observations: by modality (T, *shape). actions: (T, 2) float32."""
 
-    semantic: np.ndarray
-    ego: np.ndarray
+    observations: Mapping[str, np.ndarray]
     actions: np.ndarray
+
+    @property
+    def ego(self) -> np.ndarray:
+        """(T, 6) float32."""
+        return self.observations["ego"]
+
+    @property
+    def bev(self) -> np.ndarray:
+        """(T, H, W) uint8."""
+        return self.observations["bev"]
+
+    def with_bev(self, views: np.ndarray) -> RealSteps:
+        """The same but for the view from above."""
+        return RealSteps({**self.observations, "bev": views}, self.actions)
 
     @staticmethod
     def of(bank: Contexts, i: int) -> RealSteps:
         """Row `i` of a bank."""
-        return RealSteps(bank.observations["bev"][i], bank.ego[i], bank.actions[i])
+        return RealSteps({name: seen[i] for name, seen in bank.observations.items()}, bank.actions[i])
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ class Perturbation:
 
     strength: 0 (nothing) to 1. seed: of all its randomness.
 
-    name: as it is called. in_simulator: whether the same can be done to a drive in a simulator.
+    name: as it is called. needs: of the model. in_simulator: whether the same can be done to a drive in a simulator.
     real_start: whether it starts at a moment that the simulator can be brought to.
 
     Raises:
@@ -47,6 +63,7 @@ class Perturbation:
     strength: float = 0.5
     seed: int = 0
     name: ClassVar[str] = ""
+    needs: ClassVar[Needs] = NOTHING
     in_simulator: ClassVar[bool] = False
     real_start: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""A world model that can be disturbed, row by row, and that tells what it said last."""
+"""A world model that can be disturbed, row by row, and that says what it last gave as risk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from learned_sim_env.harness.engine.job import CRASHES
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.layers import one_hot
-from learned_sim_env.world_model.protocol import LatentModel, Observation, State
+from learned_sim_env.world_model.protocol import LatentModel, Observation, State, compact, expand
 
 # What can be set, in the state, of every row: how far the recurrent state h is pushed at random in every step, of its
 # own spread; and the chance that a categorical latent is replaced by one that is drawn evenly.
@@ -20,39 +20,33 @@ SETTINGS = (PUSH, FLIP)
 
 
 class PerturbedModel:
-    """A world model around another one, which is a `LatentModel` as well.
+    """A world model around another one, whose latents can be disturbed if it is a `LatentModel`.
 
     How much a row is disturbed is part of its state, and the noise for that comes from further columns of the row's
     uniforms: what the model itself draws stays the same, and a state carries all that its future depends on.
 
     Attributes:
         risk: (B,) float32 probability of a crash, a collision or leaving the road, in the step that was decoded last.
-
-    Raises:
-        ValueError: if the model has no recurrent state h and categorical latents z, see `protocol.LatentModel`.
     """
 
     static_graph = False
 
     def __init__(self, model: Any):
-        state = model.initial(1)
-        self.model, self.contract = model, model.contract
+        self.model: Any = model
+        self.contract = model.contract
         self.observes, self.draws, self.context_steps = model.observes, model.draws, model.context_steps
         self.latent_size = model.latent_size
-        if not isinstance(model, LatentModel):
-            raise ValueError(
-                f"{type(model).__name__} cannot be disturbed: it needs a recurrent state 'h', latents 'z', and "
-                "`latent_groups`, which says how many categorical latents 'z' consists of"
-            )
-        self.latent_groups = self._groups, self._classes = model.latent_groups
-        self._hidden = state["h"].shape[-1]
+        self._hidden = self._groups = self._classes = 0
+        if isinstance(model, LatentModel):
+            self.latent_groups = self._groups, self._classes = model.latent_groups
+            self._hidden = self.model.initial(1)["h"].shape[-1]
         self.noise_size = model.noise_size + self._hidden + 2 * self._groups
         self.risk: Tensor = torch.zeros(0)
 
     def initial(self, batch_size: int) -> State:
         """As of the model, disturbed by nothing."""
         state = self.model.initial(batch_size)
-        zero = torch.zeros(batch_size, device=state["h"].device)
+        zero = torch.zeros(batch_size, device=next(iter(state.values())).device)
         return {**state, **{name: zero.clone() for name in SETTINGS}}
 
     def observe(self, state: State, action: Tensor, observation: Observation) -> State:
@@ -63,8 +57,9 @@ class PerturbedModel:
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
         """As of the model, then disturbed; without noise there is nothing to disturb by."""
         inner, settings = _parted(state)
-        if noise is None:
-            return {**self.model.imagine(inner, action, None, temperature), **settings}
+        if noise is None or not self._hidden:
+            noise = None if noise is None else noise[:, : self.model.noise_size]
+            return {**self.model.imagine(inner, action, noise, temperature), **settings}
         own, pushes, chosen, drawn = noise.split(
             [self.model.noise_size, self._hidden, self._groups, self._groups], dim=1
         )
@@ -100,6 +95,16 @@ class PerturbedModel:
         inner, settings = _parted(state)
         drawn, after = self.model.draw(inner, names)
         return drawn, {**after, **settings}
+
+    def compact(self, state: State) -> State:
+        """As of the model."""
+        inner, settings = _parted(state)
+        return {**compact(self.model, inner), **settings}
+
+    def expand(self, kept: State) -> State:
+        """As of the model."""
+        inner, settings = _parted(kept)
+        return {**expand(self.model, inner), **settings}
 
 
 def _parted(state: State) -> tuple[State, State]:

@@ -16,7 +16,7 @@ def strips(drives: Sequence[np.ndarray], horizon: int) -> np.ndarray:
     """Drives as rows of `FRAMES` pictures, evenly spaced over `horizon` steps; black after a drive's end.
 
     Args:
-        drives: views (T + 1, H, W) uint8 of each.
+        drives: views of each, class ids (T + 1, H, W) or frames (T + 1, H, W, 3), uint8.
         horizon: steps that the last picture is after the first.
 
     Returns:
@@ -26,7 +26,8 @@ def strips(drives: Sequence[np.ndarray], horizon: int) -> np.ndarray:
     for views in drives:
         times = np.linspace(0, horizon, FRAMES).round().astype(int)
         shown = np.minimum(times, len(views) - 1)
-        picture = np.pad(colourise(views[shown]), ((0, 0), (0, SEAM), (0, SEAM), (0, 0)))
+        frames = colourise(views[shown]) if views.ndim == 3 else views[shown]
+        picture = np.pad(frames, ((0, 0), (0, SEAM), (0, SEAM), (0, 0)))
         # The first picture after the end is of the end; what would come then was never there.
         gone = np.flatnonzero(times > len(views) - 1)[1:]
         picture[gone] = 0

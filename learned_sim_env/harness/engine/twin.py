@@ -13,6 +13,7 @@ import numpy as np
 from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.drivers.catalogue import identity, open_driver
+from learned_sim_env.drivers.driver import observed_by
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.harness.engine.job import CRASHES, STEPS, DriveResult, Job, pack, unpack
@@ -27,6 +28,8 @@ from learned_sim_env.world_model.contexts import Contexts
 @dataclass(frozen=True)
 class TwinRunner:
     """Drives jobs in the twin of an environment; called in a worker process, it gives the task that does.
+
+    A driver is shown what it needs of all that the twin shows. Views that are kept are those from above.
 
     env_id: whose twin. bank: where jobs start. driver: name, see `drivers.catalogue`. folder: where drives are kept.
     """
@@ -98,8 +101,8 @@ class TwinRunner:
         about: list[Any] = [__version__, settings, contract, version]
         about += ["" if job.actions else self.identity, job.horizon, job.actions, job.seed]
         about += [[p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
-        # The last view, because a twin that comes to another one fails.
-        key = key_of(about, [self.bank.replay_actions(start), self.bank.observations["bev"][start, -1]])
+        # What is seen last, because a twin that comes to another moment fails.
+        key = key_of(about, [self.bank.replay_actions(start), *(v[start, -1] for v in self.bank.observations.values())])
         return self.folder / f"{key}.npz"
 
     def drive(self, twin: TwinDrivingEnv, job: Job) -> DriveResult:
@@ -112,9 +115,11 @@ class TwinRunner:
         if agreement < 1.0:
             raise ValueError(f"the twin comes to a moment of which only {agreement:.1%} looks like the recorded one")
         views, columns = [twin.semantic.copy()], dict[str, list[np.ndarray]]({name: [] for name in STEPS})
-        pilot, end = Pilot(open_driver(self.driver, [job.seed]), [job]), ""
+        driver, end = open_driver(self.driver, [job.seed]), ""
+        names = tuple(dict.fromkeys(("ego", *observed_by(driver))))
+        pilot = Pilot(driver, [job])
         while len(columns["ego"]) < job.horizon and not end:
-            action = pilot(views[-1][None], twin.ego_vector[None])[0]
+            action = pilot({name: seen[None] for name, seen in twin.observed(names).items()})[0]
             *_, info = twin.step(action)
             end = str(info["end_reason"])
             if end == "simulator_error":

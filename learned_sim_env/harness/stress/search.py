@@ -38,7 +38,8 @@ def _injection(x: np.ndarray) -> Perturbation:
     return Injection(1.0, 0, "vehicle", ahead, across, heading, speed)
 
 
-# Steer, throttle or brake, begin and length [s]; metres ahead and to the left, heading [rad], speed [m/s].
+# By the name of the strategy:
+# steer, throttle or brake, begin and length [s]; metres ahead and to the left, heading [rad], speed [m/s].
 SPACES = {
     "action_pulse": Space((-1.0, -1.0, 0.0, 0.2), (1.0, 1.0, 3.0, 3.0), _pulse),
     "injection": Space((5.0, -3.5, -float(np.pi), 0.0), (34.0, 3.5, float(np.pi), 8.0), _injection),

@@ -27,8 +27,12 @@ def _rate(happened: np.ndarray, counts: np.ndarray, starts: np.ndarray) -> Estim
     return Estimate.of(ratio(weights @ (happened & counts), weights @ counts))
 
 
-def sweep_part(found: Sweep) -> Part:
-    """How often each strategy makes the policy crash, by strength."""
+def sweep_part(found: Sweep, not_applicable: Mapping[str, str] | None = None) -> Part:
+    """How often each strategy makes the policy crash, by strength.
+
+    not_applicable: why others were not tried, by name.
+    """
+    reasons = not_applicable or {}
     config = found.config
     starts = np.arange(len(found.plain)) // config.seeds
     rows, values, rates = [], dict[str, dict[str, Any]](), dict[str, list[Estimate]]()
@@ -89,9 +93,17 @@ def sweep_part(found: Sweep) -> Part:
             "zero. "
             "Uncertainty is low as well where the model does not know that it is wrong."
         ),
-        tables=(Table("Share of drives", head, tuple(rows)),),
-        values={"undisturbed": plain(plain_crash), "doubt": plain(found.doubt), **values},
-        figures={"Success against strength": draw},
+        tables=(
+            Table("Share of drives", head, tuple(rows)),
+            *((Table("Not applicable", ("strategy", "because"), tuple(reasons.items())),) if reasons else ()),
+        ),
+        values={
+            "undisturbed": plain(plain_crash),
+            "doubt": plain(found.doubt),
+            **({"not_applicable": dict(reasons)} if reasons else {}),
+            **values,
+        },
+        figures={"Success against strength": draw} if rates else {},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,16 @@ class Sweep:
     def plausible(self, drive: DriveResult) -> bool:
         """Whether the model was no more uncertain, up to the end, than it is in drives that nothing disturbs."""
         return bool(len(drive) and drive.uncertainty.max() <= self.doubt)
+
+
+def applicable(config: SweepConfig, model: Any) -> tuple[SweepConfig, dict[str, str]]:
+    """The strategies that can be applied to a model's dreams, and why the others cannot, by name."""
+    lacking = {name: STRATEGIES[name].needs.lacking(model) for name in (*config.strategies, *config.together)}
+    reasons = {name: reason for name, reason in lacking.items() if reason is not None}
+    if set(config.together) & set(reasons):
+        reasons["+".join(config.together)] = "; ".join(sorted({reasons[n] for n in config.together if n in reasons}))
+        config = replace(config, together=())
+    return replace(config, strategies=tuple(n for n in config.strategies if n not in reasons)), reasons
 
 
 def plain_jobs(config: SweepConfig) -> list[Job]:

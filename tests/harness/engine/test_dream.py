@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from learned_sim_env.harness.stress.strategies.disturbed_latents import (
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.spec import RewardSpec
+from learned_sim_env.world_model.protocol import LatentModel
 from tests.drivers.test_network import network
 from tests.harness.world import HORIZON, small_suite
 from tests.toy_model import ToyModel
@@ -44,9 +45,9 @@ class Exploding(Perturbation):
 
 
 class Steady:
-    """Steers by the seed, and looks at nothing."""
+    """Steers by the seed, and needs no picture."""
 
-    looks = False
+    observes = ("ego",)
 
     def __init__(self, seeds):
         self.actions = np.stack([np.array(seeds) % 10 / 10, np.ones(len(seeds))], 1)
@@ -141,9 +142,13 @@ def test_a_dream_that_is_not_finite_ends_alone(runner):
     assert all(same(calm[i], drives[i]) for i in (0, 2, 3))
 
 
-def test_a_model_that_declares_no_latents_cannot_be_disturbed():
-    with pytest.raises(ValueError, match=r"ToyModel cannot be disturbed: .* `latent_groups`"):
-        PerturbedModel(ToyModel())
+def test_a_model_without_latents_is_left_as_it_is():
+    model, toy = PerturbedModel(ToyModel()), ToyModel()
+    assert not isinstance(model, LatentModel) and model.noise_size == toy.noise_size
+    state, action, noise = model.initial(3), torch.zeros(3, 2), torch.rand(3, 2)
+    after = model.imagine(state, action, noise)
+    expected = toy.imagine(toy.initial(3), action, noise)
+    assert all(torch.equal(after[name], value) for name, value in expected.items())
 
 
 def test_one_that_fails_costs_no_other(runner):
@@ -184,7 +189,11 @@ def test_drives_are_kept_by_all_that_they_depend_on(world):
         key(checkpoint=replace(checkpoint, uncertainty_bound=0.5)),
         key(checkpoint=replace(checkpoint, contract=faster)),
         key(checkpoint=replace(checkpoint, fingerprint="1" * 64)),
-        *(key(bank=replace(starts, **{f.name: getattr(starts, f.name)[::-1]})) for f in fields(starts)[:3]),
+        *(
+            key(bank=replace(starts, observations={**starts.observations, name: seen[::-1]}))
+            for name, seen in starts.observations.items()
+        ),
+        key(bank=replace(starts, actions=starts.actions[::-1])),
         key(bank=replace(starts, tags=~starts.tags)),
         key(driver="idm"),
         key(rows=32),

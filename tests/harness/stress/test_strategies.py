@@ -28,14 +28,19 @@ BANK = small_suite()[1].starts
 def effect(name: str, strength: float, seed: int) -> list[np.ndarray]:
     """All that a strategy makes of some moments, views, actions and of the dream's settings."""
     p = STRATEGIES[name](strength=strength, seed=seed)
-    found = [np.array([p.start(1, BANK)]), p.moments(RealSteps.of(BANK, 1), BANK).semantic]
+    found = [np.array([p.start(1, BANK)]), p.moments(RealSteps.of(BANK, 1), BANK).bev]
     sight, action = p.sight(), p.action()
     views = np.random.default_rng(0).integers(0, 8, (6, 64, 64)).astype(np.uint8)
     for t in range(6):
         ego = np.full(6, t, np.float32)
-        view, seen = (views[t], ego) if sight is None else sight(t, views[t].copy(), ego.copy())
+        shown = {"bev": views[t].copy(), "ego": ego.copy()}
+        shown = shown if sight is None else sight(t, shown)
         wanted = np.array([0.1 * t, -0.1 * t], np.float32)
-        found += [view.copy(), seen.copy(), wanted if action is None else np.array(action(t, wanted.copy()))]
+        found += [
+            shown["bev"].copy(),
+            shown["ego"].copy(),
+            wanted if action is None else np.array(action(t, wanted.copy())),
+        ]
     dream = {"temperature": 1.0, "push": 0.0, "flip": 0.0} | p.dream()
     partner = p.partner(BANK)
     return [*found, np.array(list(dream.values())), np.array([-1 if partner is None or strength == 0 else partner])]
@@ -94,13 +99,13 @@ def test_lost_actions_and_views_are_those_before():
     lossy = ActionDropout(1.0, 0).action()
     assert [float(lossy(t, np.full(2, t, np.float32))[0]) for t in range(3)] == [0, 0, 0]
     frozen = DroppedFrames(1.0, 0).sight()
-    seen = [frozen(t, np.full((64, 64), t, np.uint8), np.full(6, t, np.float32)) for t in range(3)]
-    assert all(view.max() == 0 and ego.max() == 0 for view, ego in seen)
+    seen = [frozen(t, {"front": np.full((4, 6, 3), t, np.uint8), "ego": np.full(6, t, np.float32)}) for t in range(3)]
+    assert all(s["front"].max() == 0 and s["ego"].max() == 0 for s in seen)
 
 
 def test_weather_hides_what_is_far_first():
     view = np.full((64, 64), SemanticClass.VEHICLE, np.uint8)
-    light, thick = (Weather(s, 0).sight()(0, view.copy(), np.zeros(6))[0] for s in (0.2, 0.9))
+    light, thick = (Weather(s, 0).sight()(0, {"bev": view.copy()})["bev"] for s in (0.2, 0.9))
     near, far = (slice(45, 52), slice(29, 36)), (slice(0, 3), slice(0, 64))
     assert (thick[far] == SemanticClass.OFF_ROAD).all() and (light[far] == SemanticClass.OFF_ROAD).any()
     assert (thick[near] == SemanticClass.VEHICLE).mean() > 0.5
@@ -110,14 +115,14 @@ def test_blur_loses_what_is_small_and_keeps_what_is_large():
     view = np.full((64, 64), SemanticClass.ROAD, np.uint8)
     view[:, :32] = SemanticClass.OFF_ROAD
     view[10, 50] = SemanticClass.VEHICLE
-    blurred, _ = Blur(0.5, 0).sight()(0, view.copy(), np.zeros(6))
+    blurred = Blur(0.5, 0).sight()(0, {"bev": view.copy()})["bev"]
     assert blurred[10, 50] == SemanticClass.ROAD and (blurred == view).mean() > 0.98
 
 
 def test_a_patch_shows_nothing_and_stays():
     view = np.full((64, 64), SemanticClass.ROAD, np.uint8)
     see = Patch(0.5, 1).sight()
-    first, second = see(0, view.copy(), np.zeros(6))[0], see(1, view.copy(), np.zeros(6))[0]
+    first, second = see(0, {"bev": view.copy()})["bev"], see(1, {"bev": view.copy()})["bev"]
     np.testing.assert_array_equal(first, second)
     assert 0 < (first == SemanticClass.OFF_ROAD).sum() <= 20 * 20
 
@@ -127,22 +132,22 @@ def plain_road(speed: float = 0.0) -> RealSteps:
     views[:, :, :20] = SemanticClass.OFF_ROAD
     ego = np.zeros((5, 6), np.float32)
     ego[:, 0] = speed
-    return RealSteps(views, ego, np.zeros((5, 2), np.float32))
+    return RealSteps({"bev": views, "ego": ego}, np.zeros((5, 2), np.float32))
 
 
 def test_somebody_is_placed_on_the_road_where_asked():
     car = Injection(1.0, 0, ahead=15.0, across=0.0, heading=0.0)
-    view = car.moments(plain_road(), BANK).semantic
+    view = car.moments(plain_road(), BANK).bev
     assert (view[-1, 48 - 20, 30:35] == SemanticClass.VEHICLE).any() and (view[-1, 40:] == SemanticClass.ROAD).any()
     np.testing.assert_array_equal(view[0], view[-1])
     off = Injection(1.0, 0, ahead=15.0, across=15.0, heading=0.0)
-    np.testing.assert_array_equal(off.moments(plain_road(), BANK).semantic, plain_road().semantic)
-    on_foot = Pedestrian(1.0, 0, ahead=10.0, across=0.0, heading=1.5).moments(plain_road(), BANK).semantic
+    np.testing.assert_array_equal(off.moments(plain_road(), BANK).bev, plain_road().bev)
+    on_foot = Pedestrian(1.0, 0, ahead=10.0, across=0.0, heading=1.5).moments(plain_road(), BANK).bev
     assert (on_foot == SemanticClass.PEDESTRIAN).any()
 
 
 def test_a_standing_car_comes_nearer_while_the_ego_drives():
-    views = Injection(1.0, 0, ahead=15.0, across=0.0, heading=0.0).moments(plain_road(speed=7.5), BANK).semantic
+    views = Injection(1.0, 0, ahead=15.0, across=0.0, heading=0.0).moments(plain_road(speed=7.5), BANK).bev
     rows = [int(np.flatnonzero((v == SemanticClass.VEHICLE).any(1)).max()) for v in views]
     assert np.diff(rows).tolist() == [1, 1, 1, 1], "0.75 m a step are a pixel"
 
@@ -164,7 +169,7 @@ def test_the_tails_are_what_has_no_neighbours():
 
 def test_traffic_of_another_place_is_added_to_the_road_alone():
     start = RealSteps.of(BANK, 1)
-    mixed = ViewComposition(1.0, 1).moments(start, BANK).semantic
-    changed = mixed != start.semantic
-    assert set(np.unique(start.semantic[changed])) <= {1, 2, 3, 4}
+    mixed = ViewComposition(1.0, 1).moments(start, BANK).bev
+    changed = mixed != start.bev
+    assert set(np.unique(start.bev[changed])) <= {1, 2, 3, 4}
     assert set(np.unique(mixed[changed])) <= {5, 6, 7}

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from learned_sim_env.harness.engine.perturbation import Perturbation
 from learned_sim_env.harness.engine.perturbed_model import FLIP, PUSH
+from learned_sim_env.measures.needs import Needs
 from learned_sim_env.world_model.contexts import Contexts
 
 # What strength 1 means: a push of half the state's own spread in every step, one latent in five replaced in every step,
 # four times the temperature.
 MOST_PUSH, MOST_FLIP, MOST_TEMPERATURE = 0.5, 0.2, 4.0
+_LATENTS = Needs(capabilities=("LatentModel",))
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class LatentNoise(Perturbation):
     """Continuous noise on the deterministic recurrent state, in every step."""
 
     name = "latent_noise"
+    needs = _LATENTS
 
     def dream(self) -> dict[str, float]:
         return {PUSH: self.strength * MOST_PUSH}
@@ -28,6 +31,7 @@ class LatentFlips(Perturbation):
     """Categorical latents that are replaced at random, in every step."""
 
     name = "latent_flips"
+    needs = _LATENTS
 
     def dream(self) -> dict[str, float]:
         return {FLIP: self.strength * MOST_FLIP}
@@ -35,7 +39,7 @@ class LatentFlips(Perturbation):
 
 @dataclass(frozen=True)
 class LatentTemperature(Perturbation):
-    """The unlikely becomes likelier: categorical latents are drawn at a higher temperature."""
+    """The unlikely becomes likelier: what is imagined is drawn at a higher temperature."""
 
     name = "latent_temperature"
 
@@ -48,6 +52,7 @@ class LatentComposition(Perturbation):
     """Begins between two moments: the latents of another one are mixed in, by as much as the strength says."""
 
     name = "latent_composition"
+    needs = _LATENTS
     real_start = False
 
     def partner(self, bank: Contexts) -> int:

@@ -1,4 +1,4 @@
-"""What may become of a view between the world and the driver. The world itself stays as it is."""
+"""What may become of what is seen between the world and the driver. The world itself stays as it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.harness.engine.perturbation import OnSight, Perturbation
+from learned_sim_env.harness.engine.perturbation import OnSight, Perturbation, Seen
+from learned_sim_env.measures.needs import Needs
 from learned_sim_env.spec import NUM_CLASSES, BevSpec, SemanticClass
 
 BEV = BevSpec()
+_FROM_ABOVE = Needs(draws=("bev",))
 # What strength 1 means: [pixels] side of a patch, [pixels] radius of a blur.
 PATCH, BLUR = 40, 4
 # [m] How far one sees in the clear, and in the worst weather; [1] share of pixels that a drop or flake hides then.
@@ -21,6 +23,7 @@ class Patch(Perturbation):
     """A square of the view that shows nothing, somewhere ahead or beside, in the same place for the whole drive."""
 
     name = "patch"
+    needs = _FROM_ABOVE
     in_simulator = True
 
     def sight(self) -> OnSight:
@@ -29,9 +32,10 @@ class Patch(Perturbation):
         rows = slice(max(top - side // 2, 0), top - side // 2 + side)
         columns = slice(max(left - side // 2, 0), left - side // 2 + side)
 
-        def see(t: int, view: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            view[rows, columns] = SemanticClass.OFF_ROAD
-            return view, ego
+        def see(t: int, seen: Seen) -> Seen:
+            if "bev" in seen:
+                seen["bev"][rows, columns] = SemanticClass.OFF_ROAD
+            return seen
 
         return see
 
@@ -41,14 +45,16 @@ class Blur(Perturbation):
     """Every pixel shows what most of those around it do: what is small, cars and lines, is lost first."""
 
     name = "blur"
+    needs = _FROM_ABOVE
     in_simulator = True
 
     def sight(self) -> OnSight:
         radius = round(self.strength * BLUR)
 
-        def see(t: int, view: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            if radius == 0:
-                return view, ego
+        def see(t: int, seen: Seen) -> Seen:
+            if radius == 0 or "bev" not in seen:
+                return seen
+            view = seen["bev"]
             counts = (view[None] == np.arange(NUM_CLASSES)[:, None, None]).astype(np.int32)
             size = 2 * radius + 1
             for axis in (1, 2):
@@ -57,7 +63,7 @@ class Blur(Perturbation):
                 total = np.pad(counts, pad, mode="edge").cumsum(axis)
                 head, tail = (np.take(total, np.arange(view.shape[axis - 1]) + shift, axis) for shift in (size, 0))
                 counts = head - tail
-            return counts.argmax(0).astype(np.uint8), ego
+            return {**seen, "bev": counts.argmax(0).astype(np.uint8)}
 
         return see
 
@@ -70,11 +76,11 @@ class DroppedFrames(Perturbation):
     in_simulator = True
 
     def sight(self) -> OnSight:
-        rng, last = self.rng(), list[tuple[np.ndarray, np.ndarray]]()
+        rng, last = self.rng(), list[Seen]()
 
-        def see(t: int, view: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def see(t: int, seen: Seen) -> Seen:
             if not last or rng.random() >= self.strength:
-                last[:] = [(view.copy(), ego.copy())]
+                last[:] = [{name: value.copy() for name, value in seen.items()}]
             return last[0]
 
         return see
@@ -85,15 +91,18 @@ class Weather(Perturbation):
     """Fog that hides what is far, and drops that hide pixels, other ones in every step."""
 
     name = "weather"
+    needs = _FROM_ABOVE
     in_simulator = True
 
     def sight(self) -> OnSight:
         rng = self.rng()
         far = np.hypot(*BEV.pixel_centres().transpose(2, 0, 1)) > CLEAR + self.strength * (DENSE - CLEAR)
 
-        def see(t: int, view: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            view[far if self.strength > 0 else np.zeros_like(far)] = SemanticClass.OFF_ROAD
-            view[rng.random(view.shape) < self.strength * SPECKLES] = SemanticClass.OFF_ROAD
-            return view, ego
+        def see(t: int, seen: Seen) -> Seen:
+            if "bev" in seen:
+                view = seen["bev"]
+                view[far if self.strength > 0 else np.zeros_like(far)] = SemanticClass.OFF_ROAD
+                view[rng.random(view.shape) < self.strength * SPECKLES] = SemanticClass.OFF_ROAD
+            return seen
 
         return see

@@ -1,4 +1,4 @@
-"""Starts that no recording has, or hardly any: rare ones, two in one, with somebody who was not there."""
+"""Starts that no recording has, or hardly any: rare ones, two in one, with a road user that was not there."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Literal
 import numpy as np
 
 from learned_sim_env.harness.engine.perturbation import Perturbation, RealSteps
+from learned_sim_env.measures.needs import Needs
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.world_model.contexts import Contexts
 
 BEV, DT = BevSpec(), CONTRACTS["driving"].dt
-# [m] length and width of who is placed.
+_SEEN_FROM_ABOVE = Needs(observes=("bev",))
+# [m] length and width of what is placed.
 SIZES = {"vehicle": (4.5, 1.9), "pedestrian": (0.7, 0.7)}
-# [m] From the ego to who is placed, at strength 0 and at strength 1.
+# [m] From the ego to what is placed, at strength 0 and at strength 1.
 FAR, NEAR = 34.0, 7.0
 _ROAD = (SemanticClass.ROAD, SemanticClass.ROUTE, SemanticClass.BROKEN_LINE, SemanticClass.SOLID_LINE)
 _AGENTS = (SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE, SemanticClass.PEDESTRIAN)
@@ -25,13 +27,15 @@ def rarity(bank: Contexts, neighbours: int = 5) -> np.ndarray:
     """(N,) float64 how far from others each start is: the mean distance to its nearest ones.
 
     Starts are compared by speed, yaw rate, offset and heading error, each in units of its own spread, and by how much
-    of the view is road, route, objects and vehicles, ahead and behind.
+    of the view from above, where there is one, is road, route, objects and vehicles, ahead and behind.
     """
     ego = bank.ego[:, -1][:, [0, 1, 4, 5]].astype(np.float64)
-    view = bank.observations["bev"][:, -1]
-    halves = (view[:, : BEV.ego_row], view[:, BEV.ego_row :])
-    kinds = (SemanticClass.ROAD, SemanticClass.ROUTE, SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE)
-    shares = [np.sqrt((half == kind).mean((1, 2))) for half in halves for kind in kinds]
+    shares: list[np.ndarray] = []
+    if "bev" in bank.observations:
+        view = bank.observations["bev"][:, -1]
+        halves = (view[:, : BEV.ego_row], view[:, BEV.ego_row :])
+        kinds = (SemanticClass.ROAD, SemanticClass.ROUTE, SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE)
+        shares = [np.sqrt((half == kind).mean((1, 2))) for half in halves for kind in kinds]
     x = np.column_stack([ego, *shares])
     x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-6)
     apart = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
@@ -60,24 +64,25 @@ class ViewComposition(Perturbation):
     """Begins in a place with the traffic of another: of the other's road users, a share of `strength` is added."""
 
     name = "view_composition"
+    needs = _SEEN_FROM_ABOVE
     real_start = False
 
     def moments(self, moments: RealSteps, bank: Contexts) -> RealSteps:
         rng = self.rng()
         other = bank.observations["bev"][int(rng.integers(len(bank)))]
-        # Columns of the view, so that whoever is added is whole in most cases, and the same ones in all steps.
+        # Columns of the view, so that what is added is whole in most cases, and the same in all steps.
         columns = rng.random(other.shape[-1] // 8) < self.strength
-        there = np.isin(other, _AGENTS) & np.isin(moments.semantic, _ROAD) & columns.repeat(8)
-        return RealSteps(np.where(there, other, moments.semantic), moments.ego, moments.actions)
+        there = np.isin(other, _AGENTS) & np.isin(moments.bev, _ROAD) & columns.repeat(8)
+        return moments.with_bev(np.where(there, other, moments.bev))
 
 
 @dataclass(frozen=True)
 class Injection(Perturbation):
-    """Somebody who was not there is placed into the real steps, and taken in by the model as if seen.
+    """A road user that was not there is placed into the real steps, and taken in by the model as if seen.
 
     kind: "vehicle" or "pedestrian". ahead: [m], None: by the strength, near where it is 1. across: [m] to the left of
     the ego's axis, and heading [rad] in its frame, None: drawn. speed: [m/s] along the heading. Where there is no road,
-    nobody is placed.
+    nothing is placed.
     """
 
     kind: Literal["vehicle", "pedestrian"] = "vehicle"
@@ -86,6 +91,7 @@ class Injection(Perturbation):
     heading: float | None = None
     speed: float = 0.0
     name = "injection"
+    needs = _SEEN_FROM_ABOVE
     real_start = False
 
     @property
@@ -101,7 +107,7 @@ class Injection(Perturbation):
         return np.array([own if own is not None else chance for own, chance in zip(asked, drawn)])
 
     def moments(self, moments: RealSteps, bank: Contexts) -> RealSteps:
-        place, views = self.place(), moments.semantic.copy()
+        place, views = self.place(), moments.bev.copy()
         length, width = SIZES[self.kind]
         row, column = (int(np.rint(v)) for v in BEV.pixels(place))
         if self.strength == 0 or not (0 <= row < BEV.height and 0 <= column < BEV.width):
@@ -120,7 +126,7 @@ class Injection(Perturbation):
             BEV,
         )
         views[covered] = SemanticClass.EGO
-        return RealSteps(views, moments.ego, moments.actions)
+        return moments.with_bev(views)
 
     def _seen(self, place: np.ndarray, moments: RealSteps, t: int) -> np.ndarray:
         """Where it was at real step `t`, seen by the ego then: both go back at their present speed."""
@@ -134,8 +140,9 @@ class Injection(Perturbation):
 
 @dataclass(frozen=True)
 class Pedestrian(Injection):
-    """Somebody on foot, who crosses."""
+    """A pedestrian, crossing."""
 
     kind: Literal["vehicle", "pedestrian"] = "pedestrian"
     speed: float = 1.4
     name = "pedestrian"
+    needs = _SEEN_FROM_ABOVE
