@@ -15,7 +15,7 @@ class Driver(Protocol):
     """Drives n rows that advance together, always the same ones.
 
     What it does in a row depends on what was observed there since the row's episode began and on the row's seed, never
-    on other rows. One that says so by an attribute `looks` that is False needs no "bev".
+    on other rows. A driver whose attribute `needs_bev` is False can do without "bev".
     """
 
     def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
@@ -23,6 +23,6 @@ class Driver(Protocol):
         ...
 
 
-def looks(driver: Driver) -> bool:
+def needs_bev(driver: Driver) -> bool:
     """Whether the driver needs "bev"."""
-    return bool(getattr(driver, "looks", True))
+    return bool(getattr(driver, "needs_bev", True))

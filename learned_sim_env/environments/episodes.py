@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.drivers.sight import SIZE, Sight
+from learned_sim_env.drivers.ray_features import SIZE, RayFeatures
 from learned_sim_env.environments import info, snapshots
 from learned_sim_env.environments.options import checked, real_steps
 from learned_sim_env.imagination.inference import Inference
@@ -80,7 +80,7 @@ class Episodes:
             where = next(iter(model.initial(1).values())).device
         inference = Inference(where, num_rows)
         self.pictures = obs_type != "latent"
-        self._sight = Sight(num_rows) if obs_type == "flat" else None
+        self._sight = RayFeatures(num_rows) if obs_type == "flat" else None
         self._flat = np.zeros((num_rows, SIZE), np.float32)
         self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
@@ -150,7 +150,7 @@ class Episodes:
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
         if self._sight is not None:
-            self._flat = self._sight.look(self._seen(self._all), np.zeros_like(late))
+            self._flat = self._sight.update(self._seen(self._all), np.zeros_like(late))
         return rewards, terminated, truncated
 
     @property

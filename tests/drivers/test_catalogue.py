@@ -10,9 +10,9 @@ import pytest
 
 from learned_sim_env.drivers import catalogue, route
 from learned_sim_env.drivers.catalogue import SCRIPTED, identity, open_driver
-from learned_sim_env.drivers.driver import looks
+from learned_sim_env.drivers.driver import needs_bev
 from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
-from learned_sim_env.drivers.sight import LAG, features
+from learned_sim_env.drivers.ray_features import LAG, features
 from learned_sim_env.spec import CONTRACTS
 from tests.drivers.road import EGO, YES, road, seen
 from tests.drivers.test_network import network
@@ -32,7 +32,7 @@ def test_rows_are_driven_as_one_by_one(name, file):
     name = file if name == "network" else name
     rng, n = np.random.default_rng(0), 19
     many, alone = open_driver(name, range(n)), [open_driver(name, [i]) for i in range(n)]
-    if not looks(many):
+    if not needs_bev(many):
         assert open_driver(name, [0])({"ego": EGO}, YES).shape == (1, 2)
     for t in range(8):
         views = np.concatenate([road(row) for row in rng.integers(8, 46, n)])

@@ -12,7 +12,7 @@ import torch
 from learned_sim_env import task
 from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.drivers.catalogue import identity, open_driver
-from learned_sim_env.drivers.driver import looks
+from learned_sim_env.drivers.driver import needs_bev
 from learned_sim_env.drivers.gaps import gaps_ahead
 from learned_sim_env.environments.info import END_REASONS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.harness.engine.job import STEPS, DriveResult, Job, pack, unpack
@@ -36,10 +36,10 @@ class DreamRunner:
     Args:
         checkpoint: of the world model.
         bank: where jobs start.
-        driver: name of who drives, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
+        driver: name of the driver, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
         rows: of a batch.
-        look: draw every step, for drivers that look and for the gap ahead; without, gaps are infinite and nothing is
-            drawn unless the driver looks or views are asked for.
+        draw_views: draw every step, for drivers that need the view and for the gap ahead; without, gaps are infinite
+            and nothing is drawn unless the driver needs it or views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
     """
 
@@ -49,7 +49,7 @@ class DreamRunner:
         bank: Contexts,
         driver: str,
         rows: int = 128,
-        look: bool = True,
+        draw_views: bool = True,
         folder: Path | None = None,
     ):
         if rows < 1:
@@ -57,13 +57,13 @@ class DreamRunner:
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self.model = PerturbedModel(checkpoint.model)
         self.driver = driver
-        # Opened in any case: a name that nobody has is to be told before anything is driven.
-        self.look = looks(open_driver(driver, [0])) or look
+        # Opened in any case: an unknown name is reported before anything is driven.
+        self.draw_views = needs_bev(open_driver(driver, [0])) or draw_views
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, rows)
         # What all drives depend on, whatever the job.
         world = [checkpoint.fingerprint, checkpoint.contract.fingerprint(), checkpoint.uncertainty_bound]
-        how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]
+        how = [__version__, torch.__version__, str(where), identity(driver), rows, self.draw_views]
         self._world = key_of([*world, *how], [getattr(bank, f.name) for f in fields(bank)])
         self._starts = Starts(self.model, bank, self._inference, pictures=True)
 
@@ -133,7 +133,7 @@ class DreamRunner:
             actions[:n] = pilot(view, ego)
             imagined = rollout.step(actions).or_nothing()
             finite = imagined.finite[:n]
-            if self.look or keep:
+            if self.draw_views or keep:
                 view = rollout.views(np.arange(self.rows))[:n]
             ego = np.where(finite[:, None], np.clip(imagined.ego[:n], low, high), ego)
             outcome = task.outcome(imagined.terms[:n], imagined.events[:n], self.checkpoint.contract.reward)
@@ -148,7 +148,7 @@ class DreamRunner:
                 outcome.cost_terms,
                 imagined.uncertainty[:n],
                 np.where(finite, self.model.risk[:n].float().cpu().numpy(), 0.0),
-                gaps_ahead(view) if self.look else np.full(n, np.inf, np.float32),
+                gaps_ahead(view) if self.draw_views else np.full(n, np.inf, np.float32),
             )
             for name, values in zip(STEPS, step):
                 columns[name].append(values)

@@ -12,7 +12,7 @@ import numpy as np
 from learned_sim_env.world_model.contexts import Contexts
 
 # A view (H, W) uint8 and an ego vector (6,) at a step, as the driver gets to see them.
-OnSight = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+OnObservation = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 # An action (2,) float32 at a step, as it is carried out.
 OnAction = Callable[[int, np.ndarray], np.ndarray]
 
@@ -79,12 +79,12 @@ class Perturbation:
         """Settings of `model.PerturbedModel` and "temperature", where it changes them."""
         return {}
 
-    def sight(self) -> OnSight | None:
-        """What an episode's driver gets to see; None: what there is."""
+    def observation(self) -> OnObservation | None:
+        """What changes the observations of an episode's driver; None: nothing."""
         return None
 
     def action(self) -> OnAction | None:
-        """What becomes of an episode's actions; None: nothing."""
+        """What changes an episode's actions; None: nothing."""
         return None
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learned_sim_env.drivers.driver import Driver, looks
+from learned_sim_env.drivers.driver import Driver, needs_bev
 from learned_sim_env.harness.engine.job import Job
 from learned_sim_env.rendering.palette import colourise
 
@@ -15,13 +15,13 @@ class Pilot:
     """Drives n jobs at once, row by row as if each were alone.
 
     Args:
-        driver: who drives n rows.
+        driver: of n rows.
         jobs: with their perturbations.
     """
 
     def __init__(self, driver: Driver, jobs: Sequence[Job]):
-        self._driver, self._looks = driver, looks(driver)
-        self._sights = [[s for p in job.perturbations if (s := p.sight())] for job in jobs]
+        self._driver, self._needs_bev = driver, needs_bev(driver)
+        self._observed = [[s for p in job.perturbations if (s := p.observation())] for job in jobs]
         self._actions = [[a for p in job.perturbations if (a := p.action())] for job in jobs]
         self._given = [None if job.actions is None else np.array(job.actions, np.float32) for job in jobs]
         self._step = 0
@@ -29,10 +29,10 @@ class Pilot:
     def __call__(self, views: np.ndarray, ego: np.ndarray) -> np.ndarray:
         """Actions (n, 2) float32 in [-1, 1] for views (n, H, W) uint8 and ego vectors (n, 6), step after step."""
         t, views, ego = self._step, views.copy(), ego.copy()
-        for i, sights in enumerate(self._sights):
-            for sight in sights:
-                views[i], ego[i] = sight(t, views[i], ego[i])
-        seen = {"bev": colourise(views), "ego": ego} if self._looks else {"ego": ego}
+        for i, disturbances in enumerate(self._observed):
+            for disturb in disturbances:
+                views[i], ego[i] = disturb(t, views[i], ego[i])
+        seen = {"bev": colourise(views), "ego": ego} if self._needs_bev else {"ego": ego}
         actions = self._driver(seen, np.full(len(views), t == 0)).astype(np.float32)
         if actions.shape != (len(views), 2) or not np.isfinite(actions).all():
             raise ValueError(

@@ -9,7 +9,7 @@ from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.harness.engine.job import Job
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionDelay
-from learned_sim_env.harness.stress.strategies.disturbed_sight import Patch
+from learned_sim_env.harness.stress.strategies.disturbed_observations import Patch
 from tests.drivers.road import EGO, YES, road, seen
 
 
@@ -28,9 +28,9 @@ def test_a_driver_gets_what_an_environment_shows_and_where_its_drive_begins():
     assert not np.array_equal(told[0][0]["bev"][1], told[0][0]["bev"][0])
 
 
-def test_who_does_not_look_is_shown_nothing():
+def test_a_driver_without_need_of_the_view_is_shown_none():
     class Blind:
-        looks = False
+        needs_bev = False
 
         def __call__(self, observations, began):
             assert set(observations) == {"ego"}

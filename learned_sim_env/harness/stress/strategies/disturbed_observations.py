@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.harness.engine.perturbation import OnSight, Perturbation
+from learned_sim_env.harness.engine.perturbation import OnObservation, Perturbation
 from learned_sim_env.spec import NUM_CLASSES, BevSpec, SemanticClass
 
 BEV = BevSpec()
@@ -23,7 +23,7 @@ class Patch(Perturbation):
     name = "patch"
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         rng, side = self.rng(), round(self.strength * PATCH)
         top, left = rng.integers(0, BEV.ego_row), rng.integers(0, BEV.width)
         rows = slice(max(top - side // 2, 0), top - side // 2 + side)
@@ -43,7 +43,7 @@ class Blur(Perturbation):
     name = "blur"
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         radius = round(self.strength * BLUR)
 
         def see(t: int, view: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +69,7 @@ class DroppedFrames(Perturbation):
     name = "dropped_frames"
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         rng, last = self.rng(), list[tuple[np.ndarray, np.ndarray]]()
 
         def see(t: int, view: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +87,7 @@ class Weather(Perturbation):
     name = "weather"
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         rng = self.rng()
         far = np.hypot(*BEV.pixel_centres().transpose(2, 0, 1)) > CLEAR + self.strength * (DENSE - CLEAR)
 
