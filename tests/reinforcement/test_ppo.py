@@ -59,6 +59,7 @@ def test_what_is_done_is_not_done_again(done, monkeypatch, tmp_path):
         ppo.train("dream", SMALL, 0, out, str(other))
 
 
+@pytest.mark.slow
 def test_what_was_broken_off_goes_on(done, tmp_path, monkeypatch):
     kept = ppo.write_json
 

@@ -93,6 +93,7 @@ def observed(dream) -> dict:
     return {"observations": {"semantic": contexts.semantic[0], "ego": contexts.ego[0]}, "actions": contexts.actions[0]}
 
 
+@pytest.mark.slow
 def test_a_twin_is_not_taken_where_it_cannot_be(dream, twin, quickest):
     pair = Pair(dream, twin)
     first = pair.reset(seed=0, options={"context": int(quickest[0])})
