@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 HOST ?= localhost:2000
 
-.PHONY: demo test test-rl test-carla-server lint bench clean
+.PHONY: demo test test-fast test-rl test-carla-server lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/learned-sim demo
@@ -18,6 +18,11 @@ demo: $(STAMP)
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+# Without what is marked as slow, for people at work.
+test-fast: export OMP_NUM_THREADS := 1
+test-fast: $(STAMP)
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
 
 # The other reinforcement-learning libraries, which are large, and what is tested against them. In an environment of its
 # own: RLlib wants another version of Gymnasium than the one that everything else is tested with.

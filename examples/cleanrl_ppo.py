@@ -13,7 +13,7 @@ from torch import nn
 from torch.distributions import Normal
 
 from learned_sim_env.reinforcement.infos import of_step
-from learned_sim_env.reinforcement.vector_wrappers import VectorSightObservation
+from learned_sim_env.reinforcement.vector_wrappers import VectorRayObservation
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def main(args: Args) -> None:
         max_episode_steps=args.horizon,
         autoreset_mode="SameStep",
     )
-    env = VectorSightObservation(env)
+    env = VectorRayObservation(env)
     agent = Agent(env.single_observation_space.shape[0], env.single_action_space.shape[0])
     adam = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
     shape = (args.length, args.rows)

@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
-from learned_sim_env.reinforcement.vector_wrappers import VectorCostAsReward, VectorSightObservation
+from learned_sim_env.reinforcement.vector_wrappers import VectorCostAsReward, VectorRayObservation
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def main(args: Args) -> None:
         dtype="bfloat16",
     )
     priced = VectorCostAsReward(env, weight=0.0)
-    vec = Sb3VecEnv(VectorSightObservation(priced))
+    vec = Sb3VecEnv(VectorRayObservation(priced))
     settings = {"n_steps": max(2048 // args.rows, 2), "batch_size": 256, "gamma": 0.97, "seed": args.seed}
     model = PPO(
         "MlpPolicy", vec, policy_kwargs={"net_arch": [128, 128], "log_std_init": -0.7}, device="cpu", **settings

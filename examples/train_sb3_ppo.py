@@ -14,7 +14,7 @@ from learned_sim_env.reinforcement.ppo import exported
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
-    VectorSightObservation,
+    VectorRayObservation,
     VectorTargetActions,
 )
 
@@ -44,7 +44,7 @@ def make_env(args: Args, rows: int) -> Sb3VecEnv:
         autoreset_mode="SameStep",
         dtype="bfloat16",
     )
-    return Sb3VecEnv(VectorSightObservation(VectorCostAsReward(VectorTargetActions(env), 0.5)))
+    return Sb3VecEnv(VectorRayObservation(VectorCostAsReward(VectorTargetActions(env), 0.5)))
 
 
 def main(args: Args) -> None:

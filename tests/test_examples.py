@@ -58,6 +58,7 @@ def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(RUNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_example(name, tmp_path):
     arguments, modules, says, writes = RUNS[name]

@@ -143,6 +143,7 @@ def test_wheel_holds_the_package_and_its_data(dist):
     assert names == files_of("learned_sim_env") | {f"learned_sim_env/_data/{name}" for name in data}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", [d.id for d in declarations().values() if d.backend == "learned"])
 def test_learned_environment_runs_on_the_base_install(base_install, tmp_path, env_id):
     report = json.loads(run(base_install / "python", "-c", FIRST_STEPS, env_id, cwd=tmp_path))

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.episode import INFOS, METADATA, OBSERVATIONS, SCHEMA, TRANSITIONS, Episode
-from learned_sim_env.drivers.sight import along
+from learned_sim_env.drivers.ray_features import episode_features
 from learned_sim_env.files import replacing, replacing_folder
 from learned_sim_env.isolation import isolated
 from learned_sim_env.optional import require
@@ -143,7 +143,7 @@ def _contents(episode: Episode, obs_type: str) -> dict[str, Any]:
     """Observations and infos to store."""
     observations = {name: getattr(episode, name) for name in OBSERVATIONS}
     if obs_type == "flat":
-        return {"observations": along(observations), "infos": {}}
+        return {"observations": episode_features(observations), "infos": {}}
     return {"observations": observations, "infos": {name: getattr(episode, name) for name in INFOS}}
 
 

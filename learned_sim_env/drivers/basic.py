@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learned_sim_env.drivers.driver import Driver, Observations, observed_by
+from learned_sim_env.drivers.driver import Driver, Observations, needs_bev
 
 # Correlation of the noise from step to step: it lasts about a second.
 KEPT = 0.9
@@ -17,7 +17,7 @@ BLOCK = 64
 class ConstantDriver:
     """One action for ever: [steer, throttle_brake]."""
 
-    observes: tuple[str, ...] = ("ego",)
+    needs_bev = False
 
     def __init__(self, steer: float, throttle_brake: float):
         self.action = np.array([steer, throttle_brake], np.float32)
@@ -37,7 +37,7 @@ class NoisyDriver:
     """
 
     def __init__(self, driver: Driver, scale: tuple[float, float], seeds: Sequence[int]):
-        self.driver, self.scale, self.observes = driver, scale, observed_by(driver)
+        self.driver, self.scale, self.needs_bev = driver, scale, needs_bev(driver)
         self._seeds = list(seeds)
         self._rngs = [_generator(seed) for seed in seeds]
         rows = len(self._seeds)

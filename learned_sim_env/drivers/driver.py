@@ -15,7 +15,8 @@ class Driver(Protocol):
     """Drives n rows that advance together, always the same ones.
 
     What it does in a row depends on what was observed there since the row's episode began and on the row's seed, never
-    on other rows. An attribute `observes` names the modalities that it needs; without, these are "bev" and "ego".
+    on other rows. A driver whose attribute `needs_bev` is False can do without "bev"; one that is to be
+    shown other modalities than "bev" and "ego" names all of them in an attribute `observes`.
     """
 
     def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
@@ -25,9 +26,12 @@ class Driver(Protocol):
 
 def observed_by(driver: Driver) -> tuple[str, ...]:
     """The modalities that the driver needs."""
-    return tuple(getattr(driver, "observes", ("bev", "ego")))
+    named = getattr(driver, "observes", None)
+    if named is not None:
+        return tuple(named)
+    return ("bev", "ego") if getattr(driver, "needs_bev", True) else ("ego",)
 
 
 def needs_bev(driver: Driver) -> bool:
-    """Whether the view from above is among them."""
+    """Whether the driver needs "bev"."""
     return "bev" in observed_by(driver)

@@ -19,7 +19,7 @@ class MetaDriveDriver:
         ValueError: without the simulator.
     """
 
-    observes: tuple[str, ...] = ("ego",)
+    needs_bev = False
 
     def __init__(self, name: str, simulator: Any):
         if simulator is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.drivers import sight
+from learned_sim_env.drivers import ray_features
 from learned_sim_env.drivers.driver import Observations
 from learned_sim_env.drivers.route import follow
 from learned_sim_env.files import replacing
@@ -29,10 +29,10 @@ SHIPPED = "policies"
 
 @dataclass(frozen=True, eq=False)
 class NetworkPolicy:
-    """A small network that drives by what `sight` tells: layers with tanh between them, the mean at the end.
+    """A small network that drives by `ray_features`: layers with tanh between them, the mean at the end.
 
-    layers: weights (out, in) and biases (out,) float32, the first with `sight.SIZE` inputs, the last with 2 outputs.
-    targets: whether its outputs are targets for `follow`, or actions. about: how it was trained, JSON-ready.
+    layers: weights (out, in) and biases (out,) float32, the first with `ray_features.SIZE` inputs, the last with 2
+    outputs. targets: whether its outputs are targets for `follow`, or actions. about: how it was trained, JSON-ready.
     """
 
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -40,12 +40,12 @@ class NetworkPolicy:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Action (..., 2) float32 in [-1, 1] for features (..., sight.SIZE)."""
+        """Action (..., 2) float32 in [-1, 1] for features (..., ray_features.SIZE)."""
         hidden = features
         for i, (weight, bias) in enumerate(self.layers):
             hidden = (np.tanh(hidden) if i else hidden) @ weight.T + bias
         wanted = np.clip(hidden, -1.0, 1.0).astype(np.float32)
-        return follow(wanted, sight.ego_of(features)) if self.targets else wanted
+        return follow(wanted, ray_features.ego_of(features)) if self.targets else wanted
 
     def save(self, path: Path) -> None:
         """Write a `.safetensors` file."""
@@ -88,7 +88,7 @@ class NetworkPolicy:
         CONTRACTS["driving"].check(str(path), Fingerprints.parse(metadata.get("contract")), NEEDED)
         if metadata.get("outputs") not in OUTPUTS:
             raise ValueError(f"{path} gives {metadata.get('outputs')}, not one of {', '.join(OUTPUTS)}")
-        layers, size = [], sight.SIZE
+        layers, size = [], ray_features.SIZE
         for i in range(len(tensors) // 2):
             weight, bias = tensors.get(f"{i}.weight"), tensors.get(f"{i}.bias")
             if weight is None or bias is None or weight.shape != (len(bias), size):
@@ -123,12 +123,12 @@ def open_network(name_or_path: str) -> NetworkPolicy:
 class NetworkDriver:
     """A trained policy, without noise."""
 
-    observes: tuple[str, ...] = ("bev", "ego")
+    needs_bev = True
 
     def __init__(self, policy: NetworkPolicy, num_rows: int):
-        self._policy, self._sight = policy, sight.Sight(num_rows)
+        self._policy, self._ray_features = policy, ray_features.RayFeatures(num_rows)
 
     def __call__(self, observations: Observations, began: np.ndarray) -> np.ndarray:
         """See `Driver`."""
         # A row at a time: in a product of matrices its rounding would depend on how many others there are.
-        return self._policy(self._sight.look(observations, began)[:, None])[:, 0]
+        return self._policy(self._ray_features.update(observations, began)[:, None])[:, 0]

@@ -68,7 +68,7 @@ def follow(targets: np.ndarray, ego: np.ndarray) -> np.ndarray:
 class RouteDriver:
     """Follows the route at `speed` [m/s] in the lane where the row's episode began, and sees nobody."""
 
-    observes: tuple[str, ...] = ("ego",)
+    needs_bev = False
 
     def __init__(self, speed: float):
         self.speed, self._offset = speed, np.zeros(1, np.float32)
@@ -87,7 +87,7 @@ class RouteDriver:
 class CarefulDriver(RouteDriver):
     """Follows the route at `speed` [m/s], slowly enough to stop behind who is ahead."""
 
-    observes: tuple[str, ...] = ("bev", "ego")
+    needs_bev = True
     braking = 2.5  # [m/s^2] that it counts on
     distance = 3.0  # [m] that it keeps when it stands
 
@@ -103,7 +103,7 @@ class CarefulDriver(RouteDriver):
 class IDMDriver(RouteDriver):
     """Follows the route, and who is ahead in the view by the intelligent driver model (Treiber et al. 2000)."""
 
-    observes: tuple[str, ...] = ("bev", "ego")
+    needs_bev = True
     headway, standing = 1.5, 3.0  # [s, m]
     most, comfortable = 2.0, 3.0  # [m/s^2] of acceleration and of braking
     full = 4.0  # [m/s^2] taken to be what full throttle or brake gives

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.drivers.sight import SIZE, Sight
+from learned_sim_env.drivers.ray_features import SIZE, RayFeatures
 from learned_sim_env.environments import info, snapshots
 from learned_sim_env.environments.observations import in_picture, needed, picture, shown
 from learned_sim_env.environments.options import checked, real_steps
@@ -89,7 +89,7 @@ class Episodes:
             # A checkpoint that was loaded already stays where it is.
             where = next(iter(model.initial(1).values())).device
         self._inference = inference = Inference(where, num_rows)
-        self._sight = Sight(num_rows) if obs_type == "flat" else None
+        self._sight = RayFeatures(num_rows) if obs_type == "flat" else None
         self._flat = np.zeros((num_rows, SIZE), np.float32)
         self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
@@ -157,7 +157,7 @@ class Episodes:
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
         if self._sight is not None:
-            self._flat = self._sight.look(self._classes(self._all), np.zeros_like(late))
+            self._flat = self._sight.update(self._classes(self._all), np.zeros_like(late))
         return rewards, judged.terminated, judged.truncated
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.drivers.sight import LAG
+from learned_sim_env.drivers.ray_features import LAG
 from learned_sim_env.environments import info
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.rendering.rays import ANGLES
@@ -27,7 +27,7 @@ def taken(
 
     "format": `FORMAT`. "checkpoint": its fingerprint. "state": arrays by name, of the model. "drawn": by modality,
     what was drawn of it. "seed", "step": int. "record": the fields of `info.RECORD` by name.
-    "sight": what a flat observation remembers, `Sight.past` of the row, only where `past` is given.
+    "sight": what a flat observation remembers, `RayFeatures.past` of the row, only where `past` is given.
     """
     named = {name: record[name].copy() for name in info.RECORD.names or ()}
     sight = {} if past is None else {"sight": past.copy()}

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.drivers.sight import Sight
+from learned_sim_env.drivers.ray_features import RayFeatures
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
@@ -94,7 +94,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.contract = CONTRACTS[contract]
         self.obs_type, self.action_type = obs_type, action_type
         self.render_mode, self.info_type = render_mode, info_type
-        self._sight = Sight(1)
+        self._sight = RayFeatures(1)
         self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
         latent_size = 0 if self._filter is None else self._filter.size
         self.observation_space = self.contract.observation_space(obs_type, latent_size, modalities)
@@ -270,7 +270,7 @@ class TwinDrivingEnv(Made, gym.Env):
         """What they show after `action` (2,) float32."""
         if self._filter is not None:
             return self._filter.go_on(self.observed(self._filter.observes), action)
-        return self._sight.look(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
+        return self._sight.update(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
 
     def _row(self) -> dict[str, np.ndarray]:
         """View and ego vector, as of the only row of many."""

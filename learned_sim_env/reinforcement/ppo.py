@@ -29,7 +29,7 @@ from learned_sim_env.reinforcement.recipe import PLACES, Recipe
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
-    VectorSightObservation,
+    VectorRayObservation,
     VectorSpeedLimit,
     VectorTargetActions,
     VectorUncertaintyPenalty,
@@ -65,7 +65,7 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
         env = VectorCostAsReward(env, recipe.cost_weight)
     if recipe.penalty:
         env = VectorUncertaintyPenalty(env, recipe.penalty)
-    vec = Sb3VecEnv(VectorSightObservation(TransformReward(env, partial(np.multiply, recipe.reward_scale))))
+    vec = Sb3VecEnv(VectorRayObservation(TransformReward(env, partial(np.multiply, recipe.reward_scale))))
     vec.seed(seed)
     return vec
 
@@ -128,7 +128,7 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
 
 
 def exported(model: Any, about: dict[str, Any], targets: bool = False) -> NetworkPolicy:
-    """The acting part of a PPO with an MLP on `sight`, as a policy that needs neither torch nor Stable-Baselines3.
+    """The acting part of a PPO with an MLP on `drivers.ray_features`, as a policy that needs NumPy alone.
 
     targets: whether it was trained behind `VectorTargetActions`.
     """

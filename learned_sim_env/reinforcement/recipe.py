@@ -9,7 +9,7 @@ PLACES = ("dream", "twin")
 
 @dataclass(frozen=True)
 class Recipe:
-    """PPO with a small network on `sight`."""
+    """PPO with a small network on `drivers.ray_features`."""
 
     steps: int = 200_000
     """Of the environment."""

@@ -9,23 +9,23 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from learned_sim_env.drivers.ray_features import SIZE, RayFeatures, flat_space
 from learned_sim_env.drivers.route import follow
-from learned_sim_env.drivers.sight import SIZE, Sight, checked
 from learned_sim_env.environments.observations import take
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.reinforcement.wrappers import speeding
 from learned_sim_env.spec import EGO_FIELDS
 
 
-class VectorSightObservation(gym.vector.VectorWrapper):
-    """Features of `sight` in place of observations of obs_type "dict": (B, SIZE) float32; `ValueError` for others."""
+class VectorRayObservation(gym.vector.VectorWrapper):
+    """`ray_features` in place of observations of obs_type "dict": (B, SIZE) float32; `ValueError` for others."""
 
     def __init__(self, env: gym.vector.VectorEnv):
         super().__init__(env)
-        self.single_observation_space = checked(env.single_observation_space)
+        self.single_observation_space = flat_space(env.single_observation_space)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self._mode = env.metadata["autoreset_mode"]
-        self._sight = Sight(env.num_envs)
+        self._rays = RayFeatures(env.num_envs)
         self._over = np.zeros(env.num_envs, bool)
         self._features = np.zeros((env.num_envs, SIZE), np.float32)  # of all rows now
 
@@ -36,7 +36,7 @@ class VectorSightObservation(gym.vector.VectorWrapper):
         observations, infos = self.env.reset(seed=seed, options=options)
         rows = np.flatnonzero(began)
         self._features = self._features.copy()
-        self._features[rows] = self._sight.begin({name: value[rows] for name, value in observations.items()}, rows)
+        self._features[rows] = self._rays.begin({name: value[rows] for name, value in observations.items()}, rows)
         self._over = self._over & ~began
         return self._features, infos
 
@@ -50,14 +50,14 @@ class VectorSightObservation(gym.vector.VectorWrapper):
             stacked = {name: np.stack([o[name] for o in last]) for name in last[0]}
             dense = not isinstance(infos["final_obs"], np.ndarray)
             final = self._features.copy() if dense else np.full(self.num_envs, None, dtype=object)
-            for i, row in zip(rows, self._sight.glance(stacked, rows)):
+            for i, row in zip(rows, self._rays.peek(stacked, rows)):
                 final[i] = row
             infos = {**infos, "final_obs": final}
         began = over if self._mode is AutoresetMode.SAME_STEP else self._over
         if self._mode is AutoresetMode.DISABLED:
             began = np.zeros_like(over)
         self._over = over
-        self._features = self._sight.look(observations, began)
+        self._features = self._rays.update(observations, began)
         return self._features, rewards, terminated, truncated, infos
 
 
@@ -66,7 +66,7 @@ class VectorTargetActions(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv):
         super().__init__(env)
-        checked(env.single_observation_space)
+        flat_space(env.single_observation_space)
         self._ego = np.zeros((env.num_envs, len(EGO_FIELDS)), np.float32)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from learned_sim_env.drivers.ray_features import RayFeatures, flat_space
 from learned_sim_env.drivers.route import follow
-from learned_sim_env.drivers.sight import Sight, checked
 from learned_sim_env.reinforcement.infos import told
 from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, EGO_FIELDS, SCENARIO_TAGS, unknown
 
@@ -22,13 +22,13 @@ def speeding(progress: Any, limit: float) -> Any:
     return 2.0 * np.maximum(progress - REWARD.progress * limit / REWARD.reference_speed, 0.0)
 
 
-class SightObservation(gym.ObservationWrapper):
-    """Features of `sight`, (SIZE,) float32, in place of observations of obs_type "dict"; `ValueError` for others."""
+class RayObservation(gym.ObservationWrapper):
+    """`ray_features`, (SIZE,) float32, in place of observations of obs_type "dict"; `ValueError` for others."""
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        self.observation_space = checked(env.observation_space)
-        self._sight, self._began = Sight(1), True
+        self.observation_space = flat_space(env.observation_space)
+        self._rays, self._began = RayFeatures(1), True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's."""
@@ -38,7 +38,7 @@ class SightObservation(gym.ObservationWrapper):
     def observation(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """The features of the present observation, which is remembered."""
         row = {name: np.asarray(value)[None] for name, value in observation.items()}
-        features = self._sight.look(row, ONE_ROW & self._began)[0]
+        features = self._rays.update(row, ONE_ROW & self._began)[0]
         self._began = False
         return features
 
@@ -51,7 +51,7 @@ class TargetActions(gym.Wrapper):
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        checked(env.observation_space)
+        flat_space(env.observation_space)
         self._ego = np.zeros(len(EGO_FIELDS), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

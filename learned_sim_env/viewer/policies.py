@@ -9,7 +9,7 @@ import numpy as np
 
 from learned_sim_env.drivers.catalogue import FILE, names, open_driver
 from learned_sim_env.drivers.driver import Driver
-from learned_sim_env.drivers.sight import LAG
+from learned_sim_env.drivers.ray_features import LAG
 from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:

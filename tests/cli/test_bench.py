@@ -46,6 +46,7 @@ def test_without_the_simulator(few_settings, monkeypatch, tmp_path, capsys):
     assert report["machine"]["cores"] == Machine.look().cores
 
 
+@pytest.mark.slow
 def test_ratios_to_the_simulator(few_settings, tmp_path, capsys):
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
     report = bench(tmp_path)

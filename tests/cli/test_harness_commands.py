@@ -35,6 +35,7 @@ def test_the_same_policy_twice_gives_the_same_json_and_passes(first, tmp_path):
     assert main(["regress", "--policy", "careful", "--out", str(out), "--baseline", str(first), *DREAM]) == 0
 
 
+@pytest.mark.slow
 def test_a_policy_that_turns_off_the_road_does_not_pass(first, tmp_path, capsys):
     wild = ("--perturb", "action_bias=1", "--baseline", str(first), "--limits", "success=0.01", "progress=0.5")
     out = tmp_path / "wild"
@@ -57,6 +58,7 @@ def test_what_is_wrong_is_said_before_anything_is_driven(tmp_path, capsys):
     assert "Did you mean 'blur'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stress_test_leaves_cases_that_are_driven_again_exactly(tmp_path, capsys):
     some = ("--strategies", "action_bias", "latent_flips", "--strengths", "1.0", "--starts", "2", "--seeds", "2")
     small = ("--horizon", "30", "--rows", "16", "--searches", "1", "--rounds", "1")

@@ -27,6 +27,7 @@ OPTIONS = {
 SHORT = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))] + ["--most-steps", "30"]
 
 
+@pytest.mark.slow
 def test_from_training_to_the_report(tmp_path, monkeypatch, capsys):
     from learned_sim_env.reinforcement import transfer
 

@@ -97,6 +97,7 @@ def test_killing_a_worker_costs_its_episode_only(collection: Path, tmp_path: Pat
         np.testing.assert_array_equal(episode.ego_pose, other.ego_pose)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_finished_episodes(number: int, collection: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import learned_sim_env  # noqa: F401  registers the ids
 from learned_sim_env.data.collect import CollectConfig, collect
 from learned_sim_env.data.dataset import iterate_episodes, load_episodes
 from learned_sim_env.data.store import minari_id, write_minari
-from learned_sim_env.reinforcement.wrappers import SightObservation
+from learned_sim_env.reinforcement.wrappers import RayObservation
 
 minari = pytest.importorskip("minari", reason="needs the extra [train]")
 FLAT = "metadrive-train-flat-v0"
@@ -60,10 +60,10 @@ def test_the_environment_is_recovered_and_fits(found: Path, dataset_id: str, obs
     twin.close()
 
 
-def test_flat_observations_are_those_of_sight(found: Path) -> None:
+def test_flat_observations_are_ray_features(found: Path) -> None:
     for recorded, flat in zip(load_episodes(found), minari.load_dataset(FLAT).iterate_episodes(), strict=True):
-        sight = SightObservation(gym.make("LearnedDriving-v0", obs_type="classes"))
-        seen = [sight.observation({"semantic": s, "ego": e}) for s, e in zip(recorded.semantic, recorded.ego)]
+        wrapped = RayObservation(gym.make("LearnedDriving-v0", obs_type="classes"))
+        seen = [wrapped.observation({"semantic": s, "ego": e}) for s, e in zip(recorded.semantic, recorded.ego)]
         assert np.array_equal(flat.observations, seen)
         assert np.array_equal(flat.rewards, recorded.rewards)
 

@@ -12,7 +12,7 @@ from learned_sim_env.drivers import catalogue, route
 from learned_sim_env.drivers.catalogue import SCRIPTED, identity, open_driver
 from learned_sim_env.drivers.driver import needs_bev
 from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
-from learned_sim_env.drivers.sight import LAG, features
+from learned_sim_env.drivers.ray_features import LAG, features
 from learned_sim_env.spec import CONTRACTS
 from tests.drivers.road import EGO, YES, road, seen
 from tests.drivers.test_network import network

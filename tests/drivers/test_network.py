@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from learned_sim_env.drivers import sight
+from learned_sim_env.drivers import ray_features
 from learned_sim_env.drivers.network import NEEDED, NetworkPolicy, open_network, shipped_policies
 from learned_sim_env.drivers.route import follow
 from learned_sim_env.spec import CONTRACTS
@@ -15,17 +15,17 @@ from learned_sim_env.spec import CONTRACTS
 
 def network(targets=False):
     rng = np.random.default_rng(0)
-    sizes = [sight.SIZE, 8, 4, 2]
+    sizes = [ray_features.SIZE, 8, 4, 2]
     layers = [(rng.normal(size=(b, a)) / 8, rng.normal(size=b)) for a, b in pairwise(sizes)]
     return NetworkPolicy(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers), targets, {"steps": 3})
 
 
 def test_a_network_may_give_targets(tmp_path):
-    features = np.random.default_rng(1).normal(size=(5, sight.SIZE)).astype(np.float32)
+    features = np.random.default_rng(1).normal(size=(5, ray_features.SIZE)).astype(np.float32)
     features[:, -6:] = np.random.default_rng(2).uniform(-1, 1, (5, 6))
     network(targets=True).save(tmp_path / "p.safetensors")
     actions = open_network(str(tmp_path / "p.safetensors"))(features)
-    np.testing.assert_array_equal(actions, follow(network()(features), features[:, -6:] / sight.EGO_SCALE))
+    np.testing.assert_array_equal(actions, follow(network()(features), features[:, -6:] / ray_features.EGO_SCALE))
     assert not np.array_equal(actions, network()(features))
 
 
@@ -33,7 +33,7 @@ def test_a_network_is_read_as_it_was_written(tmp_path):
     policy = network()
     policy.save(tmp_path / "p.safetensors")
     read = open_network(str(tmp_path / "p.safetensors"))
-    features = np.random.default_rng(1).normal(size=(5, sight.SIZE)).astype(np.float32)
+    features = np.random.default_rng(1).normal(size=(5, ray_features.SIZE)).astype(np.float32)
     np.testing.assert_array_equal(read(features), policy(features))
     np.testing.assert_allclose(read(features[0]), policy(features)[0], rtol=1e-6)
     assert read(features).shape == (5, 2) and (np.abs(read(features)) <= 1).all()

@@ -99,11 +99,13 @@ def plain():
     return {dtype: life(nullcontext, dtype=dtype) for dtype in ("float32", "bfloat16")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATES)
 def test_the_same_whatever_the_caller_has_set(plain, name):
     assert all(same(a, b) for a, b in zip(plain["float32"], life(STATES[name], STATES[name]), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bfloat16", "device", "autocast"])
 def test_the_same_if_it_is_set_or_unset_between(plain, name):
     for around, between in ((nullcontext, STATES[name]), (STATES[name], nullcontext)):

@@ -10,14 +10,14 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from learned_sim_env.drivers.sight import LAG
+from learned_sim_env.drivers.ray_features import LAG
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.registration import declarations
 from learned_sim_env.reinforcement.latent import LatentObservation
-from learned_sim_env.reinforcement.vector_wrappers import VectorSightObservation
-from learned_sim_env.reinforcement.wrappers import SightObservation
+from learned_sim_env.reinforcement.vector_wrappers import VectorRayObservation
+from learned_sim_env.reinforcement.wrappers import RayObservation
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import Contract
 from learned_sim_env.twins.pairing import open_twin
@@ -55,19 +55,19 @@ def same_episodes(env, other, episodes=2):
 
 
 @pytest.mark.parametrize("make", [dream, twin])
-def test_flat_is_what_sight_gives(toy, make):
-    assert make("flat").observation_space == SightObservation(make()).observation_space
-    same_episodes(make("flat"), SightObservation(make()))
-    same_episodes(make("flat"), SightObservation(make("classes")))
+def test_flat_is_ray_features(toy, make):
+    assert make("flat").observation_space == RayObservation(make()).observation_space
+    same_episodes(make("flat"), RayObservation(make()))
+    same_episodes(make("flat"), RayObservation(make("classes")))
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
-def test_flat_rows_are_what_sight_gives(mode):
+def test_flat_rows_are_ray_features(mode):
     settings = {"max_episode_steps": 9, "autoreset_mode": mode}
     checkpoint = toy_checkpoint(ToyModel(risk=0.05))
     envs = [
         LearnedDrivingVectorEnv(N, checkpoint, "flat", **settings),
-        VectorSightObservation(LearnedDrivingVectorEnv(N, checkpoint, "classes", **settings)),
+        VectorRayObservation(LearnedDrivingVectorEnv(N, checkpoint, "classes", **settings)),
         SyncVectorEnv([lambda: dream("flat")] * N, autoreset_mode=mode),
     ]
     first = [env.reset(seed=3)[0] for env in envs]
@@ -104,8 +104,8 @@ def test_flat_begins_anew_where_a_snapshot_knows_no_past():
     plain.reset(seed=0)
     observation, *_ = plain.step(IDLE)
     flat = LearnedDrivingEnv(toy_checkpoint(NeuralToy()), "flat")
-    sight = SightObservation(plain)
-    assert np.array_equal(flat.restore(plain.snapshot())[0], sight.observation(observation))
+    wrapped = RayObservation(plain)
+    assert np.array_equal(flat.restore(plain.snapshot())[0], wrapped.observation(observation))
 
 
 def test_latents_of_a_twin_are_filtered(toy):

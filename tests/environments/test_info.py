@@ -13,7 +13,7 @@ from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.reinforcement.vector_wrappers import VectorSightObservation, VectorSpeedLimit
+from learned_sim_env.reinforcement.vector_wrappers import VectorRayObservation, VectorSpeedLimit
 from learned_sim_env.reinforcement.wrappers import SpeedLimit
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import COST_TERMS, INFO_KEYS, REWARD_TERMS, SCENARIO_TAGS, TERMINATIONS, TRUNCATIONS
@@ -119,7 +119,7 @@ def test_wrappers_read_both_kinds():
         env = SpeedLimit(dream(info_type=info_type), 3.0)
         env.reset(seed=0)
         settings = {"max_episode_steps": 3, "info_type": info_type, "autoreset_mode": "SameStep"}
-        envs = VectorSightObservation(
+        envs = VectorRayObservation(
             VectorSpeedLimit(LearnedDrivingVectorEnv(2, toy_checkpoint(NeuralToy()), **settings), 3.0)
         )
         envs.reset(seed=0)

@@ -10,7 +10,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from learned_sim_env.drivers.sight import EGO_SCALE
+from learned_sim_env.drivers.ray_features import EGO_SCALE
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.spec import COST_TERMS, DISCRETE_ACTIONS, INFO_KEYS, OBS_TYPES, REWARD_TERMS

@@ -53,6 +53,7 @@ def alone(shipped):
     return {dtype: future(shipped, 1, [0], dtype) for dtype in ("float32", "bfloat16")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "places", "dtype"),
     [

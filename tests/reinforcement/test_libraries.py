@@ -10,7 +10,7 @@ import torch
 import learned_sim_env  # noqa: F401  registers the ids
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
-from learned_sim_env.reinforcement.wrappers import SightObservation
+from learned_sim_env.reinforcement.wrappers import RayObservation
 from learned_sim_env.spec import REWARD_TERMS
 from tests.toy_model import NeuralToy, ToyModel, toy_checkpoint
 
@@ -104,7 +104,7 @@ def test_tianshou():
 
 def sighted(_):
     """For RLlib's workers."""
-    return SightObservation(gym.make(ENV_ID))
+    return RayObservation(gym.make(ENV_ID))
 
 
 def test_rllib():

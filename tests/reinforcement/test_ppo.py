@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("stable_baselines3", reason="needs the extra [rl]")
 
-from learned_sim_env.drivers import sight
+from learned_sim_env.drivers import ray_features
 from learned_sim_env.drivers.network import NetworkPolicy
 from learned_sim_env.reinforcement import ppo
 from learned_sim_env.reinforcement.recipe import Recipe
@@ -59,6 +59,7 @@ def test_what_is_done_is_not_done_again(done, monkeypatch, tmp_path):
         ppo.train("dream", SMALL, 0, out, str(other))
 
 
+@pytest.mark.slow
 def test_what_was_broken_off_goes_on(done, tmp_path, monkeypatch):
     kept = ppo.write_json
 
@@ -93,7 +94,7 @@ def test_the_policy_that_is_kept_is_the_one_that_was_trained(tmp_path, hold):
     settings = {"net_arch": [8, 8], "activation_fn": torch.nn.Tanh}
     model = PPO("MlpPolicy", env, n_steps=4, batch_size=8, policy_kwargs=settings, use_sde=hold, seed=0, device="cpu")
     ppo.exported(model, {}).save(tmp_path / "p.safetensors")
-    features = np.random.default_rng(0).normal(size=(20, sight.SIZE)).astype(np.float32)
+    features = np.random.default_rng(0).normal(size=(20, ray_features.SIZE)).astype(np.float32)
     actions, _ = model.predict(features, deterministic=True)
     np.testing.assert_allclose(NetworkPolicy.load(tmp_path / "p.safetensors")(features), actions, atol=1e-6)
 

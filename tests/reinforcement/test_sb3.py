@@ -17,7 +17,7 @@ from stable_baselines3.common.monitor import Monitor  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
 
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv  # noqa: E402
-from learned_sim_env.reinforcement.vector_wrappers import VectorSightObservation  # noqa: E402
+from learned_sim_env.reinforcement.vector_wrappers import VectorRayObservation  # noqa: E402
 
 
 def rows(n, mode=AutoresetMode.SAME_STEP, **settings):
@@ -157,7 +157,7 @@ def test_each_row_of_separate_environments_has_its_own_options():
     together = LearnedDrivingVectorEnv(3, toy_checkpoint(), autoreset_mode=AutoresetMode.SAME_STEP)
     seen = []
     for batch in (separate, together):
-        env = Sb3VecEnv(VectorSightObservation(batch))
+        env = Sb3VecEnv(VectorRayObservation(batch))
         env.seed(0)
         env.set_options([{"context": 7}, {"context": 8}, {"context": 7}])
         seen.append([env.reset()])

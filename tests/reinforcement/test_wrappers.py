@@ -12,15 +12,15 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import TransformReward
 
+from learned_sim_env.drivers.ray_features import LAG, SIZE, features
 from learned_sim_env.drivers.route import follow
-from learned_sim_env.drivers.sight import LAG, SIZE, features
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.reinforcement.latent import LatentObservation
 from learned_sim_env.reinforcement.vector_wrappers import (
     VectorCostAsReward,
-    VectorSightObservation,
+    VectorRayObservation,
     VectorSpeedLimit,
     VectorTargetActions,
     VectorUncertaintyPenalty,
@@ -29,8 +29,8 @@ from learned_sim_env.reinforcement.wrappers import (
     CostAsReward,
     Curriculum,
     DiscreteActions,
+    RayObservation,
     SafetyGymnasium,
-    SightObservation,
     SpeedLimit,
     TargetActions,
     UncertaintyPenalty,
@@ -60,11 +60,11 @@ def test_vector_wrappers_equal_single_ones(mode):
     def single():
         env = SpeedLimit(dream(max_episode_steps=9), 3.0)
         penalised = UncertaintyPenalty(CostAsReward(env, 0.5), 2.0)
-        return SightObservation(gym.wrappers.TransformReward(penalised, partial(np.multiply, 3.0)))
+        return RayObservation(gym.wrappers.TransformReward(penalised, partial(np.multiply, 3.0)))
 
     native = LearnedDrivingVectorEnv(N, toy_checkpoint(ToyModel(risk=0.05)), max_episode_steps=9, autoreset_mode=mode)
     penalised = VectorUncertaintyPenalty(VectorCostAsReward(VectorSpeedLimit(native, 3.0), 0.5), 2.0)
-    ours = VectorSightObservation(TransformReward(penalised, partial(np.multiply, 3.0)))
+    ours = VectorRayObservation(TransformReward(penalised, partial(np.multiply, 3.0)))
     theirs = SyncVectorEnv([single] * N, autoreset_mode=mode)
     assert ours.observation_space == theirs.observation_space
     assert data_equivalence(ours.reset(seed=3)[0], theirs.reset(seed=3)[0], exact=True)
@@ -87,8 +87,8 @@ def test_vector_wrappers_equal_single_ones(mode):
     assert {"collision", "off_road", "uncertainty", "time_limit"} <= set(ends)
 
 
-def test_sight_remembers_as_far_as_it_says():
-    env = SightObservation(dream())
+def test_ray_features_remember_as_far_as_they_say():
+    env = RayObservation(dream())
     seen = [env.reset(seed=0)[0]]
     raw = [env.unwrapped.episodes.observe(np.array([0]))]
     for _ in range(LAG + 3):
@@ -121,13 +121,13 @@ def test_targets_are_carried_out_from_where_each_row_is(mode):
             ego = seen[0]["ego"]
 
 
-def test_sight_needs_the_view_and_the_ego():
+def test_ray_features_need_the_view_and_the_ego():
     for wrap, env in (
-        (SightObservation, dream(obs_type="bev")),
+        (RayObservation, dream(obs_type="bev")),
         (TargetActions, dream(obs_type="bev")),
-        (VectorSightObservation, LearnedDrivingVectorEnv(2, toy_checkpoint(), obs_type="latent")),
+        (VectorRayObservation, LearnedDrivingVectorEnv(2, toy_checkpoint(), obs_type="latent")),
     ):
-        with pytest.raises(ValueError, match='needs observations of obs_type "dict"'):
+        with pytest.raises(ValueError, match=r'needs? observations of obs_type "dict"'):
             wrap(env)
 
 
@@ -172,7 +172,7 @@ def test_discrete_actions_mean_what_they_say(twin):
 
 
 def test_frames_are_stacked_by_gymnasium():
-    env = gym.wrappers.FrameStackObservation(SightObservation(dream()), 3)
+    env = gym.wrappers.FrameStackObservation(RayObservation(dream()), 3)
     assert env.reset(seed=0)[0].shape == (3, SIZE)
 
 

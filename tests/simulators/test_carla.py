@@ -191,6 +191,7 @@ def test_settings_that_cannot_be(settings, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("town", ["simulator", "ring"])
 def test_the_expert_arrives(town, request):
     simulator = request.getfixturevalue(town)

@@ -52,6 +52,7 @@ def fingerprint(scenes: list) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.slow
 def test_an_episode_is_the_same_in_every_process_and_after_any_other(simulator):
     drive(simulator, 3, steps=15)
     here = drive(simulator, 8)

@@ -51,6 +51,7 @@ def none_left_behind():
     assert not children() - before
 
 
+@pytest.mark.slow
 def test_a_program_may_have_two_and_forget_to_close_them(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
@@ -61,6 +62,7 @@ def test_a_program_may_have_two_and_forget_to_close_them(tmp_path):
     assert done.stdout.split() == ["started", "same"], "the script ran once, and both drove the same episode"
 
 
+@pytest.mark.slow
 def test_the_second_environment_gets_a_process_of_its_own():
     first, second = gym.make(ID), gym.make(ID)
     try:
@@ -84,6 +86,7 @@ def test_the_second_environment_gets_a_process_of_its_own():
         second.close()
 
 
+@pytest.mark.slow
 def test_gymnasiums_vector_environments_in_spawned_processes():
     envs = gym.make_vec(ID, 2, vectorization_mode="async", vector_kwargs={"context": "spawn"})
     try:

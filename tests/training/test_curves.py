@@ -42,6 +42,7 @@ def test_numbers_and_pictures_are_read_again(tmp_path):
     assert read.Images("dream")[0].width == 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
 def test_without_space_there_is_one_error(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -35,6 +35,7 @@ def test_no_moment_at_all(packed, monkeypatch):
         choose_contexts(packed, 1)
 
 
+@pytest.mark.slow
 def test_as_many_come_into_view_as_are_foreseen(packed, monkeypatch):
     torch.manual_seed(0)
     model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"]).eval()

@@ -45,6 +45,7 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "learned_sim_env.cli.main", "train", *TINY_FLAGS, *flags]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_exactly(packed_file, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -70,6 +71,7 @@ def test_a_killed_run_goes_on_exactly(packed_file, tmp_path):
     assert (killed / "dream-000014.png").exists() and list((killed / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_is_asked_to_end_saves_the_step_it_is_at(processes, packed_file, tmp_path):
@@ -91,6 +93,7 @@ def test_a_run_that_is_asked_to_end_saves_the_step_it_is_at(processes, packed_fi
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
     config = replace(TINY, steps=60, learning_rate=3e-3)
     trainer = Trainer(config, packed, tmp_path, log_every=1, picture_every=1000, save_every=1000)
@@ -136,6 +139,7 @@ def test_unknown_model_and_other_contract(packed, tmp_path):
         Trainer(TINY, replace(packed, contract_fingerprint="f" * 64), tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_train_together(packed_file, tmp_path):
     line = TORCHRUN + command(packed_file, tmp_path / "run", "--steps", "3")[2:]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

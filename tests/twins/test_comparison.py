@@ -118,6 +118,7 @@ def test_wrong_arguments(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_dream_and_its_twin_are_replayed():
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
     from learned_sim_env.twins.replays import replays

@@ -96,6 +96,7 @@ def observed(dream) -> dict:
     }
 
 
+@pytest.mark.slow
 def test_a_twin_is_not_taken_where_it_cannot_be(dream, twin, quickest):
     pair = Pair(dream, twin)
     first = pair.reset(seed=0, options={"context": int(quickest[0])})

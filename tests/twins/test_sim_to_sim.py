@@ -67,6 +67,7 @@ def evaluated(checkpoint: str, data: Path, out: Path) -> dict:
     return json.loads((out / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_model_of_one_simulator_is_evaluated_on_the_other(collected, checkpoint, tmp_path):
     for data in ("carla test", "metadrive test"):
         report = evaluated(str(checkpoint), collected[data], tmp_path / data)
@@ -75,6 +76,7 @@ def test_a_model_of_one_simulator_is_evaluated_on_the_other(collected, checkpoin
         assert 0.0 <= report["iou"]["model"]["road"]["value"][0] <= 1.0
 
 
+@pytest.mark.slow
 def test_the_shipped_model_has_a_gap(collected, tmp_path):
     """It was learned from MetaDrive, and knows how MetaDrive's car drives."""
     ade = {
@@ -84,6 +86,7 @@ def test_the_shipped_model_has_a_gap(collected, tmp_path):
     assert ade["carla test"] > 2.0 * ade["metadrive test"], ade
 
 
+@pytest.mark.slow
 def test_two_simulators_are_compared(port, tmp_path, capsys):
     command = ["compare", "MetaDriveDriving-v0", "CarlaDriving-v0", "--settings-b", f"port={port}", "vehicles=[2,6]"]
     assert main([*command, "--episodes", "1", "--steps", "20", "--scenarios", "curve", "--out", str(tmp_path)]) == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learned_sim_env.drivers.ray_features import LAG, features
 from learned_sim_env.drivers.route import LANE
-from learned_sim_env.drivers.sight import LAG, features
 from learned_sim_env.viewer.policies import expert, open_policy
 from learned_sim_env.viewer.session import Session
 from tests.drivers.test_network import network

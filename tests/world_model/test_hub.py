@@ -52,6 +52,7 @@ def ask(tmp_path, model, contexts):
         yield ask
 
 
+@pytest.mark.slow
 @needs_hub
 def test_a_checkpoint_comes_from_the_hub_at_the_revision_asked_for(ask):
     code = """
@@ -91,6 +92,7 @@ except ConnectionError as error:
     assert ask(unreachable, gone=True).startswith("hf://owner/model is not in the cache, and the hub does not give it")
 
 
+@pytest.mark.slow
 @needs_hub
 def test_info_tells_what_is_on_the_hub(ask):
     code = """

@@ -39,7 +39,7 @@ class DreamRunner:
         bank: where jobs start.
         driver: its name, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
         rows: of a batch.
-        look: draw the view from above at every step, for the gap ahead; without, or where the model draws no such view,
+        draw_views: draw the view from above at every step, for the gap ahead; without, or where the model draws no such view,
             gaps are infinite, and nothing is drawn but what the driver needs, unless views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
 
@@ -54,7 +54,7 @@ class DreamRunner:
         bank: Contexts,
         driver: str,
         rows: int = 128,
-        look: bool = True,
+        draw_views: bool = True,
         folder: Path | None = None,
     ):
         if rows < 1:
@@ -72,16 +72,16 @@ class DreamRunner:
         except ValueError as error:
             raise ValueError(f"{checkpoint.name} cannot start where it is asked to: {error}") from error
         # Whether gaps are known.
-        self.look = "bev" in model.draws and (look or "bev" in self._observes)
+        self.draw_views = "bev" in model.draws and (draw_views or "bev" in self._observes)
         # What stands for a moment where views are kept.
         self._pictured = pictured(checkpoint.contract, model.draws)
         # What is drawn at every step, and what is then looked at beside it.
-        self._draws = tuple(dict.fromkeys((*self._observes, *(("bev",) if self.look else ()))))
+        self._draws = tuple(dict.fromkeys((*self._observes, *(("bev",) if self.draw_views else ()))))
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, rows)
         # What all drives depend on, whatever the job.
         world = [checkpoint.fingerprint, str(checkpoint.contract.fingerprints()), checkpoint.uncertainty_bound]
-        how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]
+        how = [__version__, torch.__version__, str(where), identity(driver), rows, self.draw_views]
         self._world = key_of([*world, *how], bank.arrays().values())
         at_start = dict.fromkeys((*self._draws, *((self._pictured,) if self._pictured else ())))
         self._starts = Starts(self.model, bank, self._inference, names=tuple(at_start))
@@ -175,7 +175,7 @@ class DreamRunner:
                 outcome.cost_terms[:n],
                 imagined.uncertainty[:n],
                 np.where(finite, self.model.risk[:n].float().cpu().numpy(), 0.0),
-                gaps_ahead(pictures["bev"]) if self.look else np.full(n, np.inf, np.float32),
+                gaps_ahead(pictures["bev"]) if self.draw_views else np.full(n, np.inf, np.float32),
             )
             for name, values in zip(STEPS, step):
                 columns[name].append(values)

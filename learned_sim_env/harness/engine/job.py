@@ -70,8 +70,8 @@ class DriveResult:
     carried out. reward_terms: (T, 7). cost_terms: (T, 3). uncertainty: (T,) the model's; 0 in a simulator. risk: (T,)
     probability of a crash in the step, as the model says; 0 or 1 in a simulator. gap: (T,) metres to what is
     next straight ahead in the view from above, infinite if nothing is, or if there is no such view. end: why it ended,
-    "" where the horizon was reached first. error: what failed, "" if nothing did; then there are no steps. views: uint8,
-    class ids (T + 1, H, W) or frames (T + 1, H, W, 3), if they were kept.
+    "" where the horizon was reached first. error: what failed, "" if nothing did; then there are no steps. views:
+    uint8, class ids (T + 1, H, W) or frames (T + 1, H, W, 3), if they were kept.
     """
 
     ego: np.ndarray

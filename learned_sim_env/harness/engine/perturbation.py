@@ -15,7 +15,7 @@ from learned_sim_env.world_model.contexts import Contexts
 # What one row of a driver gets to see at a step, by modality: class ids (H, W) uint8, camera frames, vectors. It may be
 # written in place; what is not there is not shown to the driver.
 Seen = dict[str, np.ndarray]
-OnSight = Callable[[int, Seen], Seen]
+OnObservation = Callable[[int, Seen], Seen]
 # An action (2,) float32 at a step, as it is carried out.
 OnAction = Callable[[int, np.ndarray], np.ndarray]
 
@@ -96,12 +96,12 @@ class Perturbation:
         """Settings of `model.PerturbedModel` and "temperature", where it changes them."""
         return {}
 
-    def sight(self) -> OnSight | None:
-        """What an episode's driver gets to see; None: what there is."""
+    def observation(self) -> OnObservation | None:
+        """What changes the observations of an episode's driver; None: nothing."""
         return None
 
     def action(self) -> OnAction | None:
-        """What becomes of an episode's actions; None: nothing."""
+        """What changes an episode's actions; None: nothing."""
         return None
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Pilot:
 
     def __init__(self, driver: Driver, jobs: Sequence[Job]):
         self._driver, self._observes = driver, observed_by(driver)
-        self._sights = [[s for p in job.perturbations if (s := p.sight())] for job in jobs]
+        self._disturbances = [[s for p in job.perturbations if (s := p.observation())] for job in jobs]
         self._actions = [[a for p in job.perturbations if (a := p.action())] for job in jobs]
         self._given = [None if job.actions is None else np.array(job.actions, np.float32) for job in jobs]
         self._step = 0
@@ -33,9 +33,9 @@ class Pilot:
         """
         t, rows = self._step, len(self._given)
         seen = {name: values.copy() for name, values in observations.items()}
-        for i, sights in enumerate(self._sights):
-            for sight in sights:
-                for name, value in sight(t, {name: values[i] for name, values in seen.items()}).items():
+        for i, disturbances in enumerate(self._disturbances):
+            for disturb in disturbances:
+                for name, value in disturb(t, {name: values[i] for name, values in seen.items()}).items():
                     seen[name][i] = value
         shown = {name: _picture(seen[name]) for name in self._observes}
         actions = self._driver(shown, np.full(rows, t == 0)).astype(np.float32)

@@ -19,7 +19,7 @@ from learned_sim_env.harness.stress.strategies.disturbed_latents import (
     LatentNoise,
     LatentTemperature,
 )
-from learned_sim_env.harness.stress.strategies.disturbed_sight import Blur, DroppedFrames, Patch, Weather
+from learned_sim_env.harness.stress.strategies.disturbed_observations import Blur, DroppedFrames, Patch, Weather
 from learned_sim_env.harness.stress.strategies.disturbed_starts import Injection, Pedestrian, Tails, ViewComposition
 from learned_sim_env.spec import unknown
 

@@ -32,7 +32,7 @@ from tests.toy_model import ToyModel
 class Broken(Perturbation):
     name = "broken"
 
-    def sight(self):
+    def observation(self):
         raise RuntimeError("nothing is to be seen")
 
 
@@ -47,7 +47,7 @@ class Exploding(Perturbation):
 class Steady:
     """Steers by the seed, and needs no picture."""
 
-    observes = ("ego",)
+    needs_bev = False
 
     def __init__(self, seeds):
         self.actions = np.stack([np.array(seeds) % 10 / 10, np.ones(len(seeds))], 1)
@@ -179,8 +179,10 @@ def test_kept_drives_are_not_driven_again(world, tmp_path, monkeypatch):
 def test_drives_are_kept_by_all_that_they_depend_on(world):
     checkpoint, suite = world
 
-    def key(checkpoint=checkpoint, bank=suite.starts, driver="follow-8", some=jobs(), rows=16, look=True, views=False):  # noqa: B008
-        return DreamRunner(checkpoint, bank, driver, rows, look)._key(some, views)
+    def key(
+        checkpoint=checkpoint, bank=suite.starts, driver="follow-8", some=jobs(), rows=16, draw_views=True, views=False
+    ):  # noqa: B008
+        return DreamRunner(checkpoint, bank, driver, rows, draw_views)._key(some, views)
 
     first, starts = key(), suite.starts
     assert key() == first == key(some=[replace(job, name="the same") for job in jobs()])
@@ -197,7 +199,7 @@ def test_drives_are_kept_by_all_that_they_depend_on(world):
         key(bank=replace(starts, tags=~starts.tags)),
         key(driver="idm"),
         key(rows=32),
-        key(look=False),
+        key(draw_views=False),
         key(views=True),
         *(key(some=jobs(LatentNoise(strength))) for strength in (0.25, 0.5)),
         key(some=jobs(horizon=HORIZON + 1)),
@@ -207,15 +209,15 @@ def test_drives_are_kept_by_all_that_they_depend_on(world):
 
 @pytest.mark.parametrize("driver", ["network", "tests.harness.test_dream:steady"])
 def test_networks_and_ones_own_drive(world, tmp_path, driver, monkeypatch):
-    from learned_sim_env.drivers import own
+    from learned_sim_env.drivers import catalogue
 
     # Tests are no package that could be imported by name.
-    monkeypatch.setattr(own, "load", lambda name: steady)
+    monkeypatch.setattr(catalogue, "load_maker", lambda name: steady)
     network().save(tmp_path / "p.safetensors")
     checkpoint, suite = world
     name = str(tmp_path / "p.safetensors") if driver == "network" else driver
-    runner = DreamRunner(checkpoint, suite.starts, name, rows=32, look=False)
-    assert runner.look == (driver == "network")
+    runner = DreamRunner(checkpoint, suite.starts, name, rows=32, draw_views=False)
+    assert runner.draw_views == (driver == "network")
     together = runner.run(jobs(count=20))
     assert not any(drive.error for drive in together)
     assert all(map(same, together[17:], runner.run(jobs(count=20)[17:])))
@@ -259,9 +261,9 @@ def test_how_many_are_driven_together_does_not_matter(world, runner):
 
 def test_who_does_not_look_dreams_the_same_without_pictures(world, runner):
     checkpoint, suite = world
-    unseen = DreamRunner(checkpoint, suite.starts, "random", rows=16, look=False).run(jobs())
+    unseen = DreamRunner(checkpoint, suite.starts, "random", rows=16, draw_views=False).run(jobs())
     for drive, seen in zip(unseen, runner.run(jobs())):
         np.testing.assert_array_equal(drive.ego, seen.ego)
         assert drive.end == seen.end and np.isinf(drive.gap).all()
-    careful = DreamRunner(checkpoint, suite.starts, "careful", rows=16, look=False)
-    assert careful.look, "this one looks"
+    careful = DreamRunner(checkpoint, suite.starts, "careful", rows=16, draw_views=False)
+    assert careful.draw_views, "this one needs the view"

@@ -9,7 +9,7 @@ from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.harness.engine.job import Job
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionDelay
-from learned_sim_env.harness.stress.strategies.disturbed_sight import Patch
+from learned_sim_env.harness.stress.strategies.disturbed_observations import Patch
 from tests.drivers.road import EGO, YES, road, seen
 
 

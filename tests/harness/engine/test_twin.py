@@ -16,6 +16,7 @@ from learned_sim_env.harness.stress.strategies.disturbed_latents import LatentNo
 from learned_sim_env.twins.pairing import twin_settings
 
 
+@pytest.mark.slow
 def test_the_twin_drives_from_the_moment_of_a_scenario_and_repeats_itself(tmp_path):
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
     suite = Suite.load("driving")

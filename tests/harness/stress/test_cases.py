@@ -16,6 +16,7 @@ from learned_sim_env.viewer.tape import Tape
 from tests.harness.world import HORIZON, small_suite
 
 
+@pytest.mark.slow
 def test_a_case_is_driven_again_from_its_file_or_refused(tmp_path, monkeypatch):
     checkpoint, suite = small_suite()
     job = Job("case", 1, 7, HORIZON, (LatentNoise(0.5, 3),))

@@ -10,7 +10,7 @@ import pytest
 
 from learned_sim_env.harness.engine.perturbation import RealSteps
 from learned_sim_env.harness.stress.strategies.disturbed_actions import ActionBias, ActionDropout, ActionPulse
-from learned_sim_env.harness.stress.strategies.disturbed_sight import Blur, DroppedFrames, Patch, Weather
+from learned_sim_env.harness.stress.strategies.disturbed_observations import Blur, DroppedFrames, Patch, Weather
 from learned_sim_env.harness.stress.strategies.disturbed_starts import (
     Injection,
     Pedestrian,
@@ -29,7 +29,7 @@ def effect(name: str, strength: float, seed: int) -> list[np.ndarray]:
     """All that a strategy makes of some moments, views, actions and of the dream's settings."""
     p = STRATEGIES[name](strength=strength, seed=seed)
     found = [np.array([p.start(1, BANK)]), p.moments(RealSteps.of(BANK, 1), BANK).bev]
-    sight, action = p.sight(), p.action()
+    sight, action = p.observation(), p.action()
     views = np.random.default_rng(0).integers(0, 8, (6, 64, 64)).astype(np.uint8)
     for t in range(6):
         ego = np.full(6, t, np.float32)
@@ -98,14 +98,14 @@ def test_the_size_of_a_pulse_grows_with_height_and_length():
 def test_lost_actions_and_views_are_those_before():
     lossy = ActionDropout(1.0, 0).action()
     assert [float(lossy(t, np.full(2, t, np.float32))[0]) for t in range(3)] == [0, 0, 0]
-    frozen = DroppedFrames(1.0, 0).sight()
+    frozen = DroppedFrames(1.0, 0).observation()
     seen = [frozen(t, {"front": np.full((4, 6, 3), t, np.uint8), "ego": np.full(6, t, np.float32)}) for t in range(3)]
     assert all(s["front"].max() == 0 and s["ego"].max() == 0 for s in seen)
 
 
 def test_weather_hides_what_is_far_first():
     view = np.full((64, 64), SemanticClass.VEHICLE, np.uint8)
-    light, thick = (Weather(s, 0).sight()(0, {"bev": view.copy()})["bev"] for s in (0.2, 0.9))
+    light, thick = (Weather(s, 0).observation()(0, {"bev": view.copy()})["bev"] for s in (0.2, 0.9))
     near, far = (slice(45, 52), slice(29, 36)), (slice(0, 3), slice(0, 64))
     assert (thick[far] == SemanticClass.OFF_ROAD).all() and (light[far] == SemanticClass.OFF_ROAD).any()
     assert (thick[near] == SemanticClass.VEHICLE).mean() > 0.5
@@ -115,13 +115,13 @@ def test_blur_loses_what_is_small_and_keeps_what_is_large():
     view = np.full((64, 64), SemanticClass.ROAD, np.uint8)
     view[:, :32] = SemanticClass.OFF_ROAD
     view[10, 50] = SemanticClass.VEHICLE
-    blurred = Blur(0.5, 0).sight()(0, {"bev": view.copy()})["bev"]
+    blurred = Blur(0.5, 0).observation()(0, {"bev": view.copy()})["bev"]
     assert blurred[10, 50] == SemanticClass.ROAD and (blurred == view).mean() > 0.98
 
 
 def test_a_patch_shows_nothing_and_stays():
     view = np.full((64, 64), SemanticClass.ROAD, np.uint8)
-    see = Patch(0.5, 1).sight()
+    see = Patch(0.5, 1).observation()
     first, second = see(0, {"bev": view.copy()})["bev"], see(1, {"bev": view.copy()})["bev"]
     np.testing.assert_array_equal(first, second)
     assert 0 < (first == SemanticClass.OFF_ROAD).sum() <= 20 * 20

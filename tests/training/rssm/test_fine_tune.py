@@ -54,6 +54,7 @@ def test_the_ego_is_better_foreseen_afterwards(windows):
     assert all(torch.equal(a, b) for a, b in zip(path.parameters(), again.parameters())), "chance comes from the seed"
 
 
+@pytest.mark.slow
 def test_others_are_better_foreseen_afterwards_and_nothing_else_is_touched(windows, fresh):
     seen = windows.sample_traffic(100, 0, 0)
     again, before = copy.deepcopy(fresh), copy.deepcopy(fresh.state_dict())
@@ -67,6 +68,7 @@ def test_others_are_better_foreseen_afterwards_and_nothing_else_is_touched(windo
     assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters())), "chance comes from the seed"
 
 
+@pytest.mark.slow
 def test_what_follows_is_better_foreseen_afterwards_and_nothing_else_is_touched(windows, fresh):
     later = imagined(fresh, windows.sample(32, 5, 0), 0)
     again, before = copy.deepcopy(fresh), copy.deepcopy(fresh.state_dict())

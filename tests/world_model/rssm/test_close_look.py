@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,7 @@ def drawn(count, seed):
     return true, torch.from_numpy(views > 0).float().transpose(0, 1), frames
 
 
+@pytest.mark.slow
 def test_it_learns_where_boxes_are_and_how_fast():
     torch.manual_seed(0)
     look = CloseLook(BEV, DT, VIEWS, hidden=(64,))

@@ -43,6 +43,7 @@ def test_untrained_it_goes_straight_on():
     assert RouteFinder(BEV)(views, ego).tolist() == [[pytest.approx(0.0, abs=1e-6)] * STATIONS] * 3
 
 
+@pytest.mark.slow
 def test_it_learns_to_follow_what_is_painted():
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)

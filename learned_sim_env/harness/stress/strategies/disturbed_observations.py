@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.harness.engine.perturbation import OnSight, Perturbation, Seen
+from learned_sim_env.harness.engine.perturbation import OnObservation, Perturbation, Seen
 from learned_sim_env.measures.needs import Needs
 from learned_sim_env.spec import NUM_CLASSES, BevSpec, SemanticClass
 
@@ -26,7 +26,7 @@ class Patch(Perturbation):
     needs = _FROM_ABOVE
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         rng, side = self.rng(), round(self.strength * PATCH)
         top, left = rng.integers(0, BEV.ego_row), rng.integers(0, BEV.width)
         rows = slice(max(top - side // 2, 0), top - side // 2 + side)
@@ -48,7 +48,7 @@ class Blur(Perturbation):
     needs = _FROM_ABOVE
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         radius = round(self.strength * BLUR)
 
         def see(t: int, seen: Seen) -> Seen:
@@ -75,7 +75,7 @@ class DroppedFrames(Perturbation):
     name = "dropped_frames"
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         rng, last = self.rng(), list[Seen]()
 
         def see(t: int, seen: Seen) -> Seen:
@@ -94,7 +94,7 @@ class Weather(Perturbation):
     needs = _FROM_ABOVE
     in_simulator = True
 
-    def sight(self) -> OnSight:
+    def observation(self) -> OnObservation:
         rng = self.rng()
         far = np.hypot(*BEV.pixel_centres().transpose(2, 0, 1)) > CLEAR + self.strength * (DENSE - CLEAR)
 

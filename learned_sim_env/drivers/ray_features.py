@@ -1,4 +1,4 @@
-"""What a small driving network sees: rays now, who was where a moment ago, and the ego's own motion."""
+"""The features of a small driving network (obs_type "flat"): rays now and a moment ago, and the ego's motion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from learned_sim_env.rendering.rays import ANGLES, TARGETS, distances
 from learned_sim_env.spec import CONTRACTS, EGO_FIELDS, FLAT_SIZE
 
 BEV = CONTRACTS["driving"].bev
-# Steps ago of the earlier look at who is in the way: with the present one it tells how they move.
+# Steps between the present obstacle distances and the earlier ones beside them, which together tell how obstacles move.
 LAG = 4
 # Brings `spec.EGO_FIELDS` to about [-1, 1].
 EGO_SCALE = np.array([1 / 15, 1.0, 1.0, 1.0, 0.2, 1.0], np.float32)
@@ -20,7 +20,7 @@ SIZE = (len(TARGETS) + 1) * len(ANGLES) + len(EGO_FIELDS)
 assert SIZE == FLAT_SIZE
 
 
-def checked(observations: gym.Space) -> gym.spaces.Box:
+def flat_space(observations: gym.Space) -> gym.spaces.Box:
     """The space of obs_type "flat", if observations of that space can be turned into features.
 
     Raises:
@@ -28,12 +28,13 @@ def checked(observations: gym.Space) -> gym.spaces.Box:
     """
     if observations not in [CONTRACTS["driving"].observation_space(obs_type) for obs_type in ("dict", "classes")]:
         raise ValueError(
-            f'sight needs observations of obs_type "dict" or "classes", with a view and "ego"; these are {observations}'
+            'ray features need observations of obs_type "dict" or "classes", with a view and "ego"; '
+            f"these are {observations}"
         )
     return CONTRACTS["driving"].observation_space("flat")  # type: ignore[return-value]
 
 
-class Sight:
+class RayFeatures:
     """Turns observations of B rows into features, remembering the last `LAG` + 1 of them.
 
     The features of a row are a function of its last `LAG` + 1 observations; where an episode is younger than that, of
@@ -47,7 +48,7 @@ class Sight:
     def __init__(self, num_rows: int):
         self.past = np.zeros((LAG + 1, num_rows, len(ANGLES)), np.float32)
 
-    def look(self, observations: Mapping[str, np.ndarray], began: np.ndarray) -> np.ndarray:
+    def update(self, observations: Mapping[str, np.ndarray], began: np.ndarray) -> np.ndarray:
         """(B, SIZE) float32 of the present observations, which are remembered.
 
         Args:
@@ -65,7 +66,7 @@ class Sight:
         self.past[:, rows] = rays[:, _OBSTACLE]
         return _joined(rays, rays[:, _OBSTACLE], observations["ego"])
 
-    def glance(self, observations: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    def peek(self, observations: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
         """(n, SIZE) float32 of observations that continue `rows` (n,) int64, without remembering them."""
         return _joined(_rays(observations), self.past[1, rows], observations["ego"])
 
@@ -81,7 +82,7 @@ def features(observation: Mapping[str, np.ndarray], earlier: Mapping[str, np.nda
     return _joined(rays[:1], rays[1:, _OBSTACLE], observation["ego"][None])[0]
 
 
-def along(observations: Mapping[str, np.ndarray]) -> np.ndarray:
+def episode_features(observations: Mapping[str, np.ndarray]) -> np.ndarray:
     """(T, SIZE) float32 of the T successive observations of an episode, from its first one on."""
     rays = _rays(observations)
     earlier = np.maximum(np.arange(len(rays)) - LAG, 0)
