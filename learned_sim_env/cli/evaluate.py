@@ -61,6 +61,8 @@ class EvaluateArgs:
     workers: int = 2
     """Simulator processes while recording."""
     levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
+    beside: tuple[str, ...] = ()
+    """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
     card: bool = False
     """Write the table into the checkpoint's card as well."""
 
@@ -103,12 +105,13 @@ def _run(args: EvaluateArgs) -> int:
     config = EvaluateConfig(args.horizon, args.stride, args.samples, args.expected, args.batch_size)
     if args.threads:
         torch.set_num_threads(args.threads)
-    checkpoint = from_pretrained(args.checkpoint, args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    checkpoint, *beside = (from_pretrained(name, device) for name in (args.checkpoint, *args.beside))
     if args.data is None:
         data = record_episodes(args.out / "episodes", args.episodes, args.workers)
     else:
         data = open_episodes(args.data, args.seeds, args.episodes)
-    report = evaluate(checkpoint, data, config)
+    report = evaluate(checkpoint, data, config, beside)
     report = replace(report, about={**report.about, "split": args.seeds, "command": args.command()})
     paths = save(report, args.out)
     print(report.table())
@@ -118,23 +121,26 @@ def _run(args: EvaluateArgs) -> int:
         write_text(path, card(checkpoint.name, checkpoint.training, measured))
         paths.append(path)
     if levels:
-        paths += _climb(args, levels, checkpoint, data)
+        paths += _climb(args, levels, checkpoint, data, beside)
     print("written: " + ", ".join(map(str, paths)))
     return 0
 
 
-def _climb(args: EvaluateArgs, levels: list[Level], checkpoint: Checkpoint, data: PackedData) -> list[Path]:
+def _climb(
+    args: EvaluateArgs, levels: list[Level], checkpoint: Checkpoint, data: PackedData, beside: list[Checkpoint]
+) -> list[Path]:
     """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
     from learned_sim_env.reporting.write import write_report
 
     about = {
         "checkpoint": f"{checkpoint.name} {checkpoint.fingerprint[:12]}",
+        **({"beside": [f"{other.name} {other.fingerprint[:12]}" for other in beside]} if beside else {}),
         "episodes": f"{len(data)}, seeds {data.seeds.min()} to {data.seeds.max()}, {data.steps} steps",
         "command": args.command(),
     }
     parts: list[Part] = []
     written: list[Path] = []
-    inputs = LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers)
+    inputs = LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
     for level, found in climb(levels, inputs):
         parts += found
         print(f"{level.name}: done", flush=True)

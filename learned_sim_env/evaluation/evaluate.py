@@ -104,6 +104,7 @@ def evaluate(
     about = {
         "checkpoint": checkpoint.name,
         "fingerprint": checkpoint.fingerprint,
+        **({"beside": {other.name: other.fingerprint for other in beside}} if beside else {}),
         "package_version": __version__,
         "contract": contract.name,
         "simulators": sorted({str(name) for name in data.simulators}),

@@ -13,6 +13,7 @@ from learned_sim_env.spec import unknown
 LEVELS = {
     "validity": "learned_sim_env.evaluation.levels.validity",
     "prediction": "learned_sim_env.evaluation.levels.prediction",
+    "cameras": "learned_sim_env.evaluation.levels.cameras",
     "responses": "learned_sim_env.evaluation.levels.responses",
     "return_trip": "learned_sim_env.evaluation.levels.return_trip",
     "trust": "learned_sim_env.evaluation.levels.trust",

@@ -137,13 +137,13 @@ def baseline_views(batch: Batch, velocities: np.ndarray, contract: Contract) -> 
 
 
 def join(parts: list[T]) -> T:
-    """One of dataclasses of arrays, of dicts of arrays, or of None, that holds the rows of all of them."""
+    """One of dataclasses of arrays, of (nested) dicts of them, or of None, that holds the rows of all of them."""
 
     def joined(values: list) -> Any:
         if values[0] is None:
             return None
         if isinstance(values[0], dict):
-            return {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+            return {name: joined([value[name] for value in values]) for name in values[0]}
         return np.concatenate(values)
 
     kind: Any = type(parts[0])

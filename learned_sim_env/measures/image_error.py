@@ -59,8 +59,13 @@ def ssim(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         (...) float32 in [-1, 1], 1 if they are the same; the mean over channels and windows inside the image.
     """
     shape = truth.shape[:-2]
-    images = (torch.from_numpy(colourise(view.reshape(-1, *view.shape[-2:]))) for view in (predicted, truth))
-    x, y = (image.permute(0, 3, 1, 2).float() / 255 for image in images)
+    images = (colourise(view.reshape(-1, *view.shape[-2:])) for view in (predicted, truth))
+    return similarity_map(*images).mean((1, 2, 3)).view(shape).numpy()
+
+
+def similarity_map(predicted: np.ndarray, truth: np.ndarray) -> Tensor:
+    """(M, 3, H - 6, W - 6) float32 structural similarity of frames (M, H, W, 3) uint8, by channel and window."""
+    x, y = (torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255 for image in (predicted, truth))
     mean_x, mean_y = _mean(x), _mean(y)
     # Unbiased, over the pixels of a window.
     unbiased = _WINDOW**2 / (_WINDOW**2 - 1)
@@ -69,7 +74,7 @@ def ssim(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     covariance = unbiased * (_mean(x * y) - mean_x * mean_y)
     luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
     structure = (2 * covariance + _C2) / (var_x + var_y + _C2)
-    return (luminance * structure).mean((1, 2, 3)).view(shape).numpy()
+    return luminance * structure
 
 
 def _mean(images: Tensor) -> Tensor:

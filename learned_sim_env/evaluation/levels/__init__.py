@@ -21,7 +21,7 @@ class LevelInputs:
 
     checkpoint: the model, with the contexts that some levels start from. data: recorded episodes that it never saw.
     folder: where a level may keep what takes long to gather. batch_size: windows at a time. workers: processes with a
-    simulator each.
+    simulator each. beside: further models, shown as baselines by the levels that compare predictions.
     """
 
     checkpoint: Checkpoint
@@ -29,6 +29,7 @@ class LevelInputs:
     folder: Path
     batch_size: int = 32
     workers: int = 2
+    beside: tuple[Checkpoint, ...] = ()
 
 
 def _nothing_more(_: Checkpoint) -> str | None:

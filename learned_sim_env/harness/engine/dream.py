@@ -39,8 +39,8 @@ class DreamRunner:
         bank: where jobs start.
         driver: its name, see `drivers.catalogue`; MetaDrive's own cannot drive in a dream.
         rows: of a batch.
-        draw_views: draw the view from above at every step, for the gap ahead; without, or where the model draws no such view,
-            gaps are infinite, and nothing is drawn but what the driver needs, unless views are asked for.
+        draw_views: draw the view from above at every step, for the gap ahead; without, or where the model draws no such
+            view, gaps are infinite, and nothing is drawn but what the driver needs, unless views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
 
     Raises:

@@ -181,7 +181,7 @@ def test_drives_are_kept_by_all_that_they_depend_on(world):
 
     def key(
         checkpoint=checkpoint, bank=suite.starts, driver="follow-8", some=jobs(), rows=16, draw_views=True, views=False
-    ):  # noqa: B008
+    ):
         return DreamRunner(checkpoint, bank, driver, rows, draw_views)._key(some, views)
 
     first, starts = key(), suite.starts

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     from learned_sim_env.evaluation.levels.prediction.prediction import PredictionConfig, measure_prediction
 
-    return measure_prediction(inputs.checkpoint, inputs.data, PredictionConfig(batch_size=inputs.batch_size))
+    config = PredictionConfig(batch_size=inputs.batch_size)
+    return measure_prediction(inputs.checkpoint, inputs.data, config, inputs.beside)
 
 
 LEVEL = Level(

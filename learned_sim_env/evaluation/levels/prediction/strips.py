@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
+from learned_sim_env.evaluation.film_strips import film_strips
 from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
-from learned_sim_env.evaluation.open_loop import drawn_now, dream, observed
+from learned_sim_env.evaluation.open_loop import observed
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.needs import listed
-from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.reporting.parts import Part, not_applicable
+from learned_sim_env.reporting.pictured import pictured
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.protocol import WorldModel
 
 # Steps between the pictures of a strip.
@@ -40,35 +39,9 @@ def choose(tags: np.ndarray, whole: np.ndarray, episode: np.ndarray) -> dict[str
     return {tag: chosen[tag] for tag in SCENARIO_TAGS if tag in chosen}
 
 
-def film_strips(model: WorldModel, batch: Batch, name: str, every: int) -> np.ndarray:
-    """(B, rows, columns, 3) uint8: of each window the truth and, under it, the mode's dream of a modality.
-
-    name: of the modality. every: steps from picture to picture, from the last moment of the context on.
-    """
-    shown = slice(batch.context - 1, None, every)
-    truth = observed(batch)[name][:, shown].numpy()
-    first, later = drawn_now(model, batch, (name,))[name], dream(model, batch, None, (name,))[name]
-    dreamt = torch.cat([first[:, None], later], 1)[:, ::every].numpy()
-    strips = [_side_by_side(colourise(v) if v.ndim == 4 else v) for v in (truth, dreamt)]
-    return np.concatenate(strips, 1)
-
-
-def _side_by_side(frames: np.ndarray) -> np.ndarray:
-    """(B, T, H, W, 3) as B strips (H + 2, T * (W + 2), 3) uint8 with black seams."""
-    framed = np.pad(frames, ((0, 0), (0, 0), (0, 2), (0, 2), (0, 0)))
-    return framed.transpose(0, 2, 1, 3, 4).reshape(len(frames), frames.shape[2] + 2, -1, 3)
-
-
-def pictured(model: WorldModel) -> str | None:
-    """The modality that strips show: the view from above, or else the first camera; None if neither is drawn."""
-    kinds = {name: model.contract.modality(name).kind for name in model.draws}
-    cameras = [name for name, kind in kinds.items() if kind == "rgb"]
-    return "bev" if "bev" in kinds else next(iter(cameras), None)
-
-
 def strips_part(model: WorldModel, reader: WindowReader, windows: Windows, seen: PredictedFutures, dt: float) -> Part:
     """Film strips of some of `windows`, of which `seen` are the futures."""
-    name = pictured(model)
+    name = pictured(model.contract, model.draws)
     if name is None:
         reason = f"{type(model).__name__} draws {listed(model.draws)}, no picture"
         return not_applicable("film_strips", "L1: to look at", reason)

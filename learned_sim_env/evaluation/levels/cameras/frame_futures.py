@@ -1,0 +1,97 @@
+"""Open-loop futures of camera frames, reduced as they are imagined to how far they are from the recorded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from learned_sim_env.evaluation.levels.cameras.frame_baselines import warped_over_ground
+from learned_sim_env.evaluation.open_loop import MODEL, dream, observed
+from learned_sim_env.evaluation.windows import WindowReader, Windows
+from learned_sim_env.measures.frame_error import changed, frame_ssim, psnr
+from learned_sim_env.training.batches import Batch
+from learned_sim_env.world_model.protocol import WorldModel
+
+# Steps after the context at which frames are compared.
+STEPS = (1, 5, 15, 30)
+# Beside the models: the last frame again, and moved as the ego truly moves.
+COPIED, WARPED = "last frame", "last frame, moved over the ground"
+# By name: how far a frame is from the true one, of all its pixels and of those that changed since the context.
+MEASURES = ("psnr", "ssim", "psnr_changed", "ssim_changed")
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFutures:
+    """How good frames are, over N windows at the S `STEPS` up to the horizon.
+
+    episode: (N,) int64, as in `Windows`. valid: (N, S) bool. scores: by camera, method and measure, (N, S) float64; NaN
+    where nothing changed. changed: by camera, (N, S) share of pixels that did.
+    """
+
+    episode: np.ndarray
+    valid: np.ndarray
+    scores: dict[str, dict[str, dict[str, np.ndarray]]]
+    changed: dict[str, np.ndarray]
+
+
+def steps_up_to(horizon: int) -> list[int]:
+    """Those of `STEPS` that a horizon reaches."""
+    return [step for step in STEPS if step <= horizon]
+
+
+def follow_frames(
+    models: Mapping[str, WorldModel], reader: WindowReader, windows: Windows, cameras: Sequence[str], batch_size: int
+) -> Iterator[FrameFutures]:
+    """The mode's futures of all windows, `batch_size` at a time, under the recorded actions; `dream` says more.
+
+    Args:
+        models: see `open_loop.models_by_method`; each is shown where it draws a camera.
+        reader, windows: what is looked at.
+        cameras: names of rgb modalities.
+        batch_size: windows at a time.
+
+    Raises:
+        ValueError: if a model predicts something that is not finite, or the episodes lack what it observes.
+    """
+    for first in range(0, len(windows), batch_size):
+        some = windows[first : first + batch_size]
+        yield compare_frames(models, reader.read(some), some.episode, cameras)
+
+
+def compare_frames(
+    models: Mapping[str, WorldModel], batch: Batch, episode: np.ndarray, cameras: Sequence[str]
+) -> FrameFutures:
+    """Of the B windows of a batch, which are of episodes `episode` (B,) int64."""
+    c = batch.context
+    at = np.array(steps_up_to(batch.pose.shape[1] - c)) - 1
+    drawn = {}
+    for name, model in models.items():
+        wanted = tuple(camera for camera in cameras if camera in model.draws)
+        drawn[name] = {k: v[:, at].numpy() for k, v in dream(model, batch, None, wanted).items() if k in wanted}
+    scores: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    shares = {}
+    for camera in cameras:
+        spec = models[MODEL].contract.modality(camera).camera
+        assert spec is not None
+        seen = observed(batch)[camera].numpy()
+        last, truth = seen[:, c - 1], seen[:, c:][:, at]
+        moved = changed(truth, last[:, None])
+        shares[camera] = moved.mean((-1, -2))
+        frames = {name: by[camera] for name, by in drawn.items() if camera in by}
+        frames[COPIED] = np.broadcast_to(last[:, None], truth.shape)
+        frames[WARPED] = warped_over_ground(last, batch.pose[:, c:][:, at].numpy(), spec)
+        scores[camera] = {name: _scores(frame, truth, moved) for name, frame in frames.items()}
+    return FrameFutures(episode, batch.valid[:, c:][:, at].numpy(), scores, shares)
+
+
+def _scores(frames: np.ndarray, truth: np.ndarray, moved: np.ndarray) -> dict[str, np.ndarray]:
+    """(B, S) by name of `MEASURES`, of frames (B, S, H, W, 3) uint8."""
+    found = (
+        psnr(frames, truth),
+        frame_ssim(frames, truth),
+        psnr(frames, truth, moved),
+        frame_ssim(frames, truth, moved),
+    )
+    return dict(zip(MEASURES, found))
