@@ -67,7 +67,7 @@ def roll_out(
             drawn = views_by_method(predicted["view"].numpy(), batch, reader.mover_velocities(some), model.contract)
             if isinstance(model, MovableEgo):
                 drawn[TOLD] = dream(model, batch, seeds, draw, told=True)["view"].numpy()
-            truth = batch.semantic[:, c:].numpy()
+            truth = batch.observations["bev"][:, c:].numpy()
             views = {name: confusion(view, truth, valid) for name, view in drawn.items()}
         yield Rollouts(
             episode=some.episode,

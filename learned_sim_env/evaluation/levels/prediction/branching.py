@@ -63,7 +63,10 @@ def branch(
     for first in range(0, len(windows), size):
         some = windows[first : first + size]
         batch = reader.read(some)
-        true = batch.pose[:, batch.context :][:, at, :2].numpy(), batch.semantic[:, batch.context :][:, at].numpy()
+        true = (
+            batch.pose[:, batch.context :][:, at, :2].numpy(),
+            batch.observations["bev"][:, batch.context :][:, at].numpy(),
+        )
         mode = _looked_at(dream(model, batch, None, draw=True), at)
         seeds = torch.arange(first * samples, (first + len(some)) * samples)
         drawn = _looked_at(dream(model, batch, seeds, draw=True), at)

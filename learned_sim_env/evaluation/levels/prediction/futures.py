@@ -116,7 +116,7 @@ def _of_views(
 ) -> dict[str, dict[str, np.ndarray]]:
     """The fields of `Futures` that compare views."""
     c = batch.context
-    truth, valid = batch.semantic[:, c:].numpy(), batch.valid[:, c:].numpy()
+    truth, valid = batch.observations["bev"][:, c:].numpy(), batch.valid[:, c:].numpy()
     drawn = views_by_method(imagined, batch, reader.mover_velocities(windows), model.contract)
     # The ego looks the same in every view; a baseline that does not draw it is not worse for that.
     views = {name: np.where(truth == SemanticClass.EGO, truth, view) for name, view in drawn.items()}

@@ -124,7 +124,7 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
         if (t + 1) % DRAW_EVERY == 0:
             drawn, state = model.draw(state, ("bev",))
             view = drawn["bev"]
-            truth = batch.semantic[:, context + t]
+            truth = batch.observations["bev"][:, context + t]
             counts = truth != int(SemanticClass.EGO)
             wrong[:, t] = (((view != truth) & counts).sum((1, 2)) / counts.sum((1, 2))).cpu().numpy()
     pose = integrate(torch.stack(motion, 1))

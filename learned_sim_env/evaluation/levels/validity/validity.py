@@ -151,7 +151,7 @@ def _data_histograms(data: PackedData) -> np.ndarray:
     """(V, C) pixels of each class in up to `DATA_VIEWS` views."""
     rows = _episode_rows(data)
     some = rows[np.linspace(0, len(rows) - 1, min(DATA_VIEWS, len(rows))).astype(np.int64)]
-    return _histograms(data.arrays["semantic"][some])
+    return _histograms(data.arrays["bev"][some])
 
 
 def _physics(run: FreeRun, data: PackedData, contract: Contract) -> dict[str, Any]:
