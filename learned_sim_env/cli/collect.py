@@ -30,6 +30,12 @@ class CollectArgs:
     """Simulator processes; a CARLA server serves one."""
     settings: tuple[str, ...] = ()
     """Of the simulator, as in: port=2000 town=Town03."""
+    contract: str = ""
+    """Contract to keep: driving, or driving-camera, whose cameras are recorded as well; driving unless the modalities
+    say otherwise."""
+    modalities: str = ""
+    """What to record, as in: front,left,right,bev,ego,route. By default what the contract's environments show,
+    and bev."""
     flat: bool = False
     """Write a second Minari dataset beside OUT, with what a small network sees of each moment: for offline learning."""
 
@@ -39,7 +45,8 @@ def run(args: CollectArgs) -> int:
     from learned_sim_env.data.collect import CollectConfig, collect
 
     try:
-        summary = collect(CollectConfig(**vars(args)))
+        names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
+        summary = collect(CollectConfig(**{**vars(args), "modalities": names}))
     except KeyboardInterrupt:
         print("interrupted: finished episodes are kept, the same command goes on from them")
         raise

@@ -10,6 +10,7 @@ import copy
 import json
 import re
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
-from learned_sim_env.data.episode import Episode, EpisodeRecorder
+from learned_sim_env.data.episode import MODALITIES, Episode, EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
 from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
@@ -32,7 +33,7 @@ from learned_sim_env.registration import declarations
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.settings import parse_settings
 from learned_sim_env.simulators import SIMULATORS
-from learned_sim_env.spec import CONTRACTS, unknown
+from learned_sim_env.spec import CONTRACTS, Contract, Fingerprints, unknown
 
 # Where a server is says nothing about what is recorded there.
 WHERE = ("host", "port")
@@ -44,6 +45,8 @@ class CollectConfig:
 
     The episodes of a split have consecutive seeds from the split's first seed + `seed_start` on. settings: "name=value"
     of the simulator's own, values as JSON or plain text. flat: write a second dataset beside it, see `flat_folder`.
+    contract: a name in `CONTRACTS`; "" for the first that has the `modalities`. modalities: to record, if not what the
+    contract's environments show and the view from above.
     """
 
     out: Path
@@ -55,8 +58,16 @@ class CollectConfig:
     workers: int = 2
     settings: tuple[str, ...] = ()
     flat: bool = False
+    contract: str = ""
+    modalities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.contract and self.contract not in CONTRACTS:
+            raise unknown("contract", self.contract, CONTRACTS)
+        if self.modalities and not {"ego"} <= set(self.names):
+            raise ValueError(f"modalities {', '.join(self.modalities)} are without ego, which every episode needs")
+        if self.flat and not {"bev", "ego"} <= set(self.names):
+            raise ValueError("flat observations are made of bev and ego: record these modalities")
         if self.simulator not in SIMULATORS:
             raise unknown("simulator", self.simulator, SIMULATORS)
         if self.split not in COLLECTED_SPLITS:
@@ -84,6 +95,27 @@ class CollectConfig:
         return parse_settings(self.settings)
 
     @property
+    def kept(self) -> Contract:
+        """The contract that the episodes keep. `ValueError` if there is none with such modalities."""
+        wanted = set(self.modalities)
+        candidates = [CONTRACTS[self.contract]] if self.contract else list(CONTRACTS.values())
+        for contract in candidates:
+            if wanted <= {m.name for m in contract.modalities}:
+                return contract
+        known = dict.fromkeys(m.name for contract in candidates for m in contract.modalities)
+        unheard = [name for name in self.modalities if name not in known]
+        if unheard:
+            raise unknown("modality", unheard[0], known)
+        raise ValueError(f"no contract has the modalities {', '.join(self.modalities)} together")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Modalities to record, in the contract's order."""
+        contract = self.kept
+        wanted = self.modalities or (*contract.observation, *MODALITIES)
+        return tuple(m.name for m in contract.modalities if m.name in wanted)
+
+    @property
     def flat_folder(self) -> Path:
         """Beside `out`, for a dataset of the same episodes with flat observations: `<name>-flat-v<n>`."""
         stem, version = re.fullmatch(r"(.*?)(-v\d+)?", self.out.resolve().name).groups()  # type: ignore[union-attr]
@@ -91,27 +123,35 @@ class CollectConfig:
 
     def env_spec(self, obs_type: str) -> EnvSpec | None:
         """Of the environment whose episodes these are, None for a simulator that no id declares."""
-        for declaration in declarations().values():
-            if declaration.backend == self.simulator and declaration.form == ("dict", "continuous"):
-                own = {k: v for k, v in self.simulator_settings().items() if k not in WHERE}
-                spec = copy.deepcopy(gym.spec(declaration.id))
-                spec.kwargs = {**spec.kwargs, **own, "obs_type": obs_type}
-                spec.max_episode_steps = self.max_steps
-                return spec
+        contract = self.kept
+        fitting = [
+            d for d in declarations().values() if d.backend == self.simulator and d.form == ("dict", "continuous")
+        ]
+        # One of this contract if there is one: others are told to keep it.
+        for declaration in sorted(fitting, key=lambda d: d.contract != contract.name):
+            own = {k: v for k, v in self.simulator_settings().items() if k not in WHERE}
+            if declaration.contract != contract.name:
+                own["contract"] = contract.name
+            if obs_type != "flat" and set(self.names) != set(contract.observation):
+                own["modalities"] = list(self.names)
+            spec = copy.deepcopy(gym.spec(declaration.id))
+            spec.kwargs = {**spec.kwargs, **own, "obs_type": obs_type}
+            spec.max_episode_steps = self.max_steps
+            return spec
         return None
 
     def lasting(self) -> dict[str, Any]:
         """The settings that all episodes of one folder share."""
         shared = {name: asdict(self)[name] for name in ("simulator", "split", "max_steps")}
         shared["settings"] = {k: v for k, v in self.simulator_settings().items() if k not in WHERE} or None
-        return {**shared, "contract_fingerprint": str(CONTRACTS["driving"].fingerprints())}
+        return {**shared, "contract_fingerprint": str(self.kept.fingerprints(self.names))}
 
 
-def record_episode(env: TwinDrivingEnv, simulator: str, seed: int) -> Episode:
-    """Drive the episode of `seed` to its end, with the behaviour that the seed chooses."""
+def record_episode(env: TwinDrivingEnv, simulator: str, seed: int, names: Iterable[str] = MODALITIES) -> Episode:
+    """Drive the episode of `seed` to its end, with the behaviour that the seed chooses; `names` are of modalities."""
     name = choose_behaviour(seed)
     behaviour = make_behaviour(name, seed)
-    recorder = EpisodeRecorder(env)
+    recorder = EpisodeRecorder(env, names)
     env.reset(seed=seed)
     recorder.moment()
     terminated = truncated = False
@@ -134,15 +174,22 @@ class EpisodeTask:
     max_steps: int
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    contract: str = "driving"
+    names: tuple[str, ...] = MODALITIES
 
     def __call__(self) -> Task:
         env = TwinDrivingEnv(
-            simulator=self.simulator, obs_type="semantic", max_episode_steps=self.max_steps, **self.settings
+            simulator=self.simulator,
+            contract=self.contract,
+            # The cheapest: episodes are recorded from what the environment can show, not from its observations.
+            obs_type="ego",
+            max_episode_steps=self.max_steps,
+            **self.settings,
         )
         folder = EpisodeFolder(self.folder)
 
         def task(seed: int) -> int:
-            episode = record_episode(env, self.simulator, seed)
+            episode = record_episode(env, self.simulator, seed, self.names)
             folder.write(episode)
             return len(episode)
 
@@ -173,7 +220,8 @@ def _collect(config: CollectConfig) -> Summary:
     remove_unfinished(config.out, "data")
     present = set(folder.seeds())
     todo = [seed for seed in config.seeds if seed not in present]
-    task = EpisodeTask(config.simulator, config.max_steps, folder.path, config.simulator_settings())
+    settings = config.simulator_settings()
+    task = EpisodeTask(config.simulator, config.max_steps, folder.path, settings, config.kept.name, config.names)
     frames, failed, start = 0, {}, time.monotonic()
     with (
         closing(run_seeds(task, todo, config.workers)) as results,
@@ -197,11 +245,21 @@ def _check_settings(config: CollectConfig) -> None:
         return
     there = json.loads(path.read_text(encoding="utf-8"))
     for name, value in config.lasting().items():
+        if name == "contract_fingerprint" and _same_contract(there.get(name), value):
+            continue
         if there.get(name) != value:
             raise ValueError(
                 f"{config.out} holds a collection with {name} {there.get(name)!r}, not {value!r}: "
                 "use its settings or another folder"
             )
+
+
+def _same_contract(written: Any, value: str) -> bool:
+    """Whether fingerprints are the same, be they of an earlier version of the package."""
+    try:
+        return Fingerprints.parse(written) == Fingerprints.parse(value)
+    except ValueError:
+        return False
 
 
 def _finish(config: CollectConfig, folder: EpisodeFolder, failed: dict[int, str], frames_per_second: float) -> Summary:
@@ -225,4 +283,4 @@ def _write(config: CollectConfig, out: Path, obs_type: str, folder: EpisodeFolde
         return
     out.mkdir(parents=True, exist_ok=True)
     description = f"Driving in {config.simulator} by several behaviours, crashes included, {config.split} seeds."
-    write_minari(path, folder, dataset_id, description, env_spec, obs_type)
+    write_minari(path, folder, dataset_id, description, env_spec, obs_type, config.kept, config.names)

@@ -1,12 +1,24 @@
-"""One recorded episode: its schema, and the recorder that fills it from a twin environment step by step.
+"""One recorded episode: what it holds, and the recorder that fills it from a twin environment step by step.
 
 An episode of T steps has T + 1 moments (row 0 is the reset) and T transitions (row t leads from moment t to t + 1).
 Poses and velocities are in the world frame of `learned_sim_env.scene`, in metres, radians and metres a second.
+
+A simulator knows everything; a recording of real driving perhaps has cameras and its own motion, and those not always.
+So, as in Waymax (arXiv 2310.08710), what is not known is masked and never made up:
+
+* `observations` are the modalities that were recorded, by their names in the contract; "ego" is always among them.
+* Actions and ends are required. All else belongs to one of the `PARTS`, whose arrays are there or None together.
+* `valid` has a mask (T + 1,) bool for what is known at some moments only, by the name of a modality or part. What has
+  no mask is known throughout. Where a mask is False the arrays hold zeros (-1 in `agent_ids`), which nothing may read.
+  Masks of "actions" and "reward" stand, as `reward_terms` do, at the moment that the step led to; their row 0 says
+  nothing.
+* Within the agents of a moment, slots with an `agent_ids` of -1 are empty: nobody was there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +31,7 @@ from learned_sim_env.spec import (
     REWARD_TERMS,
     SCENARIO_TAGS,
     BevSpec,
+    Contract,
     SemanticClass,
 )
 from learned_sim_env.task import EVENTS
@@ -31,21 +44,18 @@ MOVER_SLOTS = 16
 STATIC_SLOTS = 16
 AGENT_SLOTS = MOVER_SLOTS + STATIC_SLOTS
 
-_VIEW = (BevSpec().height, BevSpec().width)
+# Modalities that are recorded unless others are asked for.
+MODALITIES = ("bev", "ego")
 
-# Shape and dtype of one row of every array.
-OBSERVATIONS: dict[str, tuple[tuple[int, ...], type]] = {
-    "semantic": (_VIEW, np.uint8),
-    "ego": ((len(EGO_FIELDS),), np.float32),
-}
+# Shape and dtype of one row of every array that is no modality.
 TRANSITIONS: dict[str, tuple[tuple[int, ...], type]] = {
     "actions": ((2,), np.float32),
     "rewards": ((), np.float32),
     "terminations": ((), np.bool_),
     "truncations": ((), np.bool_),
 }
-INFOS: dict[str, tuple[tuple[int, ...], type]] = {
-    "map": (_VIEW, np.uint8),
+MOMENTS: dict[str, tuple[tuple[int, ...], type]] = {
+    "map": ((BevSpec().height, BevSpec().width), np.uint8),
     "ego_pose": ((3,), np.float64),
     "ego_velocity": ((2,), np.float32),
     "agent_ids": ((AGENT_SLOTS,), np.int64),
@@ -60,81 +70,134 @@ INFOS: dict[str, tuple[tuple[int, ...], type]] = {
     "events": ((len(EVENTS),), np.bool_),
     "tags": ((len(SCENARIO_TAGS),), np.bool_),
 }
-MOMENTS = {**OBSERVATIONS, **INFOS}
 SCHEMA = {**MOMENTS, **TRANSITIONS}
-METADATA = ("seed", "simulator", "behaviour", "end_reason")
+REQUIRED = ("actions", "terminations", "truncations")
+# What is there or missing together. "stations" are what `road.RoadIndex` says of the route.
+PARTS: dict[str, tuple[str, ...]] = {
+    "map": ("map",),
+    "pose": ("ego_pose", "ego_velocity"),
+    "agents": ("agent_ids", "agent_classes", "agent_poses", "agent_sizes", "agent_velocities"),
+    "stations": ("route_left", "route_headings"),
+    "reward": ("rewards", "reward_terms", "cost_terms"),
+    "events": ("events",),
+    "tags": ("tags",),
+}
+# The part, or "actions", that an array belongs to; ends need no mask.
+PART_OF = {"actions": "actions", **{name: part for part, names in PARTS.items() for name in names}}
+METADATA = ("seed", "simulator", "behaviour", "end_reason", "log")
 
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """Arrays of one episode of T steps, checked against `SCHEMA` on construction (`ValueError` names what differs).
+    """Arrays of one episode of T steps, checked on construction (`ValueError` names what differs).
 
-    semantic: (T+1, H, W) uint8 class ids. map: the same view without agents and ego, classes of the map only.
-    ego: (T+1, 6) float32, `EGO_FIELDS`. ego_pose: (T+1, 3) float64. ego_velocity: (T+1, 2) float32.
+    seed: of its scenario, or a number that no other episode of the data set has. simulator: or what recorded it.
+    behaviour: the driver. end_reason: one of `TERMINATIONS` or `TRUNCATIONS`, "" where a recording goes on elsewhere.
+    observations: by modality, (T+1, *shape) uint8 or float32. valid: see above.
+    actions: (T, 2) float32. terminations, truncations: (T,) bool. rewards: (T,) float32.
+    map: (T+1, H, W) uint8, the view from above without agents and ego, classes of the map only.
+    ego_pose: (T+1, 3) float64. ego_velocity: (T+1, 2) float32.
     agent_ids: (T+1, 32) int64, -1 where the slot is empty; the same number is the same agent in all rows, in whatever
     slot. agent_classes, agent_poses, agent_sizes (length, width), agent_velocities: zeros where the slot is empty.
     route_left: (T+1,) float32, what is left of the route [m]. route_headings: (T+1, 14) float32 [rad], see
     `road.RoadIndex.route_headings`.
     reward_terms, cost_terms, events, tags: of the step that led to the moment, in the order of `REWARD_TERMS`,
     `COST_TERMS`, `task.EVENTS`, `SCENARIO_TAGS`.
-    actions: (T, 2) float32. rewards: (T,) float32. terminations, truncations: (T,) bool.
-    end_reason: one of `TERMINATIONS` or `TRUNCATIONS`.
+    log: name of the recording that it is a piece of, "" for a simulator.
     """
 
     seed: int
     simulator: str
     behaviour: str
     end_reason: str
-    semantic: np.ndarray
-    ego: np.ndarray
+    observations: Mapping[str, np.ndarray]
     actions: np.ndarray
-    rewards: np.ndarray
     terminations: np.ndarray
     truncations: np.ndarray
-    map: np.ndarray
-    ego_pose: np.ndarray
-    ego_velocity: np.ndarray
-    agent_ids: np.ndarray
-    agent_classes: np.ndarray
-    agent_poses: np.ndarray
-    agent_sizes: np.ndarray
-    agent_velocities: np.ndarray
-    route_left: np.ndarray
-    route_headings: np.ndarray
-    reward_terms: np.ndarray
-    cost_terms: np.ndarray
-    events: np.ndarray
-    tags: np.ndarray
+    rewards: np.ndarray | None = None
+    map: np.ndarray | None = None
+    ego_pose: np.ndarray | None = None
+    ego_velocity: np.ndarray | None = None
+    agent_ids: np.ndarray | None = None
+    agent_classes: np.ndarray | None = None
+    agent_poses: np.ndarray | None = None
+    agent_sizes: np.ndarray | None = None
+    agent_velocities: np.ndarray | None = None
+    route_left: np.ndarray | None = None
+    route_headings: np.ndarray | None = None
+    reward_terms: np.ndarray | None = None
+    cost_terms: np.ndarray | None = None
+    events: np.ndarray | None = None
+    tags: np.ndarray | None = None
+    valid: Mapping[str, np.ndarray] = field(default_factory=dict)
+    log: str = ""
 
     def __post_init__(self) -> None:
-        steps = len(self.actions)
+        moments = len(self) + 1
+        if "ego" not in self.observations:
+            raise ValueError(f"{self._name}: there is no ego among the observations, {', '.join(self.observations)}")
+        self._check("ego", self.observations["ego"], (moments, len(EGO_FIELDS)), np.float32)
+        for name, seen in self.observations.items():
+            if name in SCHEMA or name in PARTS or name in METADATA:
+                raise ValueError(f"{self._name}: a modality cannot be called {name!r}, as something else is")
+            self._check(name, seen, (moments, *seen.shape[1:]), np.float32 if seen.dtype.kind == "f" else np.uint8)
         for name, (shape, dtype) in SCHEMA.items():
             array = getattr(self, name)
-            expected = (steps if name in TRANSITIONS else steps + 1, *shape)
-            if array.shape != expected or array.dtype != dtype:
-                raise ValueError(
-                    f"episode {self.seed}: {name} is {array.dtype} {array.shape}, "
-                    f"expected {np.dtype(dtype).name} {expected}"
-                )
+            if array is not None:
+                self._check(name, array, (len(self) if name in TRANSITIONS else moments, *shape), dtype)
+        for part, names in PARTS.items():
+            missing = [name for name in names if getattr(self, name) is None]
+            if missing and len(missing) < len(names):
+                raise ValueError(f"{self._name}: the {part} lacks {', '.join(missing)}: give all of it or nothing")
+        for name, mask in self.valid.items():
+            if name != "actions" and name not in self.observations and name not in self.parts:
+                raise ValueError(f"{self._name}: {name!r} has a mask, but is not there")
+            self._check(f"valid[{name!r}]", mask, (moments,), np.bool_)
+            if name not in ("actions", "ego") and not mask.any():
+                raise ValueError(f"{self._name}: {name!r} is valid nowhere: leave it out")
+
+    def _check(self, name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(
+                f"{self._name}: {name} is {array.dtype} {array.shape}, expected {np.dtype(dtype).name} {shape}"
+            )
+
+    @property
+    def _name(self) -> str:
+        return f"episode {self.seed}" + (f" of {self.log}" if self.log else "")
 
     def __len__(self) -> int:
         """Number of steps T."""
         return len(self.actions)
 
+    @property
+    def ego(self) -> np.ndarray:
+        """(T+1, 6) float32, `EGO_FIELDS`."""
+        return self.observations["ego"]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Those of `PARTS` that are there."""
+        return tuple(part for part, names in PARTS.items() if getattr(self, names[0]) is not None)
+
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by their name in `SCHEMA`."""
-        return {name: getattr(self, name) for name in SCHEMA}
+        """All arrays that are there, without masks: modalities by their name, the others by that in `SCHEMA`."""
+        others = {name: getattr(self, name) for name in SCHEMA}
+        return {**self.observations, **{name: array for name, array in others.items() if array is not None}}
 
     def metadata(self) -> dict[str, int | str]:
-        """Seed, simulator, behaviour and end reason by name."""
+        """Seed, simulator, behaviour, end reason and log by name."""
         return {name: getattr(self, name) for name in METADATA}
 
-
-assert {f.name for f in fields(Episode)} == {*SCHEMA, *METADATA}
+    def check(self, contract: Contract) -> None:
+        """`ValueError` if a modality is not the contract's, or has another shape or type there."""
+        for name, seen in self.observations.items():
+            modality = contract.modality(name)
+            self._check(name, seen, (len(self) + 1, *modality.shape), modality.dtype.type)
 
 
 def agent_slots(agents: Agents) -> dict[str, np.ndarray]:
-    """The agents of one scene as a row of 32 slots; keys and shapes as the `agent_*` entries of `INFOS`."""
+    """The agents of one scene as a row of 32 slots; keys and shapes as the `agent_*` entries of `MOMENTS`."""
     static = agents.classes == SemanticClass.STATIC_OBJECT
     movers = np.flatnonzero(~static)[:MOVER_SLOTS]
     objects = np.flatnonzero(static)[:STATIC_SLOTS]
@@ -142,19 +205,28 @@ def agent_slots(agents: Agents) -> dict[str, np.ndarray]:
     slots = np.concatenate([np.arange(len(movers)), MOVER_SLOTS + np.arange(len(objects))])
     out: dict[str, np.ndarray] = {}
     for name in ("ids", "classes", "poses", "sizes", "velocities"):
-        shape, dtype = INFOS[f"agent_{name}"]
-        row: np.ndarray = np.full(shape, -1 if name == "ids" else 0, dtype)
+        shape, dtype = MOMENTS[f"agent_{name}"]
+        row = unknown_rows(f"agent_{name}", shape, np.dtype(dtype))
         row[slots] = getattr(agents, name)[rows]
         out[f"agent_{name}"] = row
     return out
 
 
-class EpisodeRecorder:
-    """Collects the rows of one episode: `moment()` after reset and after each step, `transition(...)` for each step."""
+def unknown_rows(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """What an array called `name` holds where nothing is known: zeros, or -1 for ids."""
+    return np.full(shape, -1 if name == "agent_ids" else 0, dtype)
 
-    def __init__(self, env: TwinDrivingEnv) -> None:
+
+class EpisodeRecorder:
+    """Collects the rows of one episode: `moment()` after reset and after each step, `transition(...)` for each step.
+
+    names: modalities of the environment's contract to record.
+    """
+
+    def __init__(self, env: TwinDrivingEnv, names: Iterable[str] = MODALITIES) -> None:
         self._env = env
-        self._rows: dict[str, list] = {name: [] for name in SCHEMA}
+        self._seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in SCHEMA}
 
     def moment(self) -> None:
         """Append what the environment's latest scene shows."""
@@ -162,8 +234,6 @@ class EpisodeRecorder:
         road = road_index(scene.road_map)
         left, _, _ = road.on_route(scene.ego.pose)
         row = {
-            "semantic": env.semantic,
-            "ego": env.ego_vector,
             "map": env.map_layer,
             "ego_pose": scene.ego.pose,
             "ego_velocity": np.asarray(scene.ego.velocity),
@@ -177,6 +247,8 @@ class EpisodeRecorder:
         }
         for name, value in row.items():
             self._rows[name].append(np.array(value, MOMENTS[name][1]))
+        for name, seen in env.observed(self._seen).items():
+            self._seen[name].append(np.array(seen, env.contract.modality(name).dtype))
 
     def transition(self, action: np.ndarray, reward: float, terminated: bool, truncated: bool) -> None:
         """Append the step just taken."""
@@ -189,4 +261,5 @@ class EpisodeRecorder:
             name: np.array(rows, SCHEMA[name][1]).reshape(len(rows), *SCHEMA[name][0])
             for name, rows in self._rows.items()
         }
-        return Episode(seed=seed, simulator=simulator, behaviour=behaviour, end_reason=end_reason, **arrays)
+        observations = {name: np.array(rows) for name, rows in self._seen.items()}
+        return Episode(seed, simulator, behaviour, end_reason, observations, **arrays)

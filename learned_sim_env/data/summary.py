@@ -37,8 +37,10 @@ class Summary:
         self.ends[episode.end_reason] += 1
         self.behaviour_episodes[episode.behaviour] += 1
         self.behaviour_frames[episode.behaviour] += len(episode)
-        self.tags += episode.tags[1:].sum(0)
-        self.classes += np.bincount(episode.semantic.ravel(), minlength=NUM_CLASSES)
+        if episode.tags is not None:
+            self.tags += episode.tags[1:].sum(0)
+        if "bev" in episode.observations:
+            self.classes += np.bincount(episode.observations["bev"].ravel(), minlength=NUM_CLASSES)
         self.steer += np.histogram(episode.actions[:, 0], ACTION_EDGES)[0]
         self.throttle_brake += np.histogram(episode.actions[:, 1], ACTION_EDGES)[0]
 

@@ -17,13 +17,13 @@ from learned_sim_env.world_model.geometry import integrate, look_up, points_from
 
 def copied(batch: Batch) -> np.ndarray:
     """(B, T, H, W) uint8: the last view of the context, again and again."""
-    last = batch.semantic[:, batch.context - 1, None]
-    return last.expand(-1, batch.semantic.shape[1] - batch.context, -1, -1).numpy()
+    last = batch.observations["bev"][:, batch.context - 1, None]
+    return last.expand(-1, batch.observations["bev"].shape[1] - batch.context, -1, -1).numpy()
 
 
 def moved(batch: Batch, bev: BevSpec) -> np.ndarray:
     """(B, T, H, W) uint8: the last view as seen from where the ego truly is by then, as if all stood still."""
-    last, static = batch.semantic[:, batch.context - 1], batch.static[:, batch.context - 1]
+    last, static = batch.observations["bev"][:, batch.context - 1], batch.static[:, batch.context - 1]
     return warp(torch.where(last == SemanticClass.EGO, static, last), batch.pose[:, batch.context :], bev).numpy()
 
 

@@ -28,7 +28,7 @@ def drifting_blobs(batch: Batch, bev: BevSpec, dt: float) -> np.ndarray:
     before = max(now - LAG, 0)
     elapsed = dt * np.arange(1, pose.shape[1] + 1)
     for b in range(len(views)):
-        last, earlier = batch.semantic[b, now].numpy(), batch.semantic[b, before].numpy()
+        last, earlier = batch.observations["bev"][b, now].numpy(), batch.observations["bev"][b, before].numpy()
         for kind in _MOVERS:
             blobs = _blobs(last == kind, bev)
             if not blobs:

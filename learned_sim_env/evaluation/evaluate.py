@@ -9,10 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.open_loop import join, models_by_method
+from learned_sim_env.evaluation.open_loop import context_of, join, models_by_method, window_reader
 from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
 from learned_sim_env.evaluation.scores import Forecast, Report
-from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
+from learned_sim_env.evaluation.windows import Windows, ending_windows, regular_windows
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate, resample
 from learned_sim_env.measures.events import (
@@ -75,13 +75,15 @@ def evaluate(
     """
     config = config or EvaluateConfig()
     model, contract, models = checkpoint.model, checkpoint.contract, models_by_method(checkpoint, beside)
-    data.check_contract(contract)
-    regular, ending = regular_windows(data, config.stride), ending_windows(data, config.stride, WITHIN)
+    data.check_contract(contract, checkpoint.model.observes)
+    context = context_of(models.values())
+    regular = regular_windows(data, config.stride, context)
+    ending = ending_windows(data, config.stride, WITHIN, context)
     if not len(regular):
         raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")
 
     def rollouts(windows: Windows, horizon: int, draw: bool) -> Rollouts:
-        reader, parts = WindowReader(data, horizon, contract.dt), []
+        reader, parts = window_reader(models.values(), data, horizon), []
         for part in roll_out(models, reader, windows, config.batch_size, config.samples, draw):
             parts.append(part)
             bar.update(len(part.valid) / max(config.samples, 1))
@@ -94,7 +96,7 @@ def evaluate(
         parts = [seen, rollouts(ending, WITHIN, draw=False)] if len(ending) else [seen]
         expected = None
         if averaged:
-            reader = WindowReader(data, config.horizon, contract.dt)
+            reader = window_reader(models.values(), data, config.horizon)
             expected = mean_reward(model, reader, regular, config.batch_size, averaged, bar.update)
 
     def weights(episode: np.ndarray) -> np.ndarray:

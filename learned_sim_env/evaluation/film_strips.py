@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from learned_sim_env.evaluation.open_loop import drawn_now, dream, observed
+from learned_sim_env.evaluation.open_loop import drawn_now, dream
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.protocol import WorldModel
@@ -17,7 +17,7 @@ def film_strips(model: WorldModel, batch: Batch, name: str, every: int) -> np.nd
     name: of the modality. every: steps from picture to picture, from the last moment of the context on.
     """
     shown = slice(batch.context - 1, None, every)
-    truth = observed(batch)[name][:, shown].numpy()
+    truth = batch.observations[name][:, shown].numpy()
     first, later = drawn_now(model, batch, (name,))[name], dream(model, batch, None, (name,))[name]
     dreamt = torch.cat([first[:, None], later], 1)[:, ::every].numpy()
     strips = [_side_by_side(colourise(v) if v.ndim == 4 else v) for v in (truth, dreamt)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,12 +11,14 @@ import torch
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.blobs import drifting_blobs
+from learned_sim_env.evaluation.windows import WindowReader
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
 
 if TYPE_CHECKING:
+    from learned_sim_env.data.packed import PackedData
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # What predicts: the model that is measured, and what it is compared with where the ego's motion is predicted.
@@ -45,22 +47,31 @@ def models_by_method(checkpoint: Checkpoint, beside: Sequence[Checkpoint] = ()) 
     return models
 
 
-def observed(batch: Batch) -> Mapping[str, torch.Tensor]:
-    """By modality (B, L, *shape): what was really observed."""
-    found: Mapping[str, torch.Tensor] | None = getattr(batch, "observations", None)
-    return {"bev": batch.semantic, "ego": batch.ego} if found is None else found
+def context_of(models: Iterable[WorldModel]) -> int:
+    """Real moments that all of them need before a dream."""
+    return max(model.context_steps for model in models)
+
+
+def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int) -> WindowReader:
+    """Of contexts that are long enough for all `models`, of all that they observe and, where recorded, may draw.
+
+    Raises:
+        ValueError: if the data lacks a modality that one of them observes.
+    """
+    models = list(models)
+    drawn = dict.fromkeys(("bev", *(name for model in models for name in model.draws)))
+    names = dict.fromkeys(name for model in models for name in model.observes)
+    names |= {name: None for name in drawn if name in data.modalities}
+    return WindowReader(data, horizon, models[0].contract.dt, names, context_of(models))
 
 
 def after_context(model: WorldModel, batch: Batch) -> State:
     """The state after the last `model.context_steps` real moments of the context.
 
     Raises:
-        ValueError: if the batch has fewer of them, or lacks a modality that the model observes.
+        ValueError: if the batch has fewer of them.
     """
-    known, last = observed(batch), slice(batch.context - model.context_steps, batch.context)
-    for name in model.observes:
-        if name not in known:
-            raise ValueError(f"{type(model).__name__} observes {name!r}; the episodes have {', '.join(known)} only")
+    known, last = batch.observations, slice(batch.context - model.context_steps, batch.context)
     if last.start < 0:
         raise ValueError(f"{type(model).__name__} needs {model.context_steps} real moments; {batch.context} are given")
     return warmed_up(model, {name: known[name][:, last] for name in model.observes}, batch.actions[:, last])

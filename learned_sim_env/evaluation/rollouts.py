@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, GIVEN_MOTION, MODEL, baseline_views, dream, observed
+from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, GIVEN_MOTION, MODEL, baseline_views, dream
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.measures.reward import foreseen_reward
@@ -59,7 +59,7 @@ def roll_out(
         some = windows[first : first + batch_size]
         batch = reader.read(some)
         seeds = torch.arange(first, first + len(some)) if samples else None
-        views_known = draw and "bev" in observed(batch)
+        views_known = draw and "bev" in batch.observations
         drawing = {name: ("bev",) if views_known and "bev" in m.draws else () for name, m in models.items()}
         dreamt = {name: dream(m, batch, seeds, drawing[name]) for name, m in models.items()}
         predicted, c = dreamt[MODEL], batch.context
@@ -72,7 +72,7 @@ def roll_out(
             drawn |= baseline_views(batch, reader.mover_velocities(some), model.contract)
             if drawing[MODEL] and isinstance(model, MovableEgo):
                 drawn[GIVEN_MOTION] = dream(model, batch, seeds, ("bev",), given_motion=True)["bev"].numpy()
-            truth = observed(batch)["bev"][:, c:].numpy()
+            truth = batch.observations["bev"][:, c:].numpy()
             views = {name: confusion(view, truth, valid) for name, view in drawn.items()}
         yield Rollouts(
             episode=some.episode,

@@ -1,7 +1,12 @@
-"""Windows of recorded episodes as batches of tensors."""
+"""Windows of recorded episodes as batches of tensors.
+
+What the data does not know is masked: `known` tells, by the name of a modality or of a part of the episode (see
+`data.episode`), at which moments of a window there is something to learn from. Everywhere else tensors hold zeros.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -9,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.data.episode import MOVER_SLOTS
+from learned_sim_env.data.episode import MODALITIES, MOVER_SLOTS, PARTS, SCHEMA, unknown_rows
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.scene import to_frame, wrap_angle
-from learned_sim_env.spec import NUM_STATIC_CLASSES
+from learned_sim_env.spec import NUM_STATIC_CLASSES, unknown
 from learned_sim_env.task import GRADED_TERMS
 
 # Fewest real steps a window holds after its context.
@@ -32,6 +37,8 @@ class Paths:
 
     ego: (B, L, 6). actions: (B, L, 2), leading to the moment. motion: (B, L, 3), of the step that led here.
     pose: (B, L, 3) in the frame of the ego at the last moment of the context. valid: (B, L) bool.
+    known: (B, L) bool each, at which of the valid moments these are known: modalities of the data, "actions", "pose",
+    "motion" and other parts. What belongs to a step ("actions", "motion", "reward") never is where no step led.
     """
 
     context: int
@@ -40,18 +47,24 @@ class Paths:
     motion: Tensor
     pose: Tensor
     valid: Tensor
+    known: dict[str, Tensor]
 
     def to(self: _Paths, device: torch.device | str) -> _Paths:
         """The same on another device."""
-        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
-        return type(self)(**moved)
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: moved(v) for name, v in value.items()}
+            return value.to(device) if isinstance(value, Tensor) else value
+
+        return type(self)(**moved(vars(self)))
 
 
 @dataclass(frozen=True)
 class Traffic(Paths):
     """What is known of other road users as well, and of the ground they drive on.
 
-    ground: (B, H, W) uint8, what stands still in the view of the last moment of the context.
+    ground: (B, H, W) uint8, what stands still in the view of the last moment of the context, where "map" is known.
     agent_ids: (B, L, 16) int64, -1 empty. agent_pose: (B, L, 16, 3) in the same frame as `pose`. agent_motion:
     (B, L, 16, 2) speed along the heading and yaw rate. agent_size: (B, L, 16, 2). agent_class: (B, L, 16) uint8.
     """
@@ -68,12 +81,14 @@ class Traffic(Paths):
 class Batch(Traffic):
     """Everything.
 
-    semantic, static: (B, L, H, W) uint8, the view, and what stands still in it (movers and ego removed).
-    route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`.
-    terms: (B, L, 4). events: (B, L, 4) bool. stepped: (B, L) bool, whether a step led here.
+    observations: the modalities asked for, by name, (B, L, *shape) of their dtype.
+    static: (B, L, H, W) uint8, what stands still in the view from above (movers and ego removed), where "map" is known.
+    route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`; known as
+    "stations".
+    terms: (B, L, 4), known as "reward". events: (B, L, 4) bool. stepped: (B, L) bool, whether a step led here.
     """
 
-    semantic: Tensor
+    observations: dict[str, Tensor]
     static: Tensor
     route: Tensor
     terms: Tensor
@@ -82,14 +97,23 @@ class Batch(Traffic):
 
 
 class WindowSampler:
-    """Draws windows of a packed data set; which, depends on (seed, step, rank) alone: a resumed run repeats them."""
+    """Draws windows of a packed data set; which, depends on (seed, step, rank) alone: a resumed run repeats them.
 
-    def __init__(self, data: PackedData, context: int, horizon: int, dt: float):
+    names: modalities in `Batch.observations`; "ego" is there in any case. `ValueError` if no episode has one of them.
+    """
+
+    def __init__(
+        self, data: PackedData, context: int, horizon: int, dt: float, names: Iterable[str] = MODALITIES
+    ) -> None:
         if not len(data):
             raise ValueError(
                 "the data set has no episodes for this split: collect more (seeds ending in 9 are validation)"
             )
         self.data, self.context, self.horizon, self.dt = data, context, horizon, dt
+        self.names = tuple(dict.fromkeys((*names, "ego")))
+        for name in self.names:
+            if name not in data.modalities:
+                raise unknown("modality of the data:", name, data.modalities)
         # A window may begin wherever at least one step follows its context.
         self.starts = np.maximum(data.lengths - context - MIN_FUTURE + 1, 0)
         self.total = int(self.starts.sum())
@@ -110,14 +134,14 @@ class WindowSampler:
     def windows(self, index: np.ndarray) -> Batch:
         """The windows numbered `index` (B,), each below `total`."""
         row, stepped, valid = self._rows(index)
-        a = self.data.arrays
+        headings = self._read("route_headings", row) - self._read("ego_pose", row)[..., 2:].astype(np.float32)
         return Batch(
             **vars(self._traffic(row, stepped, valid)),
-            semantic=torch.from_numpy(a["semantic"][row]),
+            observations={name: torch.from_numpy(self.data.read(name, row)) for name in self.names},
             static=torch.from_numpy(self._standing(row)),
-            route=torch.from_numpy(a["route_headings"][row] - a["ego_pose"][row][..., 2:].astype(np.float32)),
-            terms=torch.from_numpy(a["reward_terms"][row][..., : len(GRADED_TERMS)]),
-            events=torch.from_numpy(a["events"][row]),
+            route=torch.from_numpy(headings),
+            terms=torch.from_numpy(self._read("reward_terms", row)[..., : len(GRADED_TERMS)]),
+            events=torch.from_numpy(self._read("events", row)),
             stepped=torch.from_numpy(stepped),
         )
 
@@ -146,26 +170,39 @@ class WindowSampler:
         return self.data.starts[episode, None] + moment, moment > 0, valid
 
     def _paths(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Paths:
-        a = self.data.arrays
-        pose = a["ego_pose"][row]
-        motion = _seen_from(pose, a["ego_pose"][np.where(stepped, row - 1, row)])
+        pose = self._read("ego_pose", row)
+        motion = _seen_from(pose, self._read("ego_pose", np.where(stepped, row - 1, row)))
         anchor = pose[:, self.context - 1 : self.context]
         return Paths(
             context=self.context,
-            ego=torch.from_numpy(a["ego"][row]),
-            actions=torch.from_numpy(a["actions"][row]),
+            ego=torch.from_numpy(self._read("ego", row)),
+            actions=torch.from_numpy(self._read("actions", row)),
             motion=torch.from_numpy(motion.astype(np.float32)),
             pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
             valid=torch.from_numpy(valid),
+            known={name: torch.from_numpy(mask) for name, mask in self._known(row, stepped, valid).items()},
         )
 
+    def _known(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+        """Masks (B, L) bool, see `Paths.known`."""
+        data = self.data
+        known = {name: data.known(name, row) & valid for name in (*data.modalities, "actions", *PARTS)}
+        known["motion"] = known["pose"] & data.known("pose", np.where(stepped, row - 1, row))
+        for name in ("actions", "motion", "reward"):
+            known[name] = known[name] & stepped
+        # Both are told in the frame of the ego at the last moment of the context.
+        anchored = data.known("pose", row[:, self.context - 1 : self.context])
+        known["pose"] = known["pose"] & anchored
+        known["agents"] = known["agents"] & anchored
+        known["stations"] = known["stations"] & data.known("pose", row)
+        return known
+
     def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Traffic:
-        a = self.data.arrays
         now = row[:, self.context - 1]
-        anchor = a["ego_pose"][now][:, None]
-        ids = a["agent_ids"][row][..., :MOVER_SLOTS]
-        world = a["agent_poses"][row][..., :MOVER_SLOTS, :].astype(np.float64)
-        velocity = a["agent_velocities"][row][..., :MOVER_SLOTS, :]
+        anchor = self._read("ego_pose", now)[:, None]
+        ids = self._read("agent_ids", row)[..., :MOVER_SLOTS]
+        world = self._read("agent_poses", row)[..., :MOVER_SLOTS, :].astype(np.float64)
+        velocity = self._read("agent_velocities", row)[..., :MOVER_SLOTS, :]
         heading = world[..., 2]
         speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
         yaw_rate = self._yaw_rate(row, stepped, ids, heading)
@@ -175,21 +212,32 @@ class WindowSampler:
             agent_ids=torch.from_numpy(ids),
             agent_pose=torch.from_numpy(_seen_from(world, anchor[:, :, None]).astype(np.float32)),
             agent_motion=torch.from_numpy(np.stack([np.maximum(speed, 0.0), yaw_rate], -1).astype(np.float32)),
-            agent_size=torch.from_numpy(a["agent_sizes"][row][..., :MOVER_SLOTS, :]),
-            agent_class=torch.from_numpy(a["agent_classes"][row][..., :MOVER_SLOTS]),
+            agent_size=torch.from_numpy(self._read("agent_sizes", row)[..., :MOVER_SLOTS, :]),
+            agent_class=torch.from_numpy(self._read("agent_classes", row)[..., :MOVER_SLOTS]),
         )
 
     def _standing(self, row: np.ndarray) -> np.ndarray:
         """(..., H, W) uint8: what stands still in the views of rows (...), movers and ego removed."""
-        semantic = self.data.arrays["semantic"][row]
-        return np.where(semantic < NUM_STATIC_CLASSES, semantic, self.data.arrays["map"][row])
+        ground = self._read("map", row)
+        if "bev" not in self.data.arrays:
+            return ground
+        view = self.data.arrays["bev"][row]
+        # Objects that stand still are in no map.
+        return np.where((view < NUM_STATIC_CLASSES) & self.data.known("bev", row)[..., None, None], view, ground)
+
+    def _read(self, name: str, row: np.ndarray) -> np.ndarray:
+        """Rows (...) of an array; where no episode has it, what `unknown_rows` says."""
+        if self.data.has(name):
+            return self.data.read(name, row)
+        shape, dtype = SCHEMA[name]
+        return unknown_rows(name, (*row.shape, *shape), np.dtype(dtype))
 
     def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:
         """(B, L, 16): turn since the moment before, over dt; 0 for an agent that was not there."""
         earlier = np.where(stepped, row - 1, row)
-        same = ids[..., :, None] == self.data.arrays["agent_ids"][earlier][..., None, :MOVER_SLOTS]
+        same = ids[..., :, None] == self._read("agent_ids", earlier)[..., None, :MOVER_SLOTS]
         known = same.any(-1) & (ids >= 0)
-        old = self.data.arrays["agent_poses"][earlier][..., :MOVER_SLOTS, 2]
+        old = self._read("agent_poses", earlier)[..., :MOVER_SLOTS, 2]
         old = np.take_along_axis(old, same.argmax(-1), -1)
         return np.where(known, wrap_angle(heading - old) / self.dt, 0.0)
 

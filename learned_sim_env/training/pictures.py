@@ -14,23 +14,23 @@ from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
 def after_context(model: WorldModel, batch: Batch) -> State:
     """The state after the real moments of the context."""
     c = batch.context
-    return warmed_up(model, {"bev": batch.semantic[:, :c], "ego": batch.ego[:, :c]}, batch.actions[:, :c])
+    return warmed_up(model, {"bev": batch.observations["bev"][:, :c], "ego": batch.ego[:, :c]}, batch.actions[:, :c])
 
 
 @torch.no_grad()
 def film_strips(model: WorldModel, batch: Batch, every: int = 4) -> np.ndarray:
     """(rows, columns, 3) uint8: for each window the truth and, under it, what is imagined from its context."""
     state = after_context(model, batch)
-    truth, dream = [batch.semantic[:, batch.context - 1]], []
+    truth, dream = [batch.observations["bev"][:, batch.context - 1]], []
     drawn, state = model.draw(state, ("bev",))
     picture = drawn["bev"]
     dream.append(picture)
-    for t in range(batch.context, batch.semantic.shape[1]):
+    for t in range(batch.context, batch.observations["bev"].shape[1]):
         state = model.imagine(state, batch.actions[:, t], None)
         drawn, state = model.draw(state, ("bev",))
         picture = drawn["bev"]
         if (t - batch.context + 1) % every == 0:
-            truth.append(batch.semantic[:, t])
+            truth.append(batch.observations["bev"][:, t])
             dream.append(picture)
     strips = [_side_by_side(torch.stack(frames, 1).cpu().numpy()) for frames in (truth, dream)]
     return np.concatenate([np.concatenate(pair) for pair in zip(*strips)])

@@ -64,7 +64,7 @@ def test_resuming_keeps_what_is_there_and_adds_the_rest(collection: Path, tmp_pa
     for episode, other in zip(load_episodes(tmp_path), load_episodes(collection)[:2], strict=True):
         assert episode.metadata() == other.metadata()
         for name, array in episode.arrays().items():
-            np.testing.assert_array_equal(array, getattr(other, name), err_msg=name)
+            np.testing.assert_array_equal(array, other.arrays()[name], err_msg=name)
     data = (tmp_path / "data" / "main_data.hdf5").stat()
     assert collect(config).episodes == 2
     assert (tmp_path / "data" / "main_data.hdf5").stat() == data
@@ -180,4 +180,4 @@ def test_carla_episodes_are_collected(tmp_path: Path) -> None:
     for episode in load_episodes(tmp_path):
         assert episode.simulator == "carla"
         assert 1 <= len(episode) <= 12
-        assert SemanticClass.EGO in episode.semantic[-1]
+        assert SemanticClass.EGO in episode.observations["bev"][-1]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.dataset import PackedData, iterate_episodes, load_episodes, pack
-from learned_sim_env.data.episode import INFOS, OBSERVATIONS, TRANSITIONS, Episode
+from learned_sim_env.data.episode import MOMENTS, TRANSITIONS, Episode
 from learned_sim_env.data.splits import split_of
 from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.spec import CONTRACTS
@@ -34,8 +34,13 @@ if __name__ == "__main__":
 
 
 def same(a: Episode, b: Episode) -> bool:
-    arrays = b.arrays()
-    return a.metadata() == b.metadata() and all(np.array_equal(v, arrays[k]) for k, v in a.arrays().items())
+    """Whether all arrays, masks and metadata are equal."""
+    pairs = [(a.arrays(), b.arrays()), (a.valid, b.valid)]
+    return a.metadata() == b.metadata() and all(
+        set(one) == set(other)
+        and all(np.array_equal(v, other[k]) and v.dtype == other[k].dtype for k, v in one.items())
+        for one, other in pairs
+    )
 
 
 def test_minari_opens_it_and_holds_what_was_recorded(collection: Path) -> None:
@@ -47,9 +52,11 @@ def test_minari_opens_it_and_holds_what_was_recorded(collection: Path) -> None:
     assert isinstance(dataset.observation_space, gym.spaces.Dict)
     metadata = dataset.storage.get_episode_metadata(range(5))
     for stored, about, episode in zip(dataset.iterate_episodes(), metadata, recorded, strict=True):
-        for group, names in ((stored.observations, OBSERVATIONS), (stored.infos, INFOS)):
-            for name in names:
-                np.testing.assert_array_equal(group[name], getattr(episode, name), err_msg=name)
+        assert set(stored.observations) == {"semantic", "ego"} and set(stored.infos) == set(MOMENTS)
+        np.testing.assert_array_equal(stored.observations["semantic"], episode.observations["bev"])
+        np.testing.assert_array_equal(stored.observations["ego"], episode.ego)
+        for name in MOMENTS:
+            np.testing.assert_array_equal(stored.infos[name], getattr(episode, name), err_msg=name)
         for name in TRANSITIONS:
             np.testing.assert_array_equal(getattr(stored, name), getattr(episode, name), err_msg=name)
         assert {name: about[name] for name in episode.metadata()} == episode.metadata()
@@ -89,7 +96,7 @@ def test_packing_loses_nothing(collection: Path) -> None:
     episodes = load_episodes(collection)
     assert len(packed) == len(episodes)
     assert packed.steps == sum(map(len, episodes))
-    assert packed.contract_fingerprint == CONTRACTS["driving"].fingerprint()
+    assert packed.fingerprints == CONTRACTS["driving"].fingerprints(("bev", "ego"))
     assert all(same(packed.episode(i), episode) for i, episode in enumerate(episodes))
 
 

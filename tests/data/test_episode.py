@@ -28,9 +28,12 @@ def episodes(collection: Path) -> list[Episode]:
 def test_shapes_and_dtypes(episodes: list[Episode]) -> None:
     for episode in episodes:
         assert 1 <= len(episode) <= 25
-        for name, array in episode.arrays().items():
-            assert array.shape == (len(episode) + (name not in TRANSITIONS), *SCHEMA[name][0]), name
-            assert array.dtype == SCHEMA[name][1], name
+        episode.check(CONTRACTS["driving"])
+        arrays = episode.arrays()
+        assert set(arrays) == {"bev", "ego", *SCHEMA} and not episode.valid
+        for name, (shape, dtype) in SCHEMA.items():
+            assert arrays[name].shape == (len(episode) + (name not in TRANSITIONS), *shape), name
+            assert arrays[name].dtype == dtype, name
 
 
 def test_wrong_arrays_are_refused(episodes: list[Episode]) -> None:
@@ -76,9 +79,9 @@ def test_episodes_end_once_and_for_their_reason(episodes: list[Episode]) -> None
 def test_the_map_is_the_view_without_what_moves(episodes: list[Episode]) -> None:
     for episode in episodes:
         assert episode.map.max() < NUM_MAP_CLASSES
-        covered = episode.semantic >= NUM_MAP_CLASSES
-        np.testing.assert_array_equal(episode.semantic[~covered], episode.map[~covered])
-        assert (episode.semantic == SemanticClass.EGO).any((1, 2)).all()
+        covered = episode.observations["bev"] >= NUM_MAP_CLASSES
+        np.testing.assert_array_equal(episode.observations["bev"][~covered], episode.map[~covered])
+        assert (episode.observations["bev"] == SemanticClass.EGO).any((1, 2)).all()
 
 
 def test_recorded_agents_paint_the_view(episodes: list[Episode]) -> None:
@@ -96,8 +99,8 @@ def test_recorded_agents_paint_the_view(episodes: list[Episode]) -> None:
             episode.agent_classes[row, slot],
             bev,
         )
-        ego_pixels = episode.semantic == SemanticClass.EGO
-        np.testing.assert_array_equal(view[~ego_pixels], episode.semantic[~ego_pixels])
+        ego_pixels = episode.observations["bev"] == SemanticClass.EGO
+        np.testing.assert_array_equal(view[~ego_pixels], episode.observations["bev"][~ego_pixels])
         painted += (view != episode.map).sum()
     assert painted > 0
 

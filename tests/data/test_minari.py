@@ -62,8 +62,10 @@ def test_the_environment_is_recovered_and_fits(found: Path, dataset_id: str, obs
 
 def test_flat_observations_are_ray_features(found: Path) -> None:
     for recorded, flat in zip(load_episodes(found), minari.load_dataset(FLAT).iterate_episodes(), strict=True):
-        wrapped = RayObservation(gym.make("LearnedDriving-v0", obs_type="classes"))
-        seen = [wrapped.observation({"semantic": s, "ego": e}) for s, e in zip(recorded.semantic, recorded.ego)]
+        sight = RayObservation(gym.make("LearnedDriving-v0", obs_type="classes"))
+        seen = [
+            sight.observation({"semantic": s, "ego": e}) for s, e in zip(recorded.observations["bev"], recorded.ego)
+        ]
         assert np.array_equal(flat.observations, seen)
         assert np.array_equal(flat.rewards, recorded.rewards)
 
@@ -81,11 +83,11 @@ def test_sets_without_an_environment_are_read_and_made_anew(found: Path, tmp_pat
     source = found / "episodes" / "6.npz"
     (folder / "episodes" / "6.npz").write_bytes(source.read_bytes())
     write_minari(folder / "data", episodes, "metadrive-train-v0", "as it was")
-    assert np.array_equal(load_episodes(folder)[0].semantic, episodes[0].semantic)
+    assert np.array_equal(load_episodes(folder)[0].observations["bev"], episodes[0].observations["bev"])
     assert collect(config).episodes == 1
     metadata = json.loads((folder / "data" / "metadata.json").read_text())
     assert metadata["dataset_id"] == "old-v3" and "MetaDriveDriving-v0" in metadata["env_spec"]
-    assert np.array_equal(load_episodes(folder)[0].semantic, episodes[0].semantic)
+    assert np.array_equal(load_episodes(folder)[0].observations["bev"], episodes[0].observations["bev"])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def small_checkpoint(data: PackedData, contexts: int = 4) -> SimpleNamespace:
         fingerprint="0" * 64,
         uncertainty_bound=1.0,
         contexts=Contexts(
-            {"bev": data.arrays["semantic"][rows], "ego": data.arrays["ego"][rows]},
+            {"bev": data.arrays["bev"][rows], "ego": data.arrays["ego"][rows]},
             actions=data.arrays["actions"][rows],
             tags=np.ones((contexts, 7), bool),
             scenarios=np.arange(contexts),

@@ -45,12 +45,12 @@ def test_the_last_view_is_copied(window) -> None:
     batch, _ = window
     copies = baselines.copied(batch)
     assert copies.shape == (4, T, 64, 64)
-    assert (copies == batch.semantic[:, CONTEXT_STEPS - 1, None].numpy()).all()
+    assert (copies == batch.observations["bev"][:, CONTEXT_STEPS - 1, None].numpy()).all()
 
 
 def test_the_ground_is_where_the_true_motion_puts_it(window) -> None:
     batch, _ = window
-    views, truth = baselines.moved(batch, BEV), batch.semantic[:, CONTEXT_STEPS:].numpy()
+    views, truth = baselines.moved(batch, BEV), batch.observations["bev"][:, CONTEXT_STEPS:].numpy()
     for t in range(T):
         still = (truth[:, t] < SemanticClass.VEHICLE) & (views[:, t] != SemanticClass.VEHICLE) & seen(t + 1)
         assert (views[:, t] == truth[:, t])[still].all()
@@ -62,7 +62,10 @@ def test_the_ground_is_where_the_true_motion_puts_it(window) -> None:
 def test_boxes_at_constant_velocity_are_exact_for_a_car_at_constant_velocity(window) -> None:
     batch, velocity = window
     np.testing.assert_allclose(velocity[:, 0], [[2 * PIXEL / CONTRACT.dt, 0.0]] * 4, atol=1e-4)
-    views, truth = baselines.drifted(batch, velocity, BEV, CONTRACT.dt), batch.semantic[:, CONTEXT_STEPS:].numpy()
+    views, truth = (
+        baselines.drifted(batch, velocity, BEV, CONTRACT.dt),
+        batch.observations["bev"][:, CONTEXT_STEPS:].numpy(),
+    )
     assert (truth == SemanticClass.VEHICLE).any((2, 3)).all()
     for t in range(T):
         compared = (truth[:, t] != SemanticClass.EGO) & seen(t + 1)

@@ -28,6 +28,7 @@ from learned_sim_env.evaluation.scores import Report
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.parts import Part
 from learned_sim_env.reporting.write import write_report
+from learned_sim_env.spec import Fingerprints
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.rssm.config import SIZES
@@ -169,8 +170,8 @@ def test_a_model_that_is_not_finite_is_refused(world: PackedData) -> None:
 
 
 def test_data_that_does_not_suit_is_refused(world: PackedData) -> None:
-    with pytest.raises(ValueError, match="no fingerprint of a contract"):
-        evaluate(checkpoint(Oracle(world)), replace(world, contract_fingerprint="0" * 64), CONFIG)
+    with pytest.raises(ValueError, match="for another task"):
+        evaluate(checkpoint(Oracle(world)), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)
     with pytest.raises(ValueError, match="none of the 1 episodes is long enough"):
         evaluate(checkpoint(Oracle(world)), world.select(np.array([5])), CONFIG)
 

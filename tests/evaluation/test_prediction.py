@@ -18,6 +18,7 @@ from learned_sim_env.evaluation.windows import WindowReader, regular_windows
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.html import write_html
 from learned_sim_env.reporting.parts import Part
+from learned_sim_env.spec import Fingerprints
 from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.world import CONTRACT, PIXEL, Oracle, checkpoint
@@ -142,7 +143,7 @@ def test_sampled_futures_differ_and_do_not_depend_on_batches(world: PackedData) 
     assert (small.views == large.views).mean() > 0.99
     assert (large.views[:, 0] != large.views[:, 1]).any()
     np.testing.assert_allclose(large.true_places[:, :, 0], [[15 * PIXEL, 30 * PIXEL]] * 2, atol=1e-3)
-    np.testing.assert_array_equal(large.true_views[0, 1], world.arrays["semantic"][4 + 30])
+    np.testing.assert_array_equal(large.true_views[0, 1], world.arrays["bev"][4 + 30])
 
 
 @pytest.mark.parametrize("setting", [{"horizon": 29}, {"stride": 0}, {"branches": 1}, {"seed": -1}])
@@ -152,8 +153,8 @@ def test_settings_that_make_no_sense_are_refused(setting: dict[str, int]) -> Non
 
 
 def test_data_that_does_not_suit_is_refused(world: PackedData) -> None:
-    with pytest.raises(ValueError, match="no fingerprint of a contract"):
-        measure_prediction(checkpoint(Oracle(world)), replace(world, contract_fingerprint="0" * 64), CONFIG)
+    with pytest.raises(ValueError, match="for another task"):
+        measure_prediction(checkpoint(Oracle(world)), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)
     with pytest.raises(ValueError, match="no window of the 2 episodes reaches 30 steps"):
         measure_prediction(checkpoint(Oracle(world)), world.select(np.array([4, 5])), CONFIG)
     with pytest.raises(ValueError, match="'motion' is not finite 1 steps after"):

@@ -95,10 +95,10 @@ def test_straight_on_sees_what_stands_in_the_way(world: PackedData) -> None:
     batch = WindowReader(world, 60, CONTRACT.dt).read(regular_windows(world, 10)[:1])
     assert not blocked(batch, BEV).any()
     # A wall 20 pixels ahead of the ego's centre, which moves by one pixel a step and is 3 pixels long to its front.
-    batch.semantic[:, batch.context - 1, BEV.ego_row - 20] = C.STATIC_OBJECT
+    batch.observations["bev"][:, batch.context - 1, BEV.ego_row - 20] = C.STATIC_OBJECT
     found = blocked(batch, BEV)
     assert found[0].argmax() + 1 == pytest.approx(17, abs=1) and not found[0, 30:].any()
-    batch.semantic[:, batch.context - 1, BEV.ego_row - 20] = C.OFF_ROAD
+    batch.observations["bev"][:, batch.context - 1, BEV.ego_row - 20] = C.OFF_ROAD
     # Off the road counts at the centre.
     assert np.flatnonzero(blocked(batch, BEV)[0]).tolist() == [19]
 

@@ -22,6 +22,7 @@ from learned_sim_env.evaluation.levels.trust.trust import trust
 from learned_sim_env.measures.bootstrap import resample
 from learned_sim_env.measures.weighted_ranks import by_step, over_all, over_steps, weighted_spearman
 from learned_sim_env.reporting.parts import Part
+from learned_sim_env.spec import Fingerprints
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import FIRST_SEED, PIXEL, Oracle, checkpoint, episode, packed
 
@@ -206,7 +207,7 @@ def test_what_makes_no_sense_is_refused(world: PackedData) -> None:
     for setting in ({"horizon": 4}, {"stride": 0}, {"samples": -1}, {"batch_size": 0}, {"replicates": 0}):
         with pytest.raises(ValueError, match=next(iter(setting))):
             TrustConfig(**setting)
-    with pytest.raises(ValueError, match="no fingerprint of a contract"):
-        trust(doubtful(world, True), replace(world, contract_fingerprint="0" * 64), CONFIG)
+    with pytest.raises(ValueError, match="for another task"):
+        trust(doubtful(world, True), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)
     with pytest.raises(ValueError, match="none of the 1 episodes is long enough"):
         trust(doubtful(world, True), world.select(np.array([5])), CONFIG)

@@ -13,6 +13,7 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.levels.validity.free_run import GROUPS, NOTHING, ValidityConfig, run_freely
 from learned_sim_env.evaluation.levels.validity.validity import validity
 from learned_sim_env.evaluation.levels.validity.view_contents import divergence_bits
+from learned_sim_env.spec import Fingerprints
 from tests.evaluation.small import small_checkpoint
 from tests.toy_model import ToyModel, toy_checkpoint
 
@@ -30,8 +31,8 @@ class Painter(ToyModel):
         _, state = super().draw(state, ("bev",))
         if self.data is None:
             return {"bev": torch.zeros(len(state["z"]), 64, 64, dtype=torch.uint8)}, state
-        row = (state["z"].long() * 37 + state["ink"] * 11) % len(self.data.arrays["semantic"])
-        return {"bev": torch.from_numpy(self.data.arrays["semantic"][row.numpy()])}, state
+        row = (state["z"].long() * 37 + state["ink"] * 11) % len(self.data.arrays["bev"])
+        return {"bev": torch.from_numpy(self.data.arrays["bev"][row.numpy()])}, state
 
 
 class Breaking(ToyModel):
@@ -160,5 +161,5 @@ def test_what_makes_no_sense_is_refused(world: PackedData) -> None:
             ValidityConfig(**{name: 0})
     with pytest.raises(ValueError, match="less than the 2 contexts"):
         ValidityConfig(contexts=2, watched=2)
-    with pytest.raises(ValueError, match="no fingerprint of a contract"):
-        validity(toy_checkpoint(), replace(world, contract_fingerprint="0" * 64), CONFIG)
+    with pytest.raises(ValueError, match="for another task"):
+        validity(toy_checkpoint(), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.data.episode import AGENT_SLOTS, MOMENTS, SCHEMA, TRANSITIONS, Episode
+from learned_sim_env.data.episode import AGENT_SLOTS, MOMENTS, Episode
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
 from learned_sim_env.scene import relative_motion, to_frame
 from learned_sim_env.spec import CONTRACTS, SCENARIO_TAGS, SemanticClass
@@ -68,7 +68,7 @@ def episode(
     arrays["agent_classes"][:, 0], arrays["agent_sizes"][:, 0] = SemanticClass.VEHICLE, CAR
     arrays["agent_poses"][:, 0] = place(other, frame)
     arrays["agent_velocities"][:, 0] = 2 * SPEED * np.array([np.cos(frame[2]), np.sin(frame[2])])
-    arrays.update(semantic=semantic, map=map_layer, ego=ego, ego_pose=place(local, frame), events=events)
+    arrays.update(map=map_layer, ego_pose=place(local, frame), events=events)
     arrays.update(reward_terms=result.reward_terms, cost_terms=result.cost_terms)
     arrays["tags"] = np.zeros((steps + 1, len(SCENARIO_TAGS)), bool)
     assert arrays["agent_ids"].shape == (steps + 1, AGENT_SLOTS)
@@ -77,6 +77,7 @@ def episode(
         simulator="drawn",
         behaviour="straight",
         end_reason=end,
+        observations={"bev": semantic, "ego": ego},
         actions=ego[1:, 2:4],
         rewards=result.reward[1:],
         terminations=ended & (end in EVENTS),
@@ -108,26 +109,7 @@ def episodes() -> list[Episode]:
 
 def packed(recorded: Sequence[Episode]) -> PackedData:
     """As `data.dataset.pack` and `PackedData.load` would have it."""
-
-    def rows(name: str) -> np.ndarray:
-        shape, dtype = SCHEMA[name]
-        first = [np.zeros((1, *shape), dtype)] if name in TRANSITIONS else []
-        return np.concatenate([part for e in recorded for part in (*first, getattr(e, name))])
-
-    lengths = np.array([len(e) + 1 for e in recorded])
-    about = {
-        "seeds": "seed",
-        "simulators": "simulator",
-        "behaviours": "behaviour",
-        "end_reasons": "end_reason",
-    }
-    return PackedData(
-        arrays={name: rows(name) for name in SCHEMA},
-        starts=np.cumsum(lengths) - lengths,
-        lengths=lengths,
-        contract_fingerprint=str(CONTRACT.fingerprints()),
-        **{name: np.array([getattr(e, field) for e in recorded]) for name, field in about.items()},
-    )
+    return PackedData.of(recorded, CONTRACT.fingerprints(("bev", "ego")))
 
 
 class Oracle:
@@ -166,7 +148,7 @@ class Oracle:
         return {k: torch.from_numpy(v.astype(np.float32)) for k, v in zip(("ego", "motion", "terms", "events"), values)}
 
     def draw(self, state, names):
-        return {"bev": torch.from_numpy(self.arrays["semantic"][state["row"].numpy()])}, state
+        return {"bev": torch.from_numpy(self.arrays["bev"][state["row"].numpy()])}, state
 
 
 def checkpoint(model, name: str = "oracle") -> SimpleNamespace:

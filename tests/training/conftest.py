@@ -23,7 +23,7 @@ def packed_file(tmp_path_factory) -> Path:
     drawn = [episode(seed, 60 + seed, ends[i % 4], (10.0 * i, -5.0, 0.4 * i)) for i, seed in enumerate(seeds)]
     # On the route, and with every tag, so that contexts can be chosen among them.
     near = np.array([1, 1, 1, 1, 0.1, 1], np.float32)
-    drawn = [replace(e, tags=np.ones_like(e.tags), ego=e.ego * near) for e in drawn]
+    drawn = [replace(e, tags=np.ones_like(e.tags), observations={**e.observations, "ego": e.ego * near}) for e in drawn]
     write_minari(folder / "data", drawn, "drawn/world-v0", "drawn")
     return pack(folder)
 

@@ -18,7 +18,9 @@ def sampler(packed) -> WindowSampler:
 
 def test_what_is_drawn_depends_on_the_step_alone(sampler):
     first, again, other = sampler.sample(4, 0, 7), sampler.sample(4, 0, 7), sampler.sample(4, 0, 8)
-    assert torch.equal(first.semantic, again.semantic) and torch.equal(first.actions, again.actions)
+    assert torch.equal(first.observations["bev"], again.observations["bev"]) and torch.equal(
+        first.actions, again.actions
+    )
     assert not torch.equal(first.actions, other.actions)
     assert not torch.equal(first.actions, sampler.sample(4, 0, 7, rank=1).actions)
 
@@ -63,9 +65,9 @@ def test_agents_are_in_the_same_frame_with_their_speed_along_their_heading(sampl
 def test_movers_are_taken_out_of_what_stands_still(sampler):
     batch = sampler.sample(8, 0, 0)
     assert batch.static.max() <= 5
-    assert (batch.semantic > 5).any()
-    still = batch.semantic <= 5
-    assert torch.equal(batch.static[still], batch.semantic[still])
+    assert (batch.observations["bev"] > 5).any()
+    still = batch.observations["bev"] <= 5
+    assert torch.equal(batch.static[still], batch.observations["bev"][still])
 
 
 def test_windows_reach_past_the_end_and_say_so(sampler):

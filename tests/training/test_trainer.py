@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.spec import CONTRACTS, Fingerprints
 from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.export import choose_contexts
 from learned_sim_env.training.trainer import Trainer
@@ -136,7 +136,7 @@ def test_unknown_model_and_other_contract(packed, tmp_path):
     with pytest.raises(ValueError, match=r"unknown model 'rssm-smal'\. Did you mean 'rssm-small'"):
         Trainer(replace(TINY, model="rssm-smal"), packed, tmp_path)
     with pytest.raises(ValueError, match="recorded under another contract"):
-        Trainer(TINY, replace(packed, contract_fingerprint="f" * 64), tmp_path)
+        Trainer(TINY, replace(packed, fingerprints=Fingerprints("f" * 64, {})), tmp_path)
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def forecast(model: WorldModel, data: PackedData) -> Forecasts:
             state = model.imagine(state, held, None)
             well = well * (1 - model.decode(state)["events"][:, EVENTS.index("collision")])
         probabilities.append((1 - well).double().cpu().numpy())
-    gap = gaps_ahead(a["semantic"][rows]).astype(np.float64)
+    gap = gaps_ahead(a["bev"][rows]).astype(np.float64)
     return Forecasts(episodes, lefts, known, np.concatenate(probabilities), a["ego"][rows, 0] / np.maximum(gap, 0.5))
 
 

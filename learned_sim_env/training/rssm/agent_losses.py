@@ -30,14 +30,14 @@ BOX_NOISE = (0.4, 0.25, 0.1, 1.2, 0.1, 0.4, 0.15)
 
 def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State, Tensor]:
     """Boxes at the end of the context, without gradient; and the detector's loss, there and at other moments."""
-    now, last = batch.context - 1, batch.semantic.shape[1]
+    now, last = batch.context - 1, batch.observations["bev"].shape[1]
     later = (torch.randperm(last - now - 1)[: config.detected_moments] + now + 1).tolist()
     moments = [now, *later]
     lags = [[max(t - lag, 0) for lag in LAGS] for t in moments]
-    earlier = torch.cat([batch.semantic[:, some] for some in lags])
+    earlier = torch.cat([batch.observations["bev"][:, some] for some in lags])
     frame = batch.pose[:, moments].transpose(0, 1).flatten(0, 1)[:, None]
     where = relative(torch.cat([batch.pose[:, some] for some in lags]), frame)
-    semantic = torch.cat([batch.semantic[:, t] for t in moments])
+    semantic = torch.cat([batch.observations["bev"][:, t] for t in moments])
     outputs = model.detector(semantic, earlier, where)
     pose, motion, size = (
         torch.cat([values[:, t] for t in moments])

@@ -27,9 +27,9 @@ from learned_sim_env.world_model.rssm.route_path import TOLD
 def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """Total loss and its parts, for a batch of windows and, for the ego's own motion, a larger one of paths."""
     c = batch.context
-    observed = min(c + config.posterior_steps, batch.semantic.shape[1])
+    observed = min(c + config.posterior_steps, batch.observations["bev"].shape[1])
     parts: dict[str, Tensor] = {"motion": path_loss(model.ego_path, paths), "agents": traffic_loss(model, batch)}
-    views, egos = (v[:, :observed].flatten(0, 1) for v in (batch.semantic, batch.ego))
+    views, egos = (v[:, :observed].flatten(0, 1) for v in (batch.observations["bev"], batch.ego))
     encodings = model.encoder(views).float().unflatten(0, (-1, observed))
     found = model.route_finder(views, egos).unflatten(0, (-1, observed))
     state, kl = _context(model, batch, encodings, config)
@@ -89,7 +89,7 @@ def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor, config: LossCo
     """The state after the context, and the KL of each of its moments."""
     state, kls = model.initial(len(batch.ego)), []
     for t in range(batch.context):
-        observation = {"bev": batch.semantic[:, t], "ego": batch.ego[:, t]}
+        observation = {"bev": batch.observations["bev"][:, t], "ego": batch.ego[:, t]}
         noise = torch.rand(len(batch.ego), model.config.groups, device=batch.ego.device)
         state, prior, posterior = model.observe_with_beliefs(
             state, batch.actions[:, t], observation, noise, detect=False, embedding=encodings[:, t]

@@ -91,7 +91,7 @@ def test_a_suite_is_drawn_evenly_and_starts_where_the_recording_was(monkeypatch)
         replay = suite.starts.replay_actions(s.start)
         np.testing.assert_array_equal(replay, data.episode(e).actions[: len(replay)])
         np.testing.assert_array_equal(
-            suite.starts.observations["bev"][s.start, -1], data.episode(e).semantic[len(replay)]
+            suite.starts.observations["bev"][s.start, -1], data.episode(e).observations["bev"][len(replay)]
         )
         steps = int(suite.path_steps[s.start])
         assert steps == min(HORIZON, 160 - len(replay))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learned_sim_env.evaluation.levels.cameras.frame_baselines import warped_over_ground
-from learned_sim_env.evaluation.open_loop import MODEL, dream, observed
+from learned_sim_env.evaluation.open_loop import MODEL, dream
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.frame_error import changed, frame_ssim, psnr
 from learned_sim_env.training.batches import Batch
@@ -75,7 +75,7 @@ def compare_frames(
     for camera in cameras:
         spec = models[MODEL].contract.modality(camera).camera
         assert spec is not None
-        seen = observed(batch)[camera].numpy()
+        seen = batch.observations[camera].numpy()
         last, truth = seen[:, c - 1], seen[:, c:][:, at]
         moved = changed(truth, last[:, None])
         shares[camera] = moved.mean((-1, -2))

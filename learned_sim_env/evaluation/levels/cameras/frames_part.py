@@ -17,8 +17,8 @@ from learned_sim_env.evaluation.levels.cameras.frame_futures import (
     follow_frames,
     steps_up_to,
 )
-from learned_sim_env.evaluation.open_loop import join, models_by_method, observed
-from learned_sim_env.evaluation.windows import WindowReader, regular_windows
+from learned_sim_env.evaluation.open_loop import context_of, join, models_by_method, window_reader
+from learned_sim_env.evaluation.windows import regular_windows
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate, resample
 from learned_sim_env.measures.frame_error import DIFFERENCE, MOST_PSNR
@@ -68,14 +68,13 @@ def measure_cameras(
             something that is not finite.
     """
     models, contract = models_by_method(checkpoint, beside), checkpoint.contract
-    data.check_contract(contract)
-    windows = regular_windows(data, config.stride)
+    data.check_contract(contract, checkpoint.model.observes)
+    windows = regular_windows(data, config.stride, context_of(models.values()))
     if not len(windows):
         raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")
-    reader, parts = WindowReader(data, config.horizon, contract.dt), []
-    recorded = observed(reader.read(windows[:1]))
+    reader, parts = window_reader(models.values(), data, config.horizon), []
     drawn = [name for name in checkpoint.model.draws if contract.modality(name).kind == "rgb"]
-    cameras = [name for name in drawn if name in recorded]
+    cameras = [name for name in drawn if name in data.modalities]
     if not cameras:
         return not_applicable("cameras", "L1: cameras", f"the episodes were recorded without {' and '.join(drawn)}")
     with tqdm(total=len(windows), desc="cameras", unit="window") as bar:

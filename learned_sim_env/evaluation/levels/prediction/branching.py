@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from learned_sim_env.evaluation.open_loop import dream, observed
+from learned_sim_env.evaluation.open_loop import dream
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.bootstrap import ratio
 from learned_sim_env.spec import NUM_CLASSES, SemanticClass
@@ -65,7 +65,7 @@ def branch(
     for first in range(0, len(windows), size):
         some = windows[first : first + size]
         batch = reader.read(some)
-        known, after = observed(batch), slice(batch.context, None)
+        known, after = batch.observations, slice(batch.context, None)
         draw = ("bev",) if "bev" in model.draws and "bev" in known else ()
         mode = dream(model, batch, None, draw)
         seeds = torch.arange(first * samples, (first + len(some)) * samples)

@@ -9,14 +9,13 @@ import numpy as np
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.levels.prediction.straight_on import blocked
-from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, MODEL, baseline_views, dream, observed
+from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, MODEL, baseline_views, dream
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.frechet import clip_features, motion_features
 from learned_sim_env.measures.image_error import ssim
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.geometry import integrate
 from learned_sim_env.world_model.protocol import WorldModel
 
@@ -77,7 +76,7 @@ def follow(
         some = windows[first : first + batch_size]
         batch = reader.read(some)
         c = batch.context
-        viewed = clips and "bev" in observed(batch)
+        viewed = clips and "bev" in batch.observations
         dreamt = {n: dream(m, batch, None, ("bev",) if viewed and "bev" in m.draws else ()) for n, m in models.items()}
         ego = batch.ego.numpy()
         true_speed, true_yaw_rate = ego[:, c:, 0], ego[:, c:, 1]
@@ -92,7 +91,7 @@ def follow(
             }
             for i in (0, 1)
         )
-        row = reader.data.starts[some.episode] + some.start + CONTEXT_STEPS - 1
+        row = reader.data.starts[some.episode] + some.start + c - 1
         drawn = {name: d["bev"].numpy() for name, d in dreamt.items() if "bev" in d}
         if drawn:
             drawn |= baseline_views(batch, reader.mover_velocities(some), models[MODEL].contract)
@@ -110,7 +109,7 @@ def follow(
             true_yaw_rate=true_yaw_rate,
             events=dreamt[MODEL]["events"].numpy(),
             true_events=batch.events[:, c:].numpy(),
-            blocked=blocked(batch, bev) if "bev" in observed(batch) else None,
+            blocked=blocked(batch, bev) if "bev" in batch.observations else None,
             motions={name: motion_features(*move) for name, move in moves.items()} if clips else {},
             **(_of_views(drawn, batch) if drawn else {"views": {}, "similarity": {}, "contents": {}}),
         )
@@ -119,7 +118,7 @@ def follow(
 def _of_views(drawn: dict[str, np.ndarray], batch: Batch) -> dict[str, dict[str, np.ndarray]]:
     """The fields of `PredictedFutures` that compare views (B, T, H, W) uint8 by method."""
     c = batch.context
-    truth, valid = observed(batch)["bev"][:, c:].numpy(), batch.valid[:, c:].numpy()
+    truth, valid = batch.observations["bev"][:, c:].numpy(), batch.valid[:, c:].numpy()
     # The ego looks the same in every view; a baseline that does not draw it is not worse for that.
     views = {name: np.where(truth == SemanticClass.EGO, truth, view) for name, view in drawn.items()}
     at = [s - 1 for s in SSIM_STEPS if s <= truth.shape[1]]

@@ -21,15 +21,14 @@ from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_pa
 from learned_sim_env.evaluation.levels.prediction.scenarios import STEPS as SCENARIO_STEPS
 from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.levels.prediction.strips import strips_part
-from learned_sim_env.evaluation.open_loop import join, models_by_method
-from learned_sim_env.evaluation.windows import WindowReader, Windows, ending_windows, regular_windows
+from learned_sim_env.evaluation.open_loop import context_of, join, models_by_method, window_reader
+from learned_sim_env.evaluation.windows import Windows, ending_windows, regular_windows
 from learned_sim_env.measures import frechet
 from learned_sim_env.measures.bootstrap import resample
 from learned_sim_env.measures.needs import Needs
 from learned_sim_env.reporting.parts import Part, not_applicable
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
-from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 
 # Steps after the context that tables show, as far as the horizon goes; the values have all.
 STEPS = (1, 5, 15, 30, 64)
@@ -79,10 +78,12 @@ def measure_prediction(
     """
     config = config or PredictionConfig()
     model, contract, models = checkpoint.model, checkpoint.contract, models_by_method(checkpoint, beside)
-    data.check_contract(contract)
+    data.check_contract(contract, checkpoint.model.observes)
     soon = round(max(AHEAD) / contract.dt)
-    regular, ending = regular_windows(data, config.stride), ending_windows(data, config.stride, soon)
-    branched = _evenly(_reaching(data, regular, branching.MOMENTS[-1]), config.branch_windows)
+    context = context_of(models.values())
+    regular = regular_windows(data, config.stride, context)
+    ending = ending_windows(data, config.stride, soon, context)
+    branched = _evenly(_reaching(data, regular, context + branching.MOMENTS[-1]), config.branch_windows)
     if not len(branched):
         raise ValueError(f"no window of the {len(data)} episodes reaches {branching.MOMENTS[-1]} steps")
 
@@ -90,7 +91,7 @@ def measure_prediction(
         return resample(episode, len(data), config.replicates, config.seed)
 
     def futures(windows: Windows, horizon: int, clips: bool) -> PredictedFutures:
-        reader, parts = WindowReader(data, horizon, contract.dt), []
+        reader, parts = window_reader(models.values(), data, horizon), []
         for part in follow(models, reader, windows, config.batch_size, clips):
             parts.append(part)
             bar.update(len(part))
@@ -99,12 +100,12 @@ def measure_prediction(
     with tqdm(total=len(regular) + len(ending) + len(branched), unit="window") as bar:
         seen = futures(regular, config.horizon, clips=True)
         judged = [seen, futures(ending, soon, clips=False)] if len(ending) else [seen]
-        reader = WindowReader(data, branching.MOMENTS[-1], contract.dt)
+        reader = window_reader(models.values(), data, branching.MOMENTS[-1])
         branches = branch(model, reader, branched, config.branches, config.batch_size, bar.update)
 
     weights = weigh(seen.episode)
     steps = sorted({s for s in STEPS if s <= config.horizon} | {config.horizon})
-    reader = WindowReader(data, config.horizon, contract.dt)
+    reader = window_reader(models.values(), data, config.horizon)
     lacking = Needs(draws=("bev",)).lacking(model)
     return (
         *(() if lacking is None else (not_applicable("views_from_above", "L1: views from above", lacking),)),
@@ -130,8 +131,8 @@ def describe(data: PackedData, config: PredictionConfig) -> dict[str, Any]:
 
 
 def _reaching(data: PackedData, windows: Windows, steps: int) -> Windows:
-    """Those whose episode has `steps` steps after the context."""
-    return windows[windows.start + CONTEXT_STEPS + steps <= data.lengths[windows.episode]]
+    """Those whose episode has `steps` moments from their start on."""
+    return windows[windows.start + steps <= data.lengths[windows.episode]]
 
 
 def _evenly(windows: Windows, count: int) -> Windows:

@@ -17,7 +17,7 @@ def blocked(batch: Batch, bev: BevSpec) -> np.ndarray:
     Off the road counts at the ego's centre, touching at 15 points of its footprint. What lies outside the view blocks
     nothing.
     """
-    last, static = batch.semantic[:, batch.context - 1], batch.static[:, batch.context - 1]
+    last, static = batch.observations["bev"][:, batch.context - 1], batch.static[:, batch.context - 1]
     view = torch.where(last == SemanticClass.EGO, static, last)
     x, y = (torch.linspace(-length / 2, length / 2, n) for length, n in zip(EGO_SIZE, (5, 3)))
     footprint = torch.cartesian_prod(x, y)

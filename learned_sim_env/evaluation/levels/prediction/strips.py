@@ -6,7 +6,6 @@ import numpy as np
 
 from learned_sim_env.evaluation.film_strips import film_strips
 from learned_sim_env.evaluation.levels.prediction.futures import PredictedFutures
-from learned_sim_env.evaluation.open_loop import observed
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.needs import listed
 from learned_sim_env.reporting.parts import Part, not_applicable
@@ -49,7 +48,7 @@ def strips_part(model: WorldModel, reader: WindowReader, windows: Windows, seen:
     chosen = choose(seen.tags, whole, seen.episode)
     some = windows[np.array(list(chosen.values()), np.int64)]
     batch = reader.read(some) if len(some) else None
-    strips = film_strips(model, batch, name, EVERY) if batch is not None and name in observed(batch) else ()
+    strips = film_strips(model, batch, name, EVERY) if batch is not None and name in batch.observations else ()
     pictures, about = {}, {}
     for tag, picture, seed, start in zip(chosen, strips, reader.data.seeds[some.episode], some.start):
         pictures[f"{tag}: scenario {seed}, context from {start * dt:.1f} s on"] = picture

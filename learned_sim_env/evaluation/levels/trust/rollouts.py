@@ -9,8 +9,8 @@ import torch
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.open_loop import after_context, join, observed
-from learned_sim_env.evaluation.windows import WindowReader, Windows, regular_windows
+from learned_sim_env.evaluation.open_loop import after_context, join, window_reader
+from learned_sim_env.evaluation.windows import Windows, regular_windows
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import SemanticClass
@@ -69,11 +69,11 @@ def uncertain_futures(model: WorldModel, data: PackedData, config: TrustConfig) 
     Raises:
         ValueError: if no episode is long enough.
     """
-    windows = regular_windows(data, config.stride)
+    windows = regular_windows(data, config.stride, model.context_steps)
     if not len(windows):
         raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")
     windows = windows.repeat(max(config.samples, 1))
-    reader = WindowReader(data, config.horizon, model.contract.dt)
+    reader = window_reader([model], data, config.horizon)
     parts = []
     with tqdm(total=len(windows), desc="uncertainty", unit="window") as bar:
         for first in range(0, len(windows), config.batch_size):
@@ -108,7 +108,7 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
     context, valid = batch.context, batch.valid[:, batch.context :].numpy()
     batch = batch.to(device)
     state = after_context(model, batch)
-    names = ("bev",) if "bev" in model.draws and "bev" in observed(batch) else ()
+    names = ("bev",) if "bev" in model.draws and "bev" in batch.observations else ()
     if names:
         _, state = model.draw(state, names)
     uncertainty, motion, speed = [], [], []
@@ -124,7 +124,7 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
         speed.append(heads["ego"][:, 0])
         if names and (t + 1) % DRAW_EVERY == 0:
             drawn, state = model.draw(state, names)
-            view, truth = drawn["bev"], observed(batch)["bev"][:, context + t]
+            view, truth = drawn["bev"], batch.observations["bev"][:, context + t]
             counts = truth != int(SemanticClass.EGO)
             wrong[:, t] = (((view != truth) & counts).sum((1, 2)) / counts.sum((1, 2))).cpu().numpy()
     pose = integrate(torch.stack(motion, 1))

@@ -43,7 +43,7 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
         ValueError: if the data was recorded under another contract, or has no episode long enough.
     """
     config = config or TrustConfig()
-    data.check_contract(checkpoint.contract)
+    data.check_contract(checkpoint.contract, checkpoint.model.observes)
     futures = uncertain_futures(checkpoint.model, data, config)
     weights = resample(futures.episode, len(data), config.replicates, config.seed)
     scores, errors = scores_of(futures), {"position [m]": futures.position}

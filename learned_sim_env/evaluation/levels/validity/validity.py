@@ -35,7 +35,7 @@ def validity(checkpoint: Checkpoint, data: PackedData, config: ValidityConfig | 
         ValueError: if the data was recorded under another contract.
     """
     config = config or ValidityConfig()
-    data.check_contract(checkpoint.contract)
+    data.check_contract(checkpoint.contract, checkpoint.model.observes)
     run = run_freely(checkpoint, config)
     contents = view_contents(run, data, config, checkpoint.contract.bev)
     bad = ~run.finite
@@ -51,7 +51,7 @@ def validity(checkpoint: Checkpoint, data: PackedData, config: ValidityConfig | 
         "physics": _physics(run, data, checkpoint.contract),
     }
     if contents is None:
-        lacking = Needs(draws=("bev",)).lacking(checkpoint.model)
+        lacking = Needs(draws=("bev",)).lacking(checkpoint.model) or "the episodes were recorded without it"
         values["views_not_applicable"] = lacking
         about_views = f"What views from above show is not applicable: {lacking}."
     else:

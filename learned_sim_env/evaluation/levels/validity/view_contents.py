@@ -55,8 +55,8 @@ class ViewContents:
 
 
 def view_contents(run: FreeRun, data: PackedData, config: ValidityConfig, bev: BevSpec) -> ViewContents | None:
-    """Of the views of a run; None where it has none."""
-    if run.views is None:
+    """Of the views of a run; None where it has none, or the data has none."""
+    if run.views is None or not data.has("bev"):
         return None
     histograms = _data_histograms(data)
     truth = histograms.sum(0)
@@ -132,4 +132,4 @@ def _data_histograms(data: PackedData) -> np.ndarray:
     """(V, C) pixels of each class in up to `DATA_VIEWS` views."""
     rows = episode_rows(data)
     some = rows[np.linspace(0, len(rows) - 1, min(DATA_VIEWS, len(rows))).astype(np.int64)]
-    return _histograms(data.arrays["semantic"][some])
+    return _histograms(data.read("bev", some))
