@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from learned_sim_env.harness.regression.run import Run
     from learned_sim_env.harness.regression.verdict import Verdict
 
-ENV_ID = "LearnedDriving-v0"
-
 
 @dataclass(frozen=True)
 class RegressArgs:
@@ -32,7 +30,7 @@ class RegressArgs:
     """
 
     policy: str = "follow-8"
-    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
+    """What drives: follow-8 (it keeps to the route at 8 m/s, blind to traffic), or another driver by its name, such as
     careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     baseline: Path | None = None
     """Folder of an earlier run that this one must not be worse than."""
@@ -127,19 +125,41 @@ def _driven(args: RegressArgs, suite: Suite, runner: DreamRunner) -> tuple[Run, 
     from learned_sim_env.harness.stress.strategy_catalogue import parse
 
     perturbations = tuple(parse(text) for text in args.perturb)
+    for p in perturbations:
+        if (lacking := p.needs.lacking(runner.checkpoint.model)) is not None:
+            raise ValueError(f"--perturb {p.name} is not applicable: {lacking}")
     scenarios = suite.select(args.scenarios)
     drives: dict[str, list[DriveResult]] = {}
     if args.worlds != "twin":
         jobs = jobs_of(scenarios, args.seeds, perturbations)
         with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
             drives["dream"] = runner.run(jobs, done=bar.update)
-    if args.worlds != "dream":
-        twin = TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin")
+    env_id = _twinned(args, runner)
+    if env_id is not None:
+        twin = TwinRunner(env_id, suite.starts, args.policy, args.out / "twin")
         jobs = jobs_of(scenarios, 1, perturbations)
         with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
             drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
     worlds = {name: WorldResults.of(name, some, scenarios, suite) for name, some in drives.items()}
     return Run(about(args.policy, perturbations, suite, runner.checkpoint.fingerprint), scenarios, worlds), drives
+
+
+def _twinned(args: RegressArgs, runner: DreamRunner) -> str | None:
+    """The environment whose twin is to be driven; None where it is not asked for, or there is none."""
+    from learned_sim_env.cli.checkpoint_env import env_id_for
+    from learned_sim_env.twins.pairing import twin_settings
+
+    if args.worlds == "dream":
+        return None
+    try:
+        env_id = env_id_for(runner.checkpoint)
+        twin_settings(env_id)
+    except ValueError as error:
+        if args.worlds == "twin":
+            raise
+        print(f"twin: not applicable: {error}")
+        return None
+    return env_id
 
 
 def _reports(args: RegressArgs, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:

@@ -18,8 +18,6 @@ from learned_sim_env.spec import unknown
 if TYPE_CHECKING:
     from learned_sim_env.reporting.parts import Part
 
-ENV_ID = "LearnedDriving-v0"
-
 
 @dataclass(frozen=True)
 class StressArgs:
@@ -31,7 +29,7 @@ class StressArgs:
     """
 
     policy: str = "follow-8"
-    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
+    """What drives: follow-8 (it keeps to the route at 8 m/s, blind to traffic), or another driver by its name, such as
     careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     strategies: tuple[str, ...] = ()
     """Which ones; all by default."""
@@ -127,7 +125,7 @@ def _run(args: StressArgs) -> int:
         from learned_sim_env.evaluation.episode_sources import open_episodes
 
         data = open_episodes(args.episodes, "test", 1_000_000)
-        data.check_contract(checkpoint.contract)
+        data.check_contract(checkpoint.contract, checkpoint.model.observes)
         parts.append(foresight_part(checkpoint.model, data, checkpoint.contract.dt))
     return _written(args, suite, checkpoint, parts)
 
@@ -153,6 +151,7 @@ def _config(args: StressArgs, scenarios: int) -> Any:
 
 def _cases(args: StressArgs, suite: Any, runner: Any, found: Any, cases: list[Any]) -> list[Part]:
     """Save the cases, look for them in the twin, show some."""
+    from learned_sim_env.cli.checkpoint_env import env_id_for
     from learned_sim_env.harness.engine.job import Job
     from learned_sim_env.harness.engine.strips import strips
     from learned_sim_env.harness.engine.twin import TwinRunner
@@ -160,15 +159,21 @@ def _cases(args: StressArgs, suite: Any, runner: Any, found: Any, cases: list[An
     from learned_sim_env.harness.stress.cases import save_case
     from learned_sim_env.harness.stress.confirm import Confirmation, confirm
     from learned_sim_env.harness.stress.starting_moments import other_chances
+    from learned_sim_env.reporting.parts import not_applicable
 
     if not cases:
         print("nothing made it crash")
         return []
+    try:
+        env_id = env_id_for(runner.checkpoint)
+    except ValueError as error:
+        print(f"cases: not applicable: {error}")
+        return [not_applicable("cases", "Cases, to look at", str(error))]
     confirmations = [Confirmation("not asked")] * len(cases)
     if args.twin:
         from tqdm import tqdm
 
-        twin = TwinRunner(ENV_ID, suite.starts, args.policy, args.out / "twin")
+        twin = TwinRunner(env_id, suite.starts, args.policy, args.out / "twin")
         with tqdm(desc="twin", unit="drive", disable=None) as bar:
             confirmations = confirm(twin, [(c.job, c.drive) for c in cases], args.workers, bar.update)
     shares = other_chances(runner, cases)
@@ -183,7 +188,7 @@ def _cases(args: StressArgs, suite: Any, runner: Any, found: Any, cases: list[An
             "ended_by": case.drive.end,
         }
         alone = save_case(
-            args.out / "cases" / name, runner.checkpoint, suite.starts, args.policy, case.job, case.drive, about
+            args.out / "cases" / name, runner.checkpoint, suite.starts, args.policy, case.job, case.drive, about, env_id
         )
         said = {True: "confirmed", False: "crashes anyway" if confirmation.anyway else "not confirmed"}
         rows.append(

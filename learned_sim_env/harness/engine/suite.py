@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from learned_sim_env.files import replacing, write_text
 from learned_sim_env.resources import as_path, suites_dir
-from learned_sim_env.spec import CONTRACTS, Fingerprints, unknown
+from learned_sim_env.spec import CONTRACTS, Contract, Fingerprints, unknown
 from learned_sim_env.world_model.contexts import Contexts
 
 if sys.version_info >= (3, 11):
@@ -114,7 +114,8 @@ class Suite:
             raise ValueError(f"{folder / FILE} is not TOML: {error}") from error
         if written.get("format") != FORMAT:
             raise ValueError(f"{folder / FILE} has format {written.get('format')!r}, this package reads {FORMAT}")
-        CONTRACTS["driving"].check(str(folder / FILE), Fingerprints.parse(written.get("contract")))
+        made_for = Fingerprints.parse(written.get("contract"))
+        _contract_with(made_for.modalities).check(str(folder / FILE), made_for)
         for name, digest in written["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise ValueError(f"{folder / name} does not have the hash that {FILE} gives: draw the suite anew")
@@ -128,6 +129,15 @@ class Suite:
                 raise ValueError(f"{folder / FILE} has more than one scenario called {name!r}")
         fingerprint = hashlib.sha256(content).hexdigest()
         return Suite(folder.name, scenarios, starts, paths, path_steps, dict(written["limits"]), fingerprint)
+
+
+def _contract_with(names: Iterable[str]) -> Contract:
+    """The first contract that has all modalities `names`; they mean the same in every one that has them."""
+    wanted = set(names)
+    fitting = [c for c in CONTRACTS.values() if wanted <= {m.name for m in c.modalities}]
+    if not fitting:
+        raise ValueError(f"no contract has all of the modalities {', '.join(sorted(wanted))}")
+    return fitting[0]
 
 
 def _read(path: Path, table: Mapping[str, Any], starts: int) -> SuiteScenario:
@@ -146,6 +156,7 @@ def _read(path: Path, table: Mapping[str, Any], starts: int) -> SuiteScenario:
 
 def _written(suite: Suite, digests: dict[str, str]) -> str:
     """The readable file."""
+    names = tuple(suite.starts.observations)
     lines = [
         "# Scenarios that a policy is driven through, made by `learned-sim regress --draw`.",
         "#   expected: safe (no collision, nothing that costs), drive (that, and to get on), arrive (at the route's "
@@ -153,7 +164,7 @@ def _written(suite: Suite, digests: dict[str, str]) -> str:
         "#   start: row of starts.npz and paths.npz. seed: of the dream's chance. horizon: steps of 0.1 s.",
         "#   from_seed, at_step: the simulator's scenario and the step of its recording that it starts at.",
         f"format = {FORMAT}",
-        f'contract = "{CONTRACTS["driving"].fingerprints(("bev", "ego"))}"',
+        f'contract = "{_contract_with(names).fingerprints(names)}"',
         "",
         "# By how much a metric may be worse than the baseline's before that is a regression.",
         "[limits]",

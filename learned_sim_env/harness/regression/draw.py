@@ -95,7 +95,7 @@ def _starts(data: PackedData, places: list[tuple[int, int]]) -> Contexts:
     rows = last[:, None] + np.arange(1 - CONTEXT_STEPS, 1)
     replay = [a["actions"][f + 1 : until + 1] for f, until in zip(first, last)]
     return Contexts(
-        {"bev": a["bev"][rows], "ego": a["ego"][rows]},
+        {name: data.read(name, rows) for name in data.modalities},
         actions=a["actions"][rows],
         tags=a["tags"][last],
         scenarios=data.seeds[[e for e, _ in places]].astype(np.int64),

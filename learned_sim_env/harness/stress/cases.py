@@ -18,11 +18,10 @@ from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import JUMP, STEP, Recorder, Tape
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
 from learned_sim_env.world_model.contexts import Contexts
+from learned_sim_env.world_model.protocol import compact
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.learned import LearnedDrivingEnv
-
-ENV_ID = "LearnedDriving-v0"
 
 
 def save_case(
@@ -33,6 +32,7 @@ def save_case(
     job: Job,
     drive: DriveResult,
     about: Mapping[str, Any],
+    env_id: str,
 ) -> str:
     """Drive a job again as a single environment does, with the actions that were taken, and write that as a tape.
 
@@ -43,6 +43,7 @@ def save_case(
         checkpoint, bank, policy: with which it was driven.
         job, drive: the case.
         about: JSON-ready, what else to tell about it.
+        env_id: of the learned environment with the checkpoint's contract.
 
     Returns:
         How it ended now: "" where it did not.
@@ -55,21 +56,23 @@ def save_case(
         "perturbations": [p.to_dict() for p in job.perturbations],
         **about,
     }
-    env = _env(checkpoint, case)
-    start = DreamRunner(checkpoint, bank, policy, rows=1).starts([job])
+    env = _env(env_id, checkpoint, case)
+    runner = DreamRunner(checkpoint, bank, policy, rows=1)
+    start = runner.starts([job])
+    kept = compact(runner.model, start.state)
     session = Session(env)
     fresh = session.moment.snapshot
     record = {**fresh["record"], "ego": start.ego[0], "context": np.int64(-1)}
     snapshot = {
         **fresh,
-        "state": {name: value[0].cpu().numpy().copy() for name, value in start.state.items()},
+        "state": {name: value[0].cpu().numpy().copy() for name, value in kept.items()},
         "drawn": {name: value[0].copy() for name, value in start.drawn.items()},
         "seed": job.seed,
         "step": 0,
         "record": record,
     }
     recorder = Recorder(
-        checkpoint=checkpoint.fingerprint, env_id=ENV_ID, contract=checkpoint.contract.name, fps=10.0, case=case
+        checkpoint=checkpoint.fingerprint, env_id=env_id, contract=checkpoint.contract.name, fps=10.0, case=case
     )
     moment = session.open(snapshot)
     recorder.add(JUMP, moment, frame_of(session))
@@ -91,30 +94,36 @@ def open_case(path: Path, checkpoint: str) -> gym.Env:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no case.
     """
-    return _env(from_pretrained(checkpoint), _read(path))
+    env_id, case = _read(path)
+    return _env(env_id, from_pretrained(checkpoint), case)
 
 
 def described(path: Path) -> str:
     """What a case is, in one line."""
-    case = _read(path)
+    _, case = _read(path)
     perturbed = ", ".join(f"{p['name']} {p['strength']:g}" for p in case["perturbations"]) or "undisturbed"
     more = {k: v for k, v in case.items() if k not in ("perturbations", "policy", "temperature")}
     return f"{case['policy']}, {perturbed}: {json.dumps(more)}"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    case = Tape.load(path).about.get("case")
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """The id of the environment that a case was driven in, and the case."""
+    about = Tape.load(path).about
+    case = about.get("case")
     if case is None:
         raise ValueError(f"{path} is a recording, not a case: replay it by --actions")
     missing = [name for name in ("policy", "temperature", "perturbations") if name not in case]
     if missing:
         raise ValueError(f"the case {path} is not whole: it lacks {', '.join(missing)}")
-    return case
+    return str(about["env_id"]), case
 
 
-def _env(checkpoint: Checkpoint, case: Mapping[str, Any]) -> Any:
+def _env(env_id: str, checkpoint: Checkpoint, case: Mapping[str, Any]) -> Any:
     disturbed: Any = replace(checkpoint, model=PerturbedModel(checkpoint.model))
-    env: gym.Env[Any, Any] = gym.make(ENV_ID, checkpoint=disturbed, temperature=case["temperature"])
+    # What the model draws of what the contract's environments show, and the view from above if it draws that.
+    wanted = dict.fromkeys((*checkpoint.contract.observation, "bev"))
+    names = tuple(name for name in wanted if name in ("ego", *checkpoint.model.draws))
+    env: gym.Env[Any, Any] = gym.make(env_id, checkpoint=disturbed, temperature=case["temperature"], modalities=names)
     dream: LearnedDrivingEnv = env.unwrapped  # type: ignore[assignment]
     assert dream.episodes.checkpoint is disturbed
     return env

@@ -18,7 +18,6 @@ from learned_sim_env.reporting.display import STYLES, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 from learned_sim_env.spec import TERMINATIONS
 from learned_sim_env.task import EVENTS
-from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.protocol import WorldModel, warmed_up
 
 if TYPE_CHECKING:
@@ -35,44 +34,48 @@ class Forecasts:
     """N moments. episode: (N,) int64. left: (N,) steps to the collision in which its episode ends, a large number
     where it does not end in one. known: (N,) bool, whether the next second was recorded or the episode ended in it.
     model: (N,) float64 the model's probability of a collision within a second. simple: (N,) float64, speed over the
-    gap ahead [1/s].
+    gap ahead [1/s]; None where no view from above was recorded.
     """
 
     episode: np.ndarray
     left: np.ndarray
     known: np.ndarray
     model: np.ndarray
-    simple: np.ndarray
+    simple: np.ndarray | None
 
 
 @torch.inference_mode()
 def forecast(model: WorldModel, data: PackedData) -> Forecasts:
     """The model's estimate at every moment of the last three seconds before a collision, and at every fifth of others.
 
-    It has seen the last five real moments and takes the last action to be held: nothing of the future is given to it.
+    It has seen the last few real moments and takes the last action to be held: nothing of the future is given to it.
     """
-    rows, episodes, lefts, known = (np.concatenate(x) for x in zip(*_moments(data)))
+    context = model.context_steps
+    rows, episodes, lefts, known = (np.concatenate(x) for x in zip(*_moments(data, context)))
     a = data.arrays
     device = next(iter(model.initial(1).values())).device
     probabilities = []
     for first in tqdm(range(0, len(rows), BATCH), desc="foresight", unit="batch", disable=None):
-        window = rows[first : first + BATCH, None] + np.arange(1 - CONTEXT_STEPS, 1)
-        view, ego, actions = (torch.from_numpy(a[name][window]).to(device) for name in ("semantic", "ego", "actions"))
-        state = warmed_up(model, {"bev": view, "ego": ego}, actions)
+        window = rows[first : first + BATCH, None] + np.arange(1 - context, 1)
+        seen = {name: torch.from_numpy(data.read(name, window)).to(device) for name in model.observes}
+        state = warmed_up(model, seen, torch.from_numpy(a["actions"][window]).to(device))
         held = torch.from_numpy(a["actions"][window[:, -1]]).to(device)
         well = torch.ones(len(window), device=device)
         for _ in range(WITHIN):
             state = model.imagine(state, held, None)
             well = well * (1 - model.decode(state)["events"][:, EVENTS.index("collision")])
         probabilities.append((1 - well).double().cpu().numpy())
-    gap = gaps_ahead(a["bev"][rows]).astype(np.float64)
-    return Forecasts(episodes, lefts, known, np.concatenate(probabilities), a["ego"][rows, 0] / np.maximum(gap, 0.5))
+    simple = None
+    if data.has("bev"):
+        gap = gaps_ahead(data.read("bev", rows)).astype(np.float64)
+        simple = a["ego"][rows, 0] / np.maximum(gap, 0.5)
+    return Forecasts(episodes, lefts, known, np.concatenate(probabilities), simple)
 
 
-def _moments(data: PackedData) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+def _moments(data: PackedData, context: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     for e, (start, length, end) in enumerate(zip(data.starts, data.lengths, data.end_reasons)):
         # Row 0 has no action that led to it.
-        moments = np.arange(CONTEXT_STEPS, length - 1)
+        moments = np.arange(context, length - 1)
         to_end = length - 1 - moments
         collides = str(end) == "collision"
         keep = (moments % STRIDE == 0) | (collides & (to_end <= LOOK_BACK))
@@ -117,6 +120,8 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
     rows, values = [], {}
     curves = {}
     for name, scores in (("model", forecasts.model), ("speed over gap ahead", forecasts.simple)):
+        if scores is None:
+            continue
         skill = Estimate.of(auroc(weights[:, known], scores[known], happened[known]))
         threshold, leads, episodes = lead_times(forecasts, scores)
         chosen = resample(episodes, len(data), REPLICATES, seed=0)
@@ -146,7 +151,7 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
         method=(
             f"{int(known.sum())} moments of {len(data)} recorded episodes of the simulator, {collisions} of which end "
             f"in a "
-            f"collision; {int((happened & known).sum())} moments are within a second of one. From the last five real "
+            f"collision; {int((happened & known).sum())} moments are within a second of one. From the last real "
             "moments the model imagines a second with the last action held; its estimate is the probability of a "
             f"collision in any of these steps. A warning is an estimate above what {FALSE_ALARMS:.0%} of the moments "
             "exceed that are more than three seconds from any collision; the lead is how long before the collision the "
