@@ -180,9 +180,15 @@ def test_drives_are_kept_by_all_that_they_depend_on(world):
     checkpoint, suite = world
 
     def key(
-        checkpoint=checkpoint, bank=suite.starts, driver="follow-8", some=jobs(), rows=16, draw_views=True, views=False
+        checkpoint=checkpoint,
+        bank=suite.starts,
+        driver="follow-8",
+        some=tuple(jobs()),
+        rows=16,
+        draw_views=True,
+        views=False,
     ):
-        return DreamRunner(checkpoint, bank, driver, rows, draw_views)._key(some, views)
+        return DreamRunner(checkpoint, bank, driver, rows, draw_views)._key(list(some), views)
 
     first, starts = key(), suite.starts
     assert key() == first == key(some=[replace(job, name="the same") for job in jobs()])
