@@ -31,7 +31,7 @@ class StressArgs:
     """
 
     policy: str = "follow-8"
-    """Who drives: follow-8 (it keeps to the route at 8 m/s and sees nobody), or another driver by its name, such as
+    """The driver: follow-8 (along the route at 8 m/s, without regard to traffic), or another one by its name, such as
     careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     strategies: tuple[str, ...] = ()
     """Which ones; all by default."""

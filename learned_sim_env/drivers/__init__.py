@@ -1,1 +1,1 @@
-"""Who drives: networks, scripted drivers and the simulator's own, by name, for many rows at once."""
+"""Drivers by name, for many rows at once: networks, scripted drivers and the simulator's own."""

@@ -18,8 +18,8 @@ from learned_sim_env.world_model.protocol import WorldModel
 
 # How views are predicted, and how the ego's motion is.
 VIEW_METHODS = ("model", "last view", "moved view", "drifting blobs", "drifting boxes")
-# The model, where it is told the ego's true motion, as all of those but the last view are.
-TOLD = "model, true motion"
+# The model, where it is given the ego's true motion, as all of those but the last view are.
+TRUE_MOTION = "model, true motion"
 MOTION_METHODS = ("model", "constant motion")
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @torch.inference_mode()
 def dream(
-    model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool, told: bool = False
+    model: WorldModel, batch: Batch, seeds: torch.Tensor | None, draw: bool, true_motion: bool = False
 ) -> dict[str, torch.Tensor]:
     """What `decode` gives, and "view" if `draw`, for every step after the context: (B * k, T, ...) each, on the CPU.
 
@@ -37,7 +37,7 @@ def dream(
             last action is held.
         seeds: (B * k,) int64 of the noise, for k futures of each window in turn; None for the mode alone.
         draw: also draw the view at every step.
-        told: put the ego where it truly is after every step; only for a model that has `at`.
+        true_motion: put the ego where it truly is after every step; only for a model that has `at`.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
@@ -56,7 +56,7 @@ def dream(
         if seeds is not None:
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
         state = model.imagine(state, actions[:, t], noise)
-        if told:
+        if true_motion:
             state = model.at(state, poses[:, t])  # type: ignore[attr-defined]
         step = dict(model.decode(state))
         for name, value in step.items():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.open_loop import TOLD, dream, views_by_method
+from learned_sim_env.evaluation.open_loop import TRUE_MOTION, dream, views_by_method
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.measures.reward import foreseen_reward
@@ -24,8 +24,8 @@ class Rollouts:
     episode: (N,) int64, as in `Windows`. valid: (N, T) bool. pose: (N, T, 3) by method and true_pose: (N, T, 3), in the
     frame of the ego at the end of the context.
     speed: (N, T) by method, true_speed: (N, T). terms, true_terms: (N, T, 4). events: (N, T, 4) probabilities,
-    true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method (`VIEW_METHODS`, and `TOLD` where the model can be told),
-    see `iou.confusion`; empty if nothing was drawn.
+    true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method (`VIEW_METHODS`, and `TRUE_MOTION` where the model
+    can be given it), see `iou.confusion`; empty if nothing was drawn.
     """
 
     episode: np.ndarray
@@ -66,7 +66,7 @@ def roll_out(
         if draw:
             drawn = views_by_method(predicted["view"].numpy(), batch, reader.mover_velocities(some), model.contract)
             if hasattr(model, "at"):
-                drawn[TOLD] = dream(model, batch, seeds, draw, told=True)["view"].numpy()
+                drawn[TRUE_MOTION] = dream(model, batch, seeds, draw, true_motion=True)["view"].numpy()
             truth = batch.semantic[:, c:].numpy()
             views = {name: confusion(view, truth, valid) for name, view in drawn.items()}
         yield Rollouts(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from learned_sim_env.evaluation.open_loop import TOLD
+from learned_sim_env.evaluation.open_loop import TRUE_MOTION
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.events import WITHIN
 from learned_sim_env.measures.iou import CLASSES
@@ -107,7 +107,7 @@ class Report:
         head = (
             "## IoU of the view, by steps after the context\n\n"
             "The moved view and what drifts are told how the ego will truly move"
-            + (f'; so is "{TOLD}", the same model.\n\n' if TOLD in self.iou else ".\n\n")
+            + (f'; so is "{TRUE_MOTION}", the same model.\n\n' if TRUE_MOTION in self.iou else ".\n\n")
         )
         return head + _markdown(["class", "method", *(f"{s} step{'s' * (s > 1)}" for s in steps)], rows)
 

@@ -68,9 +68,10 @@ class DriveResult:
 
     ego: (T, 6) float32, after every step. motion: (T, 3) float32, see `spec.MOTION_FIELDS`. actions: (T, 2) float32, as
     carried out. reward_terms: (T, 7). cost_terms: (T, 3). uncertainty: (T,) the model's; 0 in a simulator. risk: (T,)
-    probability of a crash in the step, as the model says; 0 or 1 in a simulator. gap: (T,) metres to who is next
-    straight ahead in the view, infinite if nobody is. end: why it ended, "" where the horizon was reached first.
-    error: what failed, "" if nothing did; then there are no steps. views: (T + 1, H, W) uint8, if they were kept.
+    probability of a crash in the step, as the model says; 0 or 1 in a simulator. gap: (T,) metres to the next
+    obstacle straight ahead in the view, infinite if there is none. end: why it ended, "" where the horizon was reached
+    first. error: what failed, "" if nothing did; then there are no steps. views: (T + 1, H, W) uint8, if
+    they were kept.
     """
 
     ego: np.ndarray

@@ -94,7 +94,7 @@ def open_case(path: Path, checkpoint: str) -> gym.Env:
     return _env(from_pretrained(checkpoint), _read(path))
 
 
-def told(path: Path) -> str:
+def summary_of(path: Path) -> str:
     """What a case is, in one line."""
     case = _read(path)
     perturbed = ", ".join(f"{p['name']} {p['strength']:g}" for p in case["perturbations"]) or "undisturbed"

@@ -33,8 +33,8 @@ class PredictedFutures:
     frame of the ego at the end of the context. speed [m/s], yaw_rate [rad/s]: (N, T) by method, and true ones.
     events: (N, T, 4) probabilities, true_events: (N, T, 4) bool. blocked: (N, T) bool, see `straight_on.blocked`.
     The rest is empty if nothing was drawn. views: (N, T, 9, 9) uint16 by method of `VIEW_METHODS`, see
-    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. looks, motions: features of
-    clips, (N, F) float32, by method and "true", see `frechet`.
+    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. view_features,
+    motion_features: of clips, (N, F) float32, by method and "true", see `frechet`.
     """
 
     episode: np.ndarray
@@ -51,8 +51,8 @@ class PredictedFutures:
     blocked: np.ndarray
     views: dict[str, np.ndarray]
     similarity: dict[str, np.ndarray]
-    looks: dict[str, np.ndarray]
-    motions: dict[str, np.ndarray]
+    view_features: dict[str, np.ndarray]
+    motion_features: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.episode)
@@ -102,7 +102,12 @@ def follow(
         )
 
 
-_NO_VIEWS: dict[str, dict[str, np.ndarray]] = {"views": {}, "similarity": {}, "looks": {}, "motions": {}}
+_NO_VIEWS: dict[str, dict[str, np.ndarray]] = {
+    "views": {},
+    "similarity": {},
+    "view_features": {},
+    "motion_features": {},
+}
 
 
 def _of_views(
@@ -127,6 +132,6 @@ def _of_views(
     return {
         "views": {name: confusion(view, truth, valid).astype(np.uint16) for name, view in views.items()},
         "similarity": {name: ssim(view[:, at], truth[:, at]) for name, view in views.items()},
-        "looks": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
-        "motions": {name: motion_features(*move) for name, move in moves.items()},
+        "view_features": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
+        "motion_features": {name: motion_features(*move) for name, move in moves.items()},
     }

@@ -19,7 +19,7 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 
 EgoDriver = Callable[[np.ndarray], np.ndarray]
 
-# Who drives; see `_drivers`.
+# The kinds of drivers; see `_drivers`.
 GROUPS = ("random", "expert-like", "extreme")
 # Steps at which every row is drawn, as far as the rollout goes, and its last.
 DRAWN = (1, 10, 30, 100, 300, 1000, 3000, 10_000)

@@ -1,4 +1,4 @@
-"""Starts that no recording has, or hardly any: rare ones, two in one, with somebody who was not there."""
+"""Starts that no recording has, or hardly any: rare ones, two in one, with a road user that was not there."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from learned_sim_env.spec import CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.world_model.contexts import Contexts
 
 BEV, DT = BevSpec(), CONTRACTS["driving"].dt
-# [m] length and width of who is placed.
+# [m] length and width of what is placed.
 SIZES = {"vehicle": (4.5, 1.9), "pedestrian": (0.7, 0.7)}
-# [m] From the ego to who is placed, at strength 0 and at strength 1.
+# [m] From the ego to what is placed, at strength 0 and at strength 1.
 FAR, NEAR = 34.0, 7.0
 _ROAD = (SemanticClass.ROAD, SemanticClass.ROUTE, SemanticClass.BROKEN_LINE, SemanticClass.SOLID_LINE)
 _AGENTS = (SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE, SemanticClass.PEDESTRIAN)
@@ -65,7 +65,7 @@ class ViewComposition(Perturbation):
     def moments(self, moments: RealSteps, bank: Contexts) -> RealSteps:
         rng = self.rng()
         other = bank.semantic[int(rng.integers(len(bank)))]
-        # Columns of the view, so that whoever is added is whole in most cases, and the same ones in all steps.
+        # Columns of the view, so that what is added is whole in most cases, and the same ones in all steps.
         columns = rng.random(other.shape[-1] // 8) < self.strength
         there = np.isin(other, _AGENTS) & np.isin(moments.semantic, _ROAD) & columns.repeat(8)
         return RealSteps(np.where(there, other, moments.semantic), moments.ego, moments.actions)
@@ -73,11 +73,11 @@ class ViewComposition(Perturbation):
 
 @dataclass(frozen=True)
 class Injection(Perturbation):
-    """Somebody who was not there is placed into the real steps, and taken in by the model as if seen.
+    """A road user that was not there is placed into the real steps, and taken in by the model as if seen.
 
     kind: "vehicle" or "pedestrian". ahead: [m], None: by the strength, near where it is 1. across: [m] to the left of
     the ego's axis, and heading [rad] in its frame, None: drawn. speed: [m/s] along the heading. Where there is no road,
-    nobody is placed.
+    nothing is placed.
     """
 
     kind: Literal["vehicle", "pedestrian"] = "vehicle"
@@ -134,7 +134,7 @@ class Injection(Perturbation):
 
 @dataclass(frozen=True)
 class Pedestrian(Injection):
-    """Somebody on foot, who crosses."""
+    """A pedestrian that crosses."""
 
     kind: Literal["vehicle", "pedestrian"] = "pedestrian"
     speed: float = 1.4
