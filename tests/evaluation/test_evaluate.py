@@ -18,13 +18,13 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import write_minari
 from learned_sim_env.evaluation import ladder
 from learned_sim_env.evaluation.episode_sources import open_episodes
-from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
 from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.evaluation.levels.return_trip import return_trip
 from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig
 from learned_sim_env.evaluation.levels.trust import trust
 from learned_sim_env.evaluation.open_loop import TRUE_MOTION
 from learned_sim_env.evaluation.scores import Report
+from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.parts import Part
 from learned_sim_env.reporting.write import write_report
