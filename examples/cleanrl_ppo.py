@@ -12,8 +12,7 @@ import tyro
 from torch import nn
 from torch.distributions import Normal
 
-from learned_sim_env.reinforcement.infos import of_step
-from learned_sim_env.reinforcement.vector_wrappers import VectorRayObservation
+from learned_sim_env.reinforcement import VectorRayObservation, of_step
 
 
 @dataclass(frozen=True)

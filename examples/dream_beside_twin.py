@@ -8,9 +8,9 @@ from pathlib import Path
 import gymnasium as gym
 import tyro
 
-from learned_sim_env.drivers.route import RouteFollower
+from learned_sim_env.drivers import RouteFollower
 from learned_sim_env.films import save_film
-from learned_sim_env.twins.pairing import Pair, open_twin
+from learned_sim_env.twins import Pair, open_twin
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import gymnasium as gym
 
-from learned_sim_env.drivers.route import RouteFollower
+from learned_sim_env.drivers import RouteFollower
 
 env = gym.make("learned_sim_env:LearnedDriving-v0")
 observation, info = env.reset(seed=0, options={"scenario": "curve"})

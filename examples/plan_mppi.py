@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import tyro
 
-from learned_sim_env.drivers.route import RouteFollower
+from learned_sim_env.drivers import RouteFollower
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 
 

@@ -10,8 +10,7 @@ import tyro
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
-from learned_sim_env.reinforcement.vector_wrappers import VectorCostAsReward, VectorRayObservation
+from learned_sim_env.reinforcement import Sb3VecEnv, VectorCostAsReward, VectorRayObservation
 
 
 @dataclass(frozen=True)

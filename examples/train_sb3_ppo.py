@@ -10,12 +10,12 @@ import tyro
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from learned_sim_env.reinforcement.ppo import exported
-from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
-from learned_sim_env.reinforcement.vector_wrappers import (
+from learned_sim_env.reinforcement import (
+    Sb3VecEnv,
     VectorCostAsReward,
     VectorRayObservation,
     VectorTargetActions,
+    exported,
 )
 
 

@@ -1,10 +1,12 @@
-"""Optional packages, imported where they are used, with one error for all that are missing."""
+"""Optional and heavy packages, imported where they are used, with one error for all that are missing."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Mapping
 from types import ModuleType
+from typing import Any
 
 # The last Python version that an extra's packages exist for; the others follow Python.
 LAST_PYTHON = {"metadrive": (3, 11), "carla": (3, 12)}
@@ -28,3 +30,19 @@ def require(module: str, extra: str) -> ModuleType:
         else:
             remedy = f'pip install "learned-sim-env[{extra}]"'
         raise ImportError(f"{module} is not installed: {remedy}", name=module) from error
+
+
+def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's `__getattr__` for names whose modules load much, and so are imported when the name is first used.
+
+    Args:
+        package: its `__name__`.
+        modules: by name, the module that has it.
+    """
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(modules[name]), name)
+
+    return get

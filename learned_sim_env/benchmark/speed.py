@@ -121,7 +121,7 @@ def twin_speed(setting: Setting, seconds: float) -> tuple[Speed, Speed]:
     env.close()
 
     def speed(spent: list[float]) -> Speed:
-        # Scenarios differ, so all steps over all time: what somebody who drives them gets.
+        # Scenarios differ, so all steps over all time: what a program that drives them gets.
         rates = [count / time for count, time in zip(counts, spent)]
         return Speed(sum(counts) / sum(spent), min(rates), max(rates))
 

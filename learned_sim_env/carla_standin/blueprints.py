@@ -1,4 +1,4 @@
-"""What the stand-in can spawn, by CARLA's ids, and what it has that nobody can spawn."""
+"""What the stand-in can spawn, by CARLA's ids, and what it has that clients cannot spawn."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class WorldSensors:
         self._sensors: dict[int, Sensor] = {}
         self._cameras: dict[int, Camera] = {}
         self._last_stream = wire.WORLD_STREAM
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def add(self, name: str) -> int:
         """Number of a new stream for a blueprint, 0 if it needs none."""
@@ -86,8 +86,8 @@ class WorldSensors:
         """Let a spawned actor send on a stream."""
         self._sensors[stream] = Sensor(actor, stream)
         name = actor.blueprint.id
-        if KINDS[name] is None and name not in self._told:
-            self._told.add(name)
+        if KINDS[name] is None and name not in self._reported:
+            self._reported.add(name)
             print(f"carla_standin: {name} is not simulated: it sends nothing", file=sys.stderr)
 
     def forget(self, actor_id: int) -> list[int]:
@@ -106,7 +106,7 @@ class WorldSensors:
         return streams
 
     def data(self, world: StandInWorld, heard: set[int]) -> Iterator[tuple[int, bytes]]:
-        """(stream, message) of every sensor that somebody hears and that has something to say."""
+        """(stream, message) of every sensor that a client listens to and that has new data."""
         for sensor in list(self._sensors.values()):
             kind = KINDS[sensor.actor.blueprint.id]
             if kind is None or sensor.stream not in heard or not sensor.due(world.seconds):

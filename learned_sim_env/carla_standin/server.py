@@ -20,7 +20,7 @@ from learned_sim_env.carla_standin.streams import Streams
 from learned_sim_env.carla_standin.wire import Refused
 from learned_sim_env.carla_standin.world import SETTINGS, StandInWorld
 
-# [s] of a step while nobody has chosen one.
+# [s] of a step while no client has chosen one.
 FREE_STEP = 0.05
 # [s] until a client hears that the first actor after a step is destroyed. It then forgets the actor, and if its
 # TrafficManager is at work on that step and has it in hand, the process ends. A real server is that slow by nature.
@@ -61,7 +61,7 @@ class Log:
 
 
 class Server:
-    """One world and who listens to it.
+    """One world and the clients that listen to it.
 
     maps: name -> function that gives its OpenDRIVE text. Attributes are read by the remote procedures.
     """
@@ -177,7 +177,7 @@ class Server:
         except (ValueError, TypeError) as error:
             self.log.note(f"a client that does not speak CARLA's protocol is cut off: {error}")
         finally:
-            # With a client its managers end, and nobody should look for them any more.
+            # With a client its managers end, and no client should look for them any more.
             self.traffic_managers = {
                 port: (where, owner) for port, (where, owner) in self.traffic_managers.items() if owner is not sink
             }

@@ -51,7 +51,7 @@ class Streams:
         return {*self._readers, *self._expected}
 
     def forget(self, stream: int) -> None:
-        """A stream has come to its end: there is nobody left to expect."""
+        """A stream has come to its end: no more clients are expected."""
         self._expected.pop(stream, None)
 
     def send(self, stream: int, message: bytes) -> None:

@@ -37,7 +37,7 @@ class DemoArgs:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "dream"
-    """Who drives: dream (the policy that ships, learned in the dream), another driver by its name, such as careful,
+    """The driver: dream (the policy that ships, learned in the dream), another driver by its name, such as careful,
     idm or follow-8; a .safetensors file; or your own, module:function."""
     out: Path = Path("runs/demo")
     """Where to write."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from learned_sim_env.world_model.contexts import Contexts
 
 ENV_ID = "LearnedDriving-v0"
-# [steps/s] More is no use to anybody who looks.
+# [steps/s] More than a viewer can see.
 FASTEST = 100.0
 # Moments that are recorded in a simulator which the model was not learned from.
 STARTS = 6
@@ -41,8 +41,8 @@ class DriveArgs:
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
-    """Who drives: human (M hands over to dream, the policy that ships, which learned in the dream), expert (it follows
-    the route and sees nobody), another driver by its name, such as careful or idm, or a file: .safetensors as
+    """The driver: human (M hands over to dream, the policy that ships, which learned in the dream), expert (it follows
+    the route without regard to traffic), another driver by its name, such as careful or idm, or a file: .safetensors as
     `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
     """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
@@ -91,7 +91,7 @@ def run(args: DriveArgs) -> int:
             return _headless(args, drive) if args.headless else _window(args, drive)
         except KeyboardInterrupt:
             drive.close()
-            _told(drive)
+            _print_written(drive)
             raise
 
 
@@ -102,10 +102,10 @@ def _dream(args: DriveArgs, twin: TwinDrivingEnv | None) -> gym.Env:
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     if args.case is not None:
-        from learned_sim_env.harness.stress.cases import described, open_case
+        from learned_sim_env.harness.stress.cases import open_case, summary_of
 
         env = open_case(args.case, args.checkpoint)
-        print(described(args.case), flush=True)
+        print(summary_of(args.case), flush=True)
         return env
     checkpoint = from_pretrained(args.checkpoint)
     if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):
@@ -144,9 +144,9 @@ def _check(args: DriveArgs) -> None:
         raise ValueError("a case has its own actions: give either --case or --actions")
     if args.headless and args.actions is None and args.case is None:
         if args.policy == "human":
-            raise ValueError("without a display nobody can drive by hand: give --policy expert, or --actions")
+            raise ValueError("without a display nothing can be driven by hand: give --policy expert, or --actions")
         if args.steps is None:
-            raise ValueError("without a display nobody can end it: give --steps")
+            raise ValueError("without a display it cannot be ended by hand: give --steps")
 
 
 def _window(args: DriveArgs, drive: InteractiveDrive) -> int:
@@ -171,7 +171,7 @@ def _window(args: DriveArgs, drive: InteractiveDrive) -> int:
     print(_times("display, a picture", app.display_times))
     rates = (count / app.seconds for count in (drive.steps, len(app.display_times)))
     print("{:.1f} steps and {:.1f} pictures a second".format(*rates) + f" over {app.seconds:.1f} s")
-    _told(drive)
+    _print_written(drive)
     return 0
 
 
@@ -202,7 +202,7 @@ def _headless(args: DriveArgs, drive: InteractiveDrive) -> int:
         print(_times("model, a step", drive.model_times))
     if drive.session.moment.over:
         print(f"ended by {drive.session.moment.info['end_reason'].replace('_', ' ')}")
-    _told(drive)
+    _print_written(drive)
     return 0 if replay is None else _compared(replay)
 
 
@@ -243,6 +243,6 @@ def _times(what: str, seconds: list[float]) -> str:
     return f"{what}: {median:.1f} ms typically, 95% below {late:.1f} ms ({len(seconds)})"
 
 
-def _told(drive: InteractiveDrive) -> None:
+def _print_written(drive: InteractiveDrive) -> None:
     if drive.written:
         print(f"written: {', '.join(map(str, drive.written))}")

@@ -86,8 +86,8 @@ def _run(args: EvaluateArgs) -> int:
     import torch
 
     from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
-    from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
     from learned_sim_env.evaluation.report_files import save
+    from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
     from learned_sim_env.files import write_text
     from learned_sim_env.world_model.card import card
     from learned_sim_env.world_model.checkpoint import find, from_pretrained

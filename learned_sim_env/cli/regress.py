@@ -30,7 +30,7 @@ class RegressArgs:
     """
 
     policy: str = "follow-8"
-    """What drives: follow-8 (it keeps to the route at 8 m/s, blind to traffic), or another driver by its name, such as
+    """The driver: follow-8 (along the route at 8 m/s, without regard to traffic), or another one by its name, such as
     careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     baseline: Path | None = None
     """Folder of an earlier run that this one must not be worse than."""

@@ -29,7 +29,7 @@ class StressArgs:
     """
 
     policy: str = "follow-8"
-    """What drives: follow-8 (it keeps to the route at 8 m/s, blind to traffic), or another driver by its name, such as
+    """The driver: follow-8 (along the route at 8 m/s, without regard to traffic), or another one by its name, such as
     careful, idm or random; a policy that ships; a .safetensors file; or your own, module:function."""
     strategies: tuple[str, ...] = ()
     """Which ones; all by default."""

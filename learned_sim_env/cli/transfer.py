@@ -47,7 +47,7 @@ def _run(args: TransferArgs) -> int:
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
     plan = TransferPlan(**{f.name: getattr(args, f.name) for f in fields(TransferPlan)})
-    _settled(plan)
+    _check_folder(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)
     parts = _parts(plan)
@@ -73,7 +73,7 @@ def _ship(plan: TransferPlan, path: Path) -> Path:
     return path
 
 
-def _settled(plan: TransferPlan) -> None:
+def _check_folder(plan: TransferPlan) -> None:
     """Keep what was asked for beside its results, and refuse to mix them with those of another question.
 
     Raises:

@@ -27,7 +27,7 @@ class TwinFrame:
 class Status:
     """What the viewer itself is doing.
 
-    driver: who drives, "" where nobody says. rate: steps a second that are asked for, 0 where nothing is timed. marked:
+    driver: its name, "" where there is none. rate: steps a second that are asked for, 0 where nothing is timed. marked:
     imagined steps at the mark, -1 without one. strength: of a perturbation. futures: [s] since the futures of the
     overlay parted. model_ms, display_ms: what a step and a frame took. note: what has just happened.
     """
@@ -53,7 +53,7 @@ class Frame:
     `spec.INFO_KEYS`. source: "" for what a model imagines, else the name of what is real. trail: (n,) float32,
     uncertainty of the last n moments, this one included. bound: where the environment truncates. seed: of the noise.
     limit: steps after which an episode is cut off. overlay: (H, W) uint8, how much of what might as well have been
-    imagined differs here, 255 for all of it; None where nobody asks.
+    imagined differs here, 255 for all of it; None where it is not shown.
     """
 
     view: np.ndarray

@@ -20,7 +20,7 @@ PANELS = {
     "clock": 66,
     "session": 88,
 }
-# Those of a window in which nobody drives.
+# Those of a window without a human driver.
 WATCHING = tuple(PANELS)[:5]
 
 

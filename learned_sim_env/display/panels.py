@@ -154,7 +154,7 @@ def uncertainty(p: Panel) -> None:
 
 
 def horizon(p: Panel) -> None:
-    """How long nobody has looked at anything real."""
+    """How long ago the last real observation was."""
     f, theme = p.frame, p.theme
     if f.source:
         p.heading("since the last real view", "always real", theme.good)
@@ -176,7 +176,7 @@ def clock(p: Panel) -> None:
 
 
 def session(p: Panel) -> None:
-    """Who drives, and what can be gone back to."""
+    """The driver, and the moment that can be gone back to."""
     s, theme = p.frame.status, p.theme
     body = p.heading("driver", s.driver or "the program", theme.accent)
     marked = f"at {s.marked * p.frame.dt:.1f} s" if s.marked >= 0 else "none"

@@ -1,4 +1,4 @@
-"""How far it is to who is ahead, read from the view."""
+"""The gap to the next obstacle ahead, read from the view."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 
 BEV = CONTRACTS["driving"].bev
-# [pixels] on either side of the ego's column within which somebody is ahead; [m] that the ego's front is ahead of it.
+# [pixels] on either side of the ego's column within which an obstacle is ahead; [m] from the ego's centre to its front.
 LANE_PIXELS, FRONT = 1, 2.5
 # Classes that one can run into.
 IN_THE_WAY = (SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE, SemanticClass.PEDESTRIAN)
 
 
 def gaps_ahead(views: np.ndarray) -> np.ndarray:
-    """Metres from the egos' fronts to who is next straight ahead; infinite if nobody is.
+    """Metres from the egos' fronts to the next obstacle straight ahead; infinite if there is none.
 
     Args:
         views: (n, H, W, 3) uint8 in the palette, or (n, H, W) uint8 class ids.

@@ -19,7 +19,7 @@ LANE = 2.0
 
 @dataclass(frozen=True)
 class RouteFollower:
-    """Follows the route at a steady speed and sees nobody: Stanley's steering law, proportional speed control.
+    """Follows the route, without regard to traffic: Stanley's steering law, proportional control of a steady speed.
 
     offset: where to drive, in metres left of the middle of the route; a number, or an array with one a row.
     speed: to keep [m/s], likewise. steer_gain: how hard it returns to its place [1/s]. speed_gain: throttle or brake
@@ -66,7 +66,7 @@ def follow(targets: np.ndarray, ego: np.ndarray) -> np.ndarray:
 
 
 class RouteDriver:
-    """Follows the route at `speed` [m/s] in the lane where the row's episode began, and sees nobody."""
+    """Follows the route at `speed` [m/s] in the lane where the row's episode began, without regard to traffic."""
 
     needs_bev = False
 
@@ -85,7 +85,7 @@ class RouteDriver:
 
 
 class CarefulDriver(RouteDriver):
-    """Follows the route at `speed` [m/s], slowly enough to stop behind who is ahead."""
+    """Follows the route at `speed` [m/s], slowly enough to stop behind an obstacle ahead."""
 
     needs_bev = True
     braking = 2.5  # [m/s^2] that it counts on
@@ -101,7 +101,7 @@ class CarefulDriver(RouteDriver):
 
 
 class IDMDriver(RouteDriver):
-    """Follows the route, and who is ahead in the view by the intelligent driver model (Treiber et al. 2000)."""
+    """Follows the route, and a vehicle ahead in the view by the intelligent driver model (Treiber et al. 2000)."""
 
     needs_bev = True
     headway, standing = 1.5, 3.0  # [s, m]

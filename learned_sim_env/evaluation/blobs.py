@@ -15,7 +15,7 @@ from learned_sim_env.training.batches import Batch
 
 _MOVERS = (SemanticClass.VEHICLE, SemanticClass.PEDESTRIAN)
 # Steps between the views that a velocity is read from; and the fastest that is believed [m/s]. Whatever seems faster
-# was somebody else, and is taken to stand.
+# was another vehicle, and is taken to stand.
 LAG, FASTEST = 4, 25.0
 # Each pixel is moved as so many points a side, so that turning leaves no holes.
 _POINTS = 2

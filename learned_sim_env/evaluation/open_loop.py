@@ -26,7 +26,7 @@ MODEL, CONSTANT_MOTION = "model", "constant motion"
 # And where views are.
 VIEW_BASELINES = ("last view", "moved view", "drifting blobs", "drifting boxes")
 # The model, where it is given the ego's true motion, as all of those but the last view are.
-GIVEN_MOTION = "model, true motion"
+TRUE_MOTION = "model, true motion"
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def models_by_method(checkpoint: Checkpoint, beside: Sequence[Checkpoint] = ()) 
     for other in beside:
         if other.contract.task_fingerprint() != checkpoint.contract.task_fingerprint():
             raise ValueError(f"{other.name} was trained for another task than {checkpoint.name}: they do not compare")
-        if other.name in (*models, checkpoint.name, CONSTANT_MOTION, *VIEW_BASELINES, GIVEN_MOTION):
+        if other.name in (*models, checkpoint.name, CONSTANT_MOTION, *VIEW_BASELINES, TRUE_MOTION):
             raise ValueError(f"{other.name!r} is the name of something else in the report: rename the folder")
         models[other.name] = other.model
     return models
@@ -91,7 +91,7 @@ def dream(
     batch: Batch,
     seeds: torch.Tensor | None,
     draw: Sequence[str] = (),
-    given_motion: bool = False,
+    true_motion: bool = False,
 ) -> dict[str, torch.Tensor]:
     """What `decode` gives, and the modalities `draw`, for every step after the context: (B * k, T, ...), on the CPU.
 
@@ -101,7 +101,7 @@ def dream(
             last action is held.
         seeds: (B * k,) int64 of the noise, for k futures of each window in turn; None for the mode alone.
         draw: modalities, of those that the model draws.
-        given_motion: put the ego where it truly is after every step; only for a `MovableEgo`.
+        true_motion: put the ego where it truly is after every step; only for a `MovableEgo`.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
@@ -120,7 +120,7 @@ def dream(
         if seeds is not None:
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)
         state = model.imagine(state, actions[:, t], noise)
-        if given_motion:
+        if true_motion:
             state = model.at(state, poses[:, t])  # type: ignore[attr-defined]
         step = dict(model.decode(state))
         for name, value in step.items():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, GIVEN_MOTION, MODEL, baseline_views, dream
+from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, MODEL, TRUE_MOTION, baseline_views, dream
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.measures.reward import foreseen_reward
@@ -24,7 +24,7 @@ class Rollouts:
     episode: (N,) int64, as in `Windows`. valid: (N, T) bool. pose: (N, T, 3) by method and true_pose: (N, T, 3), in the
     frame of the ego at the end of the context.
     speed: (N, T) by method, true_speed: (N, T). terms, true_terms: (N, T, 4). events: (N, T, 4) probabilities,
-    true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method, see `iou.confusion`, with `GIVEN_MOTION` where the
+    true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method, see `iou.confusion`, with `TRUE_MOTION` where the
     model can be given the motion; empty if nothing was drawn.
     """
 
@@ -71,7 +71,7 @@ def roll_out(
             drawn = {name: dreamt[name]["bev"].numpy() for name, names in drawing.items() if names}
             drawn |= baseline_views(batch, reader.mover_velocities(some), model.contract)
             if drawing[MODEL] and isinstance(model, MovableEgo):
-                drawn[GIVEN_MOTION] = dream(model, batch, seeds, ("bev",), given_motion=True)["bev"].numpy()
+                drawn[TRUE_MOTION] = dream(model, batch, seeds, ("bev",), true_motion=True)["bev"].numpy()
             truth = batch.observations["bev"][:, c:].numpy()
             views = {name: confusion(view, truth, valid) for name, view in drawn.items()}
         yield Rollouts(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from learned_sim_env.evaluation.open_loop import GIVEN_MOTION
+from learned_sim_env.evaluation.open_loop import TRUE_MOTION
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.events import WITHIN
 from learned_sim_env.measures.iou import CLASSES
@@ -111,7 +111,7 @@ class Report:
         head = (
             "## IoU of the view, by steps after the context\n\n"
             "The moved view and what drifts are given how the ego will truly move"
-            + (f'; so is "{GIVEN_MOTION}", the same model.\n\n' if GIVEN_MOTION in self.iou else ".\n\n")
+            + (f'; so is "{TRUE_MOTION}", the same model.\n\n' if TRUE_MOTION in self.iou else ".\n\n")
         )
         return head + _markdown(["class", "method", *(f"{s} step{'s' * (s > 1)}" for s in steps)], rows)
 

@@ -1,4 +1,4 @@
-"""How well somebody drives in a simulator: whole episodes, judged by what is judged on roads."""
+"""How well a driver does in a simulator: whole episodes, judged by what is judged on roads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from learned_sim_env.spec import FAILURES, SemanticClass
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
 
-# What is left of the score after running into somebody, as the CARLA leaderboard has it.
+# What is left of the score after running into a road user, as the CARLA leaderboard has it.
 PENALTIES = {SemanticClass.VEHICLE: 0.6, SemanticClass.STATIC_OBJECT: 0.65, SemanticClass.PEDESTRIAN: 0.5}
 
 
@@ -75,7 +75,7 @@ def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> EpisodeScore:
             f"the simulator failed in scenario {seed}, after {steps} steps: {name} is not judged by it"
         )
     completion = 1.0 if end == "arrival" else float(np.clip((start - _left(twin)) / max(start, 1e-6), 0.0, 1.0))
-    # Who was touched, where the simulator tells; a touch that only the boxes tell of is mostly another vehicle's.
+    # What was touched, where the simulator tells; a touch that only the boxes tell of is mostly another vehicle's.
     hit = [PENALTIES[c] for c in twin.scene.contacts] or [PENALTIES[SemanticClass.VEHICLE]]
     penalty = float(np.prod(hit)) if end == "collision" else 1.0
     acceleration = np.diff(speeds) / twin.contract.dt

@@ -11,7 +11,7 @@ from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
 _TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}
 
 
-def told(info: dict[str, Any], key: str) -> Any:
+def info_value(info: dict[str, Any], key: str) -> Any:
     """What an info, full or numeric, says of `key`: of `spec.INFO_KEYS`, or "reward_terms.progress" and the like."""
     name, _, term = key.partition(".")
     value = info[name]
@@ -28,10 +28,10 @@ def of_step(infos: dict[str, Any], key: str, over: np.ndarray) -> np.ndarray:
         key: a name in `spec.INFO_KEYS` with numbers or texts behind it, or "reward_terms.progress" and the like.
         over: (B,) bool, rows whose episode ended in this step.
     """
-    values = told(infos, key)
+    values = info_value(infos, key)
     if "final_info" not in infos or not over.any():
         return values
-    final = told(infos["final_info"], key)
+    final = info_value(infos["final_info"], key)
     values = values.copy()
     values[over] = final[over]
     return values

@@ -23,15 +23,15 @@ require("stable_baselines3", extra="rl")
 from stable_baselines3.common.vec_env import VecEnv  # noqa: E402
 
 # What the info of a row's last step tells besides what Stable-Baselines3 asks for.
-TOLD = ("cost", "end_reason", "uncertainty")
+KEPT_INFOS = ("cost", "end_reason", "uncertainty")
 
 
 class Sb3VecEnv(VecEnv):
     """A Gymnasium vector environment in autoreset mode SAME_STEP as a `VecEnv` of Stable-Baselines3.
 
     `infos[i]` is empty but in the step that ends row i's episode, when it holds "terminal_observation",
-    "TimeLimit.truncated", "episode" (return "r", length "l", time "t", summed cost "c") and `TOLD`. What was told of
-    all rows is in `batch_infos`, as arrays.
+    "TimeLimit.truncated", "episode" (return "r", length "l", time "t", summed cost "c") and `KEPT_INFOS`. The infos
+    of all rows are in `batch_infos`, as arrays.
 
     Args:
         env: the vector environment, wrapped or not.
@@ -97,7 +97,7 @@ class Sb3VecEnv(VecEnv):
         self._lengths += 1
         infos: list[dict[str, Any]] = [{}] * self.num_envs
         if over.any():
-            last = {key: of_step(told, key, over) for key in TOLD}
+            last = {key: of_step(told, key, over) for key in KEPT_INFOS}
             for i in np.flatnonzero(over):
                 infos[i] = {
                     "terminal_observation": take(told["final_obs"], int(i)),

@@ -1,4 +1,4 @@
-"""The experiment: learn in the dream, drive in the twin. What is trained, who is judged, and what is read of it."""
+"""The experiment: learn in the dream, drive in the twin. What is trained and judged, and what is read of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
 from learned_sim_env.reinforcement.recipe import Recipe
 from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
 
-# Who is judged beside the trained ones.
+# Drivers that are judged beside the trained ones.
 BESIDE = (*METADRIVE_DRIVERS, "careful", "nothing", "throttle", "random")
 # Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
 JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}

@@ -10,7 +10,7 @@ import numpy as np
 
 from learned_sim_env.drivers.ray_features import RayFeatures, flat_space
 from learned_sim_env.drivers.route import follow
-from learned_sim_env.reinforcement.infos import told
+from learned_sim_env.reinforcement.infos import info_value
 from learned_sim_env.spec import CONTRACTS, DISCRETE_ACTIONS, EGO_FIELDS, SCENARIO_TAGS, unknown
 
 ONE_ROW = np.ones(1, bool)
@@ -106,7 +106,7 @@ class SpeedLimit(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As the environment's."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        reward = float(reward) - float(speeding(told(info, "reward_terms.progress"), self.limit))
+        reward = float(reward) - float(speeding(info_value(info, "reward_terms.progress"), self.limit))
         return observation, reward, terminated, truncated, info
 
 

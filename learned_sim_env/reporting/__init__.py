@@ -1,1 +1,9 @@
 """Tables, figures and the HTML page of an evaluation."""
+
+from __future__ import annotations
+
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.reporting.parts import Part, Table
+from learned_sim_env.reporting.write import print_tables, write_report
+
+__all__ = ["Part", "Table", "print_tables", "write_html", "write_report"]

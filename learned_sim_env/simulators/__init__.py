@@ -10,6 +10,8 @@ from typing import Any
 from learned_sim_env.scene import Simulator
 from learned_sim_env.spec import Contract, unknown
 
+__all__ = ["DISTRIBUTIONS", "SIMULATORS", "installed_version", "open_simulator"]
+
 # Name -> module:class; a class is called with the contract and the simulator's own settings.
 SIMULATORS = {
     "metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator",

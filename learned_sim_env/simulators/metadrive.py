@@ -36,7 +36,7 @@ BLOCKS = {
 ACCIDENT_BLOCKS = ("S", "C", "r", "R")
 POLICIES = ("expert", "idm")
 
-# MetaDrive keeps one engine a process; whoever holds this has it.
+# MetaDrive keeps one engine a process; the holder of this has it.
 _engine = threading.Lock()
 
 

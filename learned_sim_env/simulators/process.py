@@ -63,7 +63,7 @@ class ProcessSimulator:
 
     def _start(self) -> None:
         # Not by `multiprocessing`: it would run the caller's script again, which may have no main guard, forbid a child
-        # to a vector environment's worker, and at exit wait for one that nobody closed before telling it to end.
+        # to a vector environment's worker, and at exit wait for one that was never closed before telling it to end.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -126,7 +126,7 @@ class _Watchdog(threading.Thread):
 
 
 def serve() -> None:
-    """Answer calls on standard input, on what was standard output, until there is nobody to ask."""
+    """Answer calls on standard input, on what was standard output, until the caller is gone."""
     from learned_sim_env.simulators import load
 
     leave_to_parent()

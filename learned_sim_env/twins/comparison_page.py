@@ -75,7 +75,7 @@ def _distributions(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode],
         method=(
             "The same drivers, which know the observation alone, in the same kinds of scenario. Means over all steps "
             "with 95% intervals by resampling episodes; the distance is Wasserstein's, in the quantity's own unit. "
-            "Headway is the time to who is next straight ahead in the view."
+            "Headway is the time to the next vehicle straight ahead in the view."
         ),
         limits=(
             "The scenarios are of the same kinds, not the same places: roads and traffic differ, and with them all "

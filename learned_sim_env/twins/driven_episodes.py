@@ -36,9 +36,9 @@ class ComparisonPlan:
 class DrivenEpisode:
     """One episode of T steps.
 
-    speed, acceleration, yaw_rate [m/s, m/s^2, rad/s], reward, cost: (T,) float64. headway: seconds to who is ahead in
-    the view, (T,), NaN where nobody is or the ego stands. classes: (9,) share of pixels of each class. end: its reason,
-    or "" where the plan's steps were over first.
+    speed, acceleration, yaw_rate [m/s, m/s^2, rad/s], reward, cost: (T,) float64. headway: seconds to what is ahead in
+    the view, (T,), NaN where nothing is or the ego stands. classes: (9,) share of pixels of each class. end: its
+    reason, or "" where the plan's steps were over first.
     """
 
     scenario: str

@@ -162,7 +162,7 @@ class Pair:
                 after it: the twin then does the same.
 
         Raises:
-            ValueError: for options with which nobody can tell how the twin gets to where the dream begins; nothing has
+            ValueError: for options that do not tell how the twin gets to where the dream begins; nothing has
                 been reset then. Or if the twin's episode ends on the way.
             SimulatorError: if the simulator fails.
         """

@@ -43,15 +43,15 @@ class InteractiveDrive:
 
     Args:
         session: to drive.
-        policy: who drives when no human does.
-        human: asked for an action (2,) float32 while a human drives; None: nobody is there.
+        policy: drives when no human does.
+        human: asked for an action (2,) float32 while a human drives; None: there is none.
         fps: steps a second at normal pace.
         open_twin: opens the simulator beside the dream, see `pairing.open_twin`.
 
     Attributes:
         by_hand: whether the human drives. pace, strength: indices into `PACES` and `STRENGTHS`. palette: see `theme`.
-        paused: shown as such; whoever calls `tick` keeps it. steps: taken. model_times: [s] of each of them.
-        display_ms: of a picture, told by whoever draws it. recording: in progress, or None. written: files so far.
+        paused: shown as such; the caller of `tick` keeps it. steps: taken. model_times: [s] of each of them.
+        display_ms: of a picture, set by what draws it. recording: in progress, or None. written: files so far.
         script: frames of a replay to be shown instead of driving, see `replay.Replay.frames`.
     """
 

@@ -1,4 +1,4 @@
-"""Who drives a session when no human does."""
+"""What drives a session when no human does."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ class DriverPolicy:
         return self._action
 
 
-# The policy that ships, learned in the dream: who takes over from a human.
+# The policy that ships, learned in the dream: takes over from a human.
 LEARNED = "dream"
 
 
 def expert() -> SessionPolicy:
-    """Follows the route at a steady speed, in the lane where the episode began or it took over. Sees nobody."""
+    """Follows the route at a steady speed, in the lane where it took over, without regard to traffic."""
     return DriverPolicy("expert (route follower)", open_driver("follow-8", [0]))
 
 
 def open_policy(name: str, session: Session) -> SessionPolicy:
-    """Who drives by the name that `--policy` gives; for "human", who takes over when the human lets go.
+    """The policy that `--policy` names; for "human", the one that takes over when the human lets go.
 
     Raises:
         ValueError, FileNotFoundError: for neither a name nor the file of a policy, or one that does not fit.

@@ -102,6 +102,6 @@ class Recording:
                     film.add(picture)
         except BaseException as error:
             self.error = error
-            # Whoever adds frames must not wait for ever.
+            # The caller that adds frames must not wait for ever.
             while picture is not None:
                 picture = self._pictures.get()

@@ -1,8 +1,8 @@
 """What happened in a recorded drive, as arrays: enough to drive it again, bit for bit.
 
-A drive is a sequence of frames. Most come from the one before by an action; some jump: at the start, and where somebody
-reset, rewound, went back to a mark or perturbed the model. A jump stores a snapshot of its moment. What the simulator
-and the overlay showed is stored as it was seen; what was imagined is imagined again.
+A drive is a sequence of frames. Most come from the one before by an action; some jump: at the start, and where the
+driver reset, rewound, went back to a mark or perturbed the model. A jump stores a snapshot of its moment. What the
+simulator and the overlay showed is stored as it was seen; what was imagined is imagined again.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Tape:
 
 
 class Recorder:
-    """Collects a tape while somebody drives.
+    """Collects a tape during a drive.
 
     Args:
         about: see `Tape`.

@@ -18,13 +18,13 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import write_minari
 from learned_sim_env.evaluation import ladder
 from learned_sim_env.evaluation.episode_sources import open_episodes
-from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
 from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.evaluation.levels.return_trip import return_trip
 from learned_sim_env.evaluation.levels.return_trip.return_trip import ReturnConfig
 from learned_sim_env.evaluation.levels.trust import trust
-from learned_sim_env.evaluation.open_loop import GIVEN_MOTION
+from learned_sim_env.evaluation.open_loop import TRUE_MOTION
 from learned_sim_env.evaluation.scores import Report
+from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.parts import Part
 from learned_sim_env.reporting.write import write_report
@@ -146,8 +146,8 @@ def test_the_same_model_told_the_true_motion(world: PackedData) -> None:
     report = evaluate(checkpoint(model), world, EvaluateConfig(horizon=10, replicates=20))
     lines = {name: e.value[:, list(CLASSES).index("lines")] for name, e in report.iou.items()}
     # Untrained, it drives somewhere else; but what it has seen it remembers.
-    assert (lines[GIVEN_MOTION][1:] > lines["model"][1:]).all() and lines[GIVEN_MOTION][4] > 0.6
-    assert f'so is "{GIVEN_MOTION}", the same model' in report.table()
+    assert (lines[TRUE_MOTION][1:] > lines["model"][1:]).all() and lines[TRUE_MOTION][4] > 0.6
+    assert f'so is "{TRUE_MOTION}", the same model' in report.table()
 
 
 def compare(a, b) -> None:

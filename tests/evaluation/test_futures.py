@@ -60,7 +60,7 @@ def test_a_view_is_no_worse_for_not_showing_the_ego(tagged: PackedData) -> None:
     reader, windows = WindowReader(tagged, 30, CONTRACT.dt), regular_windows(tagged, 30)[:2]
     (seen,) = follow({MODEL: Unseen(tagged)}, reader, windows, 2)
     np.testing.assert_allclose(seen.similarity["model"], 1.0, atol=1e-6)
-    np.testing.assert_array_equal(seen.contents["model"], seen.contents["true"])
+    np.testing.assert_array_equal(seen.view_features["model"], seen.view_features["true"])
 
 
 def test_tags_are_those_of_the_end_of_the_context(tagged: PackedData) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.evaluation import ladder
-from learned_sim_env.evaluation.evaluate import EvaluateConfig, evaluate
 from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.evaluation.levels.cameras import frames_part
 from learned_sim_env.evaluation.levels.cameras.frames_part import CamerasConfig
@@ -21,6 +20,7 @@ from learned_sim_env.evaluation.levels.trust.trust import trust
 from learned_sim_env.evaluation.levels.validity.free_run import ValidityConfig
 from learned_sim_env.evaluation.levels.validity.validity import validity
 from learned_sim_env.evaluation.report_files import save
+from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
 from learned_sim_env.measures.needs import NOTHING, Needs
 from learned_sim_env.reporting.write import write_report
 from learned_sim_env.spec import CONTRACTS

@@ -26,7 +26,7 @@ FILE, STARTS, PATHS = "suite.toml", "starts.npz", "paths.npz"
 # What may be expected of a driver. "safe": no collision, nothing that costs. "drive": that, and to get on. "arrive":
 # to reach the end of the route.
 EXPECTED = ("safe", "drive", "arrive")
-# [m/s] On average: whoever is slower does not get on.
+# [m/s] On average: a slower driver makes no progress.
 GETTING_ON = 2.0
 
 

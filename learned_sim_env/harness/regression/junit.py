@@ -39,7 +39,7 @@ def write_junit(path: Path, run: Run, baseline: Run | None, verdict: Verdict) ->
             elif now < before:
                 xml.SubElement(case, "failure", message=f"{said}; as expected in {now:.0%}, before in {before:.0%}")
             elif np.isnan(now):
-                xml.SubElement(case, "skipped", message=f"{said}; whether as expected nobody knows")
+                xml.SubElement(case, "skipped", message=f"{said}; whether as expected is not known")
             elif now < 1:
                 xml.SubElement(case, "skipped", message=f"{said}; as expected in {now:.0%} of its drives")
     for suite in root:

@@ -1,4 +1,4 @@
-"""What kind of scene a recorded moment is, read off its recording: who is ahead, who cuts in, what is coming."""
+"""What kind of scene a recorded moment is, read off its recording: vehicles ahead, cutting in, or oncoming."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LABELS = (
     "dense_traffic",
     "end_of_route",
 )
-# [steps] In which somebody has to come into the ego's lane, and the ego has to keep its own.
+# [steps] In which a vehicle has to come into the ego's lane, and the ego has to keep its own.
 CUT_IN = 30
-# [m] Half a lane: who is nearer than this to the ego's line is in its way. [m/s] Who is slower stands.
+# [m] Half a lane: a road user nearer than this to the ego's line is in its way. [m/s] A slower one stands.
 IN_LANE, STANDING = 1.6, 0.5
 # [m/s^2] Across: with the tyres of a car on a dry road, more is uncomfortable and soon unsafe.
 TOO_FAST = 4.0
@@ -75,7 +75,7 @@ def labels_of(data: PackedData, episode: int, moment: int) -> tuple[str, ...]:
 
 
 def _around(data: PackedData, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places (N, 2) in the ego frame [m], speeds (N,) [m/s] and classes (N,) of who is there."""
+    """Places (N, 2) in the ego frame [m], speeds (N,) [m/s] and classes (N,) of the road users there."""
     a = data.arrays
     there = a["agent_classes"][row] > 0
     places = to_frame(a["agent_poses"][row, there, :2].astype(np.float64), a["ego_pose"][row])
@@ -87,18 +87,18 @@ def _route_heading(a: dict[str, np.ndarray], row: int) -> float:
 
 
 def _cut_in(data: PackedData, row: int, last: int) -> bool:
-    """Whether somebody who drives beside the ego's lane is in it, ahead and near, before three seconds are over."""
+    """Whether a vehicle that drives beside the ego's lane is in it, ahead and near, before three seconds are over."""
     a, end = data.arrays, min(row + CUT_IN, last)
     lane = a["ego"][row : end + 1, 4]
-    # Otherwise the ego may be the one who changes lanes, or the road may bend.
+    # Otherwise it may be the ego that changes lanes, or the road may bend.
     if np.ptp(lane) > 0.8 or abs(wrap_angle(a["ego_pose"][end, 2] - a["ego_pose"][row, 2])) > 0.25:
         return False
     places, speeds, classes = _around(data, row)
     ids = a["agent_ids"][row, a["agent_classes"][row] > 0]
     beside = (classes == SemanticClass.VEHICLE) & (speeds > 2.0) & (np.abs(np.abs(places[:, 1]) - 3.6) < 1.4)
-    for who in ids[beside & (places[:, 0] > -8.0) & (places[:, 0] < 30.0)]:
+    for agent in ids[beside & (places[:, 0] > -8.0) & (places[:, 0] < 30.0)]:
         for later in range(row + 1, end + 1):
-            slot = np.flatnonzero(a["agent_ids"][later] == who)
+            slot = np.flatnonzero(a["agent_ids"][later] == agent)
             if len(slot):
                 place = to_frame(a["agent_poses"][later, slot[0], :2].astype(np.float64), a["ego_pose"][later])
                 if abs(place[1]) < 1.2 and 2.0 < place[0] < 25.0:

@@ -42,9 +42,9 @@ METRICS = {
 
 def measure(drive: DriveResult, scenario: SuiteScenario, suite: Suite) -> dict[str, float]:
     """All `METRICS` of a drive; NaN where a drive is too short to tell. Whether one that the model broke off would have
-    been a success nobody knows.
+    been a success is not known.
 
-    Time to collision is to who is next straight ahead in the view, from how the gap closed over half a second, and at
+    Time to collision is to the next obstacle straight ahead in the view, from how the gap closed over half a second, at
     most `CONCERN`. ADE and FDE compare with the recorded drive as far as both went: another good driver may well go
     elsewhere.
     """

@@ -66,11 +66,12 @@ def summary_part(run: Run) -> Part:
         method=(
             f"{len(run.scenarios)} scenarios, drives: {', '.join(f'{n} in the {w}' for w, n in counts.items())}. "
             "Means over scenarios and chances, 95% intervals by resampling scenarios. ADE and FDE are to the recorded "
-            "drive from the same start, as far as both went; time to collision is to who is straight ahead in the view."
+            "drive from the same start, as far as both went; time to collision is to the next "
+            "obstacle straight ahead in the view."
         ),
         limits=(
             "A recorded drive is one of many good ones, and some of those recorded were bad on purpose: a large ADE is "
-            "no fault by itself. Time to collision sees nobody beside the lane or in a bend."
+            "no fault by itself. Time to collision ignores everything beside the lane or in a bend."
         ),
         tables=(Table("Metrics", ("metric", *run.worlds), rows),),
         values={world: plain(found) for world, found in summaries.items()},

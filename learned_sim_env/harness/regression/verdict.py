@@ -36,7 +36,7 @@ class Change:
 
     @property
     def lost(self) -> bool:
-        """Whether the baseline knew it, and now nobody can tell."""
+        """Whether the baseline knew it, and now it cannot be told."""
         return bool(np.isfinite(self.baseline) and np.isnan(self.worse.value))
 
     def sentence(self) -> str:

@@ -98,7 +98,7 @@ def open_case(path: Path, checkpoint: str) -> gym.Env:
     return _env(env_id, from_pretrained(checkpoint), case)
 
 
-def described(path: Path) -> str:
+def summary_of(path: Path) -> str:
     """What a case is, in one line."""
     _, case = _read(path)
     perturbed = ", ".join(f"{p['name']} {p['strength']:g}" for p in case["perturbations"]) or "undisturbed"

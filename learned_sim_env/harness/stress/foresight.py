@@ -158,7 +158,7 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
             "warning began that held until then, three seconds at most. 95% intervals resample episodes."
         ),
         limits=(
-            "A driver who acts makes another future than one who holds the wheel: some collisions come from what is "
+            "A driver that acts makes another future than one that holds the wheel: some collisions come from what is "
             "done "
             "in the last second. Moments of one episode resemble each other. False alarms are counted by moments, of "
             "which many belong to the same alarm."

@@ -21,7 +21,7 @@ from learned_sim_env.spec import unknown
 ROLE = "learned_sim_env"
 # [s] between attempts to connect, doubled each time up to the second one.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
-# [s] for which a synchronous server is watched for somebody else's ticks.
+# [s] for which a synchronous server is watched for another client's ticks.
 LISTENING = 0.3
 # [s] that a server which failed gets for putting it back.
 LAST_WILL = 1.0
@@ -118,7 +118,7 @@ class Connection:
         """Let one clock step pass; the snapshot of the world after it.
 
         Raises:
-            SimulatorError: if the server fails, or somebody else lets time pass as well.
+            SimulatorError: if the server fails, or another client lets time pass as well.
         """
         patience = self.address.timeout / 2
         with nullcontext() if self.manager is None else awake(self.manager.get_port(), self.world, patience):

@@ -1,4 +1,4 @@
-"""Drivers for a CARLA scene: along the path, behind whoever is ahead (IDM), and, as the expert, no faster than bends
+"""Drivers for a CARLA scene: along the path, behind the vehicle ahead (IDM), and, as the expert, no faster than bends
 and lights allow."""
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _agents_on(agents: Agents, ahead: np.ndarray, scene: Scene) -> list[tuple[fl
             j = int(nearest[i])
             way = ahead[j + 1] - ahead[j]
             along = float(turned[i] @ way / max(np.hypot(*way), 1e-6))
-            # Who leads is where it is now; who comes across is where it will be.
+            # A leading vehicle counts where it is now; a crossing one where it will be.
             distance = j - max(along, 0.0) * later - float(agents.sizes[i, 0]) / 2
             found.append((distance, max(along, 0.0)))
     return found

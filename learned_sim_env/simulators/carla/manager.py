@@ -67,7 +67,7 @@ def repeat_signal(port: int) -> None:
     """
     msgpack = require("msgpack", extra="carla")
     calls = [[0, i, "set_synchronous_mode", [on]] for i, on in enumerate((False, True))]
-    # If the manager has gone in the meantime, there is nobody to wake.
+    # If the manager has gone in the meantime, there is no thread to wake.
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0) as manager:
         manager.sendall(b"".join(map(msgpack.packb, calls)))
         manager.recv(1024)

@@ -55,7 +55,7 @@ class Reader:
         )
 
     def agents(self, snapshot: Any, ego: Ego) -> Agents:
-        """Who is within `AGENT_REACH` of the ego, nearest first."""
+        """Road users within `AGENT_REACH` of the ego, nearest first."""
         rows = []
         for actor_id, actor in self._others.items():
             seen = snapshot.find(actor_id)

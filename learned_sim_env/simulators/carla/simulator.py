@@ -131,7 +131,7 @@ class CarlaSimulator:
             return self._scene(snapshot, extras)
 
     def policy_action(self, name: str) -> np.ndarray:
-        """(2,) float32: what the "expert", who stops at red lights, or "idm", who does not, would do now."""
+        """(2,) float32: what the "expert", which stops at red lights, or "idm", which does not, would do now."""
         return driver.act(name, self._route.path, self._last)
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ class CarlaSimulator:
             raise unknown("vehicle", self._vehicle, sorted(known))
         blueprint = library.find(self._vehicle)
         blueprint.set_attribute("role_name", role())
-        # Farther on, where somebody else stands in the way.
+        # Farther on, where another vehicle stands in the way.
         for farther in (0.0, 6.0, 12.0):
             place = pose_at(self._route.path, START + farther)
             ego = connection.world.try_spawn_actor(blueprint, connection.ground(*place, DROP))

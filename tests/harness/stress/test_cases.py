@@ -8,7 +8,7 @@ import pytest
 
 from learned_sim_env.harness.engine.dream import DreamRunner
 from learned_sim_env.harness.engine.job import Job
-from learned_sim_env.harness.stress.cases import described, open_case, save_case
+from learned_sim_env.harness.stress.cases import open_case, save_case, summary_of
 from learned_sim_env.harness.stress.strategies.disturbed_latents import LatentNoise
 from learned_sim_env.viewer.replay import Replay
 from learned_sim_env.viewer.session import Session
@@ -23,7 +23,7 @@ def test_a_case_is_driven_again_from_its_file_or_refused(tmp_path, monkeypatch):
     drive = DreamRunner(checkpoint, suite.starts, "follow-8", rows=1).run([job])[0]
     path = tmp_path / "a.npz"
     save_case(path, checkpoint, suite.starts, "follow-8", job, drive, {"size": 0.5}, "LearnedDriving-v0")
-    assert described(path).startswith("follow-8, latent_noise 0.5: ")
+    assert summary_of(path).startswith("follow-8, latent_noise 0.5: ")
     monkeypatch.setattr("learned_sim_env.harness.stress.cases.from_pretrained", lambda name: checkpoint)
     replay = Replay(Tape.load(path), Session(open_case(path, "small")))
     assert len(list(replay.frames())) == len(drive) + 1 and replay.first_deviation == -1
@@ -34,6 +34,6 @@ def test_a_case_is_driven_again_from_its_file_or_refused(tmp_path, monkeypatch):
         ({n: v for n, v in tape.about["case"].items() if n != "temperature"}, "is not whole: it lacks temperature"),
     ):
         other = replace(tape, about={**tape.about, "case": case}).save(tmp_path / "b.npz")
-        for call in (lambda: described(other), lambda: open_case(other, "small")):  # noqa: B023
+        for call in (lambda: summary_of(other), lambda: open_case(other, "small")):  # noqa: B023
             with pytest.raises(ValueError, match=message):
                 call()

@@ -31,9 +31,9 @@ class PredictedFutures:
     valid: (N, T) bool. pose: (N, T, 3) by method (models and `CONSTANT_MOTION`), and true_pose: (N, T, 3) [m, m, rad],
     in the frame of the ego at the end of the context. speed [m/s], yaw_rate [rad/s]: (N, T) by method, and true ones.
     events: (N, T, 4) probabilities, true_events: (N, T, 4) bool. blocked: (N, T) bool, see `straight_on.blocked`; None
-    where views from above were not recorded. motions: features of clips, (N, F) float32, by method and "true", see
+    where views from above were not recorded. motion_features: of clips, (N, F) float32, by method and "true", see
     `frechet`; empty if not asked for. The rest is empty if no view was drawn. views: (N, T, 9, 9) uint16 by method, see
-    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. contents: features of clips.
+    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. view_features: of clips.
     """
 
     episode: np.ndarray
@@ -48,10 +48,10 @@ class PredictedFutures:
     events: np.ndarray
     true_events: np.ndarray
     blocked: np.ndarray | None
-    motions: dict[str, np.ndarray]
+    motion_features: dict[str, np.ndarray]
     views: dict[str, np.ndarray]
     similarity: dict[str, np.ndarray]
-    contents: dict[str, np.ndarray]
+    view_features: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.episode)
@@ -110,8 +110,8 @@ def follow(
             events=dreamt[MODEL]["events"].numpy(),
             true_events=batch.events[:, c:].numpy(),
             blocked=blocked(batch, bev) if "bev" in batch.observations else None,
-            motions={name: motion_features(*move) for name, move in moves.items()} if clips else {},
-            **(_of_views(drawn, batch) if drawn else {"views": {}, "similarity": {}, "contents": {}}),
+            motion_features={name: motion_features(*move) for name, move in moves.items()} if clips else {},
+            **(_of_views(drawn, batch) if drawn else {"views": {}, "similarity": {}, "view_features": {}}),
         )
 
 
@@ -125,5 +125,5 @@ def _of_views(drawn: dict[str, np.ndarray], batch: Batch) -> dict[str, dict[str,
     return {
         "views": {name: confusion(view, truth, valid).astype(np.uint16) for name, view in views.items()},
         "similarity": {name: ssim(view[:, at], truth[:, at]) for name, view in views.items()},
-        "contents": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
+        "view_features": {name: clip_features(view) for name, view in {**views, "true": truth}.items()},
     }

@@ -23,7 +23,10 @@ def realism_part(seen: PredictedFutures, seed: int) -> Part:
     whole = seen.valid[:, MOMENTS[-1] - 1]
     values: dict[str, Any] = {"clips": int(whole.sum()), "steps": MOMENTS[-1]}
     tables = []
-    for key, title, sets in (("views", "views", seen.contents), ("motion", "the ego's motion", seen.motions)):
+    for key, title, sets in (
+        ("views", "views", seen.view_features),
+        ("motion", "the ego's motion", seen.motion_features),
+    ):
         if not sets:
             continue
         clips = {name: features[whole] for name, features in sets.items()}

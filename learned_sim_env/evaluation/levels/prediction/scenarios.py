@@ -63,7 +63,7 @@ def scenarios_part(seen: PredictedFutures, weights: np.ndarray) -> Part:
         ),
         limits=(
             "Tags name what is near at the end of the context, not what the ego drives into later. Groups differ in "
-            "more than their tag (speed, traffic, who drove), so a difference between them is not its effect. Small "
+            "more than their tag (speed, traffic, the driver), so a difference between them is not its effect. Small "
             "groups come from few episodes; their intervals then are too narrow, if anything."
         ),
         tables=(
