@@ -1,6 +1,6 @@
 """What one can predict without a model: everything learned is to be judged beside it.
 
-All but `copied` and `constant_motion` are told how the ego will truly move, which no model is.
+All but `copied` and `constant_motion` are given how the ego will truly move, which no model is.
 """
 
 from __future__ import annotations

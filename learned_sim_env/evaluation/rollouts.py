@@ -103,7 +103,8 @@ def mean_reward(
     """(N, T) reward of windows: the mean of `samples` futures of each with different noise.
 
     Where the future is open this, not the reward of the likeliest one, is what is to be expected. The noise of a window
-    depends on its index alone. Arguments as of `roll_out`; `progress` is told how many windows were done.
+    depends on its index alone. Arguments as of `roll_out`; `progress` is called with how many more windows
+    are done.
 
     Raises:
         ValueError: if the model predicts something that is not finite.

@@ -93,7 +93,7 @@ class DreamRunner:
 
         Args:
             jobs: to drive.
-            done: told how many more are driven.
+            done: called with how many more are driven.
             views: keep what was seen, (T + 1, H, W) class ids a drive, or (T + 1, H, W, 3) frames of a camera where no
                 view from above is drawn.
         """

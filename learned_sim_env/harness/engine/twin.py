@@ -50,7 +50,7 @@ class TwinRunner:
         Args:
             jobs: whose perturbations must all be possible in a simulator, unless their actions are given.
             workers: simulator processes.
-            done: told how many more are driven.
+            done: called with how many more are driven.
 
         Raises:
             ImportError: if what the twin needs is not installed.

@@ -53,7 +53,7 @@ def branch(
         windows: N of them, whose episodes reach the last moment.
         samples: k, at least 2.
         batch_size: futures at a time.
-        progress: told how many windows were done.
+        progress: called with how many more windows are done.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
