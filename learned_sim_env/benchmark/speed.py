@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -50,12 +50,13 @@ class Speed:
         return Speed(statistics.median(rates), min(rates), max(rates))
 
 
-def settings(env_id: str, cores: int) -> Iterator[Setting]:
-    """All that is measured of a learned environment; one row of it always runs on one thread."""
+def settings(env_id: str, cores: int, draws: Sequence[str] = ("bev",)) -> Iterator[Setting]:
+    """All that is measured of a learned environment whose model draws `draws`; one row always runs on one thread."""
+    obs_types = ("latent", "semantic", "dict") if "bev" in draws else ("latent", "dict")
     for batch, dtypes in ((1, ("float32",)), (16, ("float32", "bfloat16")), (256, ("float32", "bfloat16"))):
         for threads in (1,) if batch == 1 else sorted({1, cores}):
             for dtype in dtypes:
-                for obs_type in ("latent", "semantic", "dict"):
+                for obs_type in obs_types:
                     yield Setting(env_id, batch, obs_type, dtype, threads)
 
 
@@ -63,6 +64,9 @@ def learned_speed(setting: Setting, checkpoint: Checkpoint, seconds: float) -> S
     """Speed of a learned environment under mild random actions, the resets of ended episodes included."""
     with torch_threads(setting.threads):
         kwargs: dict[str, Any] = {"checkpoint": checkpoint, "obs_type": setting.obs_type, "dtype": setting.dtype}
+        if setting.obs_type == "dict":
+            known = ("ego", *checkpoint.model.draws)
+            kwargs["modalities"] = tuple(name for name in checkpoint.contract.observation if name in known)
         env: gym.Env | gym.vector.VectorEnv
         if setting.batch == 1:
             env = gym.make(setting.env_id, **kwargs)

@@ -12,7 +12,6 @@ from learned_sim_env.files import write_json
 if TYPE_CHECKING:
     from learned_sim_env.benchmark.speed import Setting, Speed
 
-ENV_ID = "LearnedDriving-v0"
 COLUMNS = (
     ("environment", "<20"),
     ("rows", ">5"),
@@ -52,29 +51,31 @@ def run(args: BenchArgs) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from learned_sim_env.benchmark.machine import Machine
     from learned_sim_env.benchmark.speed import Setting, learned_speed, settings, twin_speed, with_few_contexts
+    from learned_sim_env.cli.checkpoint_env import env_id_for
     from learned_sim_env.registration import declarations
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     machine = Machine.look()
     checkpoint = with_few_contexts(from_pretrained(args.checkpoint))
+    env_id = env_id_for(checkpoint)
     print(machine)
     if machine.busy:
         print("warning: other programs are using the processor, so all figures are too low; run it on a quiet machine")
     print(_line([name for name, _ in COLUMNS]))
     rows: list[dict[str, Any]] = []
     twin: tuple[Speed, Speed] | None = None
-    missing = ""
-    twin_setting = Setting(declarations()[ENV_ID].twin)
+    twin_setting = Setting(declarations()[env_id].twin)
+    missing = "" if twin_setting.env_id else f"{env_id} has no twin"
     try:
-        twin = twin_speed(twin_setting, args.seconds)
+        twin = None if missing else twin_speed(twin_setting, args.seconds)
     except ImportError as error:
         missing = str(error)
         print(f"{twin_setting.env_id} is left out: {missing}")
-    else:
+    if twin is not None:
         for name, speed in zip((twin_setting.env_id, "  with resets"), twin):
             rows.append(_row(twin_setting, speed, twin, resets=speed is twin[1]))
             print(_line([name, 1, twin_setting.obs_type, "-", "-", *_figures(rows[-1])]))
-    for setting in settings(ENV_ID, machine.cores):
+    for setting in settings(env_id, machine.cores, checkpoint.model.draws):
         rows.append(_row(setting, learned_speed(setting, checkpoint, args.seconds), twin, resets=True))
         cells = (setting.env_id, setting.batch, setting.obs_type, setting.dtype, setting.threads)
         print(_line([*cells, *_figures(rows[-1])]), flush=True)

@@ -31,6 +31,7 @@ def test_settings_cover_batches_threads_and_dtypes():
     assert {(s.dtype, s.threads) for s in every if s.batch == 1} == {("float32", 1)}
     assert len({(s.dtype, s.threads) for s in every if s.batch == 256}) == 4
     assert {s.threads for s in settings("LearnedDriving-v0", cores=1)} == {1}
+    assert {s.obs_type for s in settings("LearnedDriving-v0", 1, draws=("front",))} == {"latent", "dict"}
 
 
 def test_measure_counts_steps_a_second():

@@ -17,7 +17,7 @@ from learned_sim_env.cli.main import main
 def few_settings(monkeypatch):
     """Measures two rows of the table instead of all."""
     chosen = [Setting("LearnedDriving-v0", 1, "latent"), Setting("LearnedDriving-v0", 4, "dict", "bfloat16")]
-    monkeypatch.setattr(speed, "settings", lambda env_id, cores: chosen)
+    monkeypatch.setattr(speed, "settings", lambda env_id, cores, draws: chosen)
     monkeypatch.setattr(speed, "SCENARIOS", 1)
 
 
