@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,9 @@ class PackedData:
         """Number of episodes."""
         return len(self.seeds)
 
-    def check_contract(self, contract: Contract) -> None:
-        """Raise `ValueError` if the data was recorded under another contract than this one."""
-        contract.check("the data", Fingerprints.parse(self.contract_fingerprint), ("bev", "ego"))
+    def check_contract(self, contract: Contract, names: Iterable[str] = ("bev", "ego")) -> None:
+        """Raise `ValueError` if the task, or one of these modalities, is not what the data was recorded with."""
+        contract.check("the data", Fingerprints.parse(self.contract_fingerprint), names)
 
     @property
     def steps(self) -> int:
