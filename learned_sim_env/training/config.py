@@ -14,7 +14,7 @@ class TrainConfig:
     """What a run is; stored in its folder, so that a resumed run is the same run."""
 
     model: str = "rssm-small"
-    """Architecture and size: rssm-tiny, rssm-small or rssm-base."""
+    """Architecture and size: rssm-tiny, rssm-small, rssm-base, lstm-tiny, lstm-small or lstm-camera-tiny."""
     contract: str = "driving"
     """What the data was recorded under, and the model is trained for: driving or driving-camera."""
     start: str = ""

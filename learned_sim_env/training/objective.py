@@ -26,6 +26,7 @@ from learned_sim_env.world_model.registry import MODELS, architecture_of, model_
 # Architecture, as in `world_model.registry.ARCHITECTURES` -> module:class of its objective.
 OBJECTIVES = {
     "rssm": "learned_sim_env.training.rssm.objective:RSSMObjective",
+    "lstm": "learned_sim_env.training.lstm:LSTMObjective",
 }
 
 # Validation: batches, and windows of each; windows that are drawn.
