@@ -56,14 +56,13 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
     """Total loss and its parts: every moment of the windows is observed, and the latent sampled (DreamerV2's)."""
     (b, moments), valid, seen = batch.valid.shape, batch.valid, observations(batch)
     embeddings = model.embed({name: seen[name].flatten(0, 1) for name in model.observes}).unflatten(0, (b, moments))
-    state, hs, features, kls, surprises = model.initial(b), [], [], [], []
+    state, features, kls, doubts = model.initial(b), [], [], []
     for t in range(moments):
         noise = torch.rand(b, model.noise_size, device=valid.device)
         state, prior, posterior = model.observe_with_beliefs(state, batch.actions[:, t], embeddings[:, t], noise)
         dynamics, representation = balanced_kl(prior, posterior)
         kls.append(settings.kl_dynamics * dynamics + settings.kl_representation * representation)
-        surprises.append(dynamics.detach())
-        hs.append(state["h"])
+        doubts.append(huber((state["surprise"] - dynamics.detach())[:, None]))
         features.append(model.features(state))
     known = torch.stack(features, 1)
     numbers, terms, events = model.predict(known)
@@ -78,7 +77,7 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
         "events": masked_mean(
             F.binary_cross_entropy_with_logits(events, batch.events.float(), reduction="none").sum(-1), stepped
         ),
-        "doubt": masked_mean(huber(model.surprise(torch.stack(hs, 1)) - torch.stack(surprises, 1)[..., None]), valid),
+        "doubt": masked_mean(torch.stack(doubts, 1), valid),
     }
     total = sum((value * getattr(settings, name) for name, value in parts.items()), torch.zeros(()))
     return total, {name: value.detach() for name, value in parts.items()}

@@ -111,8 +111,9 @@ class LSTMCell(nn.Module):
 class DrivingLSTM(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`.
 
-    A state is h and c, the LSTM's (B, hidden), z (B, groups * classes), one-hot in each group, and the last two actions
-    (B, 2, 2). What is imagined and decoded of a row is the same to the bit whatever the other rows are. What is drawn
+    A state is h and c, the LSTM's (B, hidden); z (B, groups * classes), one-hot in each group; the last two actions
+    (B, 2, 2); and the surprise (B,) that the prior expects of what will be seen, in nats.
+    What is imagined and decoded of a row is the same to the bit whatever the other rows are. What is observed and drawn
     nearly so: a CPU may round a convolution of another number of pictures otherwise.
     """
 
@@ -140,10 +141,9 @@ class DrivingLSTM(nn.Module):
                 else PictureDecoder(modality, channels, self.latent_size)
             )
         self.cell = LSTMCell(z + 2, hidden)
-        self.prior = MLP(hidden, (hidden,), z)
+        self.prior = MLP(hidden, (hidden,), z + 1)
         self.posterior = MLP(hidden + size * len(self.encoders), (hidden,), z)
         self.heads = MLP(self.latent_size, (hidden,), EGO + MOTION + len(UNCERTAIN_TERMS) + len(EVENTS))
-        self.doubt = MLP(hidden, (hidden,), 1)
         # Events are rare: start from there.
         nn.init.constant_(self.heads.output.bias[-len(EVENTS) :], -4.0)
         self.scale: Tensor
@@ -163,8 +163,8 @@ class DrivingLSTM(nn.Module):
 
     def initial(self, batch_size: int) -> State:
         """Nothing but zeros."""
-        shapes = {"h": (self.config.hidden,), "c": (self.config.hidden,), "actions": (2, 2)}
-        shapes["z"] = (self.config.groups * self.config.classes,)
+        hidden, z = self.config.hidden, self.config.groups * self.config.classes
+        shapes = {"h": (hidden,), "c": (hidden,), "z": (z,), "actions": (2, 2), "surprise": ()}
         return {name: torch.zeros(batch_size, *shape, device=self.scale.device) for name, shape in shapes.items()}
 
     def observe(self, state: State, action: Tensor, observation: Observation) -> State:
@@ -201,7 +201,7 @@ class DrivingLSTM(nn.Module):
         return torch.cat([state["h"], state["z"]], -1)
 
     def decode(self, state: State) -> dict[str, Tensor]:
-        """What the heads say; "uncertainty" is by how much what would be seen now is expected to surprise [nats]."""
+        """What the heads say; "uncertainty" is the surprise."""
         features, (before, action) = self.features(state), state["actions"].unbind(1)
         numbers, terms, events = self.predict(features)
         speed_and_turn, place, motion = (numbers * self.scale).split([2, EGO - 2, MOTION], -1)
@@ -211,7 +211,7 @@ class DrivingLSTM(nn.Module):
             "motion": motion,
             "terms": torch.cat([terms, steering], -1),
             "events": logistic(events),
-            "uncertainty": self.surprise(state["h"])[:, 0].relu(),
+            "uncertainty": state["surprise"].relu(),
             "features": features,
         }
 
@@ -220,10 +220,6 @@ class DrivingLSTM(nn.Module):
         widths = [EGO + MOTION, len(UNCERTAIN_TERMS), len(EVENTS)]
         numbers, terms, events = as_dtype(self.heads(features), torch.float32).split(widths, -1)
         return numbers, terms, events
-
-    def surprise(self, h: Tensor) -> Tensor:
-        """(B, 1) float32: the KL between posterior and prior that h (B, hidden) leads to expect [nats]."""
-        return as_dtype(self.doubt(h), torch.float32)
 
     def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
         """The likeliest classes, the mean of colours and vectors; nothing of it is remembered."""
@@ -246,8 +242,10 @@ class DrivingLSTM(nn.Module):
     def _advance(self, state: State, action: Tensor) -> tuple[State, Tensor]:
         """The state after a step, z not yet known, and the prior's probabilities of it."""
         h, c = self.cell(torch.cat([state["z"], action], -1), state["h"], state["c"])
+        foreseen = as_dtype(self.prior(h), torch.float32)
         actions = torch.stack([state["actions"][:, 1], action], 1)
-        return {**state, "h": h, "c": c, "actions": actions}, self._probabilities(self.prior(h))
+        new = {**state, "h": h, "c": c, "actions": actions, "surprise": foreseen[:, -1]}
+        return new, self._probabilities(foreseen[:, :-1])
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         shape = (self.config.groups, self.config.classes)
