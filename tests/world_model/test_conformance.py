@@ -10,7 +10,7 @@ from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model
 from learned_sim_env.world_model.lstm import SIZES, DrivingLSTM
 from learned_sim_env.world_model.registry import model_of_size
-from tests.toy_model import NeuralToy, ToyModel
+from tests.toy_model import NeuralToy, ToyCameraModel, ToyModel
 
 
 class Toy(ToyModel):
@@ -41,6 +41,7 @@ def test_the_rssm_conforms(model):
 def test_toys_conform():
     check_world_model(Toy(), exact=True)
     check_world_model(Neural())
+    check_world_model(ToyCameraModel(), exact=True)
 
 
 class Forgetful(Toy):
