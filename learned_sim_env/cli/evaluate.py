@@ -109,7 +109,7 @@ def _run(args: Args) -> int:
     if args.card:
         measured = f"{report.table()}\nMade by `{args.command()}`.\n"
         path = find(args.checkpoint) / "card.md"
-        write_text(path, card(checkpoint.name, checkpoint.training, measured))
+        write_text(path, card(checkpoint.name, checkpoint.model.about, checkpoint.training, measured))
         paths.append(path)
     if args.levels:
         paths += _climb(args, checkpoint, data)

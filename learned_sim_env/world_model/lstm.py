@@ -87,9 +87,8 @@ class PictureDecoder(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, size) to (B, H, W, classes or 3) float32: logits, or colours around 0."""
-        return as_dtype(
-            super().forward(as_dtype(features, cast(nn.Linear, self[0]).weight.dtype)), torch.float32
-        ).movedim(1, -1)
+        pictures = super().forward(as_dtype(features, cast(nn.Linear, self[0]).weight.dtype))
+        return as_dtype(pictures, torch.float32).movedim(1, -1)
 
 
 class LSTMCell(nn.Module):
@@ -117,6 +116,7 @@ class DrivingLSTM(nn.Module):
     nearly so: a CPU may round a convolution of another number of pictures otherwise.
     """
 
+    about = "A plain world model of driving: convolutions around an LSTM with a categorical latent."
     config_class = LSTMConfig
     sizes: ClassVar[dict[str, LSTMConfig]] = SIZES
 
@@ -231,7 +231,7 @@ class DrivingLSTM(nn.Module):
             elif modality.kind == "rgb":
                 shown[name] = ((values + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
             else:
-                shown[name] = values * values.new_tensor(modality.bounds) / 10
+                shown[name] = values.clamp(-10, 10) * values.new_tensor(modality.bounds) / 10
         return shown, state
 
     def reconstruct(self, name: str, features: Tensor) -> Tensor:

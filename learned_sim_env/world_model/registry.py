@@ -14,7 +14,8 @@ from torch import nn
 
 from learned_sim_env.spec import Contract, unknown
 
-# Name -> module:class of an `nn.Module` that is a `protocol.WorldModel`.
+# Name -> module:class of an `nn.Module` that is a `protocol.WorldModel`, and beside that has `about`, a sentence for
+# cards; `config_class`, a dataclass; and `sizes`, configurations by the names in `MODELS`.
 ARCHITECTURES = {
     "rssm": "learned_sim_env.world_model.rssm.model:DrivingRSSM",
     "lstm": "learned_sim_env.world_model.lstm:DrivingLSTM",
