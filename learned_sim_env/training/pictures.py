@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,8 +14,10 @@ from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.protocol import Observation, State, WorldModel, warmed_up
 
 
-def observations(batch: Batch) -> Observation:
+def observations(batch: Any) -> Observation:
     """What was observed in B windows, (B, L, *shape) by modality."""
+    if hasattr(batch, "observations"):
+        return batch.observations
     return {"bev": batch.semantic, "ego": batch.ego}
 
 

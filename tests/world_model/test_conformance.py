@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -184,3 +187,11 @@ def test_a_graph_that_is_not_static_is_found():
 def test_a_model_in_training_mode_is_refused():
     with pytest.raises(ValueError, match=r"call its eval\(\)"):
         check_world_model(model_of_size("lstm-tiny", CONTRACTS["driving"]))
+
+
+def test_the_page_that_tells_users_of_it_runs():
+    page = Path(__file__).parents[2] / "docs" / "add_your_own_world_model.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    checks = [block for block in blocks if "check_world_model" in block]
+    assert len(checks) == 1
+    exec(checks[0], {})
