@@ -18,7 +18,7 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import CONTRACTS, unknown
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.pictures import film_strips
+from learned_sim_env.training.pictures import film_strips, picture_drawn
 from learned_sim_env.training.processes import Process
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.registry import MODELS, architecture_of, model_of_size
@@ -72,8 +72,8 @@ class Objective(Protocol):
         """Total loss of what `batch` gave, and its parts, detached, by name."""
         ...
 
-    def pictures(self) -> np.ndarray:
-        """(H, W, 3) uint8: what the model imagines of unseen episodes beside what happened."""
+    def pictures(self) -> np.ndarray | None:
+        """(H, W, 3) uint8: what the model imagines of unseen episodes beside what happened; None if it draws none."""
         ...
 
     def finish(self) -> Finished:
@@ -109,7 +109,7 @@ class WindowObjective:
     @property
     def needs(self) -> tuple[str, ...]:
         """Modalities that the data must have."""
-        return tuple({*self.model.observes, *self.model.draws})
+        return tuple(dict.fromkeys((*self.model.observes, *self.model.draws)))
 
     def samplers(self, horizon: int) -> tuple[WindowSampler, WindowSampler]:
         """Of windows for training and validation, with so many steps after their context."""
@@ -132,8 +132,10 @@ class WindowObjective:
         for i in range(VALIDATION_BATCHES):
             yield self.validation.sample(VALIDATION_WINDOWS, 0, i).to(self.device)
 
-    def pictures(self) -> np.ndarray:
+    def pictures(self) -> np.ndarray | None:
         """Film strips of a few windows of unseen episodes."""
+        if picture_drawn(self.model) is None:
+            return None
         index = np.linspace(0, self.validation.total - 1, DRAWN_WINDOWS).astype(np.int64)
         return film_strips(self.model, self.validation.windows(index).to(self.device))
 

@@ -35,7 +35,9 @@ def film_strips(model: WorldModel, batch: Batch, every: int = 4) -> np.ndarray:
 
     Of the first picture that the model draws; `ValueError` if it draws none.
     """
-    shown = _picture(model)
+    shown = picture_drawn(model)
+    if shown is None:
+        raise ValueError(f"the model draws no picture: {', '.join(model.draws) or 'nothing'}")
     real, state = observations(batch)[shown.name], after_context(model, batch)
     truth, dream = [real[:, batch.context - 1]], []
     drawn, state = model.draw(state, (shown.name,))
@@ -50,11 +52,10 @@ def film_strips(model: WorldModel, batch: Batch, every: int = 4) -> np.ndarray:
     return np.concatenate([np.concatenate(pair) for pair in zip(*strips)])
 
 
-def _picture(model: WorldModel) -> Modality:
-    for name in model.draws:
-        if (modality := model.contract.modality(name)).kind != "vector":
-            return modality
-    raise ValueError(f"the model draws no picture: {', '.join(model.draws) or 'nothing'}")
+def picture_drawn(model: WorldModel) -> Modality | None:
+    """The first picture that the model draws, if it draws any."""
+    drawn = map(model.contract.modality, model.draws)
+    return next((modality for modality in drawn if modality.kind != "vector"), None)
 
 
 def _side_by_side(frames: Tensor, modality: Modality) -> np.ndarray:

@@ -187,6 +187,8 @@ class Trainer:
         means = {name: sum(float(parts[name]) for parts in losses) / len(losses) for name in losses[0]}
         self._record(curves, "validation", means)
         picture = self.objective.pictures()
+        if picture is None:
+            return
         require("PIL", extra="train")
         save_picture(self.out / f"dream-{self.step:06d}.png", np.repeat(np.repeat(picture, 2, 0), 2, 1))
         if curves is not None:

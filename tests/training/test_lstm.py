@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gymnasium as gym
@@ -101,6 +102,15 @@ def test_cameras_and_the_route_are_learned_too():
     # Truth above dream, of the context's last moment and the one after it.
     assert strips.shape == (2 * 2 * 66, 2 * 98, 3)
     assert (strips[0, 0] == 80).all() and (strips[0, 98] == 100).all()
+
+
+def test_a_model_that_draws_no_picture_is_trained_without(packed, tmp_path, monkeypatch):
+    monkeypatch.setitem(SIZES, "lstm-tiny", replace(SIZES["lstm-tiny"], draws=()))
+    config = TrainConfig(model="lstm-tiny", steps=1, batch_size=4, horizon=6, warmup=2, bf16=False)
+    trainer = Trainer(config, packed, tmp_path)
+    trainer.run()
+    assert trainer.step == 1 and not list(tmp_path.glob("*.png"))
+    check_world_model(trainer.model.eval())
 
 
 def test_settings_of_another_architecture_are_unknown(packed_file, tmp_path, capsys):
