@@ -54,6 +54,22 @@ def test_it_is_an_environment(checkpoint):
     env.close()
 
 
+def test_it_is_evaluated(checkpoint, packed_file, tmp_path):
+    pytest.importorskip("matplotlib")
+    flags = "--seeds validation --episodes 2 --horizon 10 --expected 2 --device cpu"
+    where = ["--checkpoint", str(checkpoint), "--data", str(packed_file), "--out", str(tmp_path)]
+    assert main(["evaluate", *shlex.split(flags), *where]) == 0
+    assert (tmp_path / "table.md").exists()
+
+
+def test_it_is_driven_in(checkpoint, tmp_path):
+    pytest.importorskip("pygame")
+    film = tmp_path / "drive.gif"
+    flags = f"--headless --steps 5 --policy idm --record {film} --checkpoint {checkpoint}"
+    assert main(["drive", *shlex.split(flags)]) == 0
+    assert film.exists()
+
+
 def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
     config = TrainConfig(model="lstm-tiny", steps=80, batch_size=4, horizon=6, warmup=2, learning_rate=3e-3, bf16=False)
     trainer = Trainer(config, packed, tmp_path, log_every=1, picture_every=1000, save_every=1000)
