@@ -118,7 +118,7 @@ def _run(args: EvaluateArgs) -> int:
     if args.card:
         measured = f"{report.table()}\nMade by `{args.command()}`.\n"
         path = find(args.checkpoint) / "card.md"
-        write_text(path, card(checkpoint.name, checkpoint.training, measured))
+        write_text(path, card(checkpoint.name, checkpoint.model.about, checkpoint.training, measured))
         paths.append(path)
     if levels:
         paths += _climb(args, levels, checkpoint, data, beside)

@@ -14,8 +14,8 @@ from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
 
-# Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass of its
-# arguments, `<Name>Args`, and `run(args)`.
+# Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass of its arguments,
+# `<Name>Args`, and `run(args)`; where options depend on the command line, `args_for(argv)` gives the dataclass.
 COMMANDS = {
     "drive": "drive in a dream yourself, or watch a policy drive",
     "demo": "drive in a learned environment and film it beside its twin",
@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         import tyro
 
         command = importlib.import_module(f"learned_sim_env.cli.{name}")
-        arguments = getattr(command, f"{name.capitalize()}Args")
-        args = tyro.cli(arguments, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
+        kind = command.args_for(rest) if hasattr(command, "args_for") else getattr(command, f"{name.capitalize()}Args")
+        args = tyro.cli(kind, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
         with interrupts():
             return command.run(args) or 0
     except (ValueError, OSError, ImportError, GymnasiumError, SimulatorError) as error:

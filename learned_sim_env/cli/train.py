@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
@@ -14,11 +16,14 @@ from learned_sim_env.files import remove_unfinished
 from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
 
+Settings = TypeVar("Settings")
 
-@dataclass(frozen=True)
-class TrainArgs:
+
+@dataclass(frozen=True, kw_only=True)
+class TrainArgs(Generic[Settings]):
     """Train a world model on recorded driving; the same command goes on with a run that was stopped.
 
+    With --model, --help shows the settings of that architecture.
     Several processes: torchrun --nproc-per-node N -m learned_sim_env.cli.main train ...
     """
 
@@ -27,6 +32,7 @@ class TrainArgs:
     out: Path
     """Folder of the run; the finished model is OUT/checkpoint."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    settings: Annotated[Settings, tyro.conf.arg(name="")]
     device: str = ""
     """Where to compute: cpu, cuda (with torchrun, each process has a GPU of its own); by default a GPU if there is one.
     """
@@ -38,6 +44,16 @@ class TrainArgs:
     """Steps between validations and pictures."""
     contexts: int = 320
     """Starting contexts to ship with the checkpoint."""
+
+
+def args_for(argv: Sequence[str]) -> Any:
+    """`TrainArgs` with the settings of what `--model` in `argv` names; `ValueError` if there is no such model."""
+    from learned_sim_env.training.objective import objective_class
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--model", nargs="?", default=TrainConfig.model)
+    model = parser.parse_known_args(argv)[0].model
+    return TrainArgs[objective_class(model or TrainConfig.model).settings_class]  # type: ignore[misc]
 
 
 def run(args: TrainArgs) -> int:
@@ -58,9 +74,8 @@ def _run(args: TrainArgs) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
-    trainer = Trainer(
-        args.config, data, args.out, args.device, save_every=args.save_every, picture_every=args.picture_every
-    )
+    every = {"save_every": args.save_every, "picture_every": args.picture_every}
+    trainer = Trainer(args.config, data, args.out, args.settings, args.device, **every)
     try:
         trainer.run()
     except KeyboardInterrupt:

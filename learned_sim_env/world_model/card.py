@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def card(name: str, training: dict[str, Any], measured: str = "") -> str:
+def card(name: str, about: str, training: dict[str, Any], measured: str = "") -> str:
     """Markdown of a card.
 
     Args:
         name: of the checkpoint.
+        about: what kind of model it is, in a sentence.
         training: how it was trained, as in `config.json`; what is called "history" is told below the table.
         measured: Markdown of an evaluation, with the command that repeats it.
     """
@@ -18,9 +19,7 @@ def card(name: str, training: dict[str, Any], measured: str = "") -> str:
     history = f"{training['history']}\n\n" if "history" in training else ""
     return (
         f"# {name}\n\n"
-        "A world model of driving, seen from above: an RSSM whose state is factored into the ego's own motion, a "
-        "remembered map, road users as boxes, and a recurrent latent. It ships frozen, with the moments it starts "
-        "from.\n\n"
+        f"{about} It ships frozen, with the moments it starts from.\n\n"
         f"## Training\n\n| | |\n|---|---|\n{rows}\n\n{history}"
         + (measured or "## Measured\n\nNothing yet: `learned-sim evaluate --card` fills this in.\n")
     )

@@ -88,7 +88,7 @@ def save_pretrained(
         folder.mkdir()
         save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / _FILES[0])
         contexts.save(folder / _FILES[1])
-        write_text(folder / "card.md", card(path.name, training))
+        write_text(folder / "card.md", card(path.name, model.about, training))
         config = {
             "schema_version": SCHEMA_VERSION,
             "package_version": __version__,

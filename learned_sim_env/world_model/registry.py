@@ -14,15 +14,20 @@ from torch import nn
 
 from learned_sim_env.spec import Contract, unknown
 
-# Name -> module:class of an `nn.Module` that is a `protocol.WorldModel`.
+# Name -> module:class of an `nn.Module` that is a `protocol.WorldModel`, and beside that has `about`, a sentence for
+# cards; `config_class`, a dataclass; and `sizes`, configurations by the names in `MODELS`.
 ARCHITECTURES = {
     "rssm": "learned_sim_env.world_model.rssm.model:DrivingRSSM",
+    "lstm": "learned_sim_env.world_model.lstm:DrivingLSTM",
 }
 # What `learned-sim train --model` offers -> its architecture; each module has its sizes in `SIZES`.
 MODELS = {
     "rssm-tiny": "rssm",
     "rssm-small": "rssm",
     "rssm-base": "rssm",
+    "lstm-tiny": "lstm",
+    "lstm-small": "lstm",
+    "lstm-camera-tiny": "lstm",
 }
 
 

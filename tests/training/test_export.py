@@ -1,59 +1,32 @@
-"""What is fitted when a run becomes a checkpoint: where it starts, and how many come into view."""
+"""Where the dreams of a checkpoint start."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training import export
-from learned_sim_env.training.export import choose_contexts, let_all_come
-from learned_sim_env.world_model.contexts import CONTEXT_STEPS
-from learned_sim_env.world_model.rssm.births import BIRTH_GRID
-from learned_sim_env.world_model.rssm.config import SIZES
-from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.training.export import choose_contexts
+from tests.toy_model import ToyModel
+
+MODEL = ToyModel()
 
 
 def test_some_contexts_are_the_beginnings_of_episodes(packed):
-    contexts = choose_contexts(packed, 8)
+    contexts = choose_contexts(packed, 8, MODEL)
     steps = np.diff(contexts.replay_starts)
     # Two episodes are for validation, and each has one beginning.
-    assert (steps == CONTEXT_STEPS - 1).sum() == 2 == round(export.BEGINNINGS * 8)
-    assert (steps[steps >= CONTEXT_STEPS] >= 10 + CONTEXT_STEPS).all()
+    assert (steps == MODEL.context_steps - 1).sum() == 2 == round(export.BEGINNINGS * 8)
+    assert (steps[steps >= MODEL.context_steps] >= 10 + MODEL.context_steps).all()
     assert set(contexts.scenarios) == {9, 19}
 
 
 def test_too_few_moments(packed):
     with pytest.raises(ValueError, match="100 asked for: collect more"):
-        choose_contexts(packed, 100)
+        choose_contexts(packed, 100, MODEL)
 
 
 def test_no_moment_at_all(packed, monkeypatch):
     monkeypatch.setattr(export, "_drivable", lambda data, row: False)
     with pytest.raises(ValueError, match="only 0 moments"):
-        choose_contexts(packed, 1)
-
-
-@pytest.mark.slow
-def test_as_many_come_into_view_as_are_foreseen(packed, monkeypatch):
-    torch.manual_seed(0)
-    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"]).eval()
-    # Somebody is foreseen in one step of twenty; half of them are turned away.
-    with torch.no_grad():
-        model.births.ahead.weight.zero_()
-        model.births.ahead.bias.zero_()
-        model.births.ahead.bias[BIRTH_GRID**2] = np.log(19 * BIRTH_GRID**2)
-    turn = iter(range(10**6))
-
-    def every_other(born, *_):
-        return born._replace(come=born.come & (torch.arange(len(born.come)) % 2 == next(turn) % 2))
-
-    monkeypatch.setattr("learned_sim_env.world_model.rssm.model.on_the_road", every_other)
-    before = model.births.guesses(torch.zeros(1, 32))[0]
-    factor = let_all_come(model, packed)
-    # Some more are turned away because another one is there, or because all slots are taken.
-    assert 1.7 < factor < 3.0
-    likelier = (model.births.guesses(torch.zeros(1, 32))[0] - before)[0].detach()
-    assert likelier[: BIRTH_GRID**2].numpy() == pytest.approx(np.log(factor), rel=1e-4)
-    assert not likelier[BIRTH_GRID**2 :].any()
+        choose_contexts(packed, 1, MODEL)

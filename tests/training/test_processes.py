@@ -48,18 +48,15 @@ def test_no_gpu_of_its_own(variables, gpus, message):
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("batch_size", "message"),
     [
-        ({"batch_size": 4}, "batch_size 4 cannot be shared evenly by 3 processes: give 3 or 6"),
-        (
-            {"batch_size": 6, "path_batch": 512},
-            "path_batch 512 cannot .* give 510 or 513",
-        ),
-        ({"batch_size": 2}, "batch_size 2 cannot be shared evenly by 3 processes: give 3"),
+        (4, "batch_size 4 cannot be shared evenly by 3 processes: give 3 or 6"),
+        (6, "path_batch 512 cannot .* give 510 or 513"),
+        (2, "batch_size 2 cannot be shared evenly by 3 processes: give 3"),
     ],
 )
-def test_no_window_is_lost(setting, message, packed, tmp_path, monkeypatch):
+def test_no_window_is_lost(batch_size, message, packed, tmp_path, monkeypatch):
     for name, value in (("RANK", 0), ("WORLD_SIZE", 3), ("LOCAL_RANK", 0)):
         monkeypatch.setenv(name, str(value))
     with pytest.raises(ValueError, match=message):
-        Trainer(replace(TINY, **setting), packed, tmp_path)
+        Trainer(replace(TINY, batch_size=batch_size), packed, tmp_path)

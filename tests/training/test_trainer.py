@@ -17,8 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from learned_sim_env.spec import CONTRACTS, Fingerprints
-from learned_sim_env.training.config import LossConfig, TrainConfig
+from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.rssm.settings import LossConfig, RSSMSettings
 from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.rssm.config import SIZES
@@ -31,12 +32,11 @@ TINY = TrainConfig(
     model="rssm-tiny",
     steps=6,
     batch_size=4,
-    path_batch=8,
     horizon=6,
     warmup=2,
     bf16=False,
-    loss=LossConfig(drawn_moments=2, seen_moments=1),
 )
+RSSM = RSSMSettings(path_batch=8, loss=LossConfig(drawn_moments=2, seen_moments=1))
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 
 
@@ -96,9 +96,9 @@ def test_a_run_that_is_asked_to_end_saves_the_step_it_is_at(processes, packed_fi
 @pytest.mark.slow
 def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
     config = replace(TINY, steps=60, learning_rate=3e-3)
-    trainer = Trainer(config, packed, tmp_path, log_every=1, picture_every=1000, save_every=1000)
-    window = trainer.train_data.sample(4, 0, 0)
-    trainer.train_data.sample = lambda *args: window  # type: ignore[method-assign]
+    trainer = Trainer(config, packed, tmp_path, RSSM, log_every=1, picture_every=1000, save_every=1000)
+    window = trainer.objective.train.sample(4, 0, 0)
+    trainer.objective.train.sample = lambda *args: window  # type: ignore[method-assign]
     trainer.run()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["kind"] == "train"]
@@ -108,10 +108,20 @@ def test_losses_fall_when_it_trains_on_the_same_few_windows(packed, tmp_path):
 
 
 def test_another_run_in_the_folder_is_refused(packed, tmp_path):
-    Trainer(TINY, packed, tmp_path)
+    Trainer(TINY, packed, tmp_path, RSSM)
     with pytest.raises(ValueError, match=r"learning_rate=0\.0008, this one has 0.1"):
-        Trainer(replace(TINY, learning_rate=0.1), packed, tmp_path)
-    Trainer(replace(TINY, steps=8), packed, tmp_path)
+        Trainer(replace(TINY, learning_rate=0.1), packed, tmp_path, RSSM)
+    with pytest.raises(ValueError, match="path_batch=8, this one has 16"):
+        Trainer(TINY, packed, tmp_path, replace(RSSM, path_batch=16))
+    Trainer(replace(TINY, steps=8), packed, tmp_path, RSSM)
+
+
+def test_a_run_from_before_contracts_were_named_goes_on(packed, tmp_path):
+    Trainer(TINY, packed, tmp_path, RSSM)
+    stored = json.loads((tmp_path / "run.json").read_text())
+    del stored["contract"]
+    (tmp_path / "run.json").write_text(json.dumps(stored))
+    Trainer(TINY, packed, tmp_path, RSSM)
 
 
 def test_a_run_can_begin_with_the_weights_of_a_checkpoint(packed, tmp_path):
@@ -119,14 +129,14 @@ def test_a_run_can_begin_with_the_weights_of_a_checkpoint(packed, tmp_path):
     other = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"])
     other.births.likelier.fill_(1.0)
     # What it starts from besides the weights does not matter.
-    start = save_pretrained(tmp_path / "start", other, choose_contexts(packed, 8), 1.0, {})
-    trainer = Trainer(replace(TINY, start=str(start)), packed, tmp_path / "run")
+    start = save_pretrained(tmp_path / "start", other, choose_contexts(packed, 8, other), 1.0, {})
+    trainer = Trainer(replace(TINY, start=str(start)), packed, tmp_path / "run", RSSM)
     for (name, a), b in zip(other.named_parameters(), trainer.model.parameters()):
         assert torch.equal(a, b), name
     assert trainer.model.births.likelier == 0 and trainer.model.ego_path.top_speed < torch.inf
     with pytest.raises(ValueError, match=r"holds a run with start=.*, this one has ''"):
-        Trainer(TINY, packed, tmp_path / "run")
-    with pytest.raises(ValueError, match="is no rssm-small: its sizes are"):
+        Trainer(TINY, packed, tmp_path / "run", RSSM)
+    with pytest.raises(ValueError, match="is no rssm-small: it is of architecture 'rssm' with the sizes"):
         Trainer(replace(TINY, start=str(start), model="rssm-small"), packed, tmp_path / "small")
     with pytest.raises(FileNotFoundError, match="unknown checkpoint"):
         Trainer(replace(TINY, start="bev-rsm"), packed, tmp_path / "none")
@@ -135,7 +145,7 @@ def test_a_run_can_begin_with_the_weights_of_a_checkpoint(packed, tmp_path):
 def test_unknown_model_and_other_contract(packed, tmp_path):
     with pytest.raises(ValueError, match=r"unknown model 'rssm-smal'\. Did you mean 'rssm-small'"):
         Trainer(replace(TINY, model="rssm-smal"), packed, tmp_path)
-    with pytest.raises(ValueError, match="recorded under another contract"):
+    with pytest.raises(ValueError, match="the data was made for another task"):
         Trainer(TINY, replace(packed, fingerprints=Fingerprints("f" * 64, {})), tmp_path)
 
 
@@ -150,4 +160,4 @@ def test_two_processes_of_torchrun_train_together(packed_file, tmp_path):
 
 @pytest.mark.gpu
 def test_trains_on_a_gpu(packed, tmp_path):
-    Trainer(replace(TINY, bf16=True), packed, tmp_path, device="cuda").run()
+    Trainer(replace(TINY, bf16=True), packed, tmp_path, RSSM, device="cuda").run()

@@ -6,18 +6,20 @@ import json
 
 from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.checkpoint import find
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
 def test_how_it_was_trained_is_a_table_and_its_history_is_told():
-    text = card("mine", {"batch_size": 16, "history": "Half of it was dreamt."}, "# Measured\n")
+    text = card("mine", "A model.", {"batch_size": 16, "history": "Half of it was dreamt."}, "# Measured\n")
+    assert "A model. It ships frozen" in text
     assert "| batch size | 16 |\n\nHalf of it was dreamt.\n\n# Measured" in text
     assert "| history" not in text
-    assert "learned-sim evaluate --card" in card("mine", {"steps": 3}), "as long as nothing was measured"
+    assert "learned-sim evaluate --card" in card("mine", "A model.", {"steps": 3}), "as long as nothing was measured"
 
 
 def test_the_card_that_ships_is_of_what_ships():
     folder = find("bev-rssm")
     config, shipped = json.loads((folder / "config.json").read_text()), (folder / "card.md").read_text()
     measured = shipped[shipped.index("# Evaluation") :]
-    assert shipped == card("bev-rssm", config["training"], measured)
+    assert shipped == card("bev-rssm", DrivingRSSM.about, config["training"], measured)
     assert f"Model {config['files']['model.safetensors'][:12]}," in measured

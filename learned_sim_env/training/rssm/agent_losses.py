@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_sim_env.training.batches import Batch, Traffic
-from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.reductions import huber, masked_mean
+from learned_sim_env.training.rssm.settings import LossConfig
 from learned_sim_env.world_model.geometry import look_up, points_from, relative
 from learned_sim_env.world_model.layers import two_hot
 from learned_sim_env.world_model.protocol import State

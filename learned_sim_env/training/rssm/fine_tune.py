@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from learned_sim_env.training.batches import WindowSampler
-from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.rssm.agent_losses import traffic_loss
 from learned_sim_env.training.rssm.losses import path_loss
+from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.world_model.rssm.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
@@ -27,29 +27,29 @@ PATH_STAGES = ((1, 0.3, 1.0), (10, 0.5, 0.5), (40, 0.2, 0.15))
 CLIP_NORM, LAST, WARMUP = 5.0, 0.01, 100
 
 
-def settle_path(path: EgoPath, windows: WindowSampler, config: TrainConfig) -> None:
-    """Train `path` for `config.path_steps` more steps, in place; which windows it sees follows from the seed alone."""
+def fine_tune_path(path: EgoPath, windows: WindowSampler, settings: RSSMSettings, seed: int) -> None:
+    """Train `path` for `path_steps` more steps, in place; which windows it sees follows from the seed alone."""
     device = next(path.parameters()).device
     for horizon, share, rate in PATH_STAGES:
         some = WindowSampler(windows.data, windows.context, min(horizon, windows.horizon), windows.dt)
 
         def loss(step: int, some: WindowSampler = some) -> Tensor:
             # Other windows than those of the steps before.
-            return path_loss(path, some.sample_paths(config.path_batch, config.seed + 1, step).to(device))
+            return path_loss(path, some.sample_paths(settings.path_batch, seed + 1, step).to(device))
 
         name = f"ego's own motion, {some.horizon} steps ahead"
-        train_alone(path, loss, round(share * config.path_steps), rate * config.path_learning_rate, name)
+        train_alone(path, loss, round(share * settings.path_steps), rate * settings.path_learning_rate, name)
 
 
-def settle_agents(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig) -> None:
-    """Train `model.agent_motion` for `config.agent_steps` more steps, in place; chance follows from the seed alone."""
+def fine_tune_agents(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSettings, seed: int) -> None:
+    """Train `model.agent_motion` for `agent_steps` more steps, in place; chance follows from the seed alone."""
     device = next(model.parameters()).device
 
     def loss(step: int) -> Tensor:
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        return traffic_loss(model, windows.sample_traffic(config.agent_batch, config.seed + 1, step).to(device))
+        torch.manual_seed(seed * 1_000_003 + step)
+        return traffic_loss(model, windows.sample_traffic(settings.agent_batch, seed + 1, step).to(device))
 
-    train_alone(model.agent_motion, loss, config.agent_steps, config.agent_learning_rate, "others' motion")
+    train_alone(model.agent_motion, loss, settings.agent_steps, settings.agent_learning_rate, "others' motion")
 
 
 def train_alone(module: nn.Module, loss_of: Callable[[int], Tensor], steps: int, peak: float, name: str) -> None:

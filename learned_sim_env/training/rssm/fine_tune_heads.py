@@ -15,10 +15,10 @@ from tqdm import tqdm
 from learned_sim_env.spec import NUM_STATIC_CLASSES
 from learned_sim_env.task import UNCERTAIN_TERMS
 from learned_sim_env.training.batches import Batch, WindowSampler
-from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.pictures import after_context
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.rssm.fine_tune import train_alone
+from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.rssm.heads import DOUBTS, OutcomeHeads
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
@@ -38,17 +38,17 @@ class Lessons(NamedTuple):
     errors: Tensor
 
 
-def settle_heads(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig) -> None:
-    """Train `model.heads` for `config.head_steps` more steps, in place, on futures of `config.head_windows` windows.
+def fine_tune_heads(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSettings, seed: int) -> None:
+    """Train `model.heads` for `head_steps` more steps, in place, on futures of `head_windows` windows.
 
     The logits of events are held to what they were: events are rare, and what was learned of them in many more windows
     would be lost.
     """
-    if not config.head_steps:
+    if not settings.head_steps:
         return
-    count, device = -(-config.head_windows // WINDOWS), next(model.parameters()).device
+    count, device = -(-settings.head_windows // WINDOWS), next(model.parameters()).device
     parts = [
-        imagined(model, windows.sample(WINDOWS, config.seed + 1, k).to(device), config.seed * 1_000_003 + k)
+        imagined(model, windows.sample(WINDOWS, seed + 1, k).to(device), seed * 1_000_003 + k)
         for k in tqdm(range(count), desc="what follows", unit="batch", disable=None)
     ]
     lessons = Lessons(*map(torch.cat, zip(*parts)))
@@ -56,13 +56,13 @@ def settle_heads(model: DrivingRSSM, windows: WindowSampler, config: TrainConfig
         before = torch.cat([model.heads(some.float())[1] for some in lessons.features.split(MOMENTS)])
 
     def loss(step: int) -> Tensor:
-        chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        chance = torch.Generator().manual_seed(seed * 1_000_003 + step)
         some = torch.randint(len(lessons.features), (MOMENTS,), generator=chance).to(device)
         chosen = Lessons(*(x[some] for x in lessons))
         _, logits, _ = model.heads(chosen.features.float())
         return head_loss(model.heads, chosen) + (logits - before[some]).square().mean()
 
-    train_alone(model.heads, loss, config.head_steps, config.head_learning_rate, "reward, events and doubt")
+    train_alone(model.heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")
 
 
 def head_loss(heads: OutcomeHeads, lessons: Lessons) -> Tensor:
@@ -80,7 +80,7 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
     torch.manual_seed(seed)
     model.eval()
     _, state = model.draw(after_context(model, batch), ("bev",))
-    drawn = set((torch.randperm(batch.actions.shape[1] - c)[:DRAWN] + c).tolist())
+    moments = set((torch.randperm(batch.actions.shape[1] - c)[:DRAWN] + c).tolist())
     features, errors = [], []
     for t in range(c, batch.actions.shape[1]):
         # As in training: of others that which is likeliest, and nobody comes.
@@ -90,7 +90,7 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
         features.append(model.features(state).half())
         error = torch.full((len(batch.ego), len(DOUBTS)), torch.nan, device=device)
         error[:, 0] = (state["pose"] - batch.pose[:, t])[:, :2].norm(dim=-1)
-        if t in drawn:
+        if t in moments:
             pictures, state = model.draw(state, ("bev",))
             view = pictures["bev"]
             shown = (view < NUM_STATIC_CLASSES) & (batch.static[:, t] < NUM_STATIC_CLASSES)

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.training.config import LossConfig
 from learned_sim_env.training.reductions import masked_mean
+from learned_sim_env.training.rssm.settings import LossConfig
 from learned_sim_env.world_model.geometry import relative, unwound
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.map_decoder import CLASS_WEIGHTS

@@ -58,7 +58,7 @@ class Births(nn.Module):
         self.middles: Tensor
         self.register_buffer("middles", square_middles(bev, bev.height // BIRTH_GRID), persistent=False)
         # How much likelier somebody comes than was learned (a difference of logits): belongs to a finished model, see
-        # `training.export.let_all_come`.
+        # `training.rssm.birth_rate`.
         self.likelier: Tensor
         self.register_buffer("likelier", torch.zeros(()))
         self.speeds: Tensor

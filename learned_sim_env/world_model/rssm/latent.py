@@ -89,12 +89,3 @@ class Latent(nn.Module):
         if torch.is_grad_enabled():
             z = z + probabilities - probabilities.detach()
         return z.flatten(-2)
-
-
-def balanced_kl(prior: Tensor, posterior: Tensor, free_nats: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Dynamics and representation loss (B,) of two sets of probabilities (B, groups, classes), each >= `free_nats`."""
-
-    def kl(q: Tensor, p: Tensor) -> Tensor:
-        return (q * (q.log() - p.log())).sum((-1, -2))
-
-    return kl(posterior.detach(), prior).clamp_min(free_nats), kl(posterior, prior.detach()).clamp_min(free_nats)

@@ -55,6 +55,10 @@ INPUTS = 7 + 2 * len(TOLD)
 class DrivingRSSM(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`, with all that some models can do beside."""
 
+    about = (
+        "A world model of driving, seen from above: an RSSM whose state is factored into the ego's own motion, a "
+        "remembered map, road users as boxes, and a recurrent latent."
+    )
     config_class = RSSMConfig
     sizes: ClassVar[dict[str, RSSMConfig]] = SIZES
     observes = ("bev", "ego")

@@ -10,16 +10,16 @@ import torch
 
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.batches import WindowSampler
-from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.rssm.agent_losses import traffic_loss
-from learned_sim_env.training.rssm.fine_tune import settle_agents, settle_path
-from learned_sim_env.training.rssm.fine_tune_heads import head_loss, imagined, settle_heads
+from learned_sim_env.training.rssm.fine_tune import fine_tune_agents, fine_tune_path
+from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads, head_loss, imagined
 from learned_sim_env.training.rssm.losses import path_loss
+from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
-CONFIG = TrainConfig(
+SETTINGS = RSSMSettings(
     path_batch=32,
     path_steps=60,
     agent_batch=16,
@@ -48,9 +48,9 @@ def test_the_ego_is_better_foreseen_afterwards(windows):
     torch.nn.init.normal_(path.dynamics.output.weight, std=0.3)
     seen = windows.sample_paths(200, 0, 0)
     again, before = copy.deepcopy(path), path_loss(path, seen).item()
-    settle_path(path, windows, CONFIG)
+    fine_tune_path(path, windows, SETTINGS, 0)
     assert path_loss(path, seen).item() < 0.5 * before
-    settle_path(again, windows, CONFIG)
+    fine_tune_path(again, windows, SETTINGS, 0)
     assert all(torch.equal(a, b) for a, b in zip(path.parameters(), again.parameters())), "chance comes from the seed"
 
 
@@ -60,11 +60,11 @@ def test_others_are_better_foreseen_afterwards_and_nothing_else_is_touched(windo
     again, before = copy.deepcopy(fresh), copy.deepcopy(fresh.state_dict())
     # The other car keeps its speed and its heading: once that is learned, there is nothing to be surprised by.
     first = traffic_loss(fresh, seen).item()
-    settle_agents(fresh, windows, CONFIG)
+    fine_tune_agents(fresh, windows, SETTINGS, 0)
     assert traffic_loss(fresh, seen).item() < 0.5 * first
     changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all(name.startswith("agent_motion.") for name in changed)
-    settle_agents(again, windows, CONFIG)
+    fine_tune_agents(again, windows, SETTINGS, 0)
     assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters())), "chance comes from the seed"
 
 
@@ -73,12 +73,12 @@ def test_what_follows_is_better_foreseen_afterwards_and_nothing_else_is_touched(
     later = imagined(fresh, windows.sample(32, 5, 0), 0)
     again, before = copy.deepcopy(fresh), copy.deepcopy(fresh.state_dict())
     first = head_loss(fresh.heads, later).item()
-    settle_heads(fresh, windows, CONFIG)
+    fine_tune_heads(fresh, windows, SETTINGS, 0)
     assert head_loss(fresh.heads, later).item() < 0.9 * first
     changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all(name.startswith("heads.") for name in changed)
     assert fresh.training, "it is left as it was"
-    settle_heads(again, windows, CONFIG)
+    fine_tune_heads(again, windows, SETTINGS, 0)
     assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), again.parameters())), "chance comes from the seed"
 
 
@@ -96,8 +96,8 @@ def test_lessons_are_of_moments_that_were_recorded(windows, fresh):
 
 def test_none_of_it_may_be_wanted(windows, fresh):
     before = copy.deepcopy(fresh.state_dict())
-    config = replace(CONFIG, path_steps=0, agent_steps=0, head_steps=0)
-    settle_path(fresh.ego_path, windows, config)
-    settle_agents(fresh, windows, config)
-    settle_heads(fresh, windows, config)
+    settings = replace(SETTINGS, path_steps=0, agent_steps=0, head_steps=0)
+    fine_tune_path(fresh.ego_path, windows, settings, 0)
+    fine_tune_agents(fresh, windows, settings, 0)
+    fine_tune_heads(fresh, windows, settings, 0)
     assert all(torch.equal(before[name], value) for name, value in fresh.state_dict().items())

@@ -1,0 +1,180 @@
+"""What a model is trained for: all that the trainer needs to know of an architecture, and which objectives there are.
+
+Adding one is adding a line here; see the page "Add your own world model" in the docs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.spec import CONTRACTS, unknown
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.pictures import film_strips, picture_drawn
+from learned_sim_env.training.processes import Process
+from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.registry import MODELS, architecture_of, model_of_size
+
+# Architecture, as in `world_model.registry.ARCHITECTURES` -> module:class of its objective.
+OBJECTIVES = {
+    "rssm": "learned_sim_env.training.rssm.objective:RSSMObjective",
+    "lstm": "learned_sim_env.training.lstm:LSTMObjective",
+}
+
+# Validation: batches, and windows of each; windows that are drawn.
+VALIDATION_BATCHES, VALIDATION_WINDOWS, DRAWN_WINDOWS = 4, 16, 8
+
+
+class Finished(NamedTuple):
+    """A model that is ready to be exported, in evaluation mode, and facts about its training for the card."""
+
+    model: Any
+    facts: dict[str, Any]
+
+
+class Objective(Protocol):
+    """What one architecture is trained for, in one process of a run.
+
+    The class is called with a `TrainConfig`, settings of its `settings_class`, the data, the `Process` and a device.
+    """
+
+    settings_class: ClassVar[type[Any]]
+    """A dataclass with defaults: the architecture's own settings, which become flags of `learned-sim train`."""
+    progress: ClassVar[tuple[str, ...]]
+    """Parts of the loss that the progress bar shows."""
+
+    @property
+    def model(self) -> Any:
+        """An `nn.Module` that is a `protocol.WorldModel`, on the device."""
+        ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for the optimiser: "params", and "peak", their learning rate after the warm-up."""
+        ...
+
+    def batch(self, step: int) -> Any:
+        """This process's share of what step number `step` learns from; it depends on nothing else but the seed."""
+        ...
+
+    def validation_batches(self) -> Iterable[Any]:
+        """Always the same, of unseen episodes."""
+        ...
+
+    def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss of what `batch` gave, and its parts, detached, by name."""
+        ...
+
+    def pictures(self) -> np.ndarray | None:
+        """(H, W, 3) uint8: what the model imagines of unseen episodes beside what happened; None if it draws none."""
+        ...
+
+    def finish(self) -> Finished:
+        """Fit what is fitted after the last step; `model` itself is left as it is."""
+        ...
+
+
+class WindowObjective:
+    """What objectives that learn from windows of recorded episodes have in common; subclasses say the loss.
+
+    Args:
+        config: the run.
+        settings: the architecture's own.
+        data: all episodes; training and validation are split by seed.
+        process: which one of the run this is.
+        device: where to compute.
+
+    Raises:
+        ValueError: for data of another contract, or without validation episodes; a checkpoint to start with that is
+            damaged or of another architecture; or batches that the processes cannot share evenly.
+        FileNotFoundError: if there is no checkpoint to start with.
+    """
+
+    progress: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
+        self.config, self.settings, self.data, self.process, self.device = config, settings, data, process, device
+        self.windows = process.share("batch_size", config.batch_size)
+        self.model: Any = new_model(config).to(device)
+        data.check_contract(self.model.contract, self.needs)
+        self.train, self.validation = self.samplers(config.horizon)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modalities that the data must have."""
+        return tuple(dict.fromkeys((*self.model.observes, *self.model.draws)))
+
+    def samplers(self, horizon: int) -> tuple[WindowSampler, WindowSampler]:
+        """Of windows for training and validation, with so many steps after their context."""
+        steps, dt = self.model.context_steps, self.model.contract.dt
+        train, validation = (
+            WindowSampler(self.data.split(name), steps, horizon, dt, self.needs) for name in ("train", "validation")
+        )
+        return train, validation
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All alike."""
+        return [{"params": list(self.model.parameters()), "peak": self.config.learning_rate}]
+
+    def batch(self, step: int) -> Any:
+        """A `Batch` of windows."""
+        return self.train.sample(self.windows, self.config.seed, step, self.process.rank).to(self.device)
+
+    def validation_batches(self) -> Iterator[Any]:
+        """Batches of windows of unseen episodes."""
+        for i in range(VALIDATION_BATCHES):
+            yield self.validation.sample(VALIDATION_WINDOWS, 0, i).to(self.device)
+
+    def pictures(self) -> np.ndarray | None:
+        """Film strips of a few windows of unseen episodes."""
+        if picture_drawn(self.model) is None:
+            return None
+        index = np.linspace(0, self.validation.total - 1, DRAWN_WINDOWS).astype(np.int64)
+        return film_strips(self.model, self.validation.windows(index).to(self.device))
+
+    def finish(self) -> Finished:
+        """The model as it is."""
+        return Finished(copy.deepcopy(self.model).eval(), {})
+
+
+def objective_class(model: str) -> Any:
+    """The class of the `Objective` of one of `world_model.registry.MODELS`.
+
+    Raises:
+        ValueError: if there is no such model, or its architecture has no objective.
+    """
+    if model not in MODELS:
+        raise unknown("model", model, MODELS)
+    if MODELS[model] not in OBJECTIVES:
+        raise unknown("objective for architecture", MODELS[model], OBJECTIVES)
+    module, _, name = OBJECTIVES[MODELS[model]].partition(":")
+    return getattr(import_module(module), name)
+
+
+def new_model(config: TrainConfig) -> Any:
+    """The model with which a run begins: its first weights follow from the seed, or are those of a checkpoint.
+
+    Raises:
+        ValueError: if there is no such contract, or the checkpoint is damaged or of another architecture or size.
+        FileNotFoundError: if there is no checkpoint to start with.
+    """
+    if config.contract not in CONTRACTS:
+        raise unknown("contract", config.contract, CONTRACTS)
+    torch.manual_seed(config.seed)
+    model = model_of_size(config.model, CONTRACTS[config.contract])
+    if config.start:
+        found = from_pretrained(config.start, contract=model.contract).model
+        if architecture_of(found) != architecture_of(model) or found.config != model.config:
+            raise ValueError(
+                f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
+                f"with the sizes {found.config}; give its own --model"
+            )
+        model.load_state_dict(found.state_dict())
+    return model

@@ -1,0 +1,32 @@
+"""How often somebody comes into view, calibrated on what a finished model imagines."""
+
+from __future__ import annotations
+
+import math
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.calibration import imagined_futures
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
+
+# Times as likely that somebody comes into view, at most.
+MOST_LIKELIER = 5.0
+
+
+def calibrate_birth_rate(model: DrivingRSSM, data: PackedData) -> float:
+    """Make it likelier that a road user comes into view, in place: not all can be put where the model wants them.
+
+    One that would come into view off the road, or inside another, is left out; without this the roads of dreams are
+    emptier than they should be, and policies that learn to drive there learn to drive too fast.
+
+    Returns:
+        How many times as likely.
+    """
+    wanted = put = 0.0
+    for before, after, valid in imagined_futures(model, data):
+        nowhere = model.births.guesses(model.latent.foresee(after["h"]))[0].softmax(-1)[:, -1]
+        new = (after["agent_class"] > 0) & (before["agent_class"] == 0)
+        wanted += float((1 - nowhere)[valid].sum())
+        put += float(new[valid].sum())
+    factor = min(max(wanted / max(put, 1.0), 1.0), MOST_LIKELIER)
+    model.births.likelier.fill_(math.log(factor))
+    return factor

@@ -1,0 +1,80 @@
+"""What the RSSM is trained for, and what is fitted of it after the last step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.batches import Batch, Paths
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.objective import Finished, WindowObjective
+from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
+from learned_sim_env.training.rssm.fine_tune import fine_tune_agents, fine_tune_path
+from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads
+from learned_sim_env.training.rssm.losses import window_loss
+from learned_sim_env.training.rssm.settings import RSSMSettings
+
+# Windows of a validation batch for the ego's own motion.
+VALIDATION_PATHS = 256
+
+
+class RSSMObjective(WindowObjective):
+    """See `training.objective.Objective`. A batch is one of windows, and a larger one for the ego's own motion."""
+
+    settings_class = RSSMSettings
+    progress: ClassVar[tuple[str, ...]] = ("map", "motion")
+
+    def __init__(
+        self, config: TrainConfig, settings: RSSMSettings, data: PackedData, process: Process, device: torch.device
+    ):
+        super().__init__(config, settings, data, process, device)
+        self._paths = process.share("path_batch", settings.path_batch)
+        self.train_paths, self.validation_paths = self.samplers(settings.path_horizon)
+        self.model.ego_path.top_speed.fill_(self.train.top_speed)
+        # What was fitted when another run was finished will be fitted anew.
+        self.model.births.likelier.zero_()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The route that it draws is learned from the headings that all data have."""
+        return tuple(self.model.observes)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The ego's own motion, and the rest."""
+        path = list(self.model.ego_path.parameters())
+        others = [p for name, p in self.model.named_parameters() if not name.startswith("ego_path.")]
+        return [
+            {"params": others, "peak": self.config.learning_rate},
+            {"params": path, "peak": self.settings.path_learning_rate},
+        ]
+
+    def batch(self, step: int) -> tuple[Batch, Paths]:
+        """Windows of this step."""
+        paths = self.train_paths.sample_paths(self._paths, self.config.seed, step, self.process.rank)
+        return super().batch(step), paths.to(self.device)
+
+    def validation_batches(self) -> Iterator[tuple[Batch, Paths]]:
+        """Fixed windows of unseen maps."""
+        for i, batch in enumerate(super().validation_batches()):
+            yield batch, self.validation_paths.sample_paths(VALIDATION_PATHS, 0, i).to(self.device)
+
+    def loss(self, batch: tuple[Batch, Paths]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `window_loss`."""
+        return window_loss(self.model, *batch, self.settings.loss)
+
+    def finish(self) -> Finished:
+        """Fine-tune the ego's own motion, that of others and the heads, and calibrate the rate of births."""
+        s, seed = self.settings, self.config.seed
+        model = copy.deepcopy(self.model).eval()
+        fine_tune_path(model.ego_path, self.train_paths, s, seed)
+        fine_tune_agents(model, self.train, s, seed)
+        fine_tune_heads(model, self.train, s, seed)
+        names = ("path_steps", "agent_steps", "head_windows", "head_steps")
+        factor = calibrate_birth_rate(model, self.data)
+        return Finished(model, {**{name: getattr(s, name) for name in names}, "births_factor": round(factor, 3)})
