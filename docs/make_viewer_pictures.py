@@ -17,7 +17,7 @@ from learned_sim_env.display.layout import BASE
 from learned_sim_env.files import replacing
 from learned_sim_env.twins.pairing import open_twin
 from learned_sim_env.viewer.app import App
-from learned_sim_env.viewer.drive import Drive
+from learned_sim_env.viewer.drive import InteractiveDrive
 from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.session import Session
 
@@ -60,7 +60,7 @@ def main() -> None:
         ("twin.png", ROUNDABOUT, 2.5, ("t",), True),
     ):
         session = Session(env, seed, place)
-        drive = Drive(session, expert(), open_twin=lambda: open_twin("LearnedDriving-v0"))
+        drive = InteractiveDrive(session, expert(), open_twin=lambda: open_twin("LearnedDriving-v0"))
         app = App(drive, OUT / "drive.gif", size=BASE)
         drive.by_hand = False
         press(app, *keys)

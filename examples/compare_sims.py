@@ -12,7 +12,7 @@ import tyro
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.reporting.html import write_html
 from learned_sim_env.twins.comparison_page import compare
-from learned_sim_env.twins.driven_episodes import Plan, drive
+from learned_sim_env.twins.driven_episodes import ComparisonPlan, drive
 
 STANDIN = ("-m", "learned_sim_env.carla_standin", "--port", "0", "--sync")
 
@@ -33,7 +33,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Drive both, compare, write."""
-    plan = Plan(args.scenarios, episodes=args.episodes, steps=args.steps)
+    plan = ComparisonPlan(args.scenarios, episodes=args.episodes, steps=args.steps)
     with subprocess.Popen([sys.executable, *STANDIN], stdout=subprocess.PIPE, text=True) as server:
         port = int(server.stdout.readline().split(",")[0].rpartition(":")[2])
         sides = []

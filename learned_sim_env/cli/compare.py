@@ -57,7 +57,7 @@ def run(args: Args) -> int:
     from learned_sim_env.reporting.write import print_tables, write_report
     from learned_sim_env.settings import parse_settings
     from learned_sim_env.twins.comparison_page import compare
-    from learned_sim_env.twins.driven_episodes import Plan, drive
+    from learned_sim_env.twins.driven_episodes import ComparisonPlan, drive
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
@@ -75,7 +75,7 @@ def run(args: Args) -> int:
     if known[args.a].contract != known[args.b].contract:
         raise ValueError(f"{args.a} and {args.b} keep different contracts: nothing of them compares")
     names = (args.a, args.b) if args.a != args.b else (f"{args.a}, first", f"{args.b}, second")
-    plan = Plan(args.scenarios, episodes=args.episodes, steps=args.steps)
+    plan = ComparisonPlan(args.scenarios, episodes=args.episodes, steps=args.steps)
     sides, left_out = [], dict[str, str]()
     for env_id, name, settings in zip((args.a, args.b), names, (args.settings_a, args.settings_b)):
         env = gym.make(env_id, disable_env_checker=True, **parse_settings(settings))

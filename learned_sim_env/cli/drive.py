@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from learned_sim_env.environments.twin import TwinDrivingEnv
-    from learned_sim_env.viewer.drive import Drive
+    from learned_sim_env.viewer.drive import InteractiveDrive
     from learned_sim_env.viewer.replay import Replay
     from learned_sim_env.world_model.contexts import Contexts
 
@@ -71,7 +71,7 @@ def run(args: Args) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     _check(args)
-    from learned_sim_env.viewer.drive import Drive
+    from learned_sim_env.viewer.drive import InteractiveDrive
     from learned_sim_env.viewer.policies import open_policy
     from learned_sim_env.viewer.replay import PLAIN
     from learned_sim_env.viewer.session import Session
@@ -84,7 +84,7 @@ def run(args: Args) -> int:
         session = Session(env, args.seed, args.scenario)
         policy = open_policy(args.policy, session)
         drive = opened.enter_context(
-            closing(Drive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
+            closing(InteractiveDrive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
         )
         drive.by_hand = args.policy == "human"
         try:
@@ -149,7 +149,7 @@ def _check(args: Args) -> None:
             raise ValueError("without a display nobody can end it: give --steps")
 
 
-def _window(args: Args, drive: Drive) -> int:
+def _window(args: Args, drive: InteractiveDrive) -> int:
     from learned_sim_env.viewer.app import App
     from learned_sim_env.viewer.saved_drive import film_path
 
@@ -175,7 +175,7 @@ def _window(args: Args, drive: Drive) -> int:
     return 0
 
 
-def _headless(args: Args, drive: Drive) -> int:
+def _headless(args: Args, drive: InteractiveDrive) -> int:
     from tqdm import tqdm
 
     from learned_sim_env.viewer.offline import drive_for, replay_all
@@ -206,7 +206,7 @@ def _headless(args: Args, drive: Drive) -> int:
     return 0 if replay is None else _compared(replay)
 
 
-def _given(args: Args, drive: Drive) -> tuple[np.ndarray | None, Replay | None]:
+def _given(args: Args, drive: InteractiveDrive) -> tuple[np.ndarray | None, Replay | None]:
     """What --actions or --case names: actions, which drive from now on, or a recording."""
     from learned_sim_env.viewer.replay import PLAIN, Given, Replay, read_actions
     from learned_sim_env.viewer.tape import Tape
@@ -243,6 +243,6 @@ def _times(what: str, seconds: list[float]) -> str:
     return f"{what}: {median:.1f} ms typically, 95% below {late:.1f} ms ({len(seconds)})"
 
 
-def _told(drive: Drive) -> None:
+def _told(drive: InteractiveDrive) -> None:
     if drive.written:
         print(f"written: {', '.join(map(str, drive.written))}")

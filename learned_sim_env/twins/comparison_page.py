@@ -12,7 +12,7 @@ from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.reporting.display import STYLES, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.twins.driven_episodes import Driven, pooled
+from learned_sim_env.twins.driven_episodes import DrivenEpisode, pooled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ REPLICATES = 500
 QUANTILES = np.linspace(0.005, 0.995, 199)
 
 
-def compare(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[Driven]]) -> list[Part]:
+def compare(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]]) -> list[Part]:
     """Parts on motion and worth, on ends, and on what the view shows.
 
     Args:
@@ -54,14 +54,14 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(np.quantile(a, QUANTILES) - np.quantile(b, QUANTILES)).mean())
 
 
-def mean_of(episodes: Sequence[Driven], name: str) -> Estimate:
+def mean_of(episodes: Sequence[DrivenEpisode], name: str) -> Estimate:
     """Mean over all steps, with the interval that other episodes might give."""
     values, owner = pooled(episodes, name)
     weights = resample(owner, len(episodes), REPLICATES, seed=0)
     return Estimate.of(ratio(weights @ values, weights.sum(-1)))
 
 
-def _distributions(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[Driven]]) -> Part:
+def _distributions(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]]) -> Part:
     rows, values = [], {}
     for name, unit in QUANTITIES.items():
         means = [mean_of(episodes, name) for episodes in sides]
@@ -88,7 +88,9 @@ def _distributions(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequen
     )
 
 
-def _histograms(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[Driven]]) -> Callable[[Figure], None]:
+def _histograms(
+    names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]]
+) -> Callable[[Figure], None]:
     def draw(figure: Figure) -> None:
         axes = figure.subplots(2, 2).ravel()
         for axis, quantity in zip(axes, ("speed", "acceleration", "headway", "reward")):
@@ -108,7 +110,7 @@ def _histograms(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[
     return draw
 
 
-def _ends(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[Driven]]) -> Part:
+def _ends(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]]) -> Part:
     counts = [Counter((e.scenario, e.end or "still driving") for e in episodes) for episodes in sides]
     keys = sorted(set(counts[0]) | set(counts[1]))
     totals = [Counter(e.scenario for e in episodes) for episodes in sides]
@@ -129,7 +131,7 @@ def _ends(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[Driven
     )
 
 
-def _views(names: tuple[str, str], sides: tuple[Sequence[Driven], Sequence[Driven]]) -> Part:
+def _views(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]]) -> Part:
     rows, values = [], {}
     for kind in SemanticClass:
         shares = []

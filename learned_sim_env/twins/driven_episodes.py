@@ -15,7 +15,7 @@ from learned_sim_env.spec import FAILURES, NUM_CLASSES, TEST_SCENARIOS
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """What both environments drive: `episodes` of each scenario with each driver, of at most `steps` steps.
 
     Raises:
@@ -33,7 +33,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Driven:
+class DrivenEpisode:
     """One episode of T steps.
 
     speed, acceleration, yaw_rate [m/s, m/s^2, rad/s], reward, cost: (T,) float64. headway: seconds to who is ahead in
@@ -53,14 +53,14 @@ class Driven:
     end: str
 
 
-def drive(env: gym.Env, plan: Plan) -> tuple[list[Driven], dict[str, str]]:
+def drive(env: gym.Env, plan: ComparisonPlan) -> tuple[list[DrivenEpisode], dict[str, str]]:
     """Drive the whole plan.
 
     Returns:
         The episodes, and why each scenario that the environment cannot have was left out. Episodes that the
         simulator or the model broke off, see `spec.FAILURES`, are left out as well.
     """
-    episodes: list[Driven] = []
+    episodes: list[DrivenEpisode] = []
     missing: dict[str, str] = {}
     for scenario in plan.scenarios:
         for driver in plan.drivers:
@@ -73,12 +73,12 @@ def drive(env: gym.Env, plan: Plan) -> tuple[list[Driven], dict[str, str]]:
     return episodes, missing
 
 
-def _repeats(env: gym.Env, plan: Plan, scenario: str, driver: str) -> Iterator[Driven]:
+def _repeats(env: gym.Env, plan: ComparisonPlan, scenario: str, driver: str) -> Iterator[DrivenEpisode]:
     for i in range(plan.episodes):
         yield _episode(env, scenario, driver, TEST_SCENARIOS.start + i, plan.steps)
 
 
-def _episode(env: gym.Env, scenario: str, driver: str, seed: int, steps: int) -> Driven:
+def _episode(env: gym.Env, scenario: str, driver: str, seed: int, steps: int) -> DrivenEpisode:
     observation, info = env.reset(seed=seed, options={"scenario": scenario})
     act, began = open_driver(driver, [seed]), np.ones(1, bool)
     speeds, turns, gaps, rewards, costs = [float(observation["ego"][0])], [], [], [], []
@@ -97,7 +97,7 @@ def _episode(env: gym.Env, scenario: str, driver: str, seed: int, steps: int) ->
             break
     speed, gap = np.array(speeds), np.array(gaps)
     moving = np.isfinite(gap) & (speed[1:] > 1.0)
-    return Driven(
+    return DrivenEpisode(
         scenario=scenario,
         driver=driver,
         speed=speed[1:],
@@ -111,7 +111,7 @@ def _episode(env: gym.Env, scenario: str, driver: str, seed: int, steps: int) ->
     )
 
 
-def pooled(episodes: Sequence[Driven], name: str) -> tuple[np.ndarray, np.ndarray]:
+def pooled(episodes: Sequence[DrivenEpisode], name: str) -> tuple[np.ndarray, np.ndarray]:
     """All known values (N,) of a quantity, and the index of the episode (N,) that each is of."""
     values = [getattr(e, name) for e in episodes]
     owner = np.repeat(np.arange(len(values)), [len(v) for v in values])

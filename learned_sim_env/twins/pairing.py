@@ -116,7 +116,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Moment:
+class PairMoment:
     """One moment of a pair; observation and info are the dream's, `twin` is None where there is none."""
 
     observation: dict[str, np.ndarray]
@@ -153,7 +153,7 @@ class Pair:
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None, actions: np.ndarray | None = None
-    ) -> Moment:
+    ) -> PairMoment:
         """Begin at a context, or at a moment since one.
 
         Args:
@@ -182,9 +182,9 @@ class Pair:
                         f"before the {len(since)} of the snapshot"
                     )
             twin = Side(colourise(self.twin.semantic))
-        return Moment(observation, info, Side(observation["bev"]), twin)
+        return PairMoment(observation, info, Side(observation["bev"]), twin)
 
-    def step(self, action: np.ndarray) -> Moment:
+    def step(self, action: np.ndarray) -> PairMoment:
         """One clock step of both under `action` (2,) float32."""
         began = time.perf_counter()
         observation, reward, _, _, info = self.dream.step(action)
@@ -196,7 +196,7 @@ class Pair:
             twin_observation, twin_reward, _, _, twin_info = self.twin.step(action)
             self.twin_seconds += time.perf_counter() - began
             twin = Side(twin_observation["bev"], twin_reward, twin_info["cost"], twin_info["end_reason"])
-        return Moment(
+        return PairMoment(
             observation, info, Side(observation["bev"], float(reward), info["cost"], info["end_reason"]), twin
         )
 

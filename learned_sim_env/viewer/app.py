@@ -15,10 +15,10 @@ from learned_sim_env.display.board import Board
 from learned_sim_env.display.display import Display, when_display_is_lost
 from learned_sim_env.optional import require
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.viewer.drive import PACES, STRENGTHS, Drive
+from learned_sim_env.viewer.drive import PACES, STRENGTHS, InteractiveDrive
 from learned_sim_env.viewer.keys import HELD, HELP, command_of
 from learned_sim_env.viewer.saved_drive import film_path
-from learned_sim_env.viewer.steering import Pad, Wheel
+from learned_sim_env.viewer.steering import KeyboardWheel, Pad
 
 # Pictures a second, at most.
 FPS = 60
@@ -47,12 +47,17 @@ class App:
     """
 
     def __init__(
-        self, drive: Drive, record: Path, steps: int | None = None, size: tuple[int, int] | None = None, title: str = ""
+        self,
+        drive: InteractiveDrive,
+        record: Path,
+        steps: int | None = None,
+        size: tuple[int, int] | None = None,
+        title: str = "",
     ):
         self._pygame = pygame = require("pygame", extra="viewer")
         self.drive, self._record, self._steps = drive, record, steps
         self.display = Display(title or "learned-sim drive", size)
-        self.board, self.wheel, self.pad = Board(), Wheel(), Pad(pygame)
+        self.board, self.wheel, self.pad = Board(), KeyboardWheel(), Pad(pygame)
         drive.human = self._by_hand
         pygame.key.set_repeat(*REPEAT)
         self._down: set[str] = set()

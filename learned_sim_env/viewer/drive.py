@@ -15,14 +15,13 @@ import numpy as np
 from learned_sim_env.display import theme
 from learned_sim_env.display.frame import Frame, Status
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.viewer.futures import Futures
-from learned_sim_env.viewer.policies import Policy
+from learned_sim_env.viewer.futures import FutureBundles
+from learned_sim_env.viewer.policies import SessionPolicy
 from learned_sim_env.viewer.saved_drive import Recording
-from learned_sim_env.viewer.session import Session
-from learned_sim_env.viewer.shown import frame_of
+from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import HOLD, JUMP, STEP
-from learned_sim_env.viewer.timeline import Moment
-from learned_sim_env.viewer.twin_follower import Follower
+from learned_sim_env.viewer.timeline import TimelineMoment
+from learned_sim_env.viewer.twin_follower import TwinFollower
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -39,7 +38,7 @@ NOTED = 4.0
 TIMED = 10
 
 
-class Drive:
+class InteractiveDrive:
     """A session with all that surrounds it, a clock step at a time. Knows no window.
 
     Args:
@@ -59,7 +58,7 @@ class Drive:
     def __init__(
         self,
         session: Session,
-        policy: Policy,
+        policy: SessionPolicy,
         human: Callable[[], np.ndarray] | None = None,
         fps: float = 10.0,
         open_twin: Callable[[], TwinDrivingEnv] | None = None,
@@ -76,11 +75,11 @@ class Drive:
         self.written: list[Path] = []
         self.script: Iterator[tuple[int, Frame]] | None = None
         self._open_twin, self._twin_wanted = open_twin, False
-        self._follower: Follower | None = None
+        self._follower: TwinFollower | None = None
         self._approach: Iterator[int] | None = None
-        self._futures: Futures | None = None
+        self._futures: FutureBundles | None = None
         self._overlay: tuple[np.ndarray, float] | None = None
-        self._overlaid: Moment | None = None
+        self._overlaid: TimelineMoment | None = None
         self._scripted: Frame | None = None
         self._held = 0
         self._note, self._noted = "", 0.0
@@ -209,13 +208,13 @@ class Drive:
         if self._follower is None:
             if self._open_twin is None:
                 raise ValueError("this environment declares no twin")
-            self._follower = Follower(self._open_twin(), self.session.contexts)
+            self._follower = TwinFollower(self._open_twin(), self.session.contexts)
         self._twin_wanted = True
         self.say("the simulator sets out")
 
     def toggle_overlay(self) -> None:
         """Show where other futures differ, or no longer."""
-        self._futures = None if self._futures is not None else Futures(self.session.env.unwrapped)
+        self._futures = None if self._futures is not None else FutureBundles(self.session.env.unwrapped)
         self._overlaid = None
         self.say("dots: where other futures differ" if self._futures is not None else "")
 
@@ -254,7 +253,7 @@ class Drive:
             self.session.following()
             self.jumped("next context")
 
-    def _at_twin(self, moment: Moment) -> bool:
+    def _at_twin(self, moment: TimelineMoment) -> bool:
         return self._follower is not None and self._follower.stands_at(moment)
 
     def _start_approach(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start
-from learned_sim_env.viewer.timeline import Moment
+from learned_sim_env.viewer.timeline import TimelineMoment
 
 COUNT = 8
 # [steps] A bundle of futures is shown from this age on, until it is twice as old and the next one takes its place.
@@ -30,7 +30,7 @@ class Bundle:
         self.age += 1
 
 
-class Futures:
+class FutureBundles:
     """Keeps bundles of futures up with a dream, so that there is always one of 1.5 to 3 s, the dream's age allowing.
 
     Args:
@@ -43,9 +43,9 @@ class Futures:
         self._model, self._temperature = rollout.model, rollout.temperature
         self._inference = Inference(next(iter(self._model.initial(1).values())).device, rows=1)
         self._bundles: list[Bundle] = []
-        self._at: Moment | None = None
+        self._at: TimelineMoment | None = None
 
-    def overlay(self, moment: Moment) -> tuple[np.ndarray, float]:
+    def overlay(self, moment: TimelineMoment) -> tuple[np.ndarray, float]:
         """How many of the futures show another class, pixel by pixel.
 
         Returns:
@@ -60,7 +60,7 @@ class Futures:
         views = oldest.rollout.drawn("bev", np.arange(COUNT))
         return np.rint((views != moment.view).mean(0) * 255).astype(np.uint8), oldest.age
 
-    def _advance(self, moment: Moment) -> None:
+    def _advance(self, moment: TimelineMoment) -> None:
         assert moment.action is not None
         for bundle in self._bundles:
             bundle.step(moment.action)
@@ -69,14 +69,14 @@ class Futures:
         if self._bundles[0].age > 2 * APART:
             del self._bundles[0]
 
-    def _catch_up(self, moment: Moment) -> None:
+    def _catch_up(self, moment: TimelineMoment) -> None:
         """As if the overlay had been on for a while."""
         past = [m for _, m in zip(range(2 * APART), moment.back())][::-1]
         self._bundles = [self._parting(past[0])]
         for later in past[1:]:
             self._advance(later)
 
-    def _parting(self, moment: Moment) -> Bundle:
+    def _parting(self, moment: TimelineMoment) -> Bundle:
         rollout = Rollout(self._model, COUNT, self._inference, self._temperature)
         snapshot = moment.snapshot
         start = Start.from_snapshot(self._model, self._inference, snapshot, moment.observation["ego"])

@@ -14,13 +14,13 @@ from learned_sim_env.spec import unknown
 
 if TYPE_CHECKING:
     from learned_sim_env.viewer.session import Session
-    from learned_sim_env.viewer.timeline import Moment
+    from learned_sim_env.viewer.timeline import TimelineMoment
 
 # What `--policy` takes besides the names of drivers and the path of a file.
 NAMES = ("human", "expert")
 
 
-class Policy(Protocol):
+class SessionPolicy(Protocol):
     """Drives a session."""
 
     @property
@@ -33,7 +33,7 @@ class Policy(Protocol):
         ...
 
 
-class Wheel:
+class DriverPolicy:
     """A driver of one row at the wheel of a session.
 
     Wherever that is put elsewhere than the driver's last action led to, it is shown the last `LAG` moments before as if
@@ -42,11 +42,11 @@ class Wheel:
 
     def __init__(self, name: str, driver: Driver):
         self.name, self._driver = name, driver
-        self._last: Moment | None = None
+        self._last: TimelineMoment | None = None
         self._action = np.zeros(2, np.float32)
 
     def __call__(self, session: Session) -> np.ndarray:
-        """See `Policy`."""
+        """See `SessionPolicy`."""
         moment = session.moment
         if moment is self._last:
             return self._action
@@ -63,12 +63,12 @@ class Wheel:
 LEARNED = "dream"
 
 
-def expert() -> Policy:
+def expert() -> SessionPolicy:
     """Follows the route at a steady speed, in the lane where the episode began or it took over. Sees nobody."""
-    return Wheel("expert (route follower)", open_driver("follow-8", [0]))
+    return DriverPolicy("expert (route follower)", open_driver("follow-8", [0]))
 
 
-def open_policy(name: str, session: Session) -> Policy:
+def open_policy(name: str, session: Session) -> SessionPolicy:
     """Who drives by the name that `--policy` gives; for "human", who takes over when the human lets go.
 
     Raises:
@@ -81,13 +81,13 @@ def open_policy(name: str, session: Session) -> Policy:
         name = LEARNED
     path = Path(name)
     if name in names() or path.suffix == FILE:
-        return Wheel(path.name, open_driver(name, [session.seed]))
+        return DriverPolicy(path.name, open_driver(name, [session.seed]))
     if path.is_file() or path.with_name(path.name + ".zip").is_file():
         from learned_sim_env.viewer import sb3
 
         return sb3.open_policy(path if path.is_file() else path.with_name(path.name + ".zip"), session)
     if ":" in name:
-        return Wheel(name, open_driver(name, [session.seed]))
+        return DriverPolicy(name, open_driver(name, [session.seed]))
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"policy file {name} does not exist")
     raise unknown("policy", name, (*NAMES, *names(), "<file>.zip"))

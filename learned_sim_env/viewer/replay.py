@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from learned_sim_env.display.frame import Frame
-from learned_sim_env.viewer.policies import Policy
-from learned_sim_env.viewer.session import Session
-from learned_sim_env.viewer.shown import frame_of
+from learned_sim_env.viewer.policies import SessionPolicy
+from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import JUMP, STEP, Tape, crc
 
 # How a file of actions alone may end; a recording ends in .npz.
@@ -53,7 +52,7 @@ class Replay:
 class Given:
     """Takes actions (T, 2) float32 one after the other; after the last, another driver goes on."""
 
-    def __init__(self, actions: np.ndarray, then: Policy):
+    def __init__(self, actions: np.ndarray, then: SessionPolicy):
         self._actions, self._then, self._taken = actions, then, 0
 
     @property

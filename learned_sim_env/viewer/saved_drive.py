@@ -15,7 +15,7 @@ from learned_sim_env.films import FORMATS, Film, save_picture
 from learned_sim_env.optional import require
 from learned_sim_env.spec import unknown
 from learned_sim_env.viewer.tape import Recorder, Tape
-from learned_sim_env.viewer.timeline import Moment
+from learned_sim_env.viewer.timeline import TimelineMoment
 
 # [pixels] Whatever the size of the window, so that a replay makes the same film. A GIF of full size would be huge.
 SIZES = {".mp4": (1120, 840), ".gif": (840, 630)}
@@ -68,7 +68,7 @@ class Recording:
     def __len__(self) -> int:
         return len(self._recorder)
 
-    def add(self, kind: int, moment: Moment, frame: Frame) -> None:
+    def add(self, kind: int, moment: TimelineMoment, frame: Frame) -> None:
         """Append a frame; kind: see `tape`."""
         self._recorder.add(kind, moment, frame)
         self._last = picture_of(self._board, frame, self._size)

@@ -7,7 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.viewer.timeline import NO_TRAIL, Moment
+from learned_sim_env.display.frame import Frame, Status
+from learned_sim_env.viewer.timeline import NO_TRAIL, TimelineMoment
 
 # What a perturbation changes: the recurrent part of a model's state.
 PERTURBED = "h"
@@ -32,8 +33,8 @@ class Session:
     def __init__(self, env: gym.Env, seed: int = 0, scenario: str | None = None):
         self.env, self.seed, self.scenario = env, seed, scenario
         self._dream: Any = env.unwrapped
-        self.mark: Moment | None = None
-        self.moment: Moment
+        self.mark: TimelineMoment | None = None
+        self.moment: TimelineMoment
         self._begin({} if scenario is None else {"scenario": scenario})
 
     @property
@@ -60,31 +61,31 @@ class Session:
         """(latent_size,) float32 of the model's present state, as obs_type "latent" gives them."""
         return self._dream.episodes.rollout.features()[0]
 
-    def step(self, action: np.ndarray) -> Moment:
+    def step(self, action: np.ndarray) -> TimelineMoment:
         """One clock step under `action` (2,) float32."""
         observation, reward, _, _, info = self.env.step(action)
-        self.moment = Moment(
+        self.moment = TimelineMoment(
             observation, info, self._dream.snapshot(), float(reward), self.moment, np.array(action, np.float32)
         )
         return self.moment
 
-    def again(self) -> Moment:
+    def again(self) -> TimelineMoment:
         """The same start with the same chance."""
         context = self.moment.info["context"]
         return self._begin({"context": context} if context >= 0 else self._anywhere())
 
-    def another_chance(self) -> Moment:
+    def another_chance(self) -> TimelineMoment:
         """The same start with another seed."""
         self.seed += 1
         return self.again()
 
-    def following(self) -> Moment:
+    def following(self) -> TimelineMoment:
         """The next context, of those that have the scenario if one was asked for."""
         pool = range(len(self.contexts)) if self.scenario is None else self.contexts.indices(self.scenario)
         later = [int(i) for i in pool if i > self.moment.info["context"]]
         return self._begin({"context": later[0] if later else int(pool[0])})
 
-    def go_to(self, scenario: str | None) -> Moment:
+    def go_to(self, scenario: str | None) -> TimelineMoment:
         """Another kind of place; None: any. `ValueError` if no context is of that kind, and nothing has changed."""
         if scenario is not None:
             self.contexts.indices(scenario)
@@ -95,27 +96,27 @@ class Session:
         """Remember this moment."""
         self.mark = self.moment
 
-    def return_to_mark(self) -> Moment | None:
+    def return_to_mark(self) -> TimelineMoment | None:
         """Back to the mark, from where everything can be tried again; None without one."""
         return None if self.mark is None else self.restore(self.mark)
 
-    def rewind(self) -> Moment | None:
+    def rewind(self) -> TimelineMoment | None:
         """A step back; None where there is none."""
         return None if self.moment.parent is None else self.restore(self.moment.parent)
 
-    def restore(self, moment: Moment) -> Moment:
+    def restore(self, moment: TimelineMoment) -> TimelineMoment:
         """Go to a moment that was there before."""
         self._dream.restore(moment.snapshot)
         self.moment = moment
         return moment
 
-    def open(self, snapshot: dict[str, Any], trail: np.ndarray = NO_TRAIL) -> Moment:
+    def open(self, snapshot: dict[str, Any], trail: np.ndarray = NO_TRAIL) -> TimelineMoment:
         """Go to a moment of which only the snapshot is left, and the uncertainty `trail` (n,) float32 before it."""
         observation, info = self._dream.restore(snapshot)
-        self.moment = Moment(observation, info, snapshot, trail=trail)
+        self.moment = TimelineMoment(observation, info, snapshot, trail=trail)
         return self.moment
 
-    def perturb(self, strength: float) -> Moment:
+    def perturb(self, strength: float) -> TimelineMoment:
         """Push the model's recurrent state at random, by `strength` of its own spread.
 
         The push depends on seed and step alone. What has been imagined of the map stays.
@@ -132,7 +133,7 @@ class Session:
         state = {**snapshot["state"], PERTURBED: moved}
         # Without its view, which is drawn anew.
         observation, info = self._dream.restore({**snapshot, "state": state, "drawn": {}})
-        self.moment = Moment(
+        self.moment = TimelineMoment(
             observation,
             info,
             self._dream.snapshot(),
@@ -147,8 +148,29 @@ class Session:
     def _anywhere(self) -> dict[str, Any]:
         return {} if self.scenario is None else {"scenario": self.scenario}
 
-    def _begin(self, options: dict[str, Any]) -> Moment:
+    def _begin(self, options: dict[str, Any]) -> TimelineMoment:
         observation, info = self.env.reset(seed=self.seed, options=options)
         real = info["context"] >= 0 and hasattr(self.contexts, "scenarios")
-        self.moment = Moment(observation, info, self._dream.snapshot(), real_start=real)
+        self.moment = TimelineMoment(observation, info, self._dream.snapshot(), real_start=real)
         return self.moment
+
+
+def frame_of(session: Session, status: Status | None = None) -> Frame:
+    """The frame of the session's moment; its twin as far as the moment knows it, and no overlay."""
+    moment = session.moment
+    record = moment.snapshot["record"]
+    return Frame(
+        view=moment.view,
+        ego=moment.observation["ego"],
+        info=moment.info,
+        step=int(moment.snapshot["step"]),
+        dt=session.contract.dt,
+        limit=session.max_steps,
+        reward_total=float(record["reward_total"]),
+        cost_total=float(record["cost_total"]),
+        trail=moment.uncertainties(),
+        bound=session.uncertainty_bound,
+        seed=session.seed,
+        twin=moment.twin,
+        status=status or Status(),
+    )

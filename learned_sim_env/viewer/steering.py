@@ -25,7 +25,7 @@ def steer_limit(speed: float) -> float:
     return min(1.0, float(np.arctan2(SIDEWAYS * WHEELBASE, max(speed, 0.1) ** 2)) / FULL_LOCK)
 
 
-class Wheel:
+class KeyboardWheel:
     """The wheel and pedals that keys move; `action` is where they are."""
 
     def __init__(self) -> None:

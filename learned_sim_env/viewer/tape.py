@@ -20,7 +20,7 @@ from learned_sim_env.display.frame import Frame, Status, TwinFrame
 from learned_sim_env.environments import snapshots
 from learned_sim_env.files import replacing
 from learned_sim_env.version import __version__
-from learned_sim_env.viewer.timeline import Moment
+from learned_sim_env.viewer.timeline import TimelineMoment
 
 FORMAT = 1
 # What leads to a frame: an action, a jump, or nothing (the same moment is shown again).
@@ -139,14 +139,14 @@ class Recorder:
     def __init__(self, **about: Any):
         self._about = {"format": FORMAT, "snapshot": snapshots.FORMAT, "version": __version__, **about}
         self._rows: list[dict[str, Any]] = []
-        self._jumps: list[Moment] = []
+        self._jumps: list[TimelineMoment] = []
         self._overlays: list[np.ndarray] = []
         self._twins: list[TwinFrame] = []
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, kind: int, moment: Moment, frame: Frame) -> None:
+    def add(self, kind: int, moment: TimelineMoment, frame: Frame) -> None:
         """Append a frame. kind: how it came about; the first one jumps, whatever is said."""
         kind = kind if self._rows else JUMP
         if kind == JUMP:

@@ -15,7 +15,7 @@ NO_TRAIL = np.zeros(0, np.float32)
 
 
 @dataclass(eq=False)
-class Moment:
+class TimelineMoment:
     """One moment.
 
     observation, info: what the environment gave, observation of type "dict". snapshot: to come back to it. reward: of
@@ -29,7 +29,7 @@ class Moment:
     info: dict[str, Any]
     snapshot: dict[str, Any]
     reward: float = 0.0
-    parent: Moment | None = None
+    parent: TimelineMoment | None = None
     action: np.ndarray | None = None
     trail: np.ndarray = field(default_factory=lambda: NO_TRAIL)
     real_start: bool = False
@@ -46,14 +46,14 @@ class Moment:
         """Whether the episode has ended here."""
         return bool(self.info["end_reason"])
 
-    def back(self) -> Iterator[Moment]:
+    def back(self) -> Iterator[TimelineMoment]:
         """This moment, the one before it, and so on."""
-        moment: Moment | None = self
+        moment: TimelineMoment | None = self
         while moment is not None:
             yield moment
             moment = moment.parent
 
-    def since_start(self) -> list[Moment]:
+    def since_start(self) -> list[TimelineMoment]:
         """The moments that led here, from the first, which has no parent, to this one."""
         return list(self.back())[::-1]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from learned_sim_env.display.frame import TwinFrame
 from learned_sim_env.twins.pairing import NOT_THE_SAME, agreement, approach
-from learned_sim_env.viewer.timeline import Moment, moved
+from learned_sim_env.viewer.timeline import TimelineMoment, moved
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAME_MOMENT = 0.9
 
 
-class Follower:
+class TwinFollower:
     """Drives the twin with the actions of the dream, and remembers at each moment what it showed.
 
     Args:
@@ -29,20 +29,20 @@ class Follower:
 
     def __init__(self, twin: TwinDrivingEnv, contexts: Contexts):
         self._twin, self._contexts = twin, contexts
-        self._at: Moment | None = None
+        self._at: TimelineMoment | None = None
         self._pose = np.zeros(3)
         self._reward = self._cost = 0.0
         self._end = ""
 
-    def can_follow(self, moment: Moment) -> bool:
+    def can_follow(self, moment: TimelineMoment) -> bool:
         """Whether it is known how the simulator gets to this moment."""
         return moment.since_start()[0].real_start
 
-    def stands_at(self, moment: Moment) -> bool:
+    def stands_at(self, moment: TimelineMoment) -> bool:
         """Whether the simulator could take a step from here with the dream."""
         return self._at is moment
 
-    def step(self, moment: Moment) -> None:
+    def step(self, moment: TimelineMoment) -> None:
         """Take the step that led the dream to `moment`, whose parent the simulator stands at."""
         assert moment.action is not None
         if not self._end:
@@ -52,7 +52,7 @@ class Follower:
             self._end = info["end_reason"]
         self._arrive(moment)
 
-    def catch_up(self, moment: Moment) -> Iterator[int]:
+    def catch_up(self, moment: TimelineMoment) -> Iterator[int]:
         """Drive to a moment from the start of its scenario.
 
         Yields:
@@ -78,7 +78,7 @@ class Follower:
         """Close the simulator."""
         self._twin.close()
 
-    def _arrive(self, moment: Moment) -> None:
+    def _arrive(self, moment: TimelineMoment) -> None:
         self._at = moment
         speed: Any = self._twin.ego_vector[0]
         apart = float(np.hypot(*(self._pose - moment.pose)[:2]))

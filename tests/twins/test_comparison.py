@@ -13,12 +13,12 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.twins.comparison_page import compare, distance
-from learned_sim_env.twins.driven_episodes import Plan, drive, pooled
+from learned_sim_env.twins.driven_episodes import ComparisonPlan, drive, pooled
 from tests import toy_simulator
 
 pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
 
-PLAN = Plan(scenarios=("straight", "curve"), episodes=2, steps=15)
+PLAN = ComparisonPlan(scenarios=("straight", "curve"), episodes=2, steps=15)
 
 
 class StraightToy(toy_simulator.ToySimulator):

@@ -12,7 +12,7 @@ import pytest
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.viewer.app import App
-from learned_sim_env.viewer.drive import Drive
+from learned_sim_env.viewer.drive import InteractiveDrive
 from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.session import Session
 from tests.toy_model import NeuralToy, toy_checkpoint
@@ -70,9 +70,9 @@ def session(dream) -> Session:
 
 
 @pytest.fixture
-def drive(session) -> Iterator[Drive]:
+def drive(session) -> Iterator[InteractiveDrive]:
     """The same with all around it."""
-    made = Drive(session, expert())
+    made = InteractiveDrive(session, expert())
     yield made
     made.close()
 

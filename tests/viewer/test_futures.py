@@ -6,7 +6,7 @@ import numpy as np
 
 from learned_sim_env.drivers.policies import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
-from learned_sim_env.viewer.futures import APART, COUNT, Futures
+from learned_sim_env.viewer.futures import APART, COUNT, FutureBundles
 from learned_sim_env.viewer.session import Session
 from tests.toy_model import NeuralToy, toy_checkpoint
 from tests.viewer.conftest import ACTION, same
@@ -14,7 +14,7 @@ from tests.viewer.conftest import ACTION, same
 
 def test_without_chance_there_is_one_future(shipped):
     session = Session(LearnedDrivingEnv(shipped.unwrapped.checkpoint, temperature=0), seed=0, scenario="curve")
-    futures, driver = Futures(session.env), RouteFollower.from_ego(session.moment.observation["ego"])
+    futures, driver = FutureBundles(session.env), RouteFollower.from_ego(session.moment.observation["ego"])
     for _ in range(20):
         session.step(driver(session.moment.observation["ego"]))
         overlay, age = futures.overlay(session.moment)
@@ -41,14 +41,14 @@ def followed(env, scenario, steps):
 
 def test_futures_differ_where_the_model_guesses(shipped):
     session = followed(shipped, "roundabout", 25)
-    overlay, _ = Futures(shipped.unwrapped).overlay(session.moment)
+    overlay, _ = FutureBundles(shipped.unwrapped).overlay(session.moment)
     assert 0 < (overlay > 0).mean() < 0.9
     # What the context has shown stays what it was: where the ego is, less is in doubt than far ahead.
     assert overlay[40:56].mean() < overlay[:16].mean()
 
 
 def test_futures_part_between_one_and_a_half_and_three_seconds_ago(session):
-    futures, ages = Futures(session.env), []
+    futures, ages = FutureBundles(session.env), []
     for _ in range(70):
         session.step(ACTION)
         ages.append(futures.overlay(session.moment)[1])
@@ -58,7 +58,7 @@ def test_futures_part_between_one_and_a_half_and_three_seconds_ago(session):
 
 
 def test_the_toys_futures_all_differ(session):
-    futures = Futures(session.env)
+    futures = FutureBundles(session.env)
     assert not futures.overlay(session.moment)[0].any()
     for _ in range(10):
         session.step(ACTION)
@@ -71,7 +71,7 @@ def test_the_toys_futures_all_differ(session):
 
 
 def test_looking_changes_nothing(session):
-    looked, futures = [], Futures(session.env)
+    looked, futures = [], FutureBundles(session.env)
     for _ in range(5):
         looked.append(session.step(ACTION))
         futures.overlay(session.moment)
@@ -80,7 +80,7 @@ def test_looking_changes_nothing(session):
 
 
 def test_it_follows_jumps(session):
-    futures = Futures(session.env)
+    futures = FutureBundles(session.env)
     for _ in range(12):
         session.step(ACTION)
     there = futures.overlay(session.moment)
@@ -105,7 +105,7 @@ def test_the_futures_of_a_dream_in_bfloat16_are_in_bfloat16():
 
     # What runs in bfloat16 sees another class after each step than what does not.
     session = Session(LearnedDrivingEnv(toy_checkpoint(Narrow()), dtype="bfloat16", temperature=0), seed=0)
-    futures = Futures(session.env)
+    futures = FutureBundles(session.env)
     for _ in range(4):
         session.step(ACTION)
     overlay, _ = futures.overlay(session.moment)

@@ -9,7 +9,7 @@ import pytest
 
 from learned_sim_env.display.board import Board, picture_of
 from learned_sim_env.viewer import saved_drive as record
-from learned_sim_env.viewer.drive import Drive
+from learned_sim_env.viewer.drive import InteractiveDrive
 from learned_sim_env.viewer.offline import drive_for, replay_all
 from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.replay import Given, Replay, read_actions
@@ -46,10 +46,10 @@ def kept(monkeypatch):
     monkeypatch.setattr(record, "Film", Film)
 
 
-def eventful(shipped, path, before: int = 5) -> Drive:
+def eventful(shipped, path, before: int = 5) -> InteractiveDrive:
     """A recorded drive in the shipped model that does all that a session can, begun in the middle of an episode."""
     session = Session(shipped, seed=1, scenario="roundabout")
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     for _ in range(before):
         drive.tick()
     drive.record(path)
@@ -105,7 +105,7 @@ def test_every_frame_comes_again_bit_for_bit(shipped, tmp_path, kept):
 
 def test_files_of_a_replay_are_the_same_files(shipped, tmp_path):
     eventful(shipped, tmp_path / "one.gif")
-    drive = Drive(Session(shipped, seed=99), expert())
+    drive = InteractiveDrive(Session(shipped, seed=99), expert())
     drive.record(tmp_path / "other.gif", begin=False)
     for _ in replay_all(drive, Replay(Tape.load(tmp_path / "one.npz"), drive.session)):
         pass
@@ -119,7 +119,7 @@ def test_files_of_a_replay_are_the_same_files(shipped, tmp_path):
 
 
 def test_a_tape_tells_actions_seeds_and_rewards(session, tmp_path, kept):
-    drive = Drive(session, Given(np.stack([ACTION, CRASH]), expert()))
+    drive = InteractiveDrive(session, Given(np.stack([ACTION, CRASH]), expert()))
     drive.record(tmp_path / "a.gif")
     moments = []
     for _ in range(2):
@@ -137,7 +137,7 @@ def test_a_tape_tells_actions_seeds_and_rewards(session, tmp_path, kept):
 
 
 def test_a_deviation_is_found(session, tmp_path, kept):
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.gif")
     for _ in drive_for(drive, 6):
         pass
@@ -150,7 +150,7 @@ def test_a_deviation_is_found(session, tmp_path, kept):
 
 
 def test_a_tape_of_another_checkpoint_is_refused(session, shipped, tmp_path, kept):
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.gif")
     drive.close()
     with pytest.raises(ValueError, match="belongs to checkpoint toy"):
@@ -167,7 +167,7 @@ def test_no_frame_is_lost_to_a_slow_encoder(session, tmp_path, monkeypatch):
 
     monkeypatch.setattr(record, "Film", Slow)
     monkeypatch.setattr(record, "WAITING", 2)
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.gif")
     for _ in drive_for(drive, 30):
         pass
@@ -183,7 +183,7 @@ def test_a_film_that_fails_is_said_and_the_tape_is_saved(session, tmp_path, monk
             super().add(picture)
 
     monkeypatch.setattr(record, "Film", Broken)
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.gif")
     for _ in drive_for(drive, 40):
         pass
@@ -195,7 +195,7 @@ def test_a_film_that_fails_is_said_and_the_tape_is_saved(session, tmp_path, monk
 
 def test_films_have_every_frame(session, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="needs the extra [viewer]")
-    drive = Drive(session, expert(), fps=20)
+    drive = InteractiveDrive(session, expert(), fps=20)
     drive.record(tmp_path / "a.gif")
     for _ in drive_for(drive, 12):
         pass
@@ -209,7 +209,7 @@ def test_films_have_every_frame(session, tmp_path):
 def test_mp4(session, tmp_path):
     imageio = pytest.importorskip("imageio.v2", reason="needs the extra [viewer]")
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra [viewer]")
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.mp4")
     for _ in drive_for(drive, 5):
         pass
@@ -232,7 +232,7 @@ def test_without_the_encoder_a_gif_is_written_and_said(tmp_path, monkeypatch):
 
 
 def test_a_recording_without_a_frame_leaves_nothing(session, tmp_path):
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.gif", begin=False)
     assert drive.stop_recording() == []
     assert list(tmp_path.iterdir()) == []
@@ -253,7 +253,7 @@ def test_files_that_are_no_recordings(tmp_path):
 
 
 def test_a_tape_is_whole_or_refused(session, tmp_path, kept):
-    drive = Drive(session, expert())
+    drive = InteractiveDrive(session, expert())
     drive.record(tmp_path / "a.gif")
     for _ in drive_for(drive, 3):
         pass

@@ -16,21 +16,23 @@ from learned_sim_env.viewer.steering import (
     SIDEWAYS,
     UP,
     WHEELBASE,
+    KeyboardWheel,
     Pad,
-    Wheel,
     from_stick,
     steer_limit,
 )
 
 
-def held_for(wheel: Wheel, held: set[str], seconds: float, speed: float = 0.0, pictures: int = 30) -> np.ndarray:
+def held_for(
+    wheel: KeyboardWheel, held: set[str], seconds: float, speed: float = 0.0, pictures: int = 30
+) -> np.ndarray:
     for _ in range(round(seconds * pictures)):
         wheel.update(held, 1 / pictures, speed)
     return wheel.action
 
 
 def test_a_held_key_turns_the_wheel_smoothly():
-    wheel = Wheel()
+    wheel = KeyboardWheel()
     path = [float(held_for(wheel, {RIGHT}, 0.1)[0]) for _ in range(10)]
     assert path == sorted(path)
     assert 0 < path[0] < 0.3
@@ -40,7 +42,7 @@ def test_a_held_key_turns_the_wheel_smoothly():
 
 
 def test_it_returns_when_the_key_is_let_go():
-    wheel = Wheel()
+    wheel = KeyboardWheel()
     held_for(wheel, {LEFT, UP}, 1.0)
     assert wheel.action.tolist() == [-1.0, 1.0]
     held_for(wheel, set(), 0.1)
@@ -49,11 +51,11 @@ def test_it_returns_when_the_key_is_let_go():
 
 
 def test_both_ways_at_once_is_neither():
-    assert held_for(Wheel(), {LEFT, RIGHT, UP, DOWN}, 1.0).tolist() == [0.0, 0.0]
+    assert held_for(KeyboardWheel(), {LEFT, RIGHT, UP, DOWN}, 1.0).tolist() == [0.0, 0.0]
 
 
 def test_braking_comes_from_throttle_through_zero():
-    wheel = Wheel()
+    wheel = KeyboardWheel()
     held_for(wheel, {UP}, 1.0)
     path = [float(held_for(wheel, {DOWN}, 1 / 30)[1]) for _ in range(60)]
     assert path == sorted(path, reverse=True)
@@ -71,7 +73,10 @@ def test_the_faster_the_less_a_key_steers(one, other):
 
 
 def test_how_often_the_screen_is_drawn_does_not_matter():
-    often, seldom = held_for(Wheel(), {RIGHT, UP}, 0.3, pictures=120), held_for(Wheel(), {RIGHT, UP}, 0.3, pictures=20)
+    often, seldom = (
+        held_for(KeyboardWheel(), {RIGHT, UP}, 0.3, pictures=120),
+        held_for(KeyboardWheel(), {RIGHT, UP}, 0.3, pictures=20),
+    )
     np.testing.assert_allclose(often, seldom, atol=1e-5)
 
 

@@ -10,12 +10,12 @@ from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
-from learned_sim_env.viewer.drive import HELD, Drive
+from learned_sim_env.viewer.drive import HELD, InteractiveDrive
 from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.replay import Given
 from learned_sim_env.viewer.session import Session
 from learned_sim_env.viewer.tape import Tape
-from learned_sim_env.viewer.twin_follower import Follower
+from learned_sim_env.viewer.twin_follower import TwinFollower
 from tests.toy_model import NeuralToy, ToyContexts, toy_checkpoint
 from tests.toy_simulator import ToySimulator
 from tests.viewer.conftest import ACTION
@@ -61,17 +61,17 @@ def session(simulator) -> Session:
 
 @pytest.fixture
 def drive(session, simulator):
-    made = Drive(session, Given(np.tile(ACTION, (500, 1)), expert()), open_twin=simulator)
+    made = InteractiveDrive(session, Given(np.tile(ACTION, (500, 1)), expert()), open_twin=simulator)
     yield made
     made.close()
 
 
-def arrive(drive: Drive) -> None:
+def arrive(drive: InteractiveDrive) -> None:
     while drive.work(1.0):
         pass
 
 
-def place(drive: Drive) -> float:
+def place(drive: InteractiveDrive) -> float:
     return drive._follower._twin.scene.ego.x
 
 
@@ -162,7 +162,7 @@ def test_switching_it_off(drive, session):
 
 
 def test_starts_that_no_simulator_knows(dream, simulator):
-    drive = Drive(Session(dream, seed=0), expert(), open_twin=simulator)
+    drive = InteractiveDrive(Session(dream, seed=0), expert(), open_twin=simulator)
     drive.toggle_twin()
     drive.tick()
     assert "not known how it would get here" in drive.frame().status.note
@@ -244,7 +244,7 @@ def test_metadrive_stands_where_the_dream_began(shipped):
     driver = RouteFollower.from_ego(session.moment.observation["ego"])
     for _ in range(5):
         session.step(driver(session.moment.observation["ego"]))
-    follower = Follower(open_twin("LearnedDriving-v0"), contexts)
+    follower = TwinFollower(open_twin("LearnedDriving-v0"), contexts)
     left = list(follower.catch_up(session.moment))
     assert left == sorted(left, reverse=True)
     first, *_, last = session.moment.since_start()
