@@ -46,6 +46,11 @@ def beside(frames: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
+def above(frames: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
+    """Frames (H_i, W, 3) uint8 one below the other, `gap` rows of bar colour between them."""
+    return beside([frame.swapaxes(0, 1) for frame in frames], gap).swapaxes(0, 1)
+
+
 def save_picture(path: Path, frame: np.ndarray) -> Path:
     """Write one frame (H, W, 3) uint8, in the format that the path's suffix names; returns the path.
 

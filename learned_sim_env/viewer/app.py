@@ -208,6 +208,9 @@ class App:
 
     def perturb_strength(self) -> None:
         """How strongly next time."""
+        if not self.drive.session.can_perturb:
+            self.drive.say("not applicable: this model has no recurrent state to perturb")
+            return
         self.drive.strength = (self.drive.strength + 1) % len(STRENGTHS)
         self.drive.say(f"L perturbs with strength {STRENGTHS[self.drive.strength]:g}")
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learned_sim_env.display import theme
-from learned_sim_env.display.frame import Frame, Status
+from learned_sim_env.display.frame import Frame, Status, Views
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.viewer.futures import FutureBundles
 from learned_sim_env.viewer.policies import SessionPolicy
 from learned_sim_env.viewer.saved_drive import Recording
 from learned_sim_env.viewer.session import Session, frame_of
-from learned_sim_env.viewer.tape import HOLD, JUMP, STEP
+from learned_sim_env.viewer.tape_format import HOLD, JUMP, STEP
 from learned_sim_env.viewer.timeline import TimelineMoment
 from learned_sim_env.viewer.twin_follower import TwinFollower
 
@@ -78,7 +78,7 @@ class InteractiveDrive:
         self._follower: TwinFollower | None = None
         self._approach: Iterator[int] | None = None
         self._futures: FutureBundles | None = None
-        self._overlay: tuple[np.ndarray, float] | None = None
+        self._overlay: tuple[Views, int] | None = None
         self._overlaid: TimelineMoment | None = None
         self._scripted: Frame | None = None
         self._held = 0
@@ -145,7 +145,7 @@ class InteractiveDrive:
             paused=self.paused,
             recording=self.recording is not None,
             marked=-1 if self.session.mark is None else self.session.mark.info["imagined_steps"],
-            strength=STRENGTHS[self.strength],
+            strength=STRENGTHS[self.strength] if self.session.can_perturb else 0.0,
             model_ms=1e3 * median(self._recent) if self._recent else 0.0,
             display_ms=self.display_ms,
             palette=self.palette,

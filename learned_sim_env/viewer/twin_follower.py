@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.display.frame import TwinFrame
-from learned_sim_env.twins.pairing import NOT_THE_SAME, agreement, approach
+from learned_sim_env.twins.approach import NOT_THE_SAME, approach
 from learned_sim_env.viewer.timeline import TimelineMoment, moved
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.world_model.contexts import Contexts
-
-# Share of equal pixels below which a simulator does not stand at the moment that a context shows.
-SAME_MOMENT = 0.9
 
 
 class TwinFollower:
@@ -64,10 +61,10 @@ class TwinFollower:
         """
         first, *later = moment.since_start()
         self._at = None
-        for left in approach(self._twin, self._contexts, first.info["context"]):
-            yield left + len(later)
-        if agreement(self._twin, self._contexts, first.info["context"]) < SAME_MOMENT:
-            raise ValueError(f"the simulator does not show what the dream began with: {NOT_THE_SAME}")
+        context = first.info["context"]
+        agreement = yield from approach(self._twin, self._contexts, context, further=len(later))
+        if not agreement.same:
+            raise ValueError(f"the simulator does not come to where the dream began: {agreement}; {NOT_THE_SAME}")
         self._pose, self._reward, self._cost, self._end = np.zeros(3), 0.0, 0.0, ""
         self._arrive(first)
         for i, step in enumerate(later, start=1):
@@ -82,4 +79,5 @@ class TwinFollower:
         self._at = moment
         speed: Any = self._twin.ego_vector[0]
         apart = float(np.hypot(*(self._pose - moment.pose)[:2]))
-        moment.twin = TwinFrame(self._twin.semantic.copy(), float(speed), self._reward, self._cost, self._end, apart)
+        views = {name: view.copy() for name, view in self._twin.observed(moment.views).items()}
+        moment.twin = TwinFrame(views, float(speed), self._reward, self._cost, self._end, apart)

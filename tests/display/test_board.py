@@ -45,7 +45,7 @@ def frame(**changes) -> Frame:
         note="perturbed: strength 0.2",
     )
     whole = Frame(
-        view=rng.integers(0, NUM_CLASSES, (64, 64), dtype=np.uint8),
+        views={"bev": rng.integers(0, NUM_CLASSES, (64, 64), dtype=np.uint8)},
         ego=np.array([12.3, 0.0, -0.42, 0.71, 0.0, 0.0], np.float32),
         info=info,
         step=37,
@@ -60,7 +60,7 @@ def frame(**changes) -> Frame:
 
 
 def twin_frame(view: np.ndarray, **changes) -> TwinFrame:
-    return replace(TwinFrame(view, 12.1, 118.0, 1.0, "", 0.42), **changes)
+    return replace(TwinFrame({"bev": view}, 12.1, 118.0, 1.0, "", 0.42), **changes)
 
 
 def drawn(shown: Frame, size=(1120, 840), keys=()):
@@ -86,7 +86,7 @@ VARIANTS = {
     "twin on its way": frame(twin_wanted=True),
     "ended": frame(info={**frame().info, "end_reason": "collision"}),
     "busy": frame(
-        overlay=np.full((64, 64), 128, np.uint8),
+        overlay={"bev": np.full((64, 64), 128, np.uint8)},
         status=replace(frame().status, paused=True, recording=True, futures=2.9, palette="colour-blind safe"),
     ),
 }
@@ -98,7 +98,8 @@ def test_nothing_is_cut_and_nothing_overlaps(name, size):
     board, picture = drawn(VARIANTS[name], size)
     layout, whole = board.layout, Rect(0, 0, *size)
     colours = theme(VARIANTS[name].status.palette)
-    places = [*layout.panels.values(), *layout.views, *layout.captions, layout.header, layout.footer]
+    places = [*layout.panels.values(), *layout.captions.values(), layout.header, layout.footer]
+    places += [*layout.views.values(), *layout.twin_views.values(), *layout.differences.values()]
     places += [layout.numbers] if layout.numbers else []
     assert all(whole.holds(place) for place in places)
     assert not any(a.meets(b) for a, b in combinations(places, 2))
@@ -124,9 +125,9 @@ def test_text_grows_with_the_window(size):
 def test_classes_keep_sharp_edges(palette):
     shown = frame(status=replace(frame().status, palette=palette))
     board, picture = drawn(shown)
-    factor, view = board.layout.factor, part(picture, board.layout.views[0])
+    factor, view = board.layout.views["bev"].width // 64, part(picture, board.layout.views["bev"])
     assert factor == 11
-    assert np.array_equal(view, theme(palette).classes[shown.view].repeat(factor, 0).repeat(factor, 1))
+    assert np.array_equal(view, theme(palette).classes[shown.views["bev"]].repeat(factor, 0).repeat(factor, 1))
 
 
 def test_all_panels_and_what_they_say():
@@ -164,7 +165,7 @@ def test_every_frame_says_what_it_is(changes, words):
 def test_the_end_and_its_reason():
     plain, ended = drawn(frame())[1], drawn(VARIANTS["ended"])
     assert "COLLISION" in said(ended[0])
-    view = ended[0].layout.views[0]
+    view = ended[0].layout.views["bev"]
     assert not np.array_equal(part(plain, view), part(ended[1], view))
 
 
@@ -184,9 +185,9 @@ def test_uncertainty_over_its_bound_looks_different():
 def test_overlay_is_strongest_where_nothing_is_certain():
     overlay = np.zeros((64, 64), np.uint8)
     overlay[:, 32:] = np.linspace(0, 255, 64).astype(np.uint8)[:, None]
-    shown = frame(view=np.zeros((64, 64), np.uint8), overlay=overlay)
+    shown = frame(views={"bev": np.zeros((64, 64), np.uint8)}, overlay={"bev": overlay})
     board, picture = drawn(shown)
-    cells = part(picture, board.layout.views[0]).reshape(64, 11, 64, 11, 3).swapaxes(1, 2)
+    cells = part(picture, board.layout.views["bev"]).reshape(64, 11, 64, 11, 3).swapaxes(1, 2)
     ground = theme("standard").classes[0]
     assert (cells[:, :32] == ground).all()
     covered = (cells[:, 40] != ground).any(-1).mean((1, 2))
@@ -204,9 +205,11 @@ def test_twin_stands_beside_with_the_difference():
     twin = dream.copy()
     twin[:32] = SemanticClass.OFF_ROAD
     twin[40:44, 30:34] = SemanticClass.VEHICLE
-    board, picture = drawn(frame(view=dream, twin=twin_frame(twin), twin_wanted=True))
-    factor, colours = board.layout.factor, theme("standard")
-    shown = [part(picture, view)[factor // 2 :: factor, factor // 2 :: factor] for view in board.layout.views]
+    board, picture = drawn(frame(views={"bev": dream}, twin=twin_frame(twin), twin_wanted=True))
+    layout, colours = board.layout, theme("standard")
+    factor = layout.views["bev"].width // 64
+    rects = [places["bev"] for places in (layout.views, layout.twin_views, layout.differences)]
+    shown = [part(picture, rect)[factor // 2 :: factor, factor // 2 :: factor] for rect in rects]
     assert np.array_equal(shown[0], colours.classes[dream])
     assert np.array_equal(shown[1], colours.classes[twin])
     assert np.array_equal(shown[2], difference(dream, twin, colours))
@@ -229,10 +232,16 @@ def test_the_same_frame_gives_the_same_pixels():
     assert np.array_equal(one, other)
 
 
+MAP = {"bev": (64, 64)}
+
+
 def test_views_grow_by_whole_factors_as_far_as_they_can():
     for size in SIZES:
-        alone, beside = arrange(size, (64, 64), twin=False), arrange(size, (64, 64), twin=True)
-        assert {(v.width, v.height) for v in alone.views} == {(64 * alone.factor, 64 * alone.factor)}
-        assert len({(v.width, v.height) for v in beside.views}) == 1
-        assert 1 <= beside.factor <= alone.factor
-    assert arrange((2400, 600), (64, 64), twin=True).views[2].y == arrange((2400, 600), (64, 64), twin=True).views[0].y
+        alone, beside = arrange(size, {}, MAP, twin=False), arrange(size, {}, MAP, twin=True)
+        (whole,) = alone.views.values()
+        assert whole.width == whole.height and whole.width % 64 == 0
+        cells = [places["bev"] for places in (beside.views, beside.twin_views, beside.differences)]
+        assert len({(cell.width, cell.height) for cell in cells}) == 1
+        assert 64 <= cells[0].width <= whole.width
+    wide = arrange((2400, 600), {}, MAP, twin=True)
+    assert wide.differences["bev"].y == wide.views["bev"].y

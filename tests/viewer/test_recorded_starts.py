@@ -9,7 +9,7 @@ from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.twins.pairing import bring_to_context
+from learned_sim_env.twins.approach import bring_to_context
 from learned_sim_env.viewer.recorded_starts import STEPS, recorded_contexts
 from learned_sim_env.world_model.contexts import Contexts
 from tests.toy_simulator import NEAR_THE_END, ToySimulator
@@ -38,7 +38,7 @@ def test_they_lead_back_to_the_same_moment(twin, tmp_path):
     for index in range(2):
         assert len(contexts.replay_actions(index)) == STEPS
         np.testing.assert_array_equal(contexts.replay_actions(index)[-5:], contexts.actions[index])
-        assert bring_to_context(twin, contexts, index) == 1.0
+        assert bring_to_context(twin, contexts, index).identical
         np.testing.assert_array_equal(twin.ego_vector, contexts.ego[index, -1])
     assert contexts.indices("straight").tolist() == [0, 1]
     assert contexts.tags.shape == (2, len(SCENARIO_TAGS))
