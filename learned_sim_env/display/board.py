@@ -100,8 +100,13 @@ class Board:
         self._pictures(layout.views, frame.views, colours, frame.overlay or {})
         if not frame.twin_wanted:
             return
-        captions = {"dream": source_of(frame, colours), "twin": ("real: the simulator", colours.good)}
-        captions["difference"] = ("difference", colours.text)
+        captions = {
+            "dream": source_of(frame, colours),
+            "twin": ("real: the simulator", colours.good),
+            "difference": ("difference", colours.text),
+            "dream map": ("imagined", colours.warn),
+            "twin map": ("real", colours.good),
+        }
         for name, rect in layout.captions.items():
             words, colour = captions[name]
             p.text(rect, words, layout.px(SMALL), colour)
@@ -152,7 +157,9 @@ class Board:
             ("apart [m]", f"{twin.apart:.2f}", ""),
         ]
         rows += [("equal pixels", f"{np.mean(frame.views[n] == twin.views[n]):.1%}", "") for n in frame.maps]
-        rows += [(f"PSNR {n} [dB]", f"{psnr(frame.views[n], twin.views[n]):.1f}", "") for n in frame.cameras]
+        if frame.cameras:
+            alike = np.mean([psnr(frame.views[n], twin.views[n]) for n in frame.cameras])
+            rows += [("PSNR [dB]", f"{alike:.1f}", "")]
         px = layout.px(NORMAL)
         inner = rect.inset(layout.px(10))
         top = inner.y + layout.px(12)

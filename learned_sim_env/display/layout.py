@@ -42,8 +42,8 @@ NARROWEST = 330
 class Layout:
     """Places of one picture.
 
-    unit: pixels a design pixel. views, twin_views, differences: by name of the view. captions: of "dream", "twin" and
-    "difference". numbers: what compares dream and twin, where there is a twin.
+    unit: pixels a design pixel. views, twin_views, differences: by name of the view. captions: see `Places`.
+    numbers: what compares dream and twin, where there is a twin.
     """
 
     size: tuple[int, int]

@@ -17,7 +17,10 @@ NUMBERS = (230, 170)
 
 @dataclass(frozen=True)
 class Places:
-    """Where the views of dream and twin go, and of their difference; captions: "dream", "twin" and "difference"."""
+    """Where the views of dream and twin go, and of their difference.
+
+    captions: by what they are of: "dream", "twin", "difference", and, below cameras, "dream map" and "twin map".
+    """
 
     dream: dict[str, Rect]
     twin: dict[str, Rect] = field(default_factory=dict)
@@ -63,8 +66,7 @@ def inset_beside(area: Rect, maps: Sizes, gap: int) -> tuple[dict[str, Rect], Re
         return {}, area
     room = area.split(area.width // 3)[0]
     placed = _maps(room, maps, gap)
-    width = sum(r.width for r in placed.values()) + gap * (len(placed) - 1)
-    left, rest = area.split(width, 2 * gap)
+    left, rest = area.split(_width(placed), 2 * gap)
     return _maps(left, maps, gap), rest
 
 
@@ -78,16 +80,18 @@ def cameras_beside_twin(area: Rect, cameras: Sizes, maps: Sizes, caption: int, g
         rest = rest.cut(_height(rows[name]), gap)[1]
     if not maps:
         return Places(rows["dream"], rows["twin"], {}, captions, rest)
-    captions["difference"], below = rest.cut(caption)
-    width = (below.width - round(NUMBERS[0] * unit) - 3 * gap) // 3
-    parts: list[dict[str, Rect]] = []
-    for _ in range(3):
-        placed = _maps(Rect(below.x, below.y, width, below.height), maps, gap)
-        used = sum(r.width for r in placed.values()) + gap * (len(placed) - 1)
-        here, below = below.split(used, gap)
-        parts.append(_maps(here, maps, gap))
-    dream, twin, difference = parts
-    return Places({**rows["dream"], **dream}, {**rows["twin"], **twin}, difference, captions, below)
+    width = (rest.width - round(NUMBERS[0] * unit) - 3 * gap) // 3
+    placed: dict[str, dict[str, Rect]] = {}
+    for name in ("dream map", "twin map", "difference"):
+        above, below = rest.cut(caption)
+        fitting = _maps(below.split(width)[0], maps, gap)
+        here = below.split(_width(fitting))[0]
+        # Under its caption, not in the middle of what is left.
+        placed[name] = _maps(here.cut(_height(fitting))[0], maps, gap)
+        captions[name] = above.split(here.width)[0]
+        rest = rest.split(here.width, gap)[1]
+    dream, twin = ({**rows[name], **placed[f"{name} map"]} for name in ("dream", "twin"))
+    return Places(dream, twin, placed["difference"], captions, rest)
 
 
 def _maps(area: Rect, maps: Sizes, gap: int) -> dict[str, Rect]:
@@ -115,6 +119,10 @@ def _abreast(area: Rect, cameras: Sizes, gap: int) -> dict[str, Rect]:
         placed[name] = Rect(x, y, int(share * side), int(side * height))
         x += int(share * side) + gap
     return placed
+
+
+def _width(row: Mapping[str, Rect]) -> int:
+    return max(rect.right for rect in row.values()) - min(rect.x for rect in row.values())
 
 
 def _height(row: Mapping[str, Rect]) -> int:

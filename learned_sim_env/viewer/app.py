@@ -197,6 +197,10 @@ class App:
         """The simulator beside it."""
         self.drive.toggle_twin()
 
+    def appearance(self) -> None:
+        """The simulator in another light."""
+        self.drive.next_appearance()
+
     def overlay(self) -> None:
         """Other futures over it."""
         self.drive.toggle_overlay()

@@ -43,15 +43,15 @@ class InteractiveDrive:
 
     Args:
         session: to drive.
-        policy: who drives when no human does.
-        human: asked for an action (2,) float32 while a human drives; None: nobody is there.
+        policy: drives when no human does.
+        human: asked for an action (2,) float32 while a human drives; None: there is no human.
         fps: steps a second at normal pace.
         open_twin: opens the simulator beside the dream, see `pairing.open_twin`.
 
     Attributes:
         by_hand: whether the human drives. pace, strength: indices into `PACES` and `STRENGTHS`. palette: see `theme`.
-        paused: shown as such; whoever calls `tick` keeps it. steps: taken. model_times: [s] of each of them.
-        display_ms: of a picture, told by whoever draws it. recording: in progress, or None. written: files so far.
+        paused: shown as such; the caller of `tick` keeps to it. steps: taken. model_times: [s] of each of them.
+        display_ms: of a picture, set by what draws it. recording: in progress, or None. written: files so far.
         script: frames of a replay to be shown instead of driving, see `replay.Replay.frames`.
     """
 
@@ -82,6 +82,7 @@ class InteractiveDrive:
         self._overlaid: TimelineMoment | None = None
         self._scripted: Frame | None = None
         self._held = 0
+        self._appearance = ""
         self._note, self._noted = "", 0.0
         self._recent: deque[float] = deque(maxlen=TIMED)
 
@@ -211,6 +212,19 @@ class InteractiveDrive:
             self._follower = TwinFollower(self._open_twin(), self.session.contexts)
         self._twin_wanted = True
         self.say("the simulator sets out")
+
+    def next_appearance(self) -> None:
+        """Show the simulator's cameras in the next light or weather.
+
+        Raises:
+            ValueError: if no simulator with cameras of its own drawing is shown.
+        """
+        if self._follower is None or not self._follower.appearances:
+            raise ValueError("not applicable: T shows a simulator, and only some have cameras that are drawn")
+        known = self._follower.appearances
+        self._appearance = known[(known.index(self._appearance) + 1) % len(known)] if self._appearance else known[0]
+        self._follower.show_in(self._appearance)
+        self.say(f"the simulator: {self._appearance}")
 
     def toggle_overlay(self) -> None:
         """Show where other futures differ, or no longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import gymnasium as gym
@@ -26,7 +27,7 @@ class Session:
         scenario: one of `spec.SCENARIO_TAGS` to begin at; None: anywhere.
 
     Attributes:
-        viewed: modalities that are shown.
+        draws: modalities that the model draws. viewed: those that are shown.
         moment: where it stands.
         mark: what `return_to_mark` goes back to, or None.
 
@@ -37,7 +38,8 @@ class Session:
     def __init__(self, env: gym.Env, seed: int = 0, scenario: str | None = None):
         self.env, self.seed, self.scenario = env, seed, scenario
         self._dream = dream = cast(Any, env.unwrapped)
-        self.viewed = in_view(self.contract, dream.episodes.rollout.model.draws)
+        self.draws = tuple(dream.episodes.rollout.model.draws)
+        self.viewed = in_view(self.contract, self.draws)
         self.mark: TimelineMoment | None = None
         self.moment: TimelineMoment
         self._begin({} if scenario is None else {"scenario": scenario})
@@ -65,6 +67,11 @@ class Session:
     def features(self) -> np.ndarray:
         """(latent_size,) float32 of the model's present state, as obs_type "latent" gives them."""
         return self._dream.episodes.rollout.features()[0]
+
+    def modalities(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Modalities of now, as arrays of their shapes: "ego", and what the model draws."""
+        drawn, ego = self._dream.episodes.rollout.drawn, self.moment.observation["ego"]
+        return {name: ego if name == "ego" else drawn(name, ROW)[0] for name in names}
 
     def step(self, action: np.ndarray) -> TimelineMoment:
         """One clock step under `action` (2,) float32."""

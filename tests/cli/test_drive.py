@@ -104,7 +104,7 @@ def test_without_the_encoder_a_gif(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--headless"], "nobody can drive by hand: give --policy expert, or --actions"),
+        (["--headless"], "driven by hand without a display: give --policy expert, or --actions"),
         (["--headless", "--policy", "expert"], "give --steps"),
         (["--headless", "--policy", "expert", "--steps", "0"], "steps is 0"),
         (["--headless", "--policy", "exprt", "--steps", "5"], "Did you mean 'expert'?"),

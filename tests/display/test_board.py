@@ -78,7 +78,31 @@ def part(picture: np.ndarray, rect: Rect) -> np.ndarray:
     return picture[rect.y : rect.bottom, rect.x : rect.right]
 
 
+def cameras(*names: str) -> dict[str, np.ndarray]:
+    """Pictures that are bright at the top and dark at the bottom, with a map where "bev" is asked for."""
+    rng = np.random.default_rng(1)
+    picture = np.linspace(230, 60, 64).astype(np.uint8)[:, None, None].repeat(96, 1).repeat(3, 2)
+    made = {name: picture + rng.integers(0, 20, (64, 96, 3), dtype=np.uint8) for name in names}
+    return {name: frame().views["bev"] if name == "bev" else view for name, view in made.items()}
+
+
+def seen_twice(*names: str) -> Frame:
+    """Views of a dream and of its twin."""
+    return frame(views=cameras(*names), twin=replace(twin_frame(None), views=cameras(*names)), twin_wanted=True)
+
+
+ABREAST = ("left", "front", "right")
 VARIANTS = {
+    "cameras": frame(views=cameras(*ABREAST)),
+    "cameras watched": frame(views=cameras(*ABREAST, "bev"), status=Status()),
+    "cameras and a map": frame(views=cameras(*ABREAST, "bev"), info={**frame().info, "end_reason": "collision"}),
+    "cameras and twin": seen_twice(*ABREAST),
+    "cameras, map and twin": seen_twice(*ABREAST, "bev"),
+    "two cameras": frame(views=cameras("left", "right")),
+    "one camera": seen_twice("front"),
+    "six cameras and two maps": frame(views={**cameras(*"abcdef", "bev"), "other": frame().views["bev"]}),
+    "two maps": frame(views={"bev": frame().views["bev"], "other": frame().views["bev"]}),
+    "nothing to see": frame(views={}),
     "driven": frame(),
     "watched": frame(status=Status()),
     "real": frame(source="metadrive", status=Status(), trail=np.zeros(0, np.float32)),

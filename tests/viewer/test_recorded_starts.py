@@ -31,7 +31,7 @@ def twin(monkeypatch):
 
 
 def test_they_lead_back_to_the_same_moment(twin, tmp_path):
-    recorded_contexts(twin, [3, 7]).save(tmp_path / "contexts.npz")
+    recorded_contexts(twin, [3, 7], ("bev", "ego")).save(tmp_path / "contexts.npz")
     contexts = Contexts.load(tmp_path / "contexts.npz")
     assert contexts.scenarios.tolist() == [3, 7]
     assert contexts.observations["bev"].shape == (2, 5, 64, 64)
@@ -45,9 +45,9 @@ def test_they_lead_back_to_the_same_moment(twin, tmp_path):
 
 
 def test_scenarios_that_end_too_soon_are_left_out(twin):
-    assert recorded_contexts(twin, [NEAR_THE_END, 4]).scenarios.tolist() == [4]
+    assert recorded_contexts(twin, [NEAR_THE_END, 4], ("bev", "ego")).scenarios.tolist() == [4]
     with pytest.raises(ValueError, match=f"no scenario lasts {STEPS} steps"):
-        recorded_contexts(twin, [NEAR_THE_END])
+        recorded_contexts(twin, [NEAR_THE_END], ("bev", "ego"))
 
 
 def test_a_simulator_that_fails_is_no_start(twin, monkeypatch):
@@ -56,4 +56,4 @@ def test_a_simulator_that_fails_is_no_start(twin, monkeypatch):
 
     monkeypatch.setattr(Gentle, "step", fail)
     with pytest.warns(UserWarning, match="the server is gone"), pytest.raises(SimulatorError, match="in scenario 3"):
-        recorded_contexts(twin, [3])
+        recorded_contexts(twin, [3], ("bev", "ego"))
