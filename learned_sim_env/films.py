@@ -136,7 +136,7 @@ class _Gif:
         self._image = require("PIL.Image", extra="viewer")
         self._gif = require("PIL.GifImagePlugin", extra="viewer")
         self._changes = require("PIL.ImageChops", extra="viewer").difference
-        # Open until the film ends, which is up to whoever adds frames.
+        # Open until the film ends, which the caller says.
         self._file = open(path, "wb")  # noqa: SIM115
         self._duration = max(1, round(100 / fps)) * 10
         self._last: Any = None

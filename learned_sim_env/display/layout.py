@@ -32,7 +32,7 @@ PANELS = {
     "clock": 66,
     "session": 88,
 }
-# Those of a window in which nobody drives.
+# Those of a window in which nothing can be driven.
 WATCHING = tuple(PANELS)[:5]
 # [design pixels] Panels below cameras stand in columns that are no narrower.
 NARROWEST = 330

@@ -155,7 +155,7 @@ def uncertainty(p: Panel) -> None:
 
 
 def horizon(p: Panel) -> None:
-    """How long nobody has looked at anything real."""
+    """How long ago something real was last observed."""
     f, theme = p.frame, p.theme
     if f.source:
         p.heading("since the last real view", "always real", theme.good)

@@ -132,8 +132,8 @@ class Pair:
                 after it: the twin then does the same.
 
         Raises:
-            ValueError: for options with which nobody can tell how the twin gets to where the dream begins; nothing has
-                been reset then. Or if the twin's episode ends on the way.
+            ValueError: for options that do not say how the twin gets to where the dream begins; nothing has been reset
+                then. Or if the twin's episode ends on the way.
             SimulatorError: if the simulator fails.
         """
         since = np.zeros((0, 2)) if self.twin is None else self._since_context(options or {}, actions)

@@ -60,7 +60,7 @@ class Given:
 
     @property
     def name(self) -> str:
-        """Who drives now."""
+        """The driver of now."""
         return "given actions" if self._taken < len(self._actions) else self._then.name
 
     def __call__(self, session: Session) -> np.ndarray:

@@ -370,7 +370,7 @@ def test_a_recording_is_shown_again_and_can_be_driven_on(app, keyboard, tmp_path
     assert steps(app) == 15
 
 
-def test_whoever_takes_the_wheel_ends_a_replay(app, keyboard, tmp_path):
+def test_taking_the_wheel_ends_a_replay(app, keyboard, tmp_path):
     keyboard.press("g")
     keyboard.wait(1)
     keyboard.press("g")
