@@ -89,7 +89,8 @@ class Agreement:
         pictures = {**self.views, **self.cameras}
         equal = [f"{share:.1%} of {name} equal" for name, share in pictures.items()]
         ego = f"ego within {self.speed:.2g} m/s, {self.route_distance:.2g} m and {self.route_heading_error:.2g} rad"
-        return ", ".join(["the same moment", ego, *equal])
+        route = [] if self.route is None else [f"route ahead within {self.route:.2g} m"]
+        return ", ".join(["the same moment", ego, *route, *equal])
 
 
 def approach(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # How simulators write themselves.
 TITLES = {"metadrive": "MetaDrive", "carla": "CARLA"}
-# [pixels] About as wide as one side of a film is.
-SIDE_WIDTH = 320
+# [pixels] About as wide as one side of a film is, and the smallest factor by which frames are enlarged for it.
+SIDE_WIDTH, SMALLEST_SCALE = 320, 3
 
 
 def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingEnv:
@@ -92,12 +92,13 @@ class PairMoment:
         Args:
             scale: by which frames are enlarged; None: to about `SIDE_WIDTH` pixels or more.
         """
-        sides = [(f"imagined, {self.info['imagined_steps']} steps since real", self.dream)]
+        steps = self.info["imagined_steps"]
+        sides = [(f"imagined, {steps} {'step' if steps == 1 else 'steps'} since real", self.dream)]
         if self.twin is not None:
             sides.append((self.simulator, self.twin))
         height, width = self.dream.frame.shape[:2]
         ends = [f": {side.end_reason.replace('_', ' ')}" if side.end_reason else "" for _, side in sides]
-        scale = scale or max(2, SIDE_WIDTH // width)
+        scale = scale or max(SMALLEST_SCALE, SIDE_WIDTH // width)
         parts = [labelled(side.frame, name + end, scale) for (name, side), end in zip(sides, ends)]
         # Cameras abreast are wide: two of them stand one above the other.
         return above(parts) if width > 2 * height else beside(parts)

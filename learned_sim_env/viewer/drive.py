@@ -230,7 +230,8 @@ class InteractiveDrive:
         """Show where other futures differ, or no longer."""
         self._futures = None if self._futures is not None else FutureBundles(self.session.env.unwrapped)
         self._overlaid = None
-        self.say("dots: where other futures differ" if self._futures is not None else "")
+        sign = "dots" if any(view.ndim == 2 for view in self.session.moment.views.values()) else "tint"
+        self.say(f"{sign}: where other futures differ" if self._futures is not None else "")
 
     def next_palette(self) -> None:
         """The other colours."""

@@ -74,6 +74,17 @@ def test_a_simulator_is_said_to_be_real(monkeypatch):
     env.close()
 
 
+def test_cameras_of_a_simulator_and_its_view_from_above(monkeypatch):
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    env = TwinDrivingEnv("toy", contract="driving-camera", render_mode="human")
+    env.metadata = {**env.metadata, "render_fps": 10_000}
+    env.reset(seed=0)
+    assert tuple(board(env).layout.views) == ("left", "front", "right", "bev")
+    assert board(env).layout.main == "front"
+    assert "real: toy" in said(env)
+    env.close()
+
+
 def test_many_rows_are_shown_side_by_side():
     envs = LearnedDrivingVectorEnv(6, toy_checkpoint(NeuralToy()), render_mode="human")
     observations, _ = envs.reset(seed=0)

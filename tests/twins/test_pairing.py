@@ -10,8 +10,12 @@ import pytest
 
 import learned_sim_env  # noqa: F401  registers the ids
 from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.environments.learned import LearnedDrivingEnv
+from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.twins.approach import bring_to_context
 from learned_sim_env.twins.pairing import Pair, open_twin
+from tests.toy_model import toy_camera_checkpoint
 
 ENV_ID = "LearnedDriving-v0"
 
@@ -143,3 +147,23 @@ def test_a_twin_is_not_taken_where_it_cannot_be(dream, twin, quickest):
 
 def test_a_dream_alone_begins_anywhere(dream):
     assert Pair(dream, None).reset(seed=0, options=observed(dream)).info["context"] == -1
+
+
+def test_cameras_of_a_pair_stand_one_above_the_other(monkeypatch):
+    pytest.importorskip("PIL", reason="pictures need the extra [viewer]")
+    pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    names = ("front", "left", "right", "ego")
+    pair = Pair(
+        LearnedDrivingEnv(toy_camera_checkpoint(), modalities=names), TwinDrivingEnv("toy", contract="driving-camera")
+    )
+    pair.reset(seed=0, options={"context": 2})
+    assert pair.agreement.same
+    assert set(pair.agreement.cameras) == {"front", "left", "right"}
+    moment = pair.step(np.array([0.0, 0.5], np.float32))
+    assert moment.dream.frame.shape == moment.twin.frame.shape == (64, 3 * 96, 3)
+    seen = pair.twin.observed(("left", "front", "right")).values()
+    np.testing.assert_array_equal(moment.twin.frame, np.concatenate(list(seen), 1))
+    assert moment.picture().shape == (2 * (24 + 3 * 64) + 4, 3 * 3 * 96, 3)
+    assert pair.simulator == "toy"
+    pair.close()

@@ -44,6 +44,21 @@ def test_they_lead_back_to_the_same_moment(twin, tmp_path):
     assert contexts.tags.shape == (2, len(SCENARIO_TAGS))
 
 
+def test_they_hold_what_a_model_observes(twin, tmp_path):
+    twin = TwinDrivingEnv("gentle", contract="driving-camera", max_episode_steps=1_000_000)
+    recorded_contexts(twin, [3], ("front", "ego", "route"), moments=2).save(tmp_path / "contexts.npz")
+    contexts = Contexts.load(tmp_path / "contexts.npz")
+    assert {name: seen.shape for name, seen in contexts.observations.items()} == {
+        "front": (1, 2, 64, 96, 3),
+        "ego": (1, 2, 6),
+        "route": (1, 2, 10, 2),
+    }
+    agreement = bring_to_context(twin, contexts, 0)
+    assert agreement.identical
+    assert (agreement.route, agreement.cameras) == (0.0, {"front": 1.0})
+    assert "route ahead within 0 m, 100.0% of front equal" in str(agreement)
+
+
 def test_scenarios_that_end_too_soon_are_left_out(twin):
     assert recorded_contexts(twin, [NEAR_THE_END, 4], ("bev", "ego")).scenarios.tolist() == [4]
     with pytest.raises(ValueError, match=f"no scenario lasts {STEPS} steps"):
