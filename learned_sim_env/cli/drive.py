@@ -162,7 +162,7 @@ def _window(args: Args, drive: InteractiveDrive) -> int:
     if replay is not None:
         drive.script = replay.frames()
     if args.twin is not None:
-        drive.toggle_twin()
+        drive.twin.toggle()
     if args.record is not None:
         path, said = film_path(args.record)
         print(said or f"recording {path}", flush=True)
@@ -188,7 +188,7 @@ def _headless(args: Args, drive: InteractiveDrive) -> int:
     if replay is not None:
         drive.fps, steps = float(replay.tape.about["fps"]), len(replay.tape)
     elif args.twin is not None:
-        drive.toggle_twin()
+        drive.twin.toggle()
     if args.record is not None:
         path, said = film_path(args.record)
         if said:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.viewer.app import App, unused
+from learned_sim_env.viewer.app import App
 from learned_sim_env.viewer.drive import HELD, PACES, STRENGTHS
 from learned_sim_env.viewer.replay import Replay
+from learned_sim_env.viewer.saved_drive import unused
 from learned_sim_env.viewer.tape import Tape
 from tests.toy_model import CRASH
 from tests.viewer.conftest import same

@@ -75,13 +75,13 @@ def arrive(drive: InteractiveDrive) -> None:
 
 
 def place(drive: InteractiveDrive) -> float:
-    return drive._follower._twin.scene.ego.x
+    return drive.twin.follower._twin.scene.ego.x
 
 
 def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
     for _ in range(4):
         drive.tick()
-    drive.toggle_twin()
+    drive.twin.toggle()
     # On its way it does not hold up the display, and nothing is shown of it.
     assert drive.work(0.0)
     assert "on its way" in drive.frame().status.note
@@ -90,7 +90,7 @@ def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
     drive.tick()
     assert session.moment.info["imagined_steps"] == 4
     arrive(drive)
-    calls = drive._follower._twin.simulator.calls
+    calls = drive.twin.follower._twin.simulator.calls
     assert calls[0][1] == session.contexts.scenarios[session.moment.info["context"]]
     taken = np.stack([action for _, action in calls[1:]])
     np.testing.assert_array_equal(taken[:STEPS], session.contexts.replay_actions(0))
@@ -101,7 +101,7 @@ def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
 
 
 def test_it_steps_with_the_dream(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     start = place(drive)
     for _ in range(5):
@@ -111,12 +111,12 @@ def test_it_steps_with_the_dream(drive, session):
     path = [moment.twin.reward_total for moment in session.moment.since_start()]
     assert path[0] == 0.0
     assert path == sorted(path)
-    ahead = session.moment.pose[:2] - drive._follower._pose[:2]
+    ahead = session.moment.pose[:2] - drive.twin.follower._pose[:2]
     assert session.moment.twin.apart == pytest.approx(np.hypot(*ahead))
 
 
 def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     for _ in range(6):
         drive.tick()
@@ -125,21 +125,21 @@ def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
         session.rewind()
         drive.jumped("rewound")
     assert drive.frame().twin is session.moment.twin is not None
-    before = len(drive._follower._twin.simulator.calls)
+    before = len(drive.twin.follower._twin.simulator.calls)
     for _ in range(3):
         drive.tick()
         arrive(drive)
         drive.tick()
         if session.moment.info["imagined_steps"] == 6:
             break
-    assert len(drive._follower._twin.simulator.calls) > before
+    assert len(drive.twin.follower._twin.simulator.calls) > before
     assert np.array_equal(session.moment.twin.views["bev"], there.views["bev"])
     assert session.moment.twin.reward_total == pytest.approx(there.reward_total)
 
 
 def test_it_may_end_before_the_dream(drive, session, monkeypatch):
     drive.policy = Given(np.tile(np.array([[-0.9, 0.9]], np.float32), (200, 1)), expert())
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     for _ in range(60):
         drive.tick()
@@ -155,9 +155,9 @@ def test_it_may_end_before_the_dream(drive, session, monkeypatch):
 
 
 def test_switching_it_off(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     drive.work(0.0)
-    drive.toggle_twin()
+    drive.twin.toggle()
     assert not drive.work(0.0)
     drive.tick()
     assert not drive.frame().twin_wanted
@@ -166,7 +166,7 @@ def test_switching_it_off(drive, session):
 
 def test_starts_that_no_simulator_knows(dream, simulator):
     drive = InteractiveDrive(Session(dream, seed=0), expert(), open_twin=simulator)
-    drive.toggle_twin()
+    drive.twin.toggle()
     drive.tick()
     assert "not known how it would get here" in drive.frame().status.note
     drive.tick()
@@ -177,7 +177,7 @@ def test_starts_that_no_simulator_knows(dream, simulator):
 def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
     off = np.tile(np.array([[-1.0, 1.0]], np.float32), (200, 1))
     monkeypatch.setattr(DrivenContexts, "replay_actions", lambda self, index: off)
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     assert "not the simulator, or not the version or settings of it" in drive.frame().status.note
     assert not drive.frame().twin_wanted
@@ -195,7 +195,7 @@ def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
 def test_a_simulator_that_comes_to_something_else_is_said(spoilt, message, drive, session):
     for name, where in spoilt.items():
         session.contexts.observations[name][where] += 1
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     note = drive.frame().status.note
     assert f"does not come to where the dream began: it differs in {message}" in note
@@ -207,7 +207,7 @@ def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
         raise SimulatorError("the server is gone")
 
     monkeypatch.setattr(ToySimulator, "reset", fail)
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     assert drive.frame().status.note == "the server is gone"
     assert not drive.frame().twin_wanted
@@ -216,7 +216,7 @@ def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
 
 
 def test_a_policy_takes_the_simulator_along_to_the_next_start(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     drive.policy = Given(np.tile(np.array([[1.0, -1.0]], np.float32), (1, 1)), expert())
     drive.by_hand = False
@@ -232,7 +232,7 @@ def test_a_recording_shows_the_simulator_again_without_having_one(drive, session
     from learned_sim_env.viewer.replay import Replay
 
     drive.record(tmp_path / "a.gif")
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     for _ in range(4):
         drive.tick()
