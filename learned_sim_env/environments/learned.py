@@ -15,7 +15,7 @@ from learned_sim_env.environments.episodes import Episodes
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.made import Made, episode_limit
-from learned_sim_env.environments.observations import in_picture, take
+from learned_sim_env.environments.observations import in_view, take
 from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
@@ -33,8 +33,8 @@ class LearnedDrivingEnv(Made, gym.Env):
     Observation space, by `obs_type`: "dict" has `modalities`, of which "bev" (64, 64, 3) uint8 is in the colours of
     `spec.PALETTE`, and "ego" (6,) float32, see `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in
     place of "bev"; "semantic" has these alone, the name of a modality that modality; "flat" (110,) float32 has what
-    `sight` reads off the view, and the ego; "latent" (latent_size,) float32 has the model's features, and nothing is
-    ever drawn.
+    `drivers.ray_features` reads off the view, and the ego; "latent" (latent_size,) float32 has the model's features,
+    and nothing is ever drawn.
 
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
@@ -152,11 +152,10 @@ class LearnedDrivingEnv(Made, gym.Env):
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])
             e, record = self.episodes, self.episodes.records[0]
-            if in_picture(self.contract, self.checkpoint.model.draws) != ("bev",):
-                self._window.show_picture(e.frames()[0])
-                return None
+            names = in_view(self.contract, self.checkpoint.model.draws)
+            e.rollout.draw(names, ROW)
             frame = Frame(
-                view=e.rollout.drawn("bev", ROW)[0],
+                views={name: e.rollout.drawn(name, ROW)[0] for name in names},
                 ego=record["ego"],
                 info=e.info(0),
                 step=int(e.rollout.steps[0]),

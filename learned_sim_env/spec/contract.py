@@ -15,7 +15,8 @@ from learned_sim_env.spec.geometry import BevSpec
 from learned_sim_env.spec.modality import BEV, EGO, FRONT, LEFT, RIGHT, ROUTE, Modality, digest
 from learned_sim_env.spec.names import COST_TERMS, REWARD_TERMS, TERMINATIONS
 
-# Numbers of obs_type "flat": what rays from the ego meet, now and a moment ago, and its own motion, see `sight`.
+# Numbers of obs_type "flat": what rays from the ego meet, now and a moment ago, and its own motion; see
+# `drivers.ray_features`.
 FLAT_SIZE = 110
 OBS_TYPES = ("dict", "classes", "bev", "semantic", "flat", "latent")
 

@@ -17,7 +17,7 @@ from learned_sim_env.optional import require
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.viewer.drive import PACES, STRENGTHS, InteractiveDrive
 from learned_sim_env.viewer.keys import HELD, HELP, command_of
-from learned_sim_env.viewer.saved_drive import film_path
+from learned_sim_env.viewer.saved_drive import film_path, unused
 from learned_sim_env.viewer.steering import KeyboardWheel, Pad
 
 # Pictures a second, at most.
@@ -195,7 +195,11 @@ class App:
 
     def twin(self) -> None:
         """The simulator beside it."""
-        self.drive.toggle_twin()
+        self.drive.twin.toggle()
+
+    def appearance(self) -> None:
+        """The simulator in another light."""
+        self.drive.twin.next_appearance()
 
     def overlay(self) -> None:
         """Other futures over it."""
@@ -208,6 +212,9 @@ class App:
 
     def perturb_strength(self) -> None:
         """How strongly next time."""
+        if not self.drive.session.can_perturb:
+            self.drive.say("not applicable: this model has no recurrent state to perturb")
+            return
         self.drive.strength = (self.drive.strength + 1) % len(STRENGTHS)
         self.drive.say(f"L perturbs with strength {STRENGTHS[self.drive.strength]:g}")
 
@@ -280,11 +287,3 @@ class App:
             print(f"learned-sim: error: the display is lost{self._saved()}", file=sys.stderr, flush=True)
         finally:
             os._exit(2)
-
-
-def unused(path: Path) -> Path:
-    """`path`, or one like it with the first number that makes it new."""
-    number, free = 2, path
-    while free.exists() or free.with_suffix(".npz").exists():
-        free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
-    return free

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learned_sim_env.display import theme
-from learned_sim_env.display.frame import Frame, Status
-from learned_sim_env.scene import SimulatorError
+from learned_sim_env.display.frame import Frame, Status, Views
 from learned_sim_env.viewer.futures import FutureBundles
 from learned_sim_env.viewer.policies import SessionPolicy
 from learned_sim_env.viewer.saved_drive import Recording
 from learned_sim_env.viewer.session import Session, frame_of
-from learned_sim_env.viewer.tape import HOLD, JUMP, STEP
+from learned_sim_env.viewer.tape_format import HOLD, JUMP, STEP
 from learned_sim_env.viewer.timeline import TimelineMoment
-from learned_sim_env.viewer.twin_follower import TwinFollower
+from learned_sim_env.viewer.twin_beside import TwinBeside
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -44,15 +43,16 @@ class InteractiveDrive:
     Args:
         session: to drive.
         policy: drives when no human does.
-        human: asked for an action (2,) float32 while a human drives; None: there is none.
+        human: asked for an action (2,) float32 while a human drives; None: there is no human.
         fps: steps a second at normal pace.
         open_twin: opens the simulator beside the dream, see `pairing.open_twin`.
 
     Attributes:
         by_hand: whether the human drives. pace, strength: indices into `PACES` and `STRENGTHS`. palette: see `theme`.
-        paused: shown as such; the caller of `tick` keeps it. steps: taken. model_times: [s] of each of them.
+        paused: shown as such; the caller of `tick` keeps to it. steps: taken. model_times: [s] of each of them.
         display_ms: of a picture, set by what draws it. recording: in progress, or None. written: files so far.
         script: frames of a replay to be shown instead of driving, see `replay.Replay.frames`.
+        twin: the simulator beside it.
     """
 
     def __init__(
@@ -74,11 +74,9 @@ class InteractiveDrive:
         self.recording: Recording | None = None
         self.written: list[Path] = []
         self.script: Iterator[tuple[int, Frame]] | None = None
-        self._open_twin, self._twin_wanted = open_twin, False
-        self._follower: TwinFollower | None = None
-        self._approach: Iterator[int] | None = None
+        self.twin = TwinBeside(session, open_twin, self.say)
         self._futures: FutureBundles | None = None
-        self._overlay: tuple[np.ndarray, float] | None = None
+        self._overlay: tuple[Views, int] | None = None
         self._overlaid: TimelineMoment | None = None
         self._scripted: Frame | None = None
         self._held = 0
@@ -99,8 +97,8 @@ class InteractiveDrive:
         moment = self.session.moment
         if self.script is not None:
             self._play()
-        elif self._twin_wanted and not self._at_twin(moment):
-            self._start_approach()
+        elif self.twin.behind:
+            self.twin.set_out()
         elif moment.over:
             self._hold()
         else:
@@ -110,29 +108,12 @@ class InteractiveDrive:
             after = self.session.step(action)
             self._time(time.perf_counter() - began)
             self.steps += 1
-            if self._twin_wanted and self._follower is not None:
-                self._follower.step(after)
+            self.twin.step(after)
             self.emit(STEP)
 
     def work(self, seconds: float) -> bool:
         """Drive the twin towards the dream's moment for some seconds; whether it is still on its way."""
-        if self._twin_wanted and self._approach is None and self.session.moment.twin is None and self.script is None:
-            self._start_approach()
-        until = time.perf_counter() + seconds
-        while self._approach is not None:
-            try:
-                left = next(self._approach, None)
-            except (ValueError, SimulatorError) as error:
-                self._twin_off(str(error))
-                break
-            if left is None:
-                self._approach = None
-                self.say("the simulator is there")
-                break
-            if time.perf_counter() > until:
-                self.say(f"the simulator is on its way: {left} steps to go")
-                break
-        return self._approach is not None
+        return self.script is None and self.twin.work(seconds)
 
     def frame(self) -> Frame:
         """What is to be seen now."""
@@ -145,14 +126,14 @@ class InteractiveDrive:
             paused=self.paused,
             recording=self.recording is not None,
             marked=-1 if self.session.mark is None else self.session.mark.info["imagined_steps"],
-            strength=STRENGTHS[self.strength],
+            strength=STRENGTHS[self.strength] if self.session.can_perturb else 0.0,
             model_ms=1e3 * median(self._recent) if self._recent else 0.0,
             display_ms=self.display_ms,
             palette=self.palette,
             note=self._note if time.monotonic() - self._noted < NOTED else "",
         )
-        frame = replace(frame_of(self.session), status=status, twin_wanted=self._twin_wanted)
-        if not self._twin_wanted:
+        frame = replace(frame_of(self.session), status=status, twin_wanted=self.twin.wanted)
+        if not self.twin.wanted:
             frame = replace(frame, twin=None)
         if self._futures is not None:
             if self._overlaid is not self.session.moment:
@@ -172,7 +153,8 @@ class InteractiveDrive:
     def jumped(self, note: str) -> None:
         """After the session has gone elsewhere."""
         self.leave_script()
-        self._approach, self._held = None, 0
+        self.twin.turn_back()
+        self._held = 0
         self.say(note)
         self.emit(JUMP)
 
@@ -200,23 +182,12 @@ class InteractiveDrive:
         self.written += paths
         return paths
 
-    def toggle_twin(self) -> None:
-        """Show the simulator beside the dream, or no longer."""
-        if self._twin_wanted:
-            self._twin_off("")
-            return
-        if self._follower is None:
-            if self._open_twin is None:
-                raise ValueError("this environment declares no twin")
-            self._follower = TwinFollower(self._open_twin(), self.session.contexts)
-        self._twin_wanted = True
-        self.say("the simulator sets out")
-
     def toggle_overlay(self) -> None:
         """Show where other futures differ, or no longer."""
         self._futures = None if self._futures is not None else FutureBundles(self.session.env.unwrapped)
         self._overlaid = None
-        self.say("dots: where other futures differ" if self._futures is not None else "")
+        sign = "dots" if any(view.ndim == 2 for view in self.session.moment.views.values()) else "tint"
+        self.say(f"{sign}: where other futures differ" if self._futures is not None else "")
 
     def next_palette(self) -> None:
         """The other colours."""
@@ -228,9 +199,7 @@ class InteractiveDrive:
         try:
             self.stop_recording()
         finally:
-            if self._follower is not None:
-                self._follower.close()
-                self._follower = None
+            self.twin.close()
 
     def _play(self) -> None:
         assert self.script is not None
@@ -252,20 +221,6 @@ class InteractiveDrive:
         elif not self.by_hand:
             self.session.following()
             self.jumped("next context")
-
-    def _at_twin(self, moment: TimelineMoment) -> bool:
-        return self._follower is not None and self._follower.stands_at(moment)
-
-    def _start_approach(self) -> None:
-        assert self._follower is not None
-        if self._follower.can_follow(self.session.moment):
-            self._approach = self._approach or self._follower.catch_up(self.session.moment)
-        else:
-            self._twin_off("no simulator: it is not known how it would get here")
-
-    def _twin_off(self, note: str) -> None:
-        self._twin_wanted, self._approach = False, None
-        self.say(note)
 
     def _time(self, seconds: float) -> None:
         self._recent.append(seconds)

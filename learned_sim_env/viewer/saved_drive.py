@@ -41,6 +41,14 @@ def film_path(path: Path) -> tuple[Path, str]:
     return path, ""
 
 
+def unused(path: Path) -> Path:
+    """`path`, or one like it with the first number that makes it new."""
+    number, free = 2, path
+    while free.exists() or free.with_suffix(".npz").exists():
+        free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
+    return free
+
+
 class Recording:
     """Writes PATH, and beside it the last picture (.png) and the tape (.npz).
 

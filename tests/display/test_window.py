@@ -39,9 +39,9 @@ def test_a_dream_is_shown_with_its_panels():
         observation, *_ = env.step(IDLE)
     assert tuple(board(env).layout.panels) == WATCHING
     assert "imagined, 4 steps since real (0.4 s)" in said(env)
-    view = board(env).layout.views[0]
+    view = board(env).layout.views["bev"]
     shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
-    factor = board(env).layout.factor
+    factor = board(env).layout.views["bev"].width // 64
     assert np.array_equal(shown[view.y : view.bottom : factor, view.x : view.right : factor], observation["bev"])
     env.close()
 
@@ -71,6 +71,17 @@ def test_a_simulator_is_said_to_be_real(monkeypatch):
     total = sum(env.step(np.array([0.0, 0.5], np.float32))[1] for _ in range(3))
     assert {"real: toy", "always real", "none: a simulator knows", "5.0 m/s"} <= set(said(env))
     assert any(text.endswith(f"episode {total:+.1f}") for text in said(env))
+    env.close()
+
+
+def test_cameras_of_a_simulator_and_its_view_from_above(monkeypatch):
+    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    env = TwinDrivingEnv("toy", contract="driving-camera", render_mode="human")
+    env.metadata = {**env.metadata, "render_fps": 10_000}
+    env.reset(seed=0)
+    assert tuple(board(env).layout.views) == ("left", "front", "right", "bev")
+    assert board(env).layout.main == "front"
+    assert "real: toy" in said(env)
     env.close()
 
 
@@ -104,7 +115,7 @@ def test_its_keys():
     env.step(IDLE)
     env.step(IDLE)
     assert pygame.display.get_surface().get_flags() & pygame.FULLSCREEN
-    view = board(env).layout.views[0]
+    view = board(env).layout.views["bev"]
     middle = pygame.display.get_surface().get_at((view.x + view.width // 2, view.y + 2))[:3]
     assert middle in {tuple(c) for c in theme("colour-blind safe").classes.tolist()}
     env.close()
@@ -122,7 +133,7 @@ def test_two_share_the_window_and_closing_one_leaves_the_other():
     second.close()
     observation, *_ = first.step(IDLE)
     assert board(first).layout.views == whole.views
-    view, factor = board(first).layout.views[0], board(first).layout.factor
+    view, factor = board(first).layout.views["bev"], board(first).layout.views["bev"].width // 64
     shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
     assert np.array_equal(shown[view.y : view.bottom : factor, view.x : view.right : factor], observation["bev"])
     first.close()

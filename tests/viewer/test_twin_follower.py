@@ -33,13 +33,16 @@ class DrivenContexts(ToyContexts):
     def __init__(self):
         super().__init__()
         # What the toy simulator shows there; but for the corner, from which the toy model reads its state.
-        corner, shown = self.semantic[:, :, 0, 0].copy(), TwinDrivingEnv("toy")
+        semantic, simulator = self.observations["bev"], TwinDrivingEnv("toy")
+        corner = semantic[:, :, 0, 0].copy()
         for i in range(len(self)):
-            shown.reset(seed=10 * i)
-            for action in self.replay_actions(i):
-                shown.step(action)
-            self.semantic[i] = shown.semantic
-        self.semantic[:, :, 0, 0] = corner
+            simulator.reset(seed=10 * i)
+            self.ego[i] = simulator.ego_vector
+            for t, action in enumerate(self.replay_actions(i), start=-STEPS):
+                simulator.step(action)
+                self.ego[i, t] = simulator.ego_vector
+            semantic[i] = simulator.semantic
+        semantic[:, :, 0, 0] = corner
         self.scenarios = np.arange(len(self)) * 10
 
     def replay_actions(self, index):
@@ -72,13 +75,13 @@ def arrive(drive: InteractiveDrive) -> None:
 
 
 def place(drive: InteractiveDrive) -> float:
-    return drive._follower._twin.scene.ego.x
+    return drive.twin.follower._twin.scene.ego.x
 
 
 def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
     for _ in range(4):
         drive.tick()
-    drive.toggle_twin()
+    drive.twin.toggle()
     # On its way it does not hold up the display, and nothing is shown of it.
     assert drive.work(0.0)
     assert "on its way" in drive.frame().status.note
@@ -87,18 +90,18 @@ def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
     drive.tick()
     assert session.moment.info["imagined_steps"] == 4
     arrive(drive)
-    calls = drive._follower._twin.simulator.calls
+    calls = drive.twin.follower._twin.simulator.calls
     assert calls[0][1] == session.contexts.scenarios[session.moment.info["context"]]
     taken = np.stack([action for _, action in calls[1:]])
     np.testing.assert_array_equal(taken[:STEPS], session.contexts.replay_actions(0))
     np.testing.assert_array_equal(taken[STEPS:], np.tile(ACTION, (4, 1)))
     shown = drive.frame().twin
     assert shown.speed == pytest.approx(5.0)
-    assert shown.view.shape == (64, 64)
+    assert shown.views["bev"].shape == (64, 64)
 
 
 def test_it_steps_with_the_dream(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     start = place(drive)
     for _ in range(5):
@@ -108,12 +111,12 @@ def test_it_steps_with_the_dream(drive, session):
     path = [moment.twin.reward_total for moment in session.moment.since_start()]
     assert path[0] == 0.0
     assert path == sorted(path)
-    ahead = session.moment.pose[:2] - drive._follower._pose[:2]
+    ahead = session.moment.pose[:2] - drive.twin.follower._pose[:2]
     assert session.moment.twin.apart == pytest.approx(np.hypot(*ahead))
 
 
 def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     for _ in range(6):
         drive.tick()
@@ -122,21 +125,21 @@ def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
         session.rewind()
         drive.jumped("rewound")
     assert drive.frame().twin is session.moment.twin is not None
-    before = len(drive._follower._twin.simulator.calls)
+    before = len(drive.twin.follower._twin.simulator.calls)
     for _ in range(3):
         drive.tick()
         arrive(drive)
         drive.tick()
         if session.moment.info["imagined_steps"] == 6:
             break
-    assert len(drive._follower._twin.simulator.calls) > before
-    assert np.array_equal(session.moment.twin.view, there.view)
+    assert len(drive.twin.follower._twin.simulator.calls) > before
+    assert np.array_equal(session.moment.twin.views["bev"], there.views["bev"])
     assert session.moment.twin.reward_total == pytest.approx(there.reward_total)
 
 
 def test_it_may_end_before_the_dream(drive, session, monkeypatch):
     drive.policy = Given(np.tile(np.array([[-0.9, 0.9]], np.float32), (200, 1)), expert())
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     for _ in range(60):
         drive.tick()
@@ -147,14 +150,14 @@ def test_it_may_end_before_the_dream(drive, session, monkeypatch):
     frozen = session.moment.twin
     drive.tick()
     assert session.moment.twin.end_reason == "off_road"
-    assert np.array_equal(session.moment.twin.view, frozen.view)
+    assert np.array_equal(session.moment.twin.views["bev"], frozen.views["bev"])
     assert session.moment.twin.cost_total == frozen.cost_total
 
 
 def test_switching_it_off(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     drive.work(0.0)
-    drive.toggle_twin()
+    drive.twin.toggle()
     assert not drive.work(0.0)
     drive.tick()
     assert not drive.frame().twin_wanted
@@ -163,7 +166,7 @@ def test_switching_it_off(drive, session):
 
 def test_starts_that_no_simulator_knows(dream, simulator):
     drive = InteractiveDrive(Session(dream, seed=0), expert(), open_twin=simulator)
-    drive.toggle_twin()
+    drive.twin.toggle()
     drive.tick()
     assert "not known how it would get here" in drive.frame().status.note
     drive.tick()
@@ -174,17 +177,28 @@ def test_starts_that_no_simulator_knows(dream, simulator):
 def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
     off = np.tile(np.array([[-1.0, 1.0]], np.float32), (200, 1))
     monkeypatch.setattr(DrivenContexts, "replay_actions", lambda self, index: off)
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     assert "not the simulator, or not the version or settings of it" in drive.frame().status.note
     assert not drive.frame().twin_wanted
 
 
-def test_a_simulator_that_comes_to_something_else_is_said(drive, session):
-    session.contexts.observations["bev"][:, -1, :16] += 1
-    drive.toggle_twin()
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        ({"bev": np.s_[:, -1, :16]}, "bev in 25.0% of its pixels"),
+        ({"ego": np.s_[:, -2, 0]}, "speed by 1 m/s"),
+        ({"ego": np.s_[:, -1, 4]}, "route distance by 1 m"),
+    ],
+    ids=str,
+)
+def test_a_simulator_that_comes_to_something_else_is_said(spoilt, message, drive, session):
+    for name, where in spoilt.items():
+        session.contexts.observations[name][where] += 1
+    drive.twin.toggle()
     arrive(drive)
-    assert "does not show what the dream began with" in drive.frame().status.note
+    note = drive.frame().status.note
+    assert f"does not come to where the dream began: it differs in {message}" in note
     assert not drive.frame().twin_wanted
 
 
@@ -193,7 +207,7 @@ def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
         raise SimulatorError("the server is gone")
 
     monkeypatch.setattr(ToySimulator, "reset", fail)
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     assert drive.frame().status.note == "the server is gone"
     assert not drive.frame().twin_wanted
@@ -202,7 +216,7 @@ def test_a_simulator_that_fails_on_the_way_is_said(drive, session, monkeypatch):
 
 
 def test_a_policy_takes_the_simulator_along_to_the_next_start(drive, session):
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     drive.policy = Given(np.tile(np.array([[1.0, -1.0]], np.float32), (1, 1)), expert())
     drive.by_hand = False
@@ -218,7 +232,7 @@ def test_a_recording_shows_the_simulator_again_without_having_one(drive, session
     from learned_sim_env.viewer.replay import Replay
 
     drive.record(tmp_path / "a.gif")
-    drive.toggle_twin()
+    drive.twin.toggle()
     arrive(drive)
     for _ in range(4):
         drive.tick()
@@ -227,7 +241,7 @@ def test_a_recording_shows_the_simulator_again_without_having_one(drive, session
     frames = [frame for _, frame in Replay(Tape.load(tmp_path / "a.npz"), session).frames()]
     assert frames[0].twin is None
     for frame, twin in zip(frames[1:], seen[1:]):
-        assert np.array_equal(frame.twin.view, twin.view)
+        assert np.array_equal(frame.twin.views["bev"], twin.views["bev"])
         assert (frame.twin.speed, frame.twin.apart, frame.twin.reward_total) == pytest.approx(
             (twin.speed, twin.apart, twin.reward_total)
         )
@@ -248,8 +262,8 @@ def test_metadrive_stands_where_the_dream_began(shipped):
     left = list(follower.catch_up(session.moment))
     assert left == sorted(left, reverse=True)
     first, *_, last = session.moment.since_start()
-    assert np.array_equal(first.twin.view, contexts.observations["bev"][index, -1])
+    assert np.array_equal(first.twin.views["bev"], contexts.observations["bev"][index, -1])
     assert first.twin.apart == 0.0
     assert last.twin.apart < 0.2
-    assert (last.twin.view == last.view).mean() > 0.8
+    assert (last.twin.views["bev"] == last.views["bev"]).mean() > 0.8
     follower.close()
