@@ -1,0 +1,121 @@
+"""Pictures painted from the state: every pixel a blend of what the keyframe says it may be, and of something new.
+
+A convolutional network at half the pictures' size is told what geometry says of each pixel (class and markings of the
+ground, agents and where on them, the hypotheses of `keyframe`) and how the world looks, and weighs them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_sim_env.spec import SemanticClass
+from learned_sim_env.world_model.camera import ground_look, keyframe
+from learned_sim_env.world_model.camera.boxes import FAR, Hits
+from learned_sim_env.world_model.camera.rig import Rig
+
+# Channels of a pixel told of agents: whether there is one, where on it, whether it is static, how near.
+AGENT_CHANNELS = 6
+# Beside the code, the network is told how far and how much the ego has moved and turned since the keyframe, and of its
+# generation.
+MOTION_CHANNELS = 4
+CHANNELS = ground_look.CHANNELS + AGENT_CHANNELS + keyframe.SOURCES * keyframe.CHANNELS
+
+
+class Painting(NamedTuple):
+    """colours: (B, C, 3, H, W) float32 from 0 to 1. new: the same of what was not taken from the keyframe."""
+
+    colours: Tensor
+    new: Tensor
+
+
+class Painter(nn.Module):
+    """See the module's docstring."""
+
+    def __init__(self, rig: Rig, code: int, widths: tuple[int, int] = (48, 96)):
+        super().__init__()
+        self.rig, self.cameras = rig, len(rig.cameras)
+        fine, coarse = widths
+        self.inward = nn.Conv2d(CHANNELS * 4 + 3, fine, 1)
+        self.told_fine, self.told_coarse = (nn.Linear(code + MOTION_CHANNELS, width) for width in widths)
+        self.before = nn.Conv2d(fine, fine, 3, padding=1)
+        self.shrink = nn.Conv2d(fine, coarse, 3, 2, 1)
+        self.around = nn.ModuleList(nn.Conv2d(coarse, coarse, 3, padding=d, dilation=d) for d in (1, 2, 4))
+        self.grow = nn.Conv2d(coarse, fine, 1)
+        self.after = nn.Conv2d(fine, fine, 3, padding=1)
+        self.outward = nn.Conv2d(fine, 4 * (keyframe.SOURCES + 1 + 3), 1)
+
+    def forward(self, ground: Tensor, hits: Hits, static: Tensor, sources: Tensor, code: Tensor, told: Tensor, turned: Tensor) -> Painting:
+        """See `Painting`.
+
+        Args:
+            ground: (B, G, channels) see `ground_look`.
+            hits: of agents on the rays. static: (B, K) bool, which of them do not move.
+            sources: (B, SOURCES, CHANNELS, N), see `keyframe.Hypotheses`.
+            code: (B, code) how the world looks. told: (B, MOTION_CHANNELS), see `told`.
+            turned: (B,) [rad] of the ego since the moment that the code was read from.
+        """
+        b, rig = len(code), self.rig
+        x = sources.new_zeros(b, CHANNELS, len(rig.rays))
+        x[:, : ground_look.CHANNELS, rig.ground] = ground.transpose(1, 2)
+        met = self._met(hits)
+        kind = static.gather(1, hits.box) & met
+        agents = [met[:, None], hits.place.transpose(1, 2), kind[:, None], (4 / hits.depth)[:, None] * met[:, None]]
+        x[:, ground_look.CHANNELS :][:, :AGENT_CHANNELS] = torch.cat([part.float() for part in agents], 1)
+        x[:, -sources.shape[1] * sources.shape[2] :] = sources.flatten(1, 2)
+        dtype = self.inward.weight.dtype
+        x = F.pixel_unshuffle(self._pictures(x).to(dtype), 2)
+        x = torch.cat([x, self._directions(turned).to(dtype)], 1).contiguous(memory_format=torch.channels_last)
+        told = torch.cat([code, told], -1).to(dtype)
+        fine, coarse = (
+            layer(told).repeat_interleave(self.cameras, 0)[..., None, None]
+            for layer in (self.told_fine, self.told_coarse)
+        )
+        x = F.silu(self.inward(x) + fine)
+        x = x + F.silu(self.before(x))
+        far = F.silu(self.shrink(x) + coarse)
+        for layer in self.around:
+            far = far + F.silu(layer(far))
+        x = x + F.interpolate(self.grow(far), size=x.shape[-2:])
+        x = x + F.silu(self.after(x))
+        out = F.pixel_shuffle(self.outward(x).float(), 2)
+        return self._blended(out, sources)
+
+    def _blended(self, out: Tensor, sources: Tensor) -> Painting:
+        weight, new = out.split([keyframe.SOURCES + 1, 3], 1)
+        sources = self._pictures(sources.flatten(1, 2)).unflatten(1, sources.shape[1:3])
+        hidden = sources[:, :, -1] == 0
+        weight = torch.cat([weight[:, :-1].masked_fill(hidden, -1e4), weight[:, -1:]], 1).softmax(1)
+        new = new.sigmoid()
+        colours = (weight[:, :-1, None] * sources[:, :, :3]).sum(1) + weight[:, -1:] * new
+        return Painting(*(part.unflatten(0, (-1, self.cameras)) for part in (colours, new)))
+
+    def _met(self, hits: Hits) -> Tensor:
+        """(B, N) bool: pixels that show an agent, which is in front of the ground."""
+        return hits.depth < FAR
+
+    def _pictures(self, x: Tensor) -> Tensor:
+        """(B, channels, N) as (B * C, channels, H, W)."""
+        x = x.unflatten(2, (self.cameras, -1)).transpose(1, 2).flatten(0, 1)
+        return x.unflatten(2, (self.rig.height, self.rig.width))
+
+    def _directions(self, turned: Tensor) -> Tensor:
+        """Where pixels look, in the frame of the code: (B * C, 3, H / 2, W / 2)."""
+        azimuth = self.rig.azimuth + turned[:, None]
+        up = (self.rig.rays[:, 2] / self.rig.level).expand_as(azimuth)
+        x = self._pictures(torch.stack([azimuth.cos(), azimuth.sin(), up], 1))
+        return F.avg_pool2d(x, 2)
+
+
+def told(motion: Tensor, generation: Tensor) -> Tensor:
+    """(B, MOTION_CHANNELS) of `motion` (B, 3) since a keyframe of a `generation` (B,)."""
+    distance = motion[:, :2].norm(dim=-1) / 10
+    return torch.stack([distance, (distance + 1e-2).log() / 3, motion[:, 2], torch.log1p(generation) / 2], -1)
+
+
+def is_static(classes: Tensor) -> Tensor:
+    """Which agents, by class, never move: bool."""
+    return classes == SemanticClass.STATIC_OBJECT
