@@ -11,9 +11,8 @@ from torch import Tensor
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.camera.moments import Moments
 from learned_sim_env.world_model.camera.boxes import FAR, Hits, cast
-from learned_sim_env.world_model.camera.keyframe import Keyframe
 from learned_sim_env.world_model.camera.rig import Rig
-from learned_sim_env.world_model.geometry import compose, points_from, relative
+from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Agents told of: movers, static things.
@@ -37,9 +36,7 @@ def scenes(data: Moments, moments: np.ndarray, memory: MapMemory, rig: Rig) -> S
     ground, view = data.tensors(moments, "map", "semantic")
     static = view == SemanticClass.STATIC_OBJECT
     ground = torch.where(static, view, ground)
-    cells, origin = memory.observe(
-        *memory.empty(len(moments)), torch.zeros(len(moments), 3), ground
-    )
+    cells, origin = memory.observe(*memory.empty(len(moments)), torch.zeros(len(moments), 3), ground)
     agents = _told(data.agents(moments), memory.bev)
     return Scenes(cells, origin, agents, cast(rig.rays, rig.origins, agents["pose"], agents["size"], agents["class"]))
 
@@ -90,7 +87,10 @@ class Pool:
         for moment, picture, generation in zip(moments, pictures, generations, strict=True):
             if len(self.moments) < self.size:
                 at = len(self.moments)
-                self.moments, self.generations = np.append(self.moments, moment), np.append(self.generations, generation)
+                self.moments, self.generations = (
+                    np.append(self.moments, moment),
+                    np.append(self.generations, generation),
+                )
             else:
                 at = int(rng.integers(self.size))
                 self.moments[at], self.generations[at] = moment, generation

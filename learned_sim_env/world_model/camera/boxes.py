@@ -83,13 +83,13 @@ def _candidates(
     rays: Tensor, origins: Tensor, pose: Tensor, half: Tensor, classes: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rows, boxes and rays (P,) int64 of pairs in which the ray passes through the sphere around the box."""
-    middle = torch.cat([pose[..., :2], half[..., 2:]], -1)
+    row, box = (classes > 0).nonzero(as_tuple=True)
+    half = half[row, box]
+    middle = torch.cat([pose[row, box, :2], half[:, 2:]], -1)
     unit = rays / rays.norm(dim=-1, keepdim=True)
     # Distance from the ray's origin, squared, less what lies along the ray, squared, is the distance from the ray.
-    flat = middle.flatten(0, 1)
-    along = flat @ unit.T - (origins * unit).sum(-1)
-    apart = (flat * flat).sum(-1, keepdim=True) - 2 * flat @ origins.T + (origins * origins).sum(-1)
-    reach = (half * half).sum(-1).flatten()[:, None]
-    near = (along > -reach.sqrt()) & (apart - along * along < reach) & (classes > 0).flatten()[:, None]
-    pair, ray = near.nonzero(as_tuple=True)
-    return pair // pose.shape[1], pair % pose.shape[1], ray
+    along = middle @ unit.T - (origins * unit).sum(-1)
+    apart = (middle * middle).sum(-1, keepdim=True) - 2 * middle @ origins.T + (origins * origins).sum(-1)
+    reach = (half * half).sum(-1, keepdim=True)
+    pair, ray = ((along > -reach.sqrt()) & (apart - along * along < reach)).nonzero(as_tuple=True)
+    return row[pair], box[pair], ray

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import points_from
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, DIRECTIONS, DISTANCES, OTHER_AT, PIECE_AT, STEP, is_line
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.camera.rig import Rig
 
-HALF_WIDTH = 0.1  # [m] of painted lines
+HALF_WIDTH = 0.22  # [m] of painted lines, as they are drawn
 # Channels: off-road, road, static object, unknown ground; shares of broken and solid line.
 CHANNELS = 6
 _LOWEST = SemanticClass.BROKEN_LINE

@@ -48,7 +48,9 @@ class Painter(nn.Module):
         self.after = nn.Conv2d(fine, fine, 3, padding=1)
         self.outward = nn.Conv2d(fine, 4 * (keyframe.SOURCES + 1 + 3), 1)
 
-    def forward(self, ground: Tensor, hits: Hits, static: Tensor, sources: Tensor, code: Tensor, told: Tensor, turned: Tensor) -> Painting:
+    def forward(
+        self, ground: Tensor, hits: Hits, static: Tensor, sources: Tensor, code: Tensor, told: Tensor, turned: Tensor
+    ) -> Painting:
         """See `Painting`.
 
         Args:
@@ -59,15 +61,15 @@ class Painter(nn.Module):
             turned: (B,) [rad] of the ego since the moment that the code was read from.
         """
         b, rig = len(code), self.rig
-        x = sources.new_zeros(b, CHANNELS, len(rig.rays))
-        x[:, : ground_look.CHANNELS, rig.ground] = ground.transpose(1, 2)
-        met = self._met(hits)
+        dtype = self.inward.weight.dtype
+        x = sources.new_zeros(b, CHANNELS, len(rig.rays), dtype=dtype)
+        x[:, : ground_look.CHANNELS, rig.ground] = ground.transpose(1, 2).to(dtype)
+        met = hits.depth < FAR
         kind = static.gather(1, hits.box) & met
         agents = [met[:, None], hits.place.transpose(1, 2), kind[:, None], (4 / hits.depth)[:, None] * met[:, None]]
-        x[:, ground_look.CHANNELS :][:, :AGENT_CHANNELS] = torch.cat([part.float() for part in agents], 1)
+        x[:, ground_look.CHANNELS :][:, :AGENT_CHANNELS] = torch.cat(agents, 1)
         x[:, -sources.shape[1] * sources.shape[2] :] = sources.flatten(1, 2)
-        dtype = self.inward.weight.dtype
-        x = F.pixel_unshuffle(self._pictures(x).to(dtype), 2)
+        x = F.pixel_unshuffle(self._pictures(x), 2)
         x = torch.cat([x, self._directions(turned).to(dtype)], 1).contiguous(memory_format=torch.channels_last)
         told = torch.cat([code, told], -1).to(dtype)
         fine, coarse = (
@@ -92,10 +94,6 @@ class Painter(nn.Module):
         new = new.sigmoid()
         colours = (weight[:, :-1, None] * sources[:, :, :3]).sum(1) + weight[:, -1:] * new
         return Painting(*(part.unflatten(0, (-1, self.cameras)) for part in (colours, new)))
-
-    def _met(self, hits: Hits) -> Tensor:
-        """(B, N) bool: pixels that show an agent, which is in front of the ground."""
-        return hits.depth < FAR
 
     def _pictures(self, x: Tensor) -> Tensor:
         """(B, channels, N) as (B * C, channels, H, W)."""

@@ -37,9 +37,8 @@ class Rig(nn.Module):
     ground_depth: Tensor
     along: Tensor
     across: Tensor
-    rotations: Tensor
     positions: Tensor
-    yaws: Tensor
+    axes: Tensor
 
     def __init__(self, cameras: Sequence[CameraSpec]):
         super().__init__()
@@ -48,6 +47,7 @@ class Rig(nn.Module):
         if any((c.height, c.width, c.fov) != (self.height, self.width, cameras[0].fov) for c in cameras):
             raise ValueError("cameras of one rig have one size and one field of view")
         self.focal_length = cameras[0].focal_length
+        self._angles = [(float(np.radians(c.yaw)), float(np.radians(c.pitch))) for c in cameras]
         rows, columns = np.mgrid[0 : self.height, 0 : self.width] + 0.5
         rays = np.concatenate([c.rays(rows, columns).reshape(-1, 3) for c in cameras])
         origins = np.repeat([c.position for c in cameras], self.height * self.width, 0)
@@ -66,9 +66,8 @@ class Rig(nn.Module):
             # A ray that comes down at an angle smears a pixel along it.
             "along": size * depth * level[ground] / origins[ground, 2],
             "across": size,
-            "rotations": np.stack([c.rotation for c in cameras]),
             "positions": np.array([c.position for c in cameras]),
-            "yaws": np.radians([c.yaw for c in cameras]),
+            "axes": np.array([(np.cos(y), np.sin(y), np.cos(p), np.sin(p)) for y, p in self._angles]),
         }
         for name, value in tensors.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(value, np.float32)), persistent=False)
@@ -83,10 +82,13 @@ class Rig(nn.Module):
             Column and row (..., 2) [pixels], (0, 0) being the corner of the first, and whether they appear (...) bool.
         """
         camera = self._towards(points)
-        seen = points - self.positions[camera]
-        x, y, depth = (self.rotations[camera] * seen[..., None, :]).sum(-1).unbind(-1)
+        x, y, z = (points - self.positions[camera]).unbind(-1)
+        cy, sy, cp, sp = (part[camera] for part in self.axes.unbind(1))
+        # Along the optical axis' direction over the ground; then, of no camera that rolls, in the plane of both.
+        ahead, right = cy * x + sy * y, sy * x - cy * y
+        depth, down = cp * ahead + sp * z, sp * ahead - cp * z
         scale = self.focal_length / depth.clamp_min(NEAREST)
-        column, row = self.width / 2 + x * scale, self.height / 2 + y * scale
+        column, row = self.width / 2 + right * scale, self.height / 2 + down * scale
         inside = (depth > NEAREST) & (column > 0) & (column < self.width) & (row > 0) & (row < self.height)
         # Not beyond the middle of the outermost pixels, so that nothing of the picture below is mixed in.
         column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, self.height - 0.5)
@@ -96,7 +98,7 @@ class Rig(nn.Module):
         """Which camera looks the most towards points (..., 3): (...) int64."""
         azimuth = torch.atan2(points[..., 1], points[..., 0])
         best, least = torch.zeros_like(azimuth, dtype=torch.int64), torch.full_like(azimuth, torch.inf)
-        for number, yaw in enumerate(self.yaws.tolist()):
+        for number, (yaw, _) in enumerate(self._angles):
             apart = (torch.remainder(azimuth - yaw + torch.pi, 2 * torch.pi) - torch.pi).abs()
             best = torch.where(apart < least, number, best)
             least = torch.minimum(apart, least)
