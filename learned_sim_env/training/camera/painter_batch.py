@@ -10,15 +10,14 @@ from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.camera.moments import Moments
-from learned_sim_env.world_model.camera.boxes import FAR, Hits, cast
+from learned_sim_env.world_model.camera.boxes import Hits, cast
+from learned_sim_env.world_model.camera.model import OBSTACLE_SIZE
 from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Agents told of: movers, static things.
 MOVERS, STATICS = 8, 8
-# [m] Of things that do not move only the place is remembered, see `rssm.landmarks`.
-STATIC_SIZE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +48,7 @@ def _told(agents: dict[str, Tensor], bev: BevSpec) -> dict[str, Tensor]:
     shown = (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
     agents["class"] = agents["class"].masked_fill(~shown, 0)
     still = agents["class"] == SemanticClass.STATIC_OBJECT
-    agents["size"] = torch.where(still[..., None], STATIC_SIZE, agents["size"])
+    agents["size"] = torch.where(still[..., None], OBSTACLE_SIZE, agents["size"])
     return agents
 
 
@@ -65,12 +64,6 @@ def then(agents: dict[str, Tensor], before: dict[str, Tensor], motion: Tensor) -
     still = agents["class"] == SemanticClass.STATIC_OBJECT
     pose = torch.where(still[..., None], compose(motion[:, None], agents["pose"]), pose)
     return pose, torch.where(same.any(-1) | still, agents["class"], 0)
-
-
-def masked(pictures: Tensor, hits: Hits) -> Tensor:
-    """Pictures (B, C, H, W, 3) uint8 with a channel that tells agents, as keyframes have them."""
-    mask = ((hits.depth < FAR).to(torch.uint8) * 255).view(*pictures.shape[:-1], 1)
-    return torch.cat([pictures, mask], -1)
 
 
 class Pool:

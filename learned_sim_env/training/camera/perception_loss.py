@@ -8,12 +8,8 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.camera.boxes import FAR, cast
-from learned_sim_env.world_model.camera.perception import DEPTH, KINDS, SEEN_CLASSES, Percept, Perception
+from learned_sim_env.world_model.camera.perception import CLASS_WEIGHTS, DEPTH, KINDS, SEEN_CLASSES, Percept, Perception
 
-# How much a pixel counts, by class up to pedestrians: what is rare would be learned late or never otherwise.
-CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0, 4.0, 6.0)
-# As much of a weight's logarithm is taken off a logit again where a class is chosen.
-TAKEN_OFF = 0.6
 # Where nobody looks, an agent counts as any other pixel, and all count by so much.
 UNSEEN = 0.5
 KIND_WEIGHTS = (1.0, 3.0, 5.0)

@@ -16,12 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.spec import BevSpec, CameraSpec, SemanticClass
+from learned_sim_env.spec import EGO_SIZE, BevSpec, CameraSpec, SemanticClass
 from learned_sim_env.world_model.camera.look_ups import LookUps
 from learned_sim_env.world_model.geometry import view_points
 
 # What the network tells apart: everything but the ego, whose place is known.
 SEEN_CLASSES = int(SemanticClass.EGO)
+# How much a pixel counts in training, by class up to pedestrians: what is rare would be learned late or never otherwise.
+CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0, 4.0, 6.0)
+# As much of a weight's logarithm is taken off a logit again where a class is chosen.
+TAKEN_OFF = 0.6
 # [m] Heights above the ground at which places are looked up.
 HEIGHTS = (0.0, 0.6, 1.3)
 # Pictures are looked at in squares of this many pixels a side.
@@ -47,6 +51,11 @@ class Percept(NamedTuple):
     kinds: Tensor
     depths: Tensor
 
+    def view(self) -> Tensor:
+        """The likeliest classes (B, H, W) uint8, the ego left out."""
+        weights = self.logits.new_tensor(CLASS_WEIGHTS).log()[:, None, None]
+        return (self.logits - TAKEN_OFF * weights).argmax(1).to(torch.uint8)
+
 
 class Perception(nn.Module):
     """Pictures and waypoints of the route to a `Percept`; see the module's docstring."""
@@ -57,6 +66,10 @@ class Perception(nn.Module):
         ground = bev.pixel_centres().reshape(-1, 2).astype(np.float64)
         points = np.concatenate([np.column_stack([ground, np.full(len(ground), z)]) for z in HEIGHTS])
         self.look_ups = LookUps(cameras, points, STRIDE)
+        self.ego: Tensor  # (H, W) bool: where the ego itself is
+        at = np.abs(bev.pixel_centres())
+        ego = (at[..., 0] <= EGO_SIZE[0] / 2) & (at[..., 1] <= EGO_SIZE[1] / 2)
+        self.register_buffer("ego", torch.from_numpy(ego), persistent=False)
         size = (cameras[0].height // STRIDE, cameras[0].width // STRIDE)
         self.seen: Tensor  # (H, W) bool: whether a camera shows the ground there, or something on it
         seen = self.look_ups.seen.view(len(HEIGHTS), bev.height, bev.width).any(0)
