@@ -96,7 +96,8 @@ class CameraWorldModel(nn.Module):
         model = copy.deepcopy(self)
         model.rssm = model.rssm.in_bfloat16()
         for part in (model.perception, model.look, model.painter):
-            part.bfloat16()
+            for parameter in part.parameters():
+                parameter.data = parameter.data.bfloat16()
         return model
 
     def initial(self, batch_size: int) -> State:
