@@ -14,7 +14,8 @@ from learned_sim_env.files import appending
 from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
 
-WARMUP, LAST = 100, 0.02
+# Share of the learning rate's peak at which it ends.
+LAST = 0.02
 
 
 def train(
@@ -27,8 +28,12 @@ def train(
     log_every: int = 20,
     save_every: int = 100,
     evaluate_every: int = 500,
+    warmup: int = 100,
+    stop_at: int | None = None,
 ) -> None:
     """Train `model` to `steps`; `loss(step)` gives the loss and its parts, with all chance decided by the step.
+
+    stop_at: ends there, as if it was killed; a later call goes on.
 
     Folder `out` gets `state.safetensors`, with which a killed run goes on, and `metrics.jsonl`.
     """
@@ -37,9 +42,9 @@ def train(
     path = out / "state.safetensors"
     step = load_state(path, model, optimizer) if path.exists() else 0
     started = time.time()
-    while step < steps:
+    while step < (steps if stop_at is None else stop_at):
         for group in optimizer.param_groups:
-            group["lr"] = peak * share_of_peak(step, steps, WARMUP, LAST)
+            group["lr"] = peak * share_of_peak(step, steps, warmup, LAST)
         with torch.autocast("cpu", torch.bfloat16):
             total, parts = loss(step)
         optimizer.zero_grad(set_to_none=True)
@@ -60,5 +65,5 @@ def train(
             with appending(out / "metrics.jsonl") as file:
                 file.write(json.dumps({k: round(v, 5) for k, v in row.items()}) + "\n")
             print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
-        if step % save_every == 0 or step == steps:
+        if step % save_every == 0 or step in (steps, stop_at):
             save_state(path, model, optimizer, step)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import CameraSpec, SemanticClass
 from learned_sim_env.world_model.camera.boxes import FAR, cast
-from learned_sim_env.world_model.camera.perception import CLASS_WEIGHTS, DEPTH, KINDS, SEEN_CLASSES, Percept, Perception
+from learned_sim_env.world_model.camera.perception import (
+    CLASS_WEIGHTS,
+    DEPTH,
+    SEEN_CLASSES,
+    STRIDE,
+    Percept,
+    Perception,
+)
 
 # Where nobody looks, an agent counts as any other pixel, and all count by so much.
 UNSEEN = 0.5
@@ -42,7 +52,7 @@ def perception_loss(
     log_depth = (hits.depth / DEPTH).log()
     far = F.smooth_l1_loss(percept.depths.flatten(1)[met], log_depth[met], beta=0.05) if met.any() else 0 * kinds_loss
     parts = {"classes": classes, "overlap": 1 - overlap, "kinds": kinds_loss, "depths": far}
-    total = classes + 0.3 * parts["overlap"] + KINDS * 0.2 * kinds_loss + 0.5 * far
+    total = classes + 0.3 * parts["overlap"] + 0.6 * kinds_loss + 0.5 * far
     return total, {name: value.detach() for name, value in parts.items()}
 
 
@@ -50,3 +60,11 @@ def _soft_overlap(probability: Tensor, true: Tensor) -> Tensor:
     """Intersection over union of probabilities with what is true, (B, H, W) both, over all of them."""
     both = (probability * true).sum()
     return (both + 1) / ((probability + true).sum() - both + 1)
+
+
+def square_rays(cameras: Sequence[CameraSpec]) -> tuple[Tensor, Tensor]:
+    """Rays and origins (C * h * w, 3) float32 of the middles of the squares that pictures are looked at in."""
+    rows, columns = np.mgrid[0 : cameras[0].height : STRIDE, 0 : cameras[0].width : STRIDE] + STRIDE / 2
+    rays = [camera.rays(rows, columns).reshape(-1, 3) for camera in cameras]
+    origins = [np.broadcast_to(camera.position, ray.shape) for camera, ray in zip(cameras, rays, strict=True)]
+    return tuple(torch.from_numpy(np.concatenate(v)).float() for v in (rays, origins))  # type: ignore[return-value]

@@ -1,8 +1,8 @@
 """The world model that sees and paints camera pictures, around a state that is a bird's-eye view's.
 
-What cameras show becomes a view from above (`perception`), which the state of `rssm` takes in; from that state's map and
-agents, and from pictures that are remembered (`keyframe`), pictures are painted (`painter`). All cameras see and show
-the same state, so that they agree.
+What cameras show becomes a view from above (`perception`), which the state of `rssm` takes in; from that state's map
+and agents, and from pictures that are remembered (`keyframe`), pictures are painted (`painter`). All cameras see and
+show the same state, so that they agree.
 """
 
 from __future__ import annotations

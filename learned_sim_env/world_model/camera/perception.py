@@ -22,7 +22,7 @@ from learned_sim_env.world_model.geometry import view_points
 
 # What the network tells apart: everything but the ego, whose place is known.
 SEEN_CLASSES = int(SemanticClass.EGO)
-# How much a pixel counts in training, by class up to pedestrians: what is rare would be learned late or never otherwise.
+# How much a pixel counts in training, by class: what is rare would be learned late or never otherwise.
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0, 4.0, 6.0)
 # As much of a weight's logarithm is taken off a logit again where a class is chosen.
 TAKEN_OFF = 0.6

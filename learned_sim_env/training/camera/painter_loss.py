@@ -1,0 +1,44 @@
+"""Losses of `Painter`, and how it paints examples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.training.camera.painter_examples import Examples
+from learned_sim_env.world_model.camera.boxes import FAR
+from learned_sim_env.world_model.camera.ground_look import ground_look
+from learned_sim_env.world_model.camera.model import CameraWorldModel
+from learned_sim_env.world_model.camera.painter import Painting, is_static, told
+
+# A pixel of an agent counts so much more: there are few, and they are what matters.
+AGENT_WEIGHT = 2.0
+# Of what is new in the painting, and of squared errors.
+NEW_WEIGHT, SQUARE_WEIGHT = 0.3, 2.0
+
+
+def paint(model: CameraWorldModel, given: Examples) -> Painting:
+    """The examples' later moments, painted."""
+    key, now = given.keyframe, given.scenes
+    with torch.no_grad(), torch.autocast(given.motion.device.type, enabled=False):
+        sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
+        here = torch.zeros_like(given.motion)
+        ground = ground_look(now.cells, now.origin, here, model.rig, model.contract.bev)
+    static, said = is_static(now.agents["class"]), told(given.motion, key.generation)
+    return model.painter(ground, now.hits, static, sources, model.look(given.looks), said, given.turned)
+
+
+def painter_loss(painting: Painting, given: Examples) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of what was painted, and its parts."""
+    agent = (given.scenes.hits.depth < FAR).view(*given.true.shape[:2], 1, *given.true.shape[3:])
+    away = (painting.colours - given.true).abs()
+    weighted = (away * (1 + AGENT_WEIGHT * agent)).mean()
+    new, square = (painting.new - given.true).abs().mean(), away.square().mean()
+    total = weighted + NEW_WEIGHT * new + SQUARE_WEIGHT * square
+    parts = {"colours": away.mean(), "new": new, "psnr": psnr(painting.colours, given.true).mean()}
+    return total, {name: value.detach() for name, value in parts.items()}
+
+
+def psnr(pictures: Tensor, true: Tensor) -> Tensor:
+    """Peak signal to noise ratio (B, C) [dB] of pictures (B, C, 3, H, W) from 0 to 1, each against its own."""
+    return -10 * (pictures - true).square().mean((-3, -2, -1)).clamp_min(1e-6).log10()

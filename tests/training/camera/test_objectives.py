@@ -1,0 +1,176 @@
+"""Training of the world model of cameras, on drives along a road made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from learned_sim_env.data.episode import agent_slots
+from learned_sim_env.road import road_index
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
+from learned_sim_env.training.camera.loop import train
+from learned_sim_env.training.camera.moments import Moments
+from learned_sim_env.training.camera.objectives import PaintingObjective, SeeingObjective
+from learned_sim_env.training.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
+from learned_sim_env.training.camera.painter_loss import paint, psnr
+from learned_sim_env.world_model.camera.boxes import FAR
+from learned_sim_env.world_model.camera.config import SIZES
+from learned_sim_env.world_model.camera.keyframe import Hypotheses
+from learned_sim_env.world_model.camera.model import CameraWorldModel
+from tests import scenes
+
+pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
+
+from learned_sim_env.rendering.bev import BevRenderer
+from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+
+CONTRACT, BEV = CONTRACTS["driving-camera"], BevSpec()
+STEPS = 14
+
+
+@pytest.fixture(scope="module")
+def moments() -> Moments:
+    """Two drives of STEPS + 1 moments past a car that drives as well, a standing one, and a cone."""
+    rows, view = [], BevRenderer(BEV)
+    for number, condition in enumerate(("clear", "overcast")):
+        renderer, look = CameraRenderer(), Appearance.named(condition, number)
+        for t in range(STEPS + 1):
+            others = scenes.agents(
+                (SemanticClass.VEHICLE, 14 + 0.6 * t, 3.5, 0.02 * t, 4.6, 1.9),
+                (SemanticClass.VEHICLE, 22.0, -1.0 - number, 0.4, 4.4, 1.8),
+                (SemanticClass.STATIC_OBJECT, 16.0, 1.0, 0.0, 0.4, 0.4),
+            )
+            scene = scenes.scene(others=others, x=0.9 * t, y=0.2 * number, heading=0.01 * t, velocity=(9.0, 0.0))
+            pictures = renderer.render(scene, look)
+            rows.append(
+                {
+                    "pictures": np.stack([pictures[name] for name in CAMERAS]),
+                    "map": view.map_layer(scene),
+                    "semantic": view.semantic(scene),
+                    "ego_pose": scene.ego.pose,
+                    "route": road_index(scene.road_map).waypoints(scene.ego.pose),
+                    **agent_slots(scene.agents),
+                }
+            )
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return Moments(arrays, np.repeat([3, 8], STEPS + 1))
+
+
+@pytest.fixture
+def model() -> CameraWorldModel:
+    torch.manual_seed(0)
+    return CameraWorldModel(SIZES["camera-tiny"], CONTRACT)
+
+
+def test_pairs_are_of_one_episode_and_as_far_apart_as_asked(moments):
+    steps = np.random.default_rng(0).integers(1, STEPS + 1, 200)
+    first, later = moments.pairs(np.random.default_rng(1), 200, steps)
+    assert (later - first == steps).all() and (moments.episode[first] == moments.episode[later]).all()
+    assert not moments.later(np.array([STEPS, STEPS, 2 * STEPS + 1]), np.array([1, 2, 1])).any()
+    looked = looked_at(moments, np.random.default_rng(2), first)
+    assert (
+        (looked <= first).all() and (moments.episode[looked] == moments.episode[first]).all() and (looked < first).any()
+    )
+
+
+def test_agents_are_given_in_the_frame_of_the_ego(moments):
+    agents = moments.agents(np.array([5]))
+    ego = moments.arrays["ego_pose"][5]
+    x, y = np.array([22.0, -1.0]) - ego[:2]
+    c, s = np.cos(ego[2]), np.sin(ego[2])
+    np.testing.assert_allclose(agents["pose"][0, 1], [c * x + s * y, c * y - s * x, 0.4 - ego[2]], atol=1e-4)
+    assert agents["class"][0].tolist().count(SemanticClass.VEHICLE) == 2
+
+
+def test_where_agents_were_is_told_by_their_number(moments):
+    first, later = np.array([2]), np.array([9])
+    now, before = moments.agents(later), moments.agents(first)
+    pose, classes = then(now, before, motions(moments, first, later))
+    for slot in range(3):
+        # The cone is in a slot of obstacles; it did not move, so that it is where it was.
+        slot = slot if slot < 2 else 16
+        np.testing.assert_allclose(pose[0, slot], before["pose"][0, slot], atol=1e-3)
+        assert classes[0, slot] == now["class"][0, slot] > 0
+    before["id"][0, 0] = 77
+    assert then(now, before, motions(moments, first, later))[1][0, :2].tolist() == [0, SemanticClass.VEHICLE]
+
+
+def test_examples_agree_with_the_pictures(moments, model):
+    """What geometry says of a moment explains its pictures: the ground and the agents are where examples have them."""
+    first = np.array([0, STEPS + 1])
+    given = examples(moments, first, first + 6, first, model.rssm.memory, model.rig)
+    sources = Hypotheses(model.rig)(given.keyframe, given.motion, given.scenes.hits, given.scenes.agents["pose"])
+    true, copied = (moments.tensors(m, "pictures")[0].flatten(1, 3).transpose(1, 2) / 255 for m in (first + 6, first))
+    agent = given.scenes.hits.depth < FAR
+    for kind, pixels in ((1, agent), (0, ~agent)):
+        shown = pixels & (sources[:, kind, 4] > 0) & (sources[:, kind, 3] == kind)
+        near, far = ((v.transpose(1, 2)[shown] - true.transpose(1, 2)[shown]).abs().mean() for v in (
+            sources[:, kind, :3], copied
+        ))  # fmt: skip
+        assert shown.sum() > 150 and near < 0.7 * far
+
+
+def test_own_pictures_replace_others_when_full():
+    own, rng = OwnPictures(10), np.random.default_rng(0)
+    for start in range(0, 40, 4):
+        number = np.arange(start, start + 4)
+        own.add(rng, number, np.full((4, 1, 2, 2, 4), start, np.uint8), np.ones(4, np.float32))
+    assert len(own) == 10 and own.moments.max() >= 36
+    assert all((picture == moment // 4 * 4).all() for moment, picture in zip(own.moments, own.pictures, strict=True))
+
+
+def test_it_learns_to_see(moments, model, tmp_path):
+    objective = SeeingObjective(model, {"train": moments}, batch_size=4)
+    losses = []
+
+    def loss(step):
+        total, parts = objective.loss("train", objective.batch("train", step))
+        losses.append(parts["classes"].item())
+        return total, parts
+
+    train(model.perception, loss, tmp_path, 16, 4e-3, lambda: {}, warmup=2)
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+
+
+def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.camera.objectives.OWN_FROM", 4)
+    monkeypatch.setattr("learned_sim_env.training.camera.objectives.LONGEST", 8)
+    objective, generations = PaintingObjective(model, {"train": moments}, batch_size=3), []
+
+    def loss(step):
+        batch = objective.batch("train", step)
+        total, parts = objective.loss("train", batch)
+        generations.append(batch.keyframe.generation.max().item())
+        return total, parts
+
+    def quality() -> float:
+        return psnr(paint(model, given).colours, given.true).mean().item()
+
+    first = np.array([0, STEPS + 1])
+    given = examples(moments, first, first + 3, first, model.rssm.memory, model.rig)
+    before = quality()
+    part = torch.nn.ModuleList([model.look, model.painter])
+    train(part, loss, tmp_path, 24, 4e-3, lambda: {}, warmup=2)
+    assert max(generations[:4]) == 0 and max(generations) >= 2
+    painted = quality()
+    assert painted > before + 2
+    copied = psnr(moments.tensors(first, "pictures")[0].permute(0, 1, 4, 2, 3) / 255, given.true).mean()
+    assert painted > copied
+
+
+def test_a_run_that_was_killed_goes_on(moments, tmp_path):
+    def run(out, end):
+        torch.manual_seed(0)
+        model = CameraWorldModel(SIZES["camera-tiny"], CONTRACT)
+        objective = SeeingObjective(model, {"train": moments}, batch_size=2)
+
+        def loss(step):
+            return objective.loss("train", objective.batch("train", step))
+
+        train(model.perception, loss, out, 6, 1e-3, lambda: {}, save_every=2, stop_at=end)
+        return model.perception.state_dict()
+
+    run(tmp_path / "b", 4)
+    whole, parted = run(tmp_path / "a", 6), run(tmp_path / "b", 6)
+    assert all(torch.equal(whole[name], parted[name]) for name in whole)
