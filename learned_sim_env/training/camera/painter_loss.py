@@ -20,10 +20,8 @@ NEW_WEIGHT, SQUARE_WEIGHT = 0.3, 2.0
 def paint(model: CameraWorldModel, given: Examples) -> Painting:
     """The examples' later moments, painted."""
     key, now = given.keyframe, given.scenes
-    with torch.no_grad(), torch.autocast(given.motion.device.type, enabled=False):
-        sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
-        here = torch.zeros_like(given.motion)
-        ground = ground_look(now.cells, now.origin, here, model.rig, model.contract.bev)
+    sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
+    ground = ground_look(now.cells, now.origin, torch.zeros_like(given.motion), model.rig, model.contract.bev)
     static, said = is_static(now.agents["class"]), told(given.motion, key.generation)
     return model.painter(ground, now.hits, static, sources, model.look(given.looks), said, given.turned)
 

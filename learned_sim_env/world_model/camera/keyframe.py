@@ -2,7 +2,8 @@
 
 A pixel shows the ground, an agent, or something that stands at an unknown distance. For each of these it is known where
 that was when the keyframe was taken (image-based rendering; planes at several distances as Flynn et al., "DeepStereo",
-arXiv 1506.06825), so that its colour is at hand wherever the keyframe shows it.
+arXiv 1506.06825), so that its colour is at hand wherever the keyframe shows it: which it does where what it shows is as
+far away.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.world_model.camera.boxes import FAR, Hits
+from learned_sim_env.world_model.camera.ranges import Ranges, log_range
 from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import points_from, rotate
 
 # [m] over the ground at which something of unknown distance may stand.
-DISTANCES = (5.0, 10.0, 20.0, 40.0, 1e4)
-# Hypotheses: ground, agent, and one for each distance. Channels of each: red, green, blue, agent, whether it is shown.
+DISTANCES = (4.0, 6.5, 10.0, 16.0, 26.0, 50.0, 1e4)
+# Hypotheses: ground, agent, and one for each distance. Channels of each: red, green, blue, whether it is shown, and how
+# well its distance fits the keyframe's.
 SOURCES, CHANNELS = 2 + len(DISTANCES), 5
+GROUND, AGENT, FARTHEST = 0, 1, SOURCES - 1
 # Something stands on the ground: nothing is sought much farther than the ground that the ray meets.
 SLACK = 1.15
+# How far apart, as logarithms, distances may be to fit.
+APART = 0.25
 
 
 class Keyframe(NamedTuple):
@@ -45,7 +51,7 @@ class Hypotheses(nn.Module):
 
     def __init__(self, rig: Rig):
         super().__init__()
-        self.rig = rig
+        self.rig, self.ranges = rig, Ranges(rig)
         pixels, points = [rig.ground], [F.pad(rig.places, (0, 1))]
         range_to_ground = torch.full_like(rig.level, torch.inf)
         range_to_ground[rig.ground] = rig.ground_depth * rig.level[rig.ground]
@@ -69,38 +75,45 @@ class Hypotheses(nn.Module):
         """
         b = len(motion)
         rows = keyframe.pictures.permute(0, 4, 1, 2, 3).flatten(2, 3).float() / 255
-        out = motion.new_zeros(b, SOURCES, CHANNELS, len(self.rig.rays))
-        flat = points_from(self.points[:, :2].expand(b, -1, -1), motion)
-        seen = self._seen(rows, torch.cat([flat, self.points[:, 2:].expand(b, -1, -1)], -1))
-        kinds = [0, *range(2, SOURCES)]
-        for kind, colours, pixels in zip(
-            kinds, seen.split(self._sizes, -1), self.pixels.split(self._sizes), strict=True
-        ):
-            out[:, kind, :, pixels] = colours
-        self._agents(out, rows, keyframe, hits, agent_pose)
-        return out
+        ranges = self.ranges(keyframe.pictures[..., :3])
+        with torch.autocast(motion.device.type, enabled=False):
+            rows = torch.cat([rows, ranges.flatten(1, 2)[:, None]], 1)
+            flat = points_from(self.points[:, :2].expand(b, -1, -1), motion)
+            where, inside = self.rig.appear(torch.cat([flat, self.points[:, 2:].expand(b, -1, -1)], -1))
+            where = where * where.new_tensor([2 / rows.shape[3], 2 / rows.shape[2]]) - 1
+            found = F.grid_sample(rows, where[:, None], align_corners=False)[:, :, 0]
+            apart = found[:, 4] - log_range(flat.norm(dim=-1))
+            # What an agent covers is not behind it, and moves otherwise.
+            shown = inside & (found[:, 3] < 0.5)
+            fit = (-((apart / APART) ** 2)).exp()
+            seen = torch.cat([found[:, :3], torch.ones_like(fit)[:, None], fit[:, None]], 1) * shown[:, None]
+            parts = []
+            kinds = [GROUND, *range(AGENT + 1, SOURCES)]
+            for kind, colours, pixels in zip(
+                kinds, seen.split(self._sizes, -1), self.pixels.split(self._sizes), strict=True
+            ):
+                blank = colours.new_zeros(b, CHANNELS, len(self.rig.rays))
+                parts.append((kind, blank.index_copy(2, pixels, colours)))
+            parts.append((AGENT, self._agents(rows[:, :4], keyframe, hits, agent_pose)))
+            return torch.stack([part for _, part in sorted(parts, key=lambda part: part[0])], 1)
 
-    def _agents(self, out: Tensor, rows: Tensor, keyframe: Keyframe, hits: Hits, agent_pose: Tensor) -> None:
-        """Writes what the keyframe shows at the places on agents that rays now meet."""
-        row, box = torch.arange(len(rows), device=rows.device)[:, None], hits.box
-        known = (hits.depth < FAR) & (keyframe.agent_class[row, box] > 0)
+    def _agents(self, rows: Tensor, keyframe: Keyframe, hits: Hits, agent_pose: Tensor) -> Tensor:
+        """What the keyframe shows at the places on agents that rays now meet: (B, CHANNELS, N)."""
+        out = rows.new_zeros(len(rows), CHANNELS, len(self.rig.rays))
+        row = torch.arange(len(rows), device=rows.device)[:, None]
+        known = (hits.depth < FAR) & (keyframe.agent_class[row, hits.box] > 0)
         row, pixel = known.nonzero(as_tuple=True)
         if not len(row):
-            return
+            return out
         box = hits.box[row, pixel]
-        now, then = agent_pose[row, box], keyframe.agent_pose[row, box]
+        now, before = agent_pose[row, box], keyframe.agent_pose[row, box]
         point = self.rig.origins[pixel] + self.rig.rays[pixel] * hits.depth[row, pixel, None]
-        moved = rotate(point[:, :2] - now[:, :2], then[:, 2] - now[:, 2]) + then[:, :2]
+        moved = rotate(point[:, :2] - now[:, :2], before[:, 2] - now[:, 2]) + before[:, :2]
         where, inside = self.rig.appear(torch.cat([moved, point[:, 2:]], -1))
-        colours = torch.cat([_between(rows, row, where), torch.ones_like(where[:, :1])], 1) * inside[:, None]
-        out[row, 1, :, pixel] = colours
-
-    def _seen(self, rows: Tensor, points: Tensor) -> Tensor:
-        """(B, CHANNELS, P) colours of pictures (B, 4, C * H, W) at points (B, P, 3) in their ego frame."""
-        where, inside = self.rig.appear(points)
-        where = where * where.new_tensor([2 / rows.shape[3], 2 / rows.shape[2]]) - 1
-        colours = F.grid_sample(rows, where[:, None], align_corners=False)[:, :, 0]
-        return torch.cat([colours, torch.ones_like(colours[:, :1])], 1) * inside[:, None]
+        colours = _between(rows, row, where)
+        shown = (inside & (colours[:, 3] >= 0.5)).float()
+        out[row, :, pixel] = torch.cat([colours[:, :3], *[torch.ones_like(colours[:, :1])] * 2], 1) * shown[:, None]
+        return out
 
 
 def _between(rows: Tensor, row: Tensor, where: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class CameraWorldModel(nn.Module):
         """A copy whose large products run in bfloat16."""
         model = copy.deepcopy(self)
         model.rssm = model.rssm.in_bfloat16()
-        for part in (model.perception, model.look, model.painter):
+        for part in (model.perception, model.look, model.hypotheses, model.painter):
             for parameter in part.parameters():
                 parameter.data = parameter.data.bfloat16()
         return model

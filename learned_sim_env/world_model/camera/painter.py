@@ -47,6 +47,8 @@ class Painter(nn.Module):
         self.grow = nn.Conv2d(coarse, fine, 1)
         self.after = nn.Conv2d(fine, fine, 3, padding=1)
         self.outward = nn.Conv2d(fine, 4 * (keyframe.SOURCES + 1 + 3), 1)
+        # How much it counts from the start that a hypothesis' distance fits the keyframe's.
+        self.fitting = nn.Parameter(torch.tensor(3.0))
 
     def forward(
         self, ground: Tensor, hits: Hits, static: Tensor, sources: Tensor, code: Tensor, told: Tensor, turned: Tensor
@@ -68,7 +70,7 @@ class Painter(nn.Module):
         kind = static.gather(1, hits.box) & met
         agents = [met[:, None], hits.place.transpose(1, 2), kind[:, None], (4 / hits.depth)[:, None] * met[:, None]]
         x[:, ground_look.CHANNELS :][:, :AGENT_CHANNELS] = torch.cat(agents, 1)
-        x[:, -sources.shape[1] * sources.shape[2] :] = sources.flatten(1, 2)
+        x[:, -sources.shape[1] * sources.shape[2] :] = sources.detach().flatten(1, 2)
         x = F.pixel_unshuffle(self._pictures(x), 2)
         x = torch.cat([x, self._directions(turned).to(dtype)], 1).contiguous(memory_format=torch.channels_last)
         told = torch.cat([code, told], -1).to(dtype)
@@ -89,8 +91,9 @@ class Painter(nn.Module):
     def _blended(self, out: Tensor, sources: Tensor) -> Painting:
         weight, new = out.split([keyframe.SOURCES + 1, 3], 1)
         sources = self._pictures(sources.flatten(1, 2)).unflatten(1, sources.shape[1:3])
-        hidden = sources[:, :, -1] == 0
-        weight = torch.cat([weight[:, :-1].masked_fill(hidden, -1e4), weight[:, -1:]], 1).softmax(1)
+        shown, fit = sources[:, :, 3], sources[:, :, 4]
+        known = (weight[:, :-1] + self.fitting.float() * fit).masked_fill(shown == 0, -1e4)
+        weight = torch.cat([known, weight[:, -1:]], 1).softmax(1)
         new = new.sigmoid()
         colours = (weight[:, :-1, None] * sources[:, :, :3]).sum(1) + weight[:, -1:] * new
         return Painting(*(part.unflatten(0, (-1, self.cameras)) for part in (colours, new)))

