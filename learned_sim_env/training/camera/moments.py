@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learned_sim_env.data.episode import MOVER_SLOTS
 from learned_sim_env.scene import to_frame, wrap_angle
 
 
@@ -53,3 +54,21 @@ class Moments:
         poses = np.concatenate([places, headings], -1).astype(np.float32)
         sizes, classes, ids = self.tensors(moments, "agent_sizes", "agent_classes", "agent_ids")
         return {"pose": torch.from_numpy(poses), "size": sizes, "class": classes, "id": ids}
+
+    def movers(self, moments: np.ndarray, dt: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Agents that move at `moments` (B,): poses (B, 16, 3) in the ego frame, motions (B, 16, 2) speed along the
+        heading [m/s] and yaw rate [rad/s], sizes (B, 16, 2). Empty slots say nothing.
+
+        dt: [s] between moments.
+        """
+        agents = self.agents(moments)
+        slots = slice(0, MOVER_SLOTS)
+        before = np.where(self.later(moments - 1, np.ones_like(moments)), moments - 1, moments)
+        ids, old_ids = (self.arrays["agent_ids"][m][:, slots] for m in (moments, before))
+        heading, old = (self.arrays["agent_poses"][m][:, slots, 2] for m in (moments, before))
+        same = ids[:, :, None] == old_ids[:, None]
+        turned = wrap_angle(heading - np.take_along_axis(old, same.argmax(-1), -1)) / dt
+        velocity = self.arrays["agent_velocities"][moments][:, slots]
+        speed = np.maximum(velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading), 0)
+        motion = np.stack([speed, np.where(same.any(-1) & (ids >= 0), turned, 0)], -1).astype(np.float32)
+        return agents["pose"][:, slots], torch.from_numpy(motion), agents["size"][:, slots]

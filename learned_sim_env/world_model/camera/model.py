@@ -123,7 +123,7 @@ class CameraWorldModel(nn.Module):
         # Row by row, so that no row's numbers depend on how many others there are.
         rows = list(zip(pictures.split(1), route.split(1), strict=True))
         view = torch.cat([self.perception(*row).view() for row in rows])
-        view = self._with_ego(view)
+        view = self.with_ego(view)
         given = {"bev": view, "ego": observation["ego"]}
         new = self.rssm.observe(state, action, given, self.perception.seen)
         hits = [self._hits(self._agents(row)) for row in _rows(new)]
@@ -202,7 +202,8 @@ class CameraWorldModel(nn.Module):
             "key_now": torch.ones_like(state["key_now"]),
         }
 
-    def _with_ego(self, view: Tensor) -> Tensor:
+    def with_ego(self, view: Tensor) -> Tensor:
+        """A view (B, H, W) uint8 with the ego in it."""
         return view.masked_fill(self.perception.ego, int(SemanticClass.EGO))
 
     def _hits(self, agents: dict[str, Tensor]) -> Hits:

@@ -11,7 +11,7 @@ from learned_sim_env.road import road_index
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.training.camera.loop import train
 from learned_sim_env.training.camera.moments import Moments
-from learned_sim_env.training.camera.objectives import PaintingObjective, SeeingObjective
+from learned_sim_env.training.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
 from learned_sim_env.training.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
 from learned_sim_env.training.camera.painter_loss import paint, psnr
 from learned_sim_env.world_model.camera.boxes import FAR
@@ -157,6 +157,28 @@ def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp
     assert painted > before
     copied = psnr(moments.tensors(first, "pictures")[0].permute(0, 1, 4, 2, 3) / 255, given.true).mean()
     assert painted > copied
+
+
+def test_movers_move_as_they_do(moments):
+    pose, motion, size = moments.movers(np.array([0, 6]), 0.1)
+    car = moments.arrays["agent_ids"][6][:16].tolist().index(0)
+    assert motion[1, car, 1].item() == pytest.approx(0.2, abs=1e-3)  # It turns by 0.02 a step.
+    assert not motion[0, :, 1].any() and size[1, car].tolist() == pytest.approx([4.6, 1.9])
+    assert torch.equal(pose, moments.agents(np.array([0, 6]))["pose"][:, :16])
+
+
+def test_it_learns_to_find_agents_in_what_it_sees(moments, model, tmp_path):
+    objective, losses = DetectingObjective(model, {"train": moments}, batch_size=4), []
+    assert (objective.batch("train", 0) % (STEPS + 1) >= 4).all()
+
+    def loss(step):
+        total, parts = objective.loss("train", objective.batch("train", step))
+        losses.append(total.item())
+        return total, parts
+
+    train(model.rssm.detector, loss, tmp_path, 20, 4e-3, lambda: {}, warmup=2)
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+    assert all(p.grad is None for p in model.perception.parameters())
 
 
 def test_a_run_that_was_killed_goes_on(moments, tmp_path):
