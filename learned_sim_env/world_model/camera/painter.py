@@ -39,7 +39,7 @@ class Painter(nn.Module):
         super().__init__()
         self.rig, self.cameras = rig, len(rig.cameras)
         fine, coarse = widths
-        self.inward = nn.Conv2d(CHANNELS * 4 + 3, fine, 1)
+        self.inward, self.directed = nn.Conv2d(CHANNELS, fine, 2, 2), nn.Conv2d(3, fine, 1, bias=False)
         self.told_fine, self.told_coarse = (nn.Linear(code + MOTION_CHANNELS, width) for width in widths)
         self.before = nn.Conv2d(fine, fine, 3, padding=1)
         self.shrink = nn.Conv2d(fine, coarse, 3, 2, 1)
@@ -71,14 +71,13 @@ class Painter(nn.Module):
         agents = [met[:, None], hits.place.transpose(1, 2), kind[:, None], (4 / hits.depth)[:, None] * met[:, None]]
         x[:, ground_look.CHANNELS :][:, :AGENT_CHANNELS] = torch.cat(agents, 1)
         x[:, -sources.shape[1] * sources.shape[2] :] = sources.detach().flatten(1, 2)
-        x = F.pixel_unshuffle(self._pictures(x), 2)
-        x = torch.cat([x, self._directions(turned).to(dtype)], 1).contiguous(memory_format=torch.channels_last)
         told = torch.cat([code, told], -1).to(dtype)
         fine, coarse = (
             layer(told).repeat_interleave(self.cameras, 0)[..., None, None]
             for layer in (self.told_fine, self.told_coarse)
         )
-        x = F.silu(self.inward(x) + fine)
+        x = self.inward(self._pictures(x))
+        x = F.silu(x + self.directed(self._directions(turned).to(dtype)) + fine)
         x = x + F.silu(self.before(x))
         far = F.silu(self.shrink(x) + coarse)
         for layer in self.around:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,8 +38,6 @@ class Rig(nn.Module):
     ground_depth: Tensor
     along: Tensor
     across: Tensor
-    positions: Tensor
-    axes: Tensor
 
     def __init__(self, cameras: Sequence[CameraSpec]):
         super().__init__()
@@ -66,8 +65,6 @@ class Rig(nn.Module):
             # A ray that comes down at an angle smears a pixel along it.
             "along": size * depth * level[ground] / origins[ground, 2],
             "across": size,
-            "positions": np.array([c.position for c in cameras]),
-            "axes": np.array([(np.cos(y), np.sin(y), np.cos(p), np.sin(p)) for y, p in self._angles]),
         }
         for name, value in tensors.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(value, np.float32)), persistent=False)
@@ -76,30 +73,37 @@ class Rig(nn.Module):
     def appear(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Where ego-frame points (..., 3) [m] appear in pictures stacked on top of each other.
 
-        Each is looked for in the camera that looks the most towards it.
+        Each is looked for in the camera along whose axis, over the ground, it is the farthest: the one that looks the
+        most towards it.
 
         Returns:
             Column and row (..., 2) [pixels], (0, 0) being the corner of the first, and whether they appear (...) bool.
         """
-        camera = self._towards(points)
-        x, y, z = (points - self.positions[camera]).unbind(-1)
-        cy, sy, cp, sp = (part[camera] for part in self.axes.unbind(1))
-        # Along the optical axis' direction over the ground; then, of no camera that rolls, in the plane of both.
-        ahead, right = cy * x + sy * y, sy * x - cy * y
-        depth, down = cp * ahead + sp * z, sp * ahead - cp * z
+        x, y, z = points.unbind(-1)
+        # Coordinates along each camera's axis, over the ground, and to its right: of the one along whose axis it is
+        # the farthest.
+        best = right = height = tilt = None
+        camera = torch.zeros_like(x)
+        for number, (spec, (yaw, pitch)) in enumerate(zip(self.cameras, self._angles, strict=True)):
+            px, py, pz = spec.position
+            c, s = math.cos(yaw), math.sin(yaw)
+            ahead, aside = c * (x - px) + s * (y - py), s * (x - px) - c * (y - py)
+            if best is None:
+                best, right, height, tilt = ahead, aside, z - pz, torch.full_like(x, pitch)
+                continue
+            better = ahead > best
+            best, right = torch.where(better, ahead, best), torch.where(better, aside, right)
+            camera = torch.where(better, float(number), camera)
+            if spec.position[2] != self.cameras[0].position[2] or pitch != self._angles[0][1]:
+                height, tilt = torch.where(better, z - pz, height), torch.where(better, pitch, tilt)
+        if all(pitch == 0 for _, pitch in self._angles):
+            depth, down = best, -height
+        else:
+            cp, sp = tilt.cos(), tilt.sin()
+            depth, down = cp * best + sp * height, sp * best - cp * height
         scale = self.focal_length / depth.clamp_min(NEAREST)
         column, row = self.width / 2 + right * scale, self.height / 2 + down * scale
         inside = (depth > NEAREST) & (column > 0) & (column < self.width) & (row > 0) & (row < self.height)
         # Not beyond the middle of the outermost pixels, so that nothing of the picture below is mixed in.
         column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, self.height - 0.5)
         return torch.stack([column, row + self.height * camera], -1), inside
-
-    def _towards(self, points: Tensor) -> Tensor:
-        """Which camera looks the most towards points (..., 3): (...) int64."""
-        azimuth = torch.atan2(points[..., 1], points[..., 0])
-        best, least = torch.zeros_like(azimuth, dtype=torch.int64), torch.full_like(azimuth, torch.inf)
-        for number, (yaw, _) in enumerate(self._angles):
-            apart = (torch.remainder(azimuth - yaw + torch.pi, 2 * torch.pi) - torch.pi).abs()
-            best = torch.where(apart < least, number, best)
-            least = torch.minimum(apart, least)
-        return best
