@@ -58,7 +58,7 @@ def save_case(
     snapshot = {
         **fresh,
         "state": {name: value[0].cpu().numpy().copy() for name, value in start.state.items()},
-        "view": None if start.view is None else start.view[0].copy(),
+        "drawn": {name: value[0].copy() for name, value in start.drawn.items()},
         "seed": job.seed,
         "step": 0,
         "record": record,
@@ -108,7 +108,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _env(checkpoint: Checkpoint, case: Mapping[str, Any]) -> Any:
-    disturbed: Any = replace(checkpoint, model=PerturbedModel(checkpoint.model))  # type: ignore[arg-type]
+    disturbed: Any = replace(checkpoint, model=PerturbedModel(checkpoint.model))
     env: gym.Env[Any, Any] = gym.make(ENV_ID, checkpoint=disturbed, temperature=case["temperature"])
     dream: LearnedDrivingEnv = env.unwrapped  # type: ignore[assignment]
     assert dream.episodes.checkpoint is disturbed

@@ -13,13 +13,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec
 from learned_sim_env.world_model.geometry import look_up, points_from, rotate, view_points
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, MIDDLE, PARTS, cells_of, classes
 
 # What can be remembered: everything that stands still. Movers and the ego hide it.
-NUM_STATIC = SemanticClass.STATIC_OBJECT + 1
-UNKNOWN = NUM_STATIC
+UNKNOWN = NUM_STATIC_CLASSES
 # Set on cells that were imagined rather than seen; see `line_pieces` for the other bits.
 IMAGINED = 0x40
 # [cells] The window follows the ego in steps of this size.
@@ -180,7 +179,7 @@ class MapMemory:
         if known is not None:
             guess = ~known.flatten() & ((before == UNKNOWN) | (before & IMAGINED > 0))
             shown = torch.where(guess, shown | IMAGINED, torch.where(known.flatten(), shown, before))
-        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, shown, before))
+        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC_CLASSES, shown, before))
         return fresh.view(b, self.size, self.size), new_origin
 
     def known_until(self, cells: Tensor, distance: Tensor) -> Tensor:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.imagination.starts import Start
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec
 from learned_sim_env.world_model.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.camera.model import CameraWorldModel
+from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
+from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
 from tests import scenes
 
@@ -176,3 +182,37 @@ def test_a_copy_in_bfloat16_shows_nearly_the_same(model, start):
 def test_cameras_that_are_none_are_refused():
     with pytest.raises(ValueError, match="no cameras"):
         CameraWorldModel(CameraConfig(cameras=("front", "bev")), CONTRACT)
+
+
+def test_it_is_kept_in_a_checkpoint(model, seen, tmp_path):
+    observations, actions = ({k: v.numpy() for k, v in seen[0].items()}, seen[1].numpy())
+    tags, replay = np.zeros((3, 7), bool), np.zeros((3, 2), np.float32)
+    contexts = Contexts(observations, actions, tags, np.arange(3), replay, np.arange(4))
+    folder = save_pretrained(tmp_path / "small", model, contexts, 3.0, {"steps": 0})
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architecture"] == "camera" and config["observes"] == [*NAMES, "ego", "route"]
+    loaded = from_pretrained(folder)
+    assert loaded.model.config == model.config and loaded.contract == CONTRACT
+    state = warmed_up(loaded.model, *seen)
+    drawn, _ = drive(loaded.model, state, 2, NAMES)
+    again, _ = drive(model, warmed_up(model, *seen), 2, NAMES)
+    assert all(torch.equal(drawn[name], again[name]) for name in NAMES)
+
+
+def test_environments_can_step_it(model, start, seen):
+    inference, rows = Inference(torch.device("cpu")), np.arange(2)
+    rollout, alone = (Rollout(model, count, inference) for count in (2, 1))
+    first = Start(start, start["ego"].numpy()).row(0)
+    rollout.start(rows, first, np.array([3, 4]))
+    frames = [rollout.drawn("front", rows)]
+    assert all(np.array_equal(frame, seen[0]["front"][0, -1]) for frame in frames[0])
+    for _ in range(6):
+        assert rollout.step(np.full((2, 2), 0.5, np.float32)).finite.all()
+        frames.append(rollout.drawn("front", rows))
+    # A row that goes on alone, from a snapshot, shows the same.
+    kept = rollout.snapshot(1)
+    again = Start.from_snapshot(model, inference, kept, kept["state"]["ego"])
+    alone.start(rows[:1], again, kept["seed"], kept["step"])
+    for which in (rollout, alone):
+        which.step(np.full((len(which), 2), 0.2, np.float32))
+    assert np.array_equal(alone.drawn("left", rows[:1])[0], rollout.drawn("left", rows)[1])

@@ -60,7 +60,7 @@ def imagined_counterfactuals(
     model, shape = checkpoint.model, (len(contexts), len(actions), horizon)
     device = next(iter(model.initial(1).values())).device
     inference = Inference(device)
-    start = Starts(model, checkpoint.contexts, inference, pictures=False).from_contexts(contexts)
+    start = Starts(model, checkpoint.contexts, inference).from_contexts(contexts)
     steps = []
     with inference():
         state = {name: value.repeat_interleave(len(actions), 0) for name, value in start.state.items()}
@@ -108,7 +108,10 @@ class TwinCounterfactuals:
         """Where the futures of context `index` are kept."""
         c = self.contexts
         about = [self.name, self.settings, __version__, self.horizon, int(c.scenarios[index])]
-        return self.folder / f"{key_of(about, (self.actions, c.replay_actions(index), c.semantic[index, -1]))}.npz"
+        return (
+            self.folder
+            / f"{key_of(about, (self.actions, c.replay_actions(index), c.observations['bev'][index, -1]))}.npz"
+        )
 
     def branches(self, twin: TwinDrivingEnv, index: int) -> dict[str, Any]:
         """`pose`, `reward`, `running` as in `Counterfactuals` of context `index`, without its axis, and `agreement`."""
