@@ -79,31 +79,30 @@ class Rig(nn.Module):
         Returns:
             Column and row (..., 2) [pixels], (0, 0) being the corner of the first, and whether they appear (...) bool.
         """
-        x, y, z = points.unbind(-1)
-        # Coordinates along each camera's axis, over the ground, and to its right: of the one along whose axis it is
-        # the farthest.
-        best = right = height = tilt = None
-        camera = torch.zeros_like(x)
-        for number, (spec, (yaw, pitch)) in enumerate(zip(self.cameras, self._angles, strict=True)):
-            px, py, pz = spec.position
-            c, s = math.cos(yaw), math.sin(yaw)
-            ahead, aside = c * (x - px) + s * (y - py), s * (x - px) - c * (y - py)
-            if best is None:
-                best, right, height, tilt = ahead, aside, z - pz, torch.full_like(x, pitch)
-                continue
-            better = ahead > best
-            best, right = torch.where(better, ahead, best), torch.where(better, aside, right)
-            camera = torch.where(better, float(number), camera)
-            if spec.position[2] != self.cameras[0].position[2] or pitch != self._angles[0][1]:
-                height, tilt = torch.where(better, z - pz, height), torch.where(better, pitch, tilt)
-        if all(pitch == 0 for _, pitch in self._angles):
-            depth, down = best, -height
-        else:
-            cp, sp = tilt.cos(), tilt.sin()
-            depth, down = cp * best + sp * height, sp * best - cp * height
+        ahead, seen = self._seen(0, points)
+        camera = torch.zeros_like(ahead)
+        for number in range(1, len(self.cameras)):
+            more, other = self._seen(number, points)
+            better = more > ahead
+            ahead, camera = torch.where(better, more, ahead), torch.where(better, float(number), camera)
+            seen = tuple(torch.where(better, new, old) for new, old in zip(other, seen, strict=True))
+        right, down, depth = seen
         scale = self.focal_length / depth.clamp_min(NEAREST)
         column, row = self.width / 2 + right * scale, self.height / 2 + down * scale
         inside = (depth > NEAREST) & (column > 0) & (column < self.width) & (row > 0) & (row < self.height)
         # Not beyond the middle of the outermost pixels, so that nothing of the picture below is mixed in.
         column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, self.height - 0.5)
         return torch.stack([column, row + self.height * camera], -1), inside
+
+    def _seen(self, number: int, points: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """How far points (..., 3) [m] are from a camera along its axis' direction over the ground (...); and to its
+        right, down and along the axis itself, see `CameraSpec.rotation`.
+        """
+        x, y, z = (v - p for v, p in zip(points.unbind(-1), self.cameras[number].position, strict=True))
+        yaw, pitch = self._angles[number]
+        c, s = math.cos(yaw), math.sin(yaw)
+        ahead, right = c * x + s * y, s * x - c * y
+        if pitch == 0:
+            return ahead, (right, -z, ahead)
+        c, s = math.cos(pitch), math.sin(pitch)
+        return ahead, (right, s * ahead - c * z, c * ahead + s * z)
