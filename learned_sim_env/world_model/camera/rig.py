@@ -94,7 +94,7 @@ class Rig(nn.Module):
         column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, self.height - 0.5)
         return torch.stack([column, row + self.height * camera], -1), inside
 
-    def _seen(self, number: int, points: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    def _seen(self, number: int, points: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """How far points (..., 3) [m] are from a camera along its axis' direction over the ground (...); and to its
         right, down and along the axis itself, see `CameraSpec.rotation`.
         """
