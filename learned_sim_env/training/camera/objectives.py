@@ -20,7 +20,7 @@ from learned_sim_env.world_model.geometry import look_up, relative
 from learned_sim_env.world_model.rssm.detector import LAGS, detection_loss, views_of_movers
 
 # Shares of examples whose keyframe is one of the painter's own pictures, once it has painted for so many steps.
-OWN_SHARE, OWN_FROM = 0.5, 300
+OWN_SHARE, OWN_FROM = 0.6, 300
 OWN_KEPT = 1200
 # Moments that the detector looks back.
 VIEWS = max(LAGS)

@@ -39,16 +39,13 @@ class Examples(NamedTuple):
     """B examples.
 
     moments: (B,) int, those to paint. keyframe: of earlier ones, in their ego frames. motion: (B, 3) pose of the ego in
-    the keyframe's. scenes: to be painted. looks: (B, C, H, W, 3) uint8, pictures to read off how the world looks.
-    turned: (B,) [rad] of the ego since then. true: (B, C, 3, H, W) float32, the pictures from 0 to 1.
+    the keyframe's. scenes: to be painted. true: (B, C, 3, H, W) float32, the pictures from 0 to 1.
     """
 
     moments: np.ndarray
     keyframe: Keyframe
     motion: Tensor
     scenes: Scenes
-    looks: Tensor
-    turned: Tensor
     true: Tensor
 
 
@@ -113,12 +110,12 @@ def examples(
         shown = shown_agents(data, first, memory.bev)
         hits = cast(rig.rays, rig.origins, shown["pose"], shown["size"], shown["class"])
         own = with_agents(data.tensors(first, "pictures")[0], hits), torch.zeros(len(first))
-    keyframe = Keyframe(own[0], torch.zeros(len(first), 3), pose, classes, own[1])
     headings = data.arrays["ego_pose"][:, 2]
     turned = torch.from_numpy(headings[later] - headings[looked]).float()
     pictures, looks = (data.tensors(moments, "pictures")[0] for moments in (later, looked))
+    keyframe = Keyframe(own[0], torch.zeros(len(first), 3), pose, classes, own[1], looks, turned)
     true = pictures.permute(0, 1, 4, 2, 3).float() / 255
-    return Examples(later, keyframe, motion, now, looks, turned, true)
+    return Examples(later, keyframe, motion, now, true)
 
 
 def looked_at(data: Moments, rng: np.random.Generator, moments: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ def paint(model: CameraWorldModel, given: Examples) -> Painting:
     sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
     ground = ground_look(now.cells, now.origin, torch.zeros_like(given.motion), model.rig, model.contract.bev)
     static, said = is_static(now.agents["class"]), told(given.motion, key.generation)
-    return model.painter(ground, now.hits, static, sources, model.look(given.looks), said, given.turned)
+    return model.painter(ground, now.hits, static, sources, model.look(key.real), said, key.turned)
 
 
 def painter_loss(painting: Painting, given: Examples) -> tuple[Tensor, dict[str, Tensor]]:

@@ -20,11 +20,11 @@ from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import points_from, rotate
 
 # [m] over the ground at which something of unknown distance may stand.
-DISTANCES = (4.0, 6.5, 10.0, 16.0, 26.0, 50.0, 1e4)
-# Hypotheses: ground, agent, and one for each distance. Channels of each: red, green, blue, whether it is shown, and how
-# well its distance fits the keyframe's.
-SOURCES, CHANNELS = 2 + len(DISTANCES), 5
-GROUND, AGENT, FARTHEST = 0, 1, SOURCES - 1
+DISTANCES = (5.0, 8.0, 13.0, 22.0, 45.0, 1e4)
+# Hypotheses: ground, agent, one for each distance, and the backdrop, what is far in the last real pictures. Channels of
+# each: red, green, blue, whether it is shown, and how well its distance fits that of what is shown.
+SOURCES, CHANNELS = 3 + len(DISTANCES), 5
+GROUND, AGENT, FARTHEST, BACKDROP = 0, 1, SOURCES - 2, SOURCES - 1
 # Something stands on the ground: nothing is sought much farther than the ground that the ray meets.
 SLACK = 1.15
 # How far apart, as logarithms, distances may be to fit.
@@ -37,6 +37,8 @@ class Keyframe(NamedTuple):
     pictures: (B, C, H, W, 4) uint8, the last channel 255 where an agent shows, else 0.
     pose: (B, 3) of the ego. agent_pose: (B, K, 3) in its frame. agent_class: (B, K) uint8, 0 for an empty slot.
     generation: (B,) float32, after how many others it was drawn; 0 for real ones.
+    real: (B, C, H, W, 3) uint8, the last real pictures, so that sky and skyline never fade. turned: (B,) [rad] of the
+    ego since then.
     """
 
     pictures: Tensor
@@ -44,6 +46,8 @@ class Keyframe(NamedTuple):
     agent_pose: Tensor
     agent_class: Tensor
     generation: Tensor
+    real: Tensor
+    turned: Tensor
 
 
 class Hypotheses(nn.Module):
@@ -60,6 +64,8 @@ class Hypotheses(nn.Module):
             pixels.append(there)
             points.append(rig.origins[there] + rig.rays[there] * (distance / rig.level[there])[:, None])
         self._sizes = [len(part) for part in pixels]
+        # The last of them are those that may be infinitely far.
+        self._far = self._sizes[-1]
         self.pixels: Tensor
         self.points: Tensor
         self.register_buffer("pixels", torch.cat(pixels), persistent=False)
@@ -73,29 +79,47 @@ class Hypotheses(nn.Module):
             hits: on the rays of the rig.
             agent_pose: (B, K, 3) in the ego frame, of the agents in the keyframe's slots.
         """
-        b = len(motion)
+        b, n = len(motion), len(self.rig.rays)
         rows = keyframe.pictures.permute(0, 4, 1, 2, 3).flatten(2, 3).float() / 255
-        ranges = self.ranges(keyframe.pictures[..., :3])
+        real = keyframe.real.permute(0, 4, 1, 2, 3).flatten(2, 3).float() / 255
+        ranges, far = (
+            self.ranges(torch.cat([keyframe.pictures[..., :3], keyframe.real])).flatten(1, 2)[:, None].split(b)
+        )
         with torch.autocast(motion.device.type, enabled=False):
-            rows = torch.cat([rows, ranges.flatten(1, 2)[:, None]], 1)
-            flat = points_from(self.points[:, :2].expand(b, -1, -1), motion)
-            where, inside = self.rig.appear(torch.cat([flat, self.points[:, 2:].expand(b, -1, -1)], -1))
-            where = where * where.new_tensor([2 / rows.shape[3], 2 / rows.shape[2]]) - 1
-            found = F.grid_sample(rows, where[:, None], align_corners=False)[:, :, 0]
-            apart = found[:, 4] - log_range(flat.norm(dim=-1))
-            # What an agent covers is not behind it, and moves otherwise.
-            shown = inside & (found[:, 3] < 0.5)
-            fit = (-((apart / APART) ** 2)).exp()
-            seen = torch.cat([found[:, :3], torch.ones_like(fit)[:, None], fit[:, None]], 1) * shown[:, None]
-            parts = []
+            rows, real = torch.cat([rows, ranges], 1), torch.cat([real, torch.zeros_like(far), far], 1)
+            flat, height = self.points[:, :2].expand(b, -1, -1), self.points[:, 2:].expand(b, -1, -1)
+            moved = points_from(flat, motion)
+            away = torch.zeros_like(motion)
+            away[:, 2] = keyframe.turned
+            turned = points_from(flat[:, -self._far :], away)
+            seen = torch.cat(
+                [
+                    self._seen(rows, torch.cat([moved, height], -1)),
+                    self._seen(real, torch.cat([turned, height[:, -self._far :]], -1)),
+                ],
+                -1,
+            )
+            out = seen.new_zeros(b, SOURCES, CHANNELS, n)
             kinds = [GROUND, *range(AGENT + 1, SOURCES)]
-            for kind, colours, pixels in zip(
-                kinds, seen.split(self._sizes, -1), self.pixels.split(self._sizes), strict=True
-            ):
-                blank = colours.new_zeros(b, CHANNELS, len(self.rig.rays))
-                parts.append((kind, blank.index_copy(2, pixels, colours)))
-            parts.append((AGENT, self._agents(rows[:, :4], keyframe, hits, agent_pose)))
-            return torch.stack([part for _, part in sorted(parts, key=lambda part: part[0])], 1)
+            sizes = [*self._sizes, self._far]
+            pixels = torch.cat([self.pixels, self.pixels[-self._far :]])
+            for kind, colours, at in zip(kinds, seen.split(sizes, -1), pixels.split(sizes), strict=True):
+                out[:, kind].index_copy_(2, at, colours)
+            out[:, AGENT] = self._agents(rows[:, :4], keyframe, hits, agent_pose)
+            return out
+
+    def _seen(self, rows: Tensor, points: Tensor) -> Tensor:
+        """What pictures (B, 5, C * H, W), colours, agents and log ranges, show at points (B, P, 3) in their ego frames:
+        (B, CHANNELS, P).
+        """
+        where, inside = self.rig.appear(points)
+        where = where * where.new_tensor([2 / rows.shape[3], 2 / rows.shape[2]]) - 1
+        found = F.grid_sample(rows, where[:, None], align_corners=False)[:, :, 0]
+        apart = found[:, 4] - log_range(points[..., :2].norm(dim=-1))
+        # What an agent covers is not behind it, and moves otherwise.
+        shown = inside & (found[:, 3] < 0.5)
+        fit = (-((apart / APART) ** 2)).exp()
+        return torch.cat([found[:, :3], torch.ones_like(fit)[:, None], fit[:, None]], 1) * shown[:, None]
 
     def _agents(self, rows: Tensor, keyframe: Keyframe, hits: Hits, agent_pose: Tensor) -> Tensor:
         """What the keyframe shows at the places on agents that rays now meet: (B, CHANNELS, N)."""

@@ -38,8 +38,8 @@ class CameraWorldModel(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`, and what the RSSM's can do beside.
 
     A state is that of `DrivingRSSM` and, named `key_*`, the keyframe (see `Keyframe`; `key_agent_pose` and
-    `key_agent_class` are of the agents that move); `key_now` (B,) bool, whether it shows the present moment; and `look`
-    (B, look), how the world looked when it was last seen.
+    `key_agent_class` are of the agents that move); `key_now` (B,) bool, whether it shows the present moment; `real`,
+    the last real pictures, and `look` (B, look), how the world looks in them.
     """
 
     config_class = CameraConfig
@@ -104,11 +104,12 @@ class CameraWorldModel(nn.Module):
         """The state before anything was seen."""
         state, rig = self.rssm.initial(batch_size), self.rig
         new = state["h"].new_zeros
-        shape = (batch_size, len(rig.cameras), rig.height, rig.width, 4)
+        shape = (batch_size, len(rig.cameras), rig.height, rig.width)
         return {
             **state,
+            "real": new(*shape, 3, dtype=torch.uint8),
             "look": new(batch_size, self.look.size),
-            "key_pictures": new(shape, dtype=torch.uint8),
+            "key_pictures": new(*shape, 4, dtype=torch.uint8),
             "key_pose": new(batch_size, 3),
             "key_agent_pose": new(batch_size, self.config.slots, 3),
             "key_agent_class": new(batch_size, self.config.slots, dtype=torch.uint8),
@@ -129,6 +130,7 @@ class CameraWorldModel(nn.Module):
         hits = [self._hits(self._agents(row)) for row in _rows(new)]
         return {
             **new,
+            "real": pictures,
             "look": torch.cat([self.look(row) for row, _ in rows]),
             "key_pictures": torch.cat([with_agents(row, hit) for (row, _), hit in zip(rows, hits, strict=True)]),
             "key_pose": torch.zeros_like(new["pose"]),
@@ -182,13 +184,13 @@ class CameraWorldModel(nn.Module):
         agents = self._agents(state)
         hits = self._hits(agents)
         then, there = self._then(state, agents["pose"], motion)
-        key = Keyframe(state["key_pictures"], state["key_pose"], then, there, state["key_generation"])
+        # The state's poses are in the frame of the last real moment.
+        real, turned = state["real"], state["pose"][:, 2]
+        key = Keyframe(state["key_pictures"], state["key_pose"], then, there, state["key_generation"], real, turned)
         sources = self.hypotheses(key, motion, hits, agents["pose"])
         ground = ground_look(state["map"], state["map_origin"], state["pose"], self.rig, self.contract.bev)
-        painting = self.painter(
-            ground, hits, is_static(agents["class"]), sources, state["look"], told(motion, key.generation),
-            state["pose"][:, 2],
-        )  # fmt: skip
+        said = told(motion, key.generation)
+        painting = self.painter(ground, hits, is_static(agents["class"]), sources, state["look"], said, turned)
         pictures = as_bytes(painting.colours)
         if motion[0, :2].norm() < self.config.keyframe_distance:
             return pictures, state

@@ -11,7 +11,7 @@ from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SemanticClass
 from learned_sim_env.world_model.camera.boxes import FAR, cast, heights
 from learned_sim_env.world_model.camera.ground_look import ground_look
-from learned_sim_env.world_model.camera.keyframe import DISTANCES, Hypotheses, Keyframe
+from learned_sim_env.world_model.camera.keyframe import BACKDROP, CHANNELS, FARTHEST, SOURCES, Hypotheses, Keyframe
 from learned_sim_env.world_model.camera.look_ups import LookUps
 from learned_sim_env.world_model.camera.model import with_agents
 from learned_sim_env.world_model.camera.rig import Rig
@@ -195,10 +195,10 @@ def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
     frame = pictures(renderer.render(before, DAY))
     pose, size, classes = boxes(later, (1.5, 0.0, 0.05))
     shown = with_agents(frame, cast(RIG.rays, RIG.origins, *boxes(others)))
-    key = Keyframe(shown, torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1))
+    key = Keyframe(shown, torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1), frame, torch.tensor([0.05]))
     hits = cast(RIG.rays, RIG.origins, pose, size, classes)
     sources = Hypotheses(RIG)(key, torch.tensor([[1.5, 0.0, 0.05]]), hits, pose).detach()
-    assert sources.shape == (1, 2 + len(DISTANCES), 5, len(RIG.rays))
+    assert sources.shape == (1, SOURCES, CHANNELS, len(RIG.rays))
     images = renderer.images(now, DAY)
     truth = pictures(renderer.render(now, DAY))[0].reshape(-1, 3).T / 255
     kinds = pictures({n: i.classes for n, i in images.items()}).flatten()
@@ -216,15 +216,15 @@ def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
     warped, left, share = error(1, kinds == CameraClass.VEHICLE)
     assert warped < 0.5 * left and share > 0.9
     # The sky is far away; what stands before it is not.
-    warped, _, share = error(1 + len(DISTANCES), kinds == CameraClass.SKY)
-    assert warped < 0.01 and share > 0.9
+    for kind in (FARTHEST, BACKDROP):
+        warped, _, share = error(kind, kinds == CameraClass.SKY)
+        assert warped < 0.01 and share > 0.9
     assert not sources[0, 1, :, hits.depth[0] == FAR].any()
 
 
 def test_nothing_is_said_of_agents_that_the_keyframe_did_not_have():
     pose, size, classes = boxes(CROWD)
-    key = Keyframe(
-        torch.zeros(1, 3, 64, 96, 4, dtype=torch.uint8), torch.zeros(1, 3), pose, classes * 0, torch.zeros(1)
-    )
+    black = torch.zeros(1, 3, 64, 96, 4, dtype=torch.uint8)
+    key = Keyframe(black, torch.zeros(1, 3), pose, classes * 0, torch.zeros(1), black[..., :3], torch.zeros(1))
     hits = cast(RIG.rays, RIG.origins, pose, size, classes)
     assert not Hypotheses(RIG)(key, torch.zeros(1, 3), hits, pose)[:, 1].any()
