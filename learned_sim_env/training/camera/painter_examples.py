@@ -113,7 +113,9 @@ def examples(
     headings = data.arrays["ego_pose"][:, 2]
     turned = torch.from_numpy(headings[later] - headings[looked]).float()
     pictures, looks = (data.tensors(moments, "pictures")[0] for moments in (later, looked))
-    keyframe = Keyframe(own[0], torch.zeros(len(first), 3), pose, classes, own[1], looks, turned)
+    # How far away what they show is has to be guessed first, see `painter_loss.paint`.
+    unknown = torch.zeros(own[0].shape[:-1])
+    keyframe = Keyframe(own[0], torch.zeros(len(first), 3), pose, classes, own[1], looks, turned, unknown, unknown)
     true = pictures.permute(0, 1, 4, 2, 3).float() / 255
     return Examples(later, keyframe, motion, now, true)
 

@@ -20,6 +20,8 @@ NEW_WEIGHT, SQUARE_WEIGHT = 0.3, 2.0
 def paint(model: CameraWorldModel, given: Examples) -> Painting:
     """The examples' later moments, painted."""
     key, now = given.keyframe, given.scenes
+    ranges = model.ranges(torch.cat([key.pictures[..., :3], key.real]))
+    key = key._replace(ranges=ranges[: len(key.pose)], real_ranges=ranges[len(key.pose) :])
     sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
     ground = ground_look(now.cells, now.origin, torch.zeros_like(given.motion), model.rig, model.contract.bev)
     static, said = is_static(now.agents["class"]), told(given.motion, key.generation)

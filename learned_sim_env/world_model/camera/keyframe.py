@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.world_model.camera.boxes import FAR, Hits
-from learned_sim_env.world_model.camera.ranges import Ranges, log_range
+from learned_sim_env.world_model.camera.ranges import log_range
 from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import points_from, rotate
 
@@ -39,6 +39,7 @@ class Keyframe(NamedTuple):
     generation: (B,) float32, after how many others it was drawn; 0 for real ones.
     real: (B, C, H, W, 3) uint8, the last real pictures, so that sky and skyline never fade. turned: (B,) [rad] of the
     ego since then.
+    ranges, real_ranges: (B, C, H, W) float32, how far away what both show is, see `Ranges`.
     """
 
     pictures: Tensor
@@ -48,6 +49,8 @@ class Keyframe(NamedTuple):
     generation: Tensor
     real: Tensor
     turned: Tensor
+    ranges: Tensor
+    real_ranges: Tensor
 
 
 class Hypotheses(nn.Module):
@@ -55,7 +58,7 @@ class Hypotheses(nn.Module):
 
     def __init__(self, rig: Rig):
         super().__init__()
-        self.rig, self.ranges = rig, Ranges(rig)
+        self.rig = rig
         pixels, points = [rig.ground], [F.pad(rig.places, (0, 1))]
         range_to_ground = torch.full_like(rig.level, torch.inf)
         range_to_ground[rig.ground] = rig.ground_depth * rig.level[rig.ground]
@@ -80,11 +83,8 @@ class Hypotheses(nn.Module):
             agent_pose: (B, K, 3) in the ego frame, of the agents in the keyframe's slots.
         """
         b, n = len(motion), len(self.rig.rays)
-        rows = keyframe.pictures.permute(0, 4, 1, 2, 3).flatten(2, 3).float() / 255
-        real = keyframe.real.permute(0, 4, 1, 2, 3).flatten(2, 3).float() / 255
-        ranges, far = (
-            self.ranges(torch.cat([keyframe.pictures[..., :3], keyframe.real])).flatten(1, 2)[:, None].split(b)
-        )
+        rows, real = (v.permute(0, 4, 1, 2, 3).flatten(2, 3).float() / 255 for v in (keyframe.pictures, keyframe.real))
+        ranges, far = (v.flatten(1, 2)[:, None] for v in (keyframe.ranges, keyframe.real_ranges))
         with torch.autocast(motion.device.type, enabled=False):
             rows, real = torch.cat([rows, ranges], 1), torch.cat([real, torch.zeros_like(far), far], 1)
             flat, height = self.points[:, :2].expand(b, -1, -1), self.points[:, 2:].expand(b, -1, -1)

@@ -22,6 +22,8 @@ from learned_sim_env.world_model.camera.keyframe import Hypotheses, Keyframe
 from learned_sim_env.world_model.camera.look import Look
 from learned_sim_env.world_model.camera.painter import Painter, is_static, told
 from learned_sim_env.world_model.camera.perception import Perception
+from learned_sim_env.world_model.camera.ranges import Ranges, from_bytes
+from learned_sim_env.world_model.camera.ranges import as_bytes as ranges_as_bytes
 from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.protocol import Observation, State
@@ -57,9 +59,18 @@ class CameraWorldModel(nn.Module):
         self.rig = Rig(cameras)
         self.perception = Perception(cameras, contract.bev, config.seeing)
         self.look = Look(len(cameras), config.look)
-        self.hypotheses = Hypotheses(self.rig)
+        self.hypotheses, self.ranges = Hypotheses(self.rig), Ranges(self.rig)
         fine, coarse = config.painting
         self.painter = Painter(self.rig, config.look, (fine, coarse))
+        for part in (self.perception, self.painting_parts()):
+            # What a CPU is fastest with.
+            part.to(memory_format=torch.channels_last)
+        # Its input is not, and large.
+        self.painter.inward.to(memory_format=torch.contiguous_format)
+
+    def painting_parts(self) -> nn.ModuleDict:
+        """What pictures are painted with, as far as it is learned."""
+        return nn.ModuleDict({"look": self.look, "ranges": self.ranges, "painter": self.painter})
 
     @property
     def observes(self) -> tuple[str, ...]:
@@ -95,7 +106,7 @@ class CameraWorldModel(nn.Module):
         """A copy whose large products run in bfloat16."""
         model = copy.deepcopy(self)
         model.rssm = model.rssm.in_bfloat16()
-        for part in (model.perception, model.look, model.hypotheses, model.painter):
+        for part in (model.perception, model.painting_parts()):
             for parameter in part.parameters():
                 parameter.data = parameter.data.bfloat16()
         return model
@@ -108,8 +119,10 @@ class CameraWorldModel(nn.Module):
         return {
             **state,
             "real": new(*shape, 3, dtype=torch.uint8),
+            "real_ranges": new(*shape, dtype=torch.uint8),
             "look": new(batch_size, self.look.size),
             "key_pictures": new(*shape, 4, dtype=torch.uint8),
+            "key_ranges": new(*shape, dtype=torch.uint8),
             "key_pose": new(batch_size, 3),
             "key_agent_pose": new(batch_size, self.config.slots, 3),
             "key_agent_class": new(batch_size, self.config.slots, dtype=torch.uint8),
@@ -128,9 +141,12 @@ class CameraWorldModel(nn.Module):
         given = {"bev": view, "ego": observation["ego"]}
         new = self.rssm.observe(state, action, given, self.perception.seen)
         hits = [self._hits(self._agents(row)) for row in _rows(new)]
+        ranges = torch.cat([self._ranges(row) for row, _ in rows])
         return {
             **new,
             "real": pictures,
+            "real_ranges": ranges,
+            "key_ranges": ranges.clone(),
             "look": torch.cat([self.look(row) for row, _ in rows]),
             "key_pictures": torch.cat([with_agents(row, hit) for (row, _), hit in zip(rows, hits, strict=True)]),
             "key_pose": torch.zeros_like(new["pose"]),
@@ -186,7 +202,10 @@ class CameraWorldModel(nn.Module):
         then, there = self._then(state, agents["pose"], motion)
         # The state's poses are in the frame of the last real moment.
         real, turned = state["real"], state["pose"][:, 2]
-        key = Keyframe(state["key_pictures"], state["key_pose"], then, there, state["key_generation"], real, turned)
+        ranges = (from_bytes(state[name]) for name in ("key_ranges", "real_ranges"))
+        key = Keyframe(
+            state["key_pictures"], state["key_pose"], then, there, state["key_generation"], real, turned, *ranges
+        )
         sources = self.hypotheses(key, motion, hits, agents["pose"])
         ground = ground_look(state["map"], state["map_origin"], state["pose"], self.rig, self.contract.bev)
         said = told(motion, key.generation)
@@ -197,6 +216,7 @@ class CameraWorldModel(nn.Module):
         return pictures, {
             **state,
             "key_pictures": with_agents(pictures, hits),
+            "key_ranges": self._ranges(pictures),
             "key_pose": state["pose"].clone(),
             "key_agent_pose": state["agent_pose"].clone(),
             "key_agent_class": state["agent_class"].clone(),
@@ -207,6 +227,10 @@ class CameraWorldModel(nn.Module):
     def with_ego(self, view: Tensor) -> Tensor:
         """A view (B, H, W) uint8 with the ego in it."""
         return view.masked_fill(self.perception.ego, int(SemanticClass.EGO))
+
+    def _ranges(self, pictures: Tensor) -> Tensor:
+        """How far away what pictures (B, C, H, W, 3) uint8 show is, as it is kept."""
+        return ranges_as_bytes(self.ranges(pictures))
 
     def _hits(self, agents: dict[str, Tensor]) -> Hits:
         return cast(self.rig.rays, self.rig.origins, agents["pose"], agents["size"], agents["class"])

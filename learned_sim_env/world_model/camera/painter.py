@@ -76,7 +76,7 @@ class Painter(nn.Module):
             layer(told).repeat_interleave(self.cameras, 0)[..., None, None]
             for layer in (self.told_fine, self.told_coarse)
         )
-        x = self.inward(self._pictures(x))
+        x = self.inward(self._pictures(x)).contiguous(memory_format=torch.channels_last)
         x = F.silu(x + self.directed(self._directions(turned).to(dtype)) + fine)
         x = x + F.silu(self.before(x))
         far = F.silu(self.shrink(x) + coarse)

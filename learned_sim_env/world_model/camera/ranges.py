@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,6 +50,16 @@ class Ranges(nn.Module):
         x = x + F.silu(self.after(x))
         more = F.pixel_shuffle(self.out(x).float(), 2)
         return (guess + more)[:, 0].unflatten(0, (b, self.cameras))
+
+
+def as_bytes(ranges: Tensor) -> Tensor:
+    """Logarithms of ranges as they are kept: uint8."""
+    return (ranges / math.log(FARTHEST) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def from_bytes(kept: Tensor) -> Tensor:
+    """What was kept `as_bytes`, nearly: float32."""
+    return kept.float() * (math.log(FARTHEST) / 255)
 
 
 def log_range(distance: Tensor) -> Tensor:

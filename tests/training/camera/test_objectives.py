@@ -150,7 +150,7 @@ def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp
     first = np.array([0, STEPS + 1])
     given = examples(moments, first, first + 3, first, model.rssm.memory, model.rig)
     before = quality()
-    part = torch.nn.ModuleList([model.hypotheses, model.look, model.painter])
+    part = model.painting_parts()
     train(part, loss, tmp_path, 24, 4e-3, lambda: {}, warmup=2)
     assert max(generations[:4]) == 0 and max(generations) >= 2
     painted = quality()

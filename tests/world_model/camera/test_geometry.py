@@ -25,6 +25,7 @@ from learned_sim_env.rendering.camera import Appearance, CameraClass, CameraRend
 
 BEV = BevSpec()
 RIG = Rig(list(CAMERAS.values()))
+FLAT = torch.zeros(1, 3, 64, 96)
 DAY = Appearance.named("overcast", 1)
 CROWD = scenes.agents(
     (SemanticClass.VEHICLE, 14.0, 3.5, 0.1, 4.6, 1.9),
@@ -195,7 +196,9 @@ def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
     frame = pictures(renderer.render(before, DAY))
     pose, size, classes = boxes(later, (1.5, 0.0, 0.05))
     shown = with_agents(frame, cast(RIG.rays, RIG.origins, *boxes(others)))
-    key = Keyframe(shown, torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1), frame, torch.tensor([0.05]))
+    key = Keyframe(
+        shown, torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1), frame, torch.tensor([0.05]), FLAT, FLAT
+    )
     hits = cast(RIG.rays, RIG.origins, pose, size, classes)
     sources = Hypotheses(RIG)(key, torch.tensor([[1.5, 0.0, 0.05]]), hits, pose).detach()
     assert sources.shape == (1, SOURCES, CHANNELS, len(RIG.rays))
@@ -225,6 +228,8 @@ def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
 def test_nothing_is_said_of_agents_that_the_keyframe_did_not_have():
     pose, size, classes = boxes(CROWD)
     black = torch.zeros(1, 3, 64, 96, 4, dtype=torch.uint8)
-    key = Keyframe(black, torch.zeros(1, 3), pose, classes * 0, torch.zeros(1), black[..., :3], torch.zeros(1))
+    key = Keyframe(
+        black, torch.zeros(1, 3), pose, classes * 0, torch.zeros(1), black[..., :3], torch.zeros(1), FLAT, FLAT
+    )
     hits = cast(RIG.rays, RIG.origins, pose, size, classes)
     assert not Hypotheses(RIG)(key, torch.zeros(1, 3), hits, pose)[:, 1].any()
