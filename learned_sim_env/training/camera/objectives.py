@@ -33,7 +33,9 @@ class SeeingObjective:
 
     def __init__(self, model: CameraWorldModel, data: Mapping[str, Moments], batch_size: int = 16, seed: int = 0):
         self.model, self.data, self.batch_size, self.seed = model, data, batch_size, seed
-        self.rays, self.origins = square_rays(model.rig.cameras)
+        rays, origins = square_rays(model.rig.cameras)
+        device = data["train"].device
+        self.rays, self.origins = rays.to(device), origins.to(device)
 
     def batch(self, split: str, step: int) -> np.ndarray:
         """Moments (B,) of a step."""
@@ -42,7 +44,7 @@ class SeeingObjective:
     def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """See `perception_loss`."""
         data = self.data[split]
-        pictures, route, view = data.tensors(batch, "pictures", "route", "semantic")
+        pictures, route, view = data.tensors(batch, "pictures", "route", "bev")
         percept = self.model.perception(pictures, route)
         with torch.autocast(view.device.type, enabled=False):
             return perception_loss(self.model.perception, percept, view, data.agents(batch), self.rays, self.origins)
@@ -69,7 +71,8 @@ class PaintingObjective:
                 which, steps = which[good], steps[good]
                 first = self.own.moments[which]
                 later = first + steps
-                own = torch.from_numpy(self.own.pictures[which]), torch.from_numpy(self.own.generations[which])
+                pictures, generations = self.own.pictures[which], self.own.generations[which]
+                own = torch.from_numpy(pictures).to(data.device), torch.from_numpy(generations).to(data.device)
         return examples(data, first, later, looked_at(data, rng, first), memory, rig, own)
 
     def loss(self, split: str, batch: Examples) -> tuple[Tensor, dict[str, Tensor]]:
@@ -78,7 +81,7 @@ class PaintingObjective:
         if split == "train":
             pictures = with_agents(as_bytes(painting.colours.detach()), batch.scenes.hits)
             rng = np.random.default_rng([self.seed, 3, *batch.moments[:2]])
-            self.own.add(rng, batch.moments, pictures.numpy(), batch.keyframe.generation.numpy() + 1)
+            self.own.add(rng, batch.moments, pictures.cpu().numpy(), batch.keyframe.generation.cpu().numpy() + 1)
         return painter_loss(painting, batch)
 
 
@@ -99,10 +102,10 @@ class DetectingObjective:
         data, detector, bev = self.data[split], self.model.rssm.detector, self.model.contract.bev
         moments = batch[:, None] - np.array([0, *LAGS])
         views = self._perceived(data, moments)
-        ego = torch.from_numpy(data.arrays["ego_pose"][moments])
+        (ego,) = data.tensors(moments, "ego_pose")
         where = relative(ego[:, 1:], ego[:, :1]).float()
         pose, motion, size = data.movers(batch, self.model.contract.dt)
-        ids = torch.from_numpy(np.ascontiguousarray(data.arrays["agent_ids"][batch][:, : pose.shape[1]]))
+        ids = data.tensors(batch, "agent_ids")[0][:, : pose.shape[1]]
         # Whom no camera shows now may have been shown by the earliest.
         shown = self._shown(pose) | self._shown(relative(pose, where[:, -1:]))
         row, column = bev.pixels(pose)

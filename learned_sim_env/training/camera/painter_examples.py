@@ -51,17 +51,18 @@ class Examples(NamedTuple):
 
 def scenes(data: Moments, moments: np.ndarray, memory: MapMemory, rig: Rig) -> Scenes:
     """The true scenes at `moments` (B,), as far as a bird's-eye view shows them."""
-    ground, view = data.tensors(moments, "map", "semantic")
+    ground, view = data.tensors(moments, "map", "bev")
     # Obstacles are part of what is remembered of the ground.
     ground = torch.where(view == SemanticClass.STATIC_OBJECT, view, ground)
-    cells, origin = memory.observe(*memory.empty(len(moments)), torch.zeros(len(moments), 3), ground)
+    empty, here = memory.empty(len(moments), data.device), torch.zeros(len(moments), 3, device=data.device)
+    cells, origin = memory.observe(*empty, here, ground)
     agents = shown_agents(data, moments, memory.bev)
     return Scenes(cells, origin, agents, cast(rig.rays, rig.origins, agents["pose"], agents["size"], agents["class"]))
 
 
 def shown_agents(data: Moments, moments: np.ndarray, bev: BevSpec) -> dict[str, Tensor]:
     """The nearest agents that a view shows: (B, MOVERS + STATICS, ...), see `Moments.agents`."""
-    slots = torch.cat([torch.arange(MOVERS), torch.arange(FIRST_STATIC, FIRST_STATIC + STATICS)])
+    slots = [*range(MOVERS), *range(FIRST_STATIC, FIRST_STATIC + STATICS)]
     agents = {name: value[:, slots] for name, value in data.agents(moments).items()}
     row, column = bev.pixels(agents["pose"])
     shown = (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
@@ -87,7 +88,7 @@ def then(agents: dict[str, Tensor], before: dict[str, Tensor], motion: Tensor) -
 
 def motions(data: Moments, first: np.ndarray, later: np.ndarray) -> Tensor:
     """(B, 3) float32 pose of the ego at moments `later` in the frame of the ego at `first`."""
-    before, after = (torch.from_numpy(data.arrays["ego_pose"][moments]) for moments in (first, later))
+    before, after = (data.tensors(moments, "ego_pose")[0] for moments in (first, later))
     return relative(after, before).float()
 
 
@@ -109,13 +110,12 @@ def examples(
     if own is None:
         shown = shown_agents(data, first, memory.bev)
         hits = cast(rig.rays, rig.origins, shown["pose"], shown["size"], shown["class"])
-        own = with_agents(data.tensors(first, "pictures")[0], hits), torch.zeros(len(first))
-    headings = data.arrays["ego_pose"][:, 2]
-    turned = torch.from_numpy(headings[later] - headings[looked]).float()
+        own = with_agents(data.tensors(first, "pictures")[0], hits), torch.zeros_like(motion[:, 0])
+    turned = motions(data, looked, later)[:, 2]
     pictures, looks = (data.tensors(moments, "pictures")[0] for moments in (later, looked))
     # How far away what they show is has to be guessed first, see `painter_loss.paint`.
-    unknown = torch.zeros(own[0].shape[:-1])
-    keyframe = Keyframe(own[0], torch.zeros(len(first), 3), pose, classes, own[1], looks, turned, unknown, unknown)
+    unknown = torch.zeros(own[0].shape[:-1], device=data.device)
+    keyframe = Keyframe(own[0], torch.zeros_like(motion), pose, classes, own[1], looks, turned, unknown, unknown)
     true = pictures.permute(0, 1, 4, 2, 3).float() / 255
     return Examples(later, keyframe, motion, now, true)
 

@@ -11,13 +11,17 @@ from learned_sim_env.road import road_index
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.training.camera.loop import train
 from learned_sim_env.training.camera.moments import Moments
+from learned_sim_env.training.camera.objective import CameraObjective, CameraSettings
 from learned_sim_env.training.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
 from learned_sim_env.training.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
 from learned_sim_env.training.camera.painter_loss import paint, psnr
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.processes import Process
 from learned_sim_env.world_model.camera.boxes import FAR
 from learned_sim_env.world_model.camera.config import SIZES
 from learned_sim_env.world_model.camera.keyframe import Hypotheses
 from learned_sim_env.world_model.camera.model import CameraWorldModel
+from learned_sim_env.world_model.checkpoint import from_pretrained
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
@@ -27,6 +31,14 @@ from learned_sim_env.rendering.camera import Appearance, CameraRenderer
 
 CONTRACT, BEV = CONTRACTS["driving-camera"], BevSpec()
 STEPS = 14
+
+
+class Recorded:
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.arrays = arrays
+
+    def read(self, name: str, rows: np.ndarray) -> np.ndarray:
+        return self.arrays[name][rows]
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +57,16 @@ def moments() -> Moments:
             pictures = renderer.render(scene, look)
             rows.append(
                 {
-                    "pictures": np.stack([pictures[name] for name in CAMERAS]),
+                    **pictures,
                     "map": view.map_layer(scene),
-                    "semantic": view.semantic(scene),
+                    "bev": view.semantic(scene),
                     "ego_pose": scene.ego.pose,
                     "route": road_index(scene.road_map).waypoints(scene.ego.pose),
                     **agent_slots(scene.agents),
                 }
             )
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return Moments(arrays, np.repeat([3, 8], STEPS + 1))
+    return Moments(Recorded(arrays), np.arange(len(rows)), np.repeat([3, 8], STEPS + 1), tuple(CAMERAS))
 
 
 @pytest.fixture
@@ -76,7 +88,7 @@ def test_pairs_are_of_one_episode_and_as_far_apart_as_asked(moments):
 
 def test_agents_are_given_in_the_frame_of_the_ego(moments):
     agents = moments.agents(np.array([5]))
-    ego = moments.arrays["ego_pose"][5]
+    ego = moments.read("ego_pose", np.array(5))
     x, y = np.array([22.0, -1.0]) - ego[:2]
     c, s = np.cos(ego[2]), np.sin(ego[2])
     np.testing.assert_allclose(agents["pose"][0, 1], [c * x + s * y, c * y - s * x, 0.4 - ego[2]], atol=1e-4)
@@ -161,7 +173,7 @@ def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp
 
 def test_movers_move_as_they_do(moments):
     pose, motion, size = moments.movers(np.array([0, 6]), 0.1)
-    car = moments.arrays["agent_ids"][6][:16].tolist().index(0)
+    car = moments.read("agent_ids", np.array(6))[:16].tolist().index(0)
     assert motion[1, car, 1].item() == pytest.approx(0.2, abs=1e-3)  # It turns by 0.02 a step.
     assert not motion[0, :, 1].any() and size[1, car].tolist() == pytest.approx([4.6, 1.9])
     assert torch.equal(pose, moments.agents(np.array([0, 6]))["pose"][:, :16])
@@ -196,3 +208,40 @@ def test_a_run_that_was_killed_goes_on(moments, tmp_path):
     run(tmp_path / "b", 4)
     whole, parted = run(tmp_path / "a", 6), run(tmp_path / "b", 6)
     assert all(torch.equal(whole[name], parted[name]) for name in whole)
+
+
+class Packed(Recorded):
+    """As `PackedData`: two episodes, one for each split."""
+
+    starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
+
+    def split(self, name: str) -> Packed:
+        some, which = Packed(self.arrays), slice(0, 1) if name == "train" else slice(1, 2)
+        some.starts, some.lengths = self.starts[which], self.lengths[which]
+        return some
+
+
+def test_all_of_it_is_one_objective(moments, monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.camera.objectives.LONGEST", 8)
+    config = TrainConfig(model="camera-tiny", batch_size=2)
+    settings = CameraSettings(painted=2, detected=2, detect_from=1)
+    objective = CameraObjective(config, settings, Packed(moments.data.arrays), Process(), torch.device("cpu"))
+    assert set(moments.rows[objective.batch(0).seen]) <= set(range(STEPS + 1))
+    assert all((batch.painted.moments <= STEPS).all() for batch in objective.validation_batches())
+    shipped = from_pretrained("bev-rssm").model.state_dict()
+    weights = dict(objective.model.rssm.named_parameters())
+    assert all(torch.equal(weights[name], shipped[name]) for name in weights)
+
+    optimizer = torch.optim.SGD(objective.parameter_groups(), 1e-3)
+    before = {name: value.clone() for name, value in objective.model.state_dict().items()}
+    for step in (0, 1):
+        total, parts = objective.loss(objective.batch(step))
+        total.backward()
+        assert ("found" in parts) == (step == 1) and {"classes", "psnr"} <= set(parts)
+    optimizer.step()
+    changed = {name for name, value in objective.model.state_dict().items() if not torch.equal(value, before[name])}
+    for part in ("perception", "painter", "look", "ranges", "rssm.detector"):
+        assert any(name.startswith(part) for name in changed), part
+    assert all(name.startswith("rssm.detector") for name in changed if name.startswith("rssm"))
+    assert objective.pictures().shape == (2 * 2 * 64, 3 * 96, 3)
+    assert not objective.finish().model.training
