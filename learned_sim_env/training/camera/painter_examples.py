@@ -11,6 +11,7 @@ from torch import Tensor
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.camera.moments import Moments
 from learned_sim_env.world_model.camera.boxes import Hits, cast
+from learned_sim_env.world_model.camera.ground_look import ground_look
 from learned_sim_env.world_model.camera.keyframe import Keyframe
 from learned_sim_env.world_model.camera.model import OBSTACLE_SIZE, with_agents
 from learned_sim_env.world_model.camera.rig import Rig
@@ -26,11 +27,12 @@ LOOK_BACK = 100
 class Scenes(NamedTuple):
     """What a state would say of B moments, the true map and agents in the ego frame.
 
-    cells, origin: see `map_memory`. agents: see `Moments.agents`. hits: what rays meet of them.
+    ground: (B, G, channels), see `ground_look`. marked: (B, N), share of a pixel that is a marking. agents: see
+    `Moments.agents`. hits: what rays meet of them.
     """
 
-    cells: Tensor
-    origin: Tensor
+    ground: Tensor
+    marked: Tensor
     agents: dict[str, Tensor]
     hits: Hits
 
@@ -54,10 +56,14 @@ def scenes(data: Moments, moments: np.ndarray, memory: MapMemory, rig: Rig) -> S
     ground, view = data.tensors(moments, "map", "bev")
     # Obstacles are part of what is remembered of the ground.
     ground = torch.where(view == SemanticClass.STATIC_OBJECT, view, ground)
-    empty, here = memory.empty(len(moments), data.device), torch.zeros(len(moments), 3, device=data.device)
-    cells, origin = memory.observe(*empty, here, ground)
+    here = torch.zeros(len(moments), 3, device=data.device)
+    cells, origin = memory.observe(*memory.empty(len(moments), data.device), here, ground)
+    look = ground_look(cells, origin, here, rig, memory.bev)
+    marked = torch.zeros(len(moments), len(rig.rays), device=data.device)
+    marked[:, rig.ground] = look[..., -2:].sum(-1)
     agents = shown_agents(data, moments, memory.bev)
-    return Scenes(cells, origin, agents, cast(rig.rays, rig.origins, agents["pose"], agents["size"], agents["class"]))
+    hits = cast(rig.rays, rig.origins, agents["pose"], agents["size"], agents["class"])
+    return Scenes(look, marked, agents, hits)
 
 
 def shown_agents(data: Moments, moments: np.ndarray, bev: BevSpec) -> dict[str, Tensor]:

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from learned_sim_env.training.camera.painter_examples import Examples
 from learned_sim_env.world_model.camera.boxes import FAR
-from learned_sim_env.world_model.camera.ground_look import ground_look
 from learned_sim_env.world_model.camera.model import CameraWorldModel
 from learned_sim_env.world_model.camera.painter import Painting, is_static, told
 
-# A pixel of an agent counts so much more: there are few, and they are what matters.
-AGENT_WEIGHT = 2.0
+# A pixel of an agent or a marking counts so much more: there are few, and they are what matters.
+AGENT_WEIGHT, MARK_WEIGHT = 2.0, 2.0
 # Of what is new in the painting, and of squared errors.
 NEW_WEIGHT, SQUARE_WEIGHT = 0.3, 2.0
 
@@ -23,16 +22,17 @@ def paint(model: CameraWorldModel, given: Examples) -> Painting:
     ranges = model.ranges(torch.cat([key.pictures[..., :3], key.real]))
     key = key._replace(ranges=ranges[: len(key.pose)], real_ranges=ranges[len(key.pose) :])
     sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
-    ground = ground_look(now.cells, now.origin, torch.zeros_like(given.motion), model.rig, model.contract.bev)
     static, said = is_static(now.agents["class"]), told(given.motion, key.generation)
-    return model.painter(ground, now.hits, static, sources, model.look(key.real), said, key.turned)
+    return model.painter(now.ground, now.hits, static, sources, model.look(key.real), said, key.turned)
 
 
 def painter_loss(painting: Painting, given: Examples) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of what was painted, and its parts."""
-    agent = (given.scenes.hits.depth < FAR).view(*given.true.shape[:2], 1, *given.true.shape[3:])
+    now = given.scenes
+    more = AGENT_WEIGHT * (now.hits.depth < FAR) + MARK_WEIGHT * now.marked
+    more = more.view(*given.true.shape[:2], 1, *given.true.shape[3:])
     away = (painting.colours - given.true).abs()
-    weighted = (away * (1 + AGENT_WEIGHT * agent)).mean()
+    weighted = (away * (1 + more)).mean()
     new, square = (painting.new - given.true).abs().mean(), away.square().mean()
     total = weighted + NEW_WEIGHT * new + SQUARE_WEIGHT * square
     parts = {"colours": away.mean(), "new": new, "psnr": psnr(painting.colours, given.true).mean()}
