@@ -47,14 +47,14 @@ def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State,
     pose = relative(pose, frame)
     loss = detection_loss(model.detector, outputs, pose, motion, size, seen)
     true = torch.cat([pose, motion, size], -1)
-    loss = loss + _close_look_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))
+    loss = loss + close_look_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))
     first = slice(len(batch.ego))
     with torch.no_grad():
         boxes = model.detector.boxes(outputs[first], semantic[first], earlier[first], where[first], model.config.slots)
     return boxes, loss
 
 
-def _close_look_loss(look: CloseLook, true: Tensor, seen: Tensor, movers: Tensor, frames: Tensor) -> Tensor:
+def close_look_loss(look: CloseLook, true: Tensor, seen: Tensor, movers: Tensor, frames: Tensor) -> Tensor:
     """How well boxes that are a little off are put right.
 
     true: (B, N, 7) as `CloseLook` has them, of which those `seen` (B, N) count. movers, frames: of the B views.

@@ -147,11 +147,20 @@ class MapMemory:
         cells[row[known], u[known], v[known]] = ids[known] | IMAGINED
 
     def observe(
-        self, cells: Tensor, origin: Tensor, pose: Tensor, semantic: Tensor, closely: bool = True
+        self,
+        cells: Tensor,
+        origin: Tensor,
+        pose: Tensor,
+        semantic: Tensor,
+        closely: bool = True,
+        known: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """A new map anchored to `pose` (B, 3): `semantic` (B, H, W) uint8 seen there and, around it, the old map.
 
-        closely: whether to find out where within their cells lines run, which only a view that is drawn shows.
+        Args:
+            closely: whether to find out where within their cells lines run, which only a view that is drawn shows.
+            known: (H, W) bool, where the view was seen; elsewhere it is a guess, which counts as imagined, and only
+                where nothing is remembered that was seen.
         """
         b, m = len(pose), self.bev.metres_per_pixel
         fresh, new_origin = self.empty(b, cells.device)
@@ -166,7 +175,11 @@ class MapMemory:
         index, _ = self._index(new_origin[:, None], *view.unbind(-1))
         ids = semantic.flatten(1)
         shown = cells_of(semantic).flatten(1) if closely else ids.short()
-        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC_CLASSES, shown, fresh.gather(1, index)))
+        before = fresh.gather(1, index)
+        if known is not None:
+            guess = ~known.flatten() & ((before == UNKNOWN) | (before & IMAGINED > 0))
+            shown = torch.where(guess, shown | IMAGINED, torch.where(known.flatten(), shown, before))
+        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC_CLASSES, shown, before))
         return fresh.view(b, self.size, self.size), new_origin
 
     def known_until(self, cells: Tensor, distance: Tensor) -> Tensor:

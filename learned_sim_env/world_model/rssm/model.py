@@ -140,9 +140,12 @@ class DrivingRSSM(nn.Module):
             **agents_module.no_agents(batch_size, c.slots, device),
         }
 
-    def observe(self, state: State, action: Tensor, observation: Observation) -> State:
-        """Posterior: `action` (B, 2) led from the last observation to this one."""
-        return self.observe_with_beliefs(state, action, observation)[0]
+    def observe(self, state: State, action: Tensor, observation: Observation, known: Tensor | None = None) -> State:
+        """Posterior: `action` (B, 2) led from the last observation to this one.
+
+        known: (H, W) bool, where the view is more than a guess, see `MapMemory.observe`; everywhere if None.
+        """
+        return self.observe_with_beliefs(state, action, observation, known=known)[0]
 
     def observe_with_beliefs(
         self,
@@ -152,6 +155,7 @@ class DrivingRSSM(nn.Module):
         noise: Tensor | None = None,
         detect: bool = True,
         embedding: Tensor | None = None,
+        known: Tensor | None = None,
     ) -> tuple[State, Tensor, Tensor]:
         """`observe`, and the probabilities of prior and posterior.
 
@@ -164,7 +168,9 @@ class DrivingRSSM(nn.Module):
         )
         motion = motions[:, -1]
         anchor = compose(state["pose"], torch.where(seen[:, None], motion, 0))
-        cells, origin = self.memory.observe(state["map"], state["map_origin"], anchor, semantic, not self.training)
+        cells, origin = self.memory.observe(
+            state["map"], state["map_origin"], anchor, semantic, not self.training, known
+        )
         views = torch.cat([state["views"][:, 1:], semantic[:, None]], 1)
         views = torch.where(seen[:, None, None, None], views, semantic[:, None])
         view_pose = relative(state["view_pose"], anchor[:, None])

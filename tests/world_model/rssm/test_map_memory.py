@@ -56,6 +56,29 @@ def test_a_view_moved_by_whole_pixels_and_quarter_turns_is_exact(forward, left, 
         assert view[row, column] == (ids[0, r, c] if inside else UNKNOWN)
 
 
+def test_a_guess_counts_as_imagined_and_does_not_replace_what_was_seen():
+    memory, known = MapMemory(BEV, 128), torch.ones(64, 64, dtype=torch.bool)
+    known[40:] = False
+    road, other = (torch.full((1, 64, 64), int(kind), dtype=torch.uint8) for kind in (SemanticClass.ROAD, 0))
+    points = torch.from_numpy(BEV.pixel_centres()).reshape(1, -1, 2)
+
+    def places(cells, origin, pose=ZERO) -> tuple[torch.Tensor, torch.Tensor]:
+        there = points_from(points, pose)
+        return tuple(memory.read(cells, origin, there, seen_only=only).view(64, 64) for only in (True, False))
+
+    first = memory.observe(*memory.empty(1), ZERO, road, known=known)
+    really, anyhow = places(*first)
+    assert torch.equal(really == SemanticClass.ROAD, known) and (anyhow == SemanticClass.ROAD).all()
+    # Ten pixels on, what was seen before lies where there are only guesses now.
+    moved = torch.tensor([[7.5, 0.0, 0.0]])
+    really, anyhow = places(*memory.observe(*first, moved, other, known=known))
+    assert (anyhow[:40] == 0).all() and (anyhow[50:] == 0).all()
+    assert (really[40:50] == SemanticClass.ROAD).all() and (really[50:] == UNKNOWN).all()
+    # Once it is seen, it is what was seen.
+    really, _ = places(*memory.observe(*first, ZERO, other))
+    assert (really == 0).all()
+
+
 def test_movers_and_the_ego_hide_the_map_but_do_not_erase_it():
     ids = noise()
     memory, cells, origin = seen(ids)

@@ -1,0 +1,1 @@
+"""Training of the world model of cameras: perception, then the painter."""

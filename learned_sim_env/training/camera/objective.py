@@ -1,0 +1,134 @@
+"""Everything that is trained of the world model of cameras, as one objective of a run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.training.camera.moments import Moments
+from learned_sim_env.training.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.camera.painter_examples import Examples
+from learned_sim_env.training.camera.painter_loss import paint
+from learned_sim_env.training.processes import Process
+from learned_sim_env.world_model.camera.model import as_bytes
+from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.registry import architecture
+
+# Batches of validation.
+VALIDATION_BATCHES = 6
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """What a run of the model of cameras has beside `TrainConfig`. Its `batch_size` are moments to be seen."""
+
+    state: str = "bev-rssm"
+    """Checkpoint of the state that is seen and painted; of it only the detector learns."""
+    painted: int = 8
+    """Moments to be painted a step, over all processes."""
+    detected: int = 4
+    """Moments a step whose agents are to be found, over all processes."""
+    detect_from: int = 1000
+    """Step from which they are, when there is something to be seen."""
+
+
+class CameraBatch(NamedTuple):
+    """What a step learns from; `detected` is None before agents are looked for."""
+
+    split: str
+    seen: np.ndarray
+    painted: Examples
+    detected: np.ndarray | None
+
+
+class Finished(NamedTuple):
+    """The trained model in evaluation mode, and facts about its training for the card."""
+
+    model: Any
+    facts: dict[str, Any]
+
+
+class CameraObjective:
+    """What the trainer needs to know: the sum of seeing, painting and detecting, which share no weights.
+
+    Args:
+        config: the run, a `TrainConfig`.
+        settings: see `CameraSettings`.
+        data: all episodes, a `PackedData`, with cameras, views, routes, maps and agents.
+        process: which one of the run this is.
+        device: where to compute.
+    """
+
+    settings_class = CameraSettings
+    progress: ClassVar[tuple[str, ...]] = ("classes", "psnr")
+
+    def __init__(self, config: Any, settings: CameraSettings, data: Any, process: Process, device: torch.device):
+        self.config, self.settings, self.process, self.device = config, settings, process, device
+        found, state = architecture("camera"), from_pretrained(settings.state).model
+        torch.manual_seed(config.seed)
+        sizes = {**vars(found.sizes[config.model]), **vars(state.config)}
+        self.model = found.build(found.config_class(**sizes), CONTRACTS["driving-camera"]).to(device)
+        self.model.rssm.load_state_dict(state.state_dict())
+        self.model.rssm.requires_grad_(False)
+        self.model.rssm.detector.requires_grad_(True)
+        cameras = self.model.config.cameras
+        moments = {split: Moments.of(data.split(split), cameras, str(device)) for split in ("train", "validation")}
+        seed = config.seed * process.world + process.rank
+        shares = [
+            process.share(name, count)
+            for name, count in (
+                ("batch_size", config.batch_size),
+                ("painted", settings.painted),
+                ("detected", settings.detected),
+            )
+        ]
+        self.seeing = SeeingObjective(self.model, moments, shares[0], seed)
+        self.painting = PaintingObjective(self.model, moments, shares[1], seed)
+        self.detecting = DetectingObjective(self.model, moments, shares[2], seed)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All that learns, at the same rate."""
+        learns = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return [{"params": learns, "peak": self.config.learning_rate}]
+
+    def batch(self, step: int) -> CameraBatch:
+        """This process's share of what a step learns from. It depends on the step, and on what was painted before."""
+        return self._batch("train", step, step >= self.settings.detect_from)
+
+    def validation_batches(self) -> Iterator[CameraBatch]:
+        """Always the same, of unseen episodes."""
+        for i in range(VALIDATION_BATCHES):
+            yield self._batch("validation", i, True)
+
+    def loss(self, batch: CameraBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of all losses, and their parts."""
+        total, parts = self.seeing.loss(batch.split, batch.seen)
+        painting, painted = self.painting.loss(batch.split, batch.painted)
+        total, parts = total + painting, {**parts, **painted}
+        if batch.detected is not None:
+            detecting, detected = self.detecting.loss(batch.split, batch.detected)
+            total, parts = total + detecting, {**parts, **detected}
+        return total, parts
+
+    @torch.no_grad()
+    def pictures(self) -> np.ndarray:
+        """(H, W, 3) uint8: moments of unseen episodes, each as painted above what it was."""
+        given = self.painting.batch("validation", 0)
+        painted, true = (as_bytes(v).cpu().numpy() for v in (paint(self.model, given).colours, given.true))
+        rows = [np.concatenate(list(views), 1) for pair in zip(painted, true, strict=True) for views in pair]
+        return np.concatenate(rows)
+
+    def finish(self) -> Finished:
+        """The model as it is."""
+        return Finished(copy.deepcopy(self.model).eval(), {"state": self.settings.state})
+
+    def _batch(self, split: str, step: int, detect: bool) -> CameraBatch:
+        detected = self.detecting.batch(split, step) if detect else None
+        return CameraBatch(split, self.seeing.batch(split, step), self.painting.batch(split, step), detected)

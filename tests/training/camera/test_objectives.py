@@ -1,0 +1,247 @@
+"""Training of the world model of cameras, on drives along a road made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from learned_sim_env.data.episode import agent_slots
+from learned_sim_env.road import road_index
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
+from learned_sim_env.training.camera.loop import train
+from learned_sim_env.training.camera.moments import Moments
+from learned_sim_env.training.camera.objective import CameraObjective, CameraSettings
+from learned_sim_env.training.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
+from learned_sim_env.training.camera.painter_loss import paint, psnr
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.processes import Process
+from learned_sim_env.world_model.camera.boxes import FAR
+from learned_sim_env.world_model.camera.config import SIZES
+from learned_sim_env.world_model.camera.keyframe import Hypotheses
+from learned_sim_env.world_model.camera.model import CameraWorldModel
+from learned_sim_env.world_model.checkpoint import from_pretrained
+from tests import scenes
+
+pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
+
+from learned_sim_env.rendering.bev import BevRenderer
+from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+
+CONTRACT, BEV = CONTRACTS["driving-camera"], BevSpec()
+STEPS = 14
+
+
+class Recorded:
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.arrays = arrays
+
+    def read(self, name: str, rows: np.ndarray) -> np.ndarray:
+        return self.arrays[name][rows]
+
+
+@pytest.fixture(scope="module")
+def moments() -> Moments:
+    """Two drives of STEPS + 1 moments past a car that drives as well, a standing one, and a cone."""
+    rows, view = [], BevRenderer(BEV)
+    for number, condition in enumerate(("clear", "overcast")):
+        renderer, look = CameraRenderer(), Appearance.named(condition, number)
+        for t in range(STEPS + 1):
+            others = scenes.agents(
+                (SemanticClass.VEHICLE, 14 + 0.6 * t, 3.5, 0.02 * t, 4.6, 1.9),
+                (SemanticClass.VEHICLE, 22.0, -1.0 - number, 0.4, 4.4, 1.8),
+                (SemanticClass.STATIC_OBJECT, 16.0, 1.0, 0.0, 0.4, 0.4),
+            )
+            scene = scenes.scene(others=others, x=0.9 * t, y=0.2 * number, heading=0.01 * t, velocity=(9.0, 0.0))
+            pictures = renderer.render(scene, look)
+            rows.append(
+                {
+                    **pictures,
+                    "map": view.map_layer(scene),
+                    "bev": view.semantic(scene),
+                    "ego_pose": scene.ego.pose,
+                    "route": road_index(scene.road_map).waypoints(scene.ego.pose),
+                    **agent_slots(scene.agents),
+                }
+            )
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return Moments(Recorded(arrays), np.arange(len(rows)), np.repeat([3, 8], STEPS + 1), tuple(CAMERAS))
+
+
+@pytest.fixture
+def model() -> CameraWorldModel:
+    torch.manual_seed(0)
+    return CameraWorldModel(SIZES["camera-tiny"], CONTRACT)
+
+
+def test_pairs_are_of_one_episode_and_as_far_apart_as_asked(moments):
+    steps = np.random.default_rng(0).integers(1, STEPS + 1, 200)
+    first, later = moments.pairs(np.random.default_rng(1), 200, steps)
+    assert (later - first == steps).all() and (moments.episode[first] == moments.episode[later]).all()
+    assert not moments.later(np.array([STEPS, STEPS, 2 * STEPS + 1]), np.array([1, 2, 1])).any()
+    looked = looked_at(moments, np.random.default_rng(2), first)
+    assert (
+        (looked <= first).all() and (moments.episode[looked] == moments.episode[first]).all() and (looked < first).any()
+    )
+
+
+def test_agents_are_given_in_the_frame_of_the_ego(moments):
+    agents = moments.agents(np.array([5]))
+    ego = moments.read("ego_pose", np.array(5))
+    x, y = np.array([22.0, -1.0]) - ego[:2]
+    c, s = np.cos(ego[2]), np.sin(ego[2])
+    np.testing.assert_allclose(agents["pose"][0, 1], [c * x + s * y, c * y - s * x, 0.4 - ego[2]], atol=1e-4)
+    assert agents["class"][0].tolist().count(SemanticClass.VEHICLE) == 2
+
+
+def test_where_agents_were_is_told_by_their_number(moments):
+    first, later = np.array([2]), np.array([9])
+    now, before = moments.agents(later), moments.agents(first)
+    pose, classes = then(now, before, motions(moments, first, later))
+    for slot in range(3):
+        # The cone is in a slot of obstacles; it did not move, so that it is where it was.
+        slot = slot if slot < 2 else 16
+        np.testing.assert_allclose(pose[0, slot], before["pose"][0, slot], atol=1e-3)
+        assert classes[0, slot] == now["class"][0, slot] > 0
+    before["id"][0, 0] = 77
+    assert then(now, before, motions(moments, first, later))[1][0, :2].tolist() == [0, SemanticClass.VEHICLE]
+
+
+def test_examples_agree_with_the_pictures(moments, model):
+    """What geometry says of a moment explains its pictures: the ground and the agents are where examples have them."""
+    first = np.array([0, STEPS + 1])
+    given = examples(moments, first, first + 6, first, model.rssm.memory, model.rig)
+    sources = Hypotheses(model.rig)(given.keyframe, given.motion, given.scenes.hits, given.scenes.agents["pose"])
+    true, copied = (moments.tensors(m, "pictures")[0].flatten(1, 3).transpose(1, 2) / 255 for m in (first + 6, first))
+    agent = given.scenes.hits.depth < FAR
+    for kind, pixels in ((1, agent), (0, ~agent)):
+        shown = pixels & (sources[:, kind, 3] > 0)
+        near, far = ((v.transpose(1, 2)[shown] - true.transpose(1, 2)[shown]).abs().mean() for v in (
+            sources[:, kind, :3], copied
+        ))  # fmt: skip
+        assert shown.sum() > 150 and near < 0.7 * far
+
+
+def test_own_pictures_replace_others_when_full():
+    own, rng = OwnPictures(10), np.random.default_rng(0)
+    for start in range(0, 40, 4):
+        number = np.arange(start, start + 4)
+        own.add(rng, number, np.full((4, 1, 2, 2, 4), start, np.uint8), np.ones(4, np.float32))
+    assert len(own) == 10 and own.moments.max() >= 36
+    assert all((picture == moment // 4 * 4).all() for moment, picture in zip(own.moments, own.pictures, strict=True))
+
+
+def test_it_learns_to_see(moments, model, tmp_path):
+    objective = SeeingObjective(model, {"train": moments}, batch_size=4)
+    losses = []
+
+    def loss(step):
+        total, parts = objective.loss("train", objective.batch("train", step))
+        losses.append(parts["classes"].item())
+        return total, parts
+
+    train(model.perception, loss, tmp_path, 16, 4e-3, lambda: {}, warmup=2)
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+
+
+def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.camera.objectives.OWN_FROM", 4)
+    monkeypatch.setattr("learned_sim_env.training.camera.objectives.LONGEST", 8)
+    objective, generations = PaintingObjective(model, {"train": moments}, batch_size=3), []
+
+    def loss(step):
+        batch = objective.batch("train", step)
+        total, parts = objective.loss("train", batch)
+        generations.append(batch.keyframe.generation.max().item())
+        return total, parts
+
+    def quality() -> float:
+        return psnr(paint(model, given).colours, given.true).mean().item()
+
+    first = np.array([0, STEPS + 1])
+    given = examples(moments, first, first + 3, first, model.rssm.memory, model.rig)
+    before = quality()
+    part = model.painting_parts()
+    train(part, loss, tmp_path, 24, 4e-3, lambda: {}, warmup=2)
+    assert max(generations[:4]) == 0 and max(generations) >= 2
+    painted = quality()
+    assert painted > before
+    copied = psnr(moments.tensors(first, "pictures")[0].permute(0, 1, 4, 2, 3) / 255, given.true).mean()
+    assert painted > copied
+
+
+def test_movers_move_as_they_do(moments):
+    pose, motion, size = moments.movers(np.array([0, 6]), 0.1)
+    car = moments.read("agent_ids", np.array(6))[:16].tolist().index(0)
+    assert motion[1, car, 1].item() == pytest.approx(0.2, abs=1e-3)  # It turns by 0.02 a step.
+    assert not motion[0, :, 1].any() and size[1, car].tolist() == pytest.approx([4.6, 1.9])
+    assert torch.equal(pose, moments.agents(np.array([0, 6]))["pose"][:, :16])
+
+
+def test_it_learns_to_find_agents_in_what_it_sees(moments, model, tmp_path):
+    objective, losses = DetectingObjective(model, {"train": moments}, batch_size=4), []
+    assert (objective.batch("train", 0) % (STEPS + 1) >= 4).all()
+
+    def loss(step):
+        total, parts = objective.loss("train", objective.batch("train", step))
+        losses.append(total.item())
+        return total, parts
+
+    train(model.rssm.detector, loss, tmp_path, 20, 4e-3, lambda: {}, warmup=2)
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+    assert all(p.grad is None for p in model.perception.parameters())
+
+
+def test_a_run_that_was_killed_goes_on(moments, tmp_path):
+    def run(out, end):
+        torch.manual_seed(0)
+        model = CameraWorldModel(SIZES["camera-tiny"], CONTRACT)
+        objective = SeeingObjective(model, {"train": moments}, batch_size=2)
+
+        def loss(step):
+            return objective.loss("train", objective.batch("train", step))
+
+        train(model.perception, loss, out, 6, 1e-3, lambda: {}, save_every=2, stop_at=end)
+        return model.perception.state_dict()
+
+    run(tmp_path / "b", 4)
+    whole, parted = run(tmp_path / "a", 6), run(tmp_path / "b", 6)
+    assert all(torch.equal(whole[name], parted[name]) for name in whole)
+
+
+class Packed(Recorded):
+    """As `PackedData`: two episodes, one for each split."""
+
+    starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
+
+    def split(self, name: str) -> Packed:
+        some, which = Packed(self.arrays), slice(0, 1) if name == "train" else slice(1, 2)
+        some.starts, some.lengths = self.starts[which], self.lengths[which]
+        return some
+
+
+def test_all_of_it_is_one_objective(moments, monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.camera.objectives.LONGEST", 8)
+    config = TrainConfig(model="camera-tiny", batch_size=2)
+    settings = CameraSettings(painted=2, detected=2, detect_from=1)
+    objective = CameraObjective(config, settings, Packed(moments.data.arrays), Process(), torch.device("cpu"))
+    assert set(moments.rows[objective.batch(0).seen]) <= set(range(STEPS + 1))
+    assert all((batch.painted.moments <= STEPS).all() for batch in objective.validation_batches())
+    shipped = from_pretrained("bev-rssm").model.state_dict()
+    weights = dict(objective.model.rssm.named_parameters())
+    assert all(torch.equal(weights[name], shipped[name]) for name in weights)
+
+    optimizer = torch.optim.SGD(objective.parameter_groups(), 1e-3)
+    before = {name: value.clone() for name, value in objective.model.state_dict().items()}
+    for step in (0, 1):
+        total, parts = objective.loss(objective.batch(step))
+        total.backward()
+        assert ("found" in parts) == (step == 1) and {"classes", "psnr"} <= set(parts)
+    optimizer.step()
+    changed = {name for name, value in objective.model.state_dict().items() if not torch.equal(value, before[name])}
+    for part in ("perception", "painter", "look", "ranges", "rssm.detector"):
+        assert any(name.startswith(part) for name in changed), part
+    assert all(name.startswith("rssm.detector") for name in changed if name.startswith("rssm"))
+    assert objective.pictures().shape == (2 * 2 * 64, 3 * 96, 3)
+    assert not objective.finish().model.training

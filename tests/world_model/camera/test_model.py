@@ -1,0 +1,218 @@
+"""The world model of cameras: what holds for any weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.imagination.starts import Start
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec
+from learned_sim_env.world_model.camera.config import SIZES, CameraConfig
+from learned_sim_env.world_model.camera.model import CameraWorldModel
+from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
+from learned_sim_env.world_model.contexts import Contexts
+from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
+from tests import scenes
+
+pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
+
+from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+from learned_sim_env.road import road_index
+
+CONTRACT, NAMES = CONTRACTS["driving-camera"], tuple(CAMERAS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(frozen) -> CameraWorldModel:
+    torch.manual_seed(0)
+    config = replace(SIZES["camera-tiny"], keyframe_distance=4.0)
+    model = CameraWorldModel(config, CONTRACT).eval()
+    for module in (model.rssm.ego_path.dynamics, model.rssm.agent_motion.net):
+        torch.nn.init.normal_(module[-1].weight, std=0.3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Observations (3, 5, ...) and actions of three drives along a straight road, in other weathers."""
+    rows = []
+    for row, condition in enumerate(("clear", "night", "rain")):
+        renderer, look, moments = CameraRenderer(), Appearance.named(condition, row), []
+        for t in range(5):
+            scene = scenes.scene(x=0.8 * t + 3 * row, y=0.3 * row, velocity=(8.0, 0.0))
+            pictures = renderer.render(scene, look)
+            ego = np.array([8.0, 0, 0, 0, -0.3 * row, 0], np.float32)
+            route = road_index(scene.road_map).waypoints(scene.ego.pose)
+            moments.append({**pictures, "ego": ego, "route": route})
+        rows.append({name: np.stack([m[name] for m in moments]) for name in moments[0]})
+    observations = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+    return observations, torch.zeros(3, 5, 2)
+
+
+@pytest.fixture(scope="module")
+def start(model, seen):
+    return warmed_up(model, *seen)
+
+
+def drive(model, state, steps, names=()):
+    """A noisy drive on, with what is named drawn after each step; every row with noise of its own."""
+    drawn = {}
+    for t in range(steps):
+        noise = torch.rand(3, model.noise_size, generator=torch.Generator().manual_seed(t))[: len(state["h"])]
+        state = model.imagine(state, torch.tensor([[0.05, 0.6]]).expand(len(noise), 2), noise)
+        if names:
+            drawn, state = model.draw(state, names)
+    return drawn, state
+
+
+def rows_of(state, rows):
+    return {name: value[rows] for name, value in state.items()}
+
+
+def test_it_does_what_models_do(model, start):
+    assert model.observes == (*NAMES, "ego", "route") and model.draws == (*NAMES, "bev", "route")
+    assert isinstance(model, LatentModel) and isinstance(model, MovableEgo) and isinstance(model, MapModel)
+    initial = model.initial(3)
+    for state in (start, drive(model, start, 2, NAMES)[1], model.at(start, torch.ones(3, 3))):
+        assert {k: (v.shape, v.dtype) for k, v in state.items()} == {k: (v.shape, v.dtype) for k, v in initial.items()}
+    assert model.features(start).shape == (3, model.latent_size)
+    assert model.decode(start)["ego"].shape == (3, 6)
+
+
+def test_what_was_seen_last_is_drawn_as_it_was(model, start, seen):
+    drawn, _ = model.draw(start, NAMES)
+    assert all(torch.equal(drawn[name], seen[0][name][:, -1]) for name in NAMES)
+
+
+def test_modalities_are_drawn_as_the_contract_declares_them(model, start):
+    drawn, _ = drive(model, start, 1, model.draws)
+    assert set(drawn) == set(model.draws)
+    for name, value in drawn.items():
+        modality = CONTRACT.modality(name)
+        assert value.shape == (3, *modality.shape) and value.numpy().dtype == modality.dtype
+
+
+def test_only_what_is_asked_for_is_drawn(model, start):
+    later = drive(model, start, 1)[1]
+    assert set(model.draw(later, ("left",))[0]) == {"left"}
+    drawn, after = model.draw(later, ("route",))
+    assert set(drawn) == {"route"} and all(torch.equal(after[k], later[k]) for k in later)
+
+
+def test_a_state_drawn_again_shows_the_same(model, start):
+    state = drive(model, start, 3)[1]
+    for _ in range(2):
+        drawn, after = model.draw(state, NAMES)
+        again, _ = model.draw(after, NAMES)
+        alone, _ = model.draw(state, ("right",))
+        assert all(torch.equal(drawn[name], again[name]) for name in NAMES)
+        assert torch.equal(alone["right"], drawn["right"])
+        # The second time far enough for what is drawn to be remembered.
+        state = drive(model, state, 25)[1]
+    assert model.draw(state, NAMES)[1]["key_generation"].min() > 0
+
+
+def test_rows_do_not_depend_on_each_other(model, start, seen):
+    alone = warmed_up(model, {name: value[1:2] for name, value in seen[0].items()}, seen[1][1:2])
+    assert all(torch.equal(alone[name], start[name][1:2]) for name in start)
+    together, later = drive(model, rows_of(start, [0, 1, 2]), 6, NAMES)
+    turned, _ = drive(model, rows_of(start, [2, 1, 0]), 6, NAMES)
+    # The middle row has the same noise in both.
+    assert all(torch.equal(together[name][1], turned[name][1]) for name in NAMES)
+    both, _ = model.draw(drive(model, later, 1)[1], NAMES)
+    single, _ = model.draw(rows_of(drive(model, later, 1)[1], [2]), NAMES)
+    assert all(torch.equal(both[name][2:], single[name]) for name in NAMES)
+
+
+def test_drawing_does_not_change_what_comes(model, start):
+    _, undrawn = drive(model, start, 8)
+    _, drawn = drive(model, start, 8, NAMES)
+    assert torch.equal(model.features(undrawn), model.features(drawn))
+    assert all(torch.equal(v, model.decode(drawn)[k]) for k, v in model.decode(undrawn).items())
+
+
+def test_pictures_are_remembered_anew_after_the_distance_of_a_keyframe(model, start):
+    state, poses = start, []
+    for _ in range(30):
+        _, state = drive(model, state, 1, NAMES)
+        poses.append((state["pose"], state["key_pose"], state["key_generation"]))
+    for pose, key, generation in poses:
+        away = (pose - key)[:, :2].norm(dim=-1)
+        assert (away < model.config.keyframe_distance).all()
+        assert torch.equal(key.any(-1), generation > 0)
+    assert poses[-1][2].max() > 0
+
+
+def test_what_no_camera_shows_counts_as_imagined(model, start):
+    places = model.seen_places(start)
+    bev = BevSpec()
+    behind = bev.pixel_centres()[..., 0] < -10
+    ahead = (bev.pixel_centres()[..., 0] > 5) & (abs(bev.pixel_centres()[..., 1]) < 5)
+    assert not places[:, behind].any()
+    view = model.draw(start, ("bev",))[0]["bev"]
+    # Whatever it may be, something is drawn there.
+    assert (view[:, behind] <= 8).all()
+    unseen = ~places & (view <= 5)
+    assert unseen.any() and places[:, ahead & ~model.perception.ego.numpy()].float().mean() > 0.5
+
+
+def test_a_copy_in_bfloat16_shows_nearly_the_same(model, start):
+    state = drive(model, start, 4)[1]
+    small = model.in_bfloat16()
+    assert small.painter.inward.weight.dtype == torch.bfloat16 and model.painter.inward.weight.dtype == torch.float32
+    assert small.rig.rays.dtype == torch.float32
+    exact, _ = model.draw(state, NAMES)
+    near, _ = small.draw(state, NAMES)
+    for name in NAMES:
+        assert (exact[name].float() - near[name].float()).abs().mean() < 4
+
+
+def test_cameras_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="no cameras"):
+        CameraWorldModel(CameraConfig(cameras=("front", "bev")), CONTRACT)
+
+
+def test_it_is_kept_in_a_checkpoint(model, seen, tmp_path):
+    observations, actions = ({k: v.numpy() for k, v in seen[0].items()}, seen[1].numpy())
+    tags, replay = np.zeros((3, 7), bool), np.zeros((3, 2), np.float32)
+    contexts = Contexts(observations, actions, tags, np.arange(3), replay, np.arange(4))
+    folder = save_pretrained(tmp_path / "small", model, contexts, 3.0, {"steps": 0})
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architecture"] == "camera" and config["observes"] == [*NAMES, "ego", "route"]
+    loaded = from_pretrained(folder)
+    assert loaded.model.config == model.config and loaded.contract == CONTRACT
+    state = warmed_up(loaded.model, *seen)
+    drawn, _ = drive(loaded.model, state, 2, NAMES)
+    again, _ = drive(model, warmed_up(model, *seen), 2, NAMES)
+    assert all(torch.equal(drawn[name], again[name]) for name in NAMES)
+
+
+def test_environments_can_step_it(model, start, seen):
+    inference, rows = Inference(torch.device("cpu")), np.arange(2)
+    rollout, alone = (Rollout(model, count, inference) for count in (2, 1))
+    first = Start(start, start["ego"].numpy()).row(0)
+    rollout.start(rows, first, np.array([3, 4]))
+    frames = [rollout.drawn("front", rows)]
+    assert all(np.array_equal(frame, seen[0]["front"][0, -1]) for frame in frames[0])
+    for _ in range(6):
+        assert rollout.step(np.full((2, 2), 0.5, np.float32)).finite.all()
+        frames.append(rollout.drawn("front", rows))
+    # A row that goes on alone, from a snapshot, shows the same.
+    kept = rollout.snapshot(1)
+    again = Start.from_snapshot(model, inference, kept, kept["state"]["ego"])
+    alone.start(rows[:1], again, kept["seed"], kept["step"])
+    for which in (rollout, alone):
+        which.step(np.full((len(which), 2), 0.2, np.float32))
+    assert np.array_equal(alone.drawn("left", rows[:1])[0], rollout.drawn("left", rows)[1])
