@@ -8,12 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from learned_sim_env.scene import Lane, Line, RoadMap, to_frame, wrap_angle
+from learned_sim_env.spec import WAYPOINTS
 
 # The route ahead is described by the headings of so many chords of this length [m], from where the ego is alongside.
 STATIONS = 14
 STATION = 4.0
-# Points of the route that a driver is told of, as far apart.
-WAYPOINTS = 10
 # [m] Lane polygons of one road may leave seams of a few centimetres; a point this near to a lane is on it.
 SEAM = 0.3
 

@@ -14,6 +14,7 @@ from learned_sim_env.spec import (
     REWARD_TERMS,
     SCENARIO_TAGS,
     TERMINATIONS,
+    TRUNCATIONS,
     Contract,
     RewardSpec,
     SemanticClass,
@@ -25,6 +26,9 @@ EVENTS = ("collision", "off_road", "arrival", "wrong_way")
 GRADED_TERMS = REWARD_TERMS[:4]
 # Those of them that are a matter of prediction; the last follows from the actions.
 UNCERTAIN_TERMS = GRADED_TERMS[:-1]
+# Ways in which an episode ends, by the index that arrays name them with; -1 is that of one that goes on.
+ENDS = (*TERMINATIONS, *TRUNCATIONS)
+TIME_LIMIT, UNCERTAINTY, NOT_FINITE = (ENDS.index(name) for name in ("time_limit", "uncertainty", "not_finite"))
 # [m] around the ego in which scenery and agents give a moment its tags.
 TAG_REACH = 25.0
 
@@ -116,7 +120,7 @@ def ego_vector(scene: Scene, contract: Contract) -> np.ndarray:
     ego = scene.ego
     _, distance, error = road_index(scene.road_map).on_route(ego.pose)
     vector = np.array([ego.speed, ego.yaw_rate, ego.steer, ego.throttle_brake, distance, error], np.float32)
-    bounds = np.array(contract.ego_bounds, np.float32)
+    bounds = np.array(contract.modality("ego").bounds, np.float32)
     return np.clip(vector, -bounds, bounds)
 
 

@@ -23,7 +23,8 @@ from learned_sim_env.spec import (
     REWARD_TERMS,
     TERMINATIONS,
     BevSpec,
-    Contract,
+    Fingerprints,
+    Modality,
     SemanticClass,
     unknown,
 )
@@ -49,7 +50,7 @@ def test_observation_spaces_hold_their_samples(obs_type):
 def test_the_ego_box_has_a_bound_a_field():
     box = CONTRACT.observation_space()["ego"]
     assert box.dtype == np.float32
-    assert box.shape == (len(EGO_FIELDS),) == (len(CONTRACT.ego_bounds),)
+    assert box.shape == (len(EGO_FIELDS),) == (len(CONTRACT.modality("ego").bounds),)
     assert box.low[EGO_FIELDS.index("speed")] == 0
     assert (box.high > 0).all()
     assert np.array_equal(box.low[1:], -box.high[1:])
@@ -107,36 +108,113 @@ def test_terms_that_end_or_cost_are_reward_terms_too():
     assert len(set(COST_TERMS)) == len(COST_TERMS)
 
 
+# The hash over all of the first contract, which files of that time hold.
+EARLIER = "ab7955c44586203843d12e0197353327a2abe2f472b902f1d69e86d3b6351c42"
+
+
 def changed(value):
     """The same dataclass with one field, however deep, changed; each of them once."""
     for field in fields(value):
         old = getattr(value, field.name)
         if hasattr(old, "__dataclass_fields__"):
             news = list(changed(old))
-        elif isinstance(old, str):
-            news = [old + "x"]
         elif isinstance(old, tuple):
-            news = [(*old[:i], old[i] + 1, *old[i + 1 :]) for i in range(len(old))]
+            news = [(*old[:i], old[i] + 1, *old[i + 1 :]) for i in range(len(old)) if not isinstance(old[i], str)]
+        elif isinstance(old, str) or old is None:
+            continue
         else:
             news = [old + 1]
         for new in news:
             yield replace(value, **{field.name: new})
 
 
-def test_the_fingerprint_tells_any_two_contracts_apart():
-    contracts = [CONTRACT, *changed(CONTRACT)]
-    assert len(contracts) > 20
-    assert len({c.fingerprint() for c in contracts}) == len(contracts)
+def test_the_fingerprint_of_a_task_tells_any_two_apart():
+    task = replace(CONTRACT, modalities=(), observation=())
+    others = list(changed(task))
+    assert len(others) > 12
+    assert len({c.task_fingerprint() for c in (task, *others)}) == len(others) + 1
 
 
-def test_the_fingerprint_of_equal_contracts_is_equal():
-    assert Contract().fingerprint() == Contract().fingerprint()
+def test_a_task_is_the_same_whatever_is_shown():
+    assert CONTRACTS["driving-camera"].task_fingerprint() == CONTRACT.task_fingerprint()
+
+
+@pytest.mark.parametrize("modality", CONTRACTS["driving-camera"].modalities, ids=lambda m: m.name)
+def test_the_fingerprint_of_a_modality_tells_any_two_apart(modality):
+    geometry = modality.bev or modality.camera
+    kind = "bev" if modality.bev else "camera"
+    others = [replace(modality, bounds=tuple(b + 1 for b in modality.bounds))] if modality.bounds else []
+    if geometry is not None:
+        # Another size is another shape, which is told apart anyway.
+        same_size = [g for g in changed(geometry) if (g.height, g.width) == (geometry.height, geometry.width)]
+        others += [replace(modality, **{kind: g}) for g in same_size]
+    assert others
+    assert len({m.fingerprint() for m in (modality, *others)}) == len(others) + 1
 
 
 def test_the_fingerprint_covers_what_the_numbers_mean(monkeypatch):
-    before = CONTRACT.fingerprint()
-    monkeypatch.setattr("learned_sim_env.spec.PALETTE", PALETTE[::-1])
-    assert CONTRACT.fingerprint() != before
+    before = CONTRACT.fingerprints().modalities
+    monkeypatch.setattr("learned_sim_env.spec.classes.PALETTE", PALETTE[::-1])
+    after = CONTRACT.fingerprints().modalities
+    assert {name for name in before if before[name] != after[name]} == {"bev"}
+
+
+def test_a_modality_more_makes_nothing_invalid():
+    more = replace(CONTRACT, modalities=(*CONTRACT.modalities, Modality("rear", "rgb", (8, 8, 3))))
+    more.check("what was there before", CONTRACT.fingerprints())
+
+
+def test_what_was_written_with_one_hash_is_still_valid():
+    CONTRACT.check("a file", Fingerprints.parse(EARLIER))
+    CONTRACT.check("a file", Fingerprints.parse(EARLIER), ("bev", "ego"))
+    with pytest.raises(ValueError, match=r"a file has no modality 'route': it has bev, ego"):
+        CONTRACT.check("a file", Fingerprints.parse(EARLIER), ("route",))
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_fingerprints_can_be_written_and_read(contract):
+    found = contract.fingerprints()
+    assert Fingerprints.parse(str(found)) == Fingerprints.parse(found.to_dict()) == found
+
+
+@pytest.mark.parametrize("written", ["", "0" * 64, "bev=" + "0" * 64, None, 3, {}, {"task": "0"}])
+def test_what_is_no_fingerprint_is_refused(written):
+    with pytest.raises(ValueError, match="is no fingerprint of a contract that this package knows"):
+        Fingerprints.parse(written)
+
+
+def test_what_was_made_for_something_else_is_refused():
+    faster = replace(CONTRACT, dt=0.05)
+    with pytest.raises(ValueError, match=r"the data was made for another task \(\w{12}\) than contract 'driving'"):
+        CONTRACT.check("the data", faster.fingerprints())
+    ego, *others = (m for m in CONTRACT.modalities if m.name in ("ego", "bev"))
+    other = replace(CONTRACT, modalities=(replace(ego, bev=None), *others)) if ego.bev else CONTRACT
+    with pytest.raises(ValueError, match=r"the data has another 'bev' \(\w{12}\) than contract 'driving'"):
+        CONTRACT.check("the data", other.fingerprints())
+
+
+def test_modalities_that_cannot_be_are_refused():
+    for settings, message in (
+        ({"kind": "rgb", "shape": (4, 4)}, r"of kind 'rgb' cannot have the shape \(4, 4\)"),
+        ({"kind": "classes", "shape": (4, 4), "bev": BevSpec()}, "of kind 'classes' cannot have the shape"),
+        ({"kind": "vector", "shape": (3,), "fields": ("a",), "bounds": (1.0,)}, "needs 3 fields and bounds"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Modality("odd", **settings)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_observations_have_the_modalities_asked_for(contract):
+    names = [m.name for m in contract.modalities]
+    space = contract.observation_space("dict", names=names)
+    assert set(space) == set(names)
+    assert set(contract.observation_space()) == set(contract.observation)
+    for name in names:
+        assert contract.observation_space(name) == space[name]
+        space[name].seed(0)
+        assert contract.modality(name).picture_space.contains(space[name].sample())
+    with pytest.raises(ValueError, match=r"unknown modality of contract '[\w-]+': 'fron'\."):
+        contract.observation_space("dict", names=["fron"])
 
 
 @pytest.mark.parametrize("bev", [BevSpec(), BevSpec(20, 31, metres_per_pixel=0.5, ego_row=15, ego_column=3)])

@@ -25,6 +25,7 @@ class ToyModel:
     latent_size = 5
     noise_size = 2
     static_graph = False
+    observes, draws, context_steps = ("bev", "ego"), ("bev",), 5
 
     def __init__(self, risk: float = 0.0, contract: Contract | None = None, device: str = "cpu"):
         """`risk`: probability of leaving the road in a step."""
@@ -43,7 +44,7 @@ class ToyModel:
     def observe(self, state, action, observation):
         """z is read off the picture's corner, so the last observation decides; wander counts observations."""
         return {
-            "z": observation["semantic"][:, 0, 0].float(),
+            "z": observation["bev"][:, 0, 0].float(),
             "wander": state["wander"] + 1,
             "action": action,
             "ink": torch.zeros_like(state["ink"]),
@@ -72,10 +73,11 @@ class ToyModel:
             "features": self.features(state),
         }
 
-    def draw(self, state):
+    def draw(self, state, names):
         self.drawn += 1
         ids = (state["z"].long() + state["wander"]) % NUM_CLASSES
-        return ids.to(torch.uint8)[:, None, None].repeat(1, HEIGHT, WIDTH), {**state, "ink": state["ink"] + 1}
+        view = ids.to(torch.uint8)[:, None, None].repeat(1, HEIGHT, WIDTH)
+        return {"bev": view}, {**state, "ink": state["ink"] + 1}
 
 
 class NeuralToy(ToyModel):
@@ -112,8 +114,9 @@ class ToyContexts:
     def __init__(self, n: int = 40):
         t = np.arange(5)
         classes = (np.arange(n) % NUM_CLASSES).astype(np.uint8)
-        self.semantic = np.broadcast_to(classes[:, None, None, None], (n, 5, HEIGHT, WIDTH)).copy()
+        view = np.broadcast_to(classes[:, None, None, None], (n, 5, HEIGHT, WIDTH)).copy()
         self.ego = np.zeros((n, 5, 6), np.float32) + t[:, None].astype(np.float32)
+        self.observations = {"bev": view, "ego": self.ego}
         self.actions = np.zeros((n, 5, 2), np.float32)
         self.tags = np.zeros((n, len(SCENARIO_TAGS)), bool)
         self.tags[::2, SCENARIO_TAGS.index("curve")] = True

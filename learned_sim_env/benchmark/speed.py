@@ -91,8 +91,11 @@ def with_few_contexts(checkpoint: Checkpoint, count: int = 16) -> Checkpoint:
     for a while pays nothing for it. A short measurement with all contexts would.
     """
     c = checkpoint.contexts
-    few = {name: getattr(c, name)[:count] for name in ("semantic", "ego", "actions", "tags", "scenarios")}
-    return replace(checkpoint, contexts=replace(c, **few, replay_starts=c.replay_starts[: count + 1]))
+    seen = {name: values[:count] for name, values in c.observations.items()}
+    few = {name: getattr(c, name)[:count] for name in ("actions", "tags", "scenarios")}
+    return replace(
+        checkpoint, contexts=replace(c, observations=seen, **few, replay_starts=c.replay_starts[: count + 1])
+    )
 
 
 def twin_speed(setting: Setting, seconds: float) -> tuple[Speed, Speed]:

@@ -104,7 +104,7 @@ class CollectConfig:
         """The settings that all episodes of one folder share."""
         shared = {name: asdict(self)[name] for name in ("simulator", "split", "max_steps")}
         shared["settings"] = {k: v for k, v in self.simulator_settings().items() if k not in WHERE} or None
-        return {**shared, "contract_fingerprint": CONTRACTS["driving"].fingerprint()}
+        return {**shared, "contract_fingerprint": str(CONTRACTS["driving"].fingerprints())}
 
 
 def record_episode(env: TwinDrivingEnv, simulator: str, seed: int) -> Episode:

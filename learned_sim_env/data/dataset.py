@@ -14,7 +14,7 @@ from learned_sim_env.data.episode import MOMENTS, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.data.store import contract_fingerprint, read_minari
 from learned_sim_env.files import replacing
-from learned_sim_env.spec import Contract, unknown
+from learned_sim_env.spec import Contract, Fingerprints, unknown
 
 # Raised when the layout of the packed file changes, so that older ones are made anew.
 _LAYOUT = 2
@@ -84,11 +84,7 @@ class PackedData:
 
     def check_contract(self, contract: Contract) -> None:
         """Raise `ValueError` if the data was recorded under another contract than this one."""
-        if self.contract_fingerprint != contract.fingerprint():
-            raise ValueError(
-                f"the data was recorded under another contract ({self.contract_fingerprint[:12]}) than the one needed "
-                f"({contract.name!r}, {contract.fingerprint()[:12]}): collect it again"
-            )
+        contract.check("the data", Fingerprints.parse(self.contract_fingerprint), ("bev", "ego"))
 
     @property
     def steps(self) -> int:

@@ -121,7 +121,7 @@ def _write_minari(
         {
             **about,
             "minari_version": __version__,
-            "contract_fingerprint": contract.fingerprint(),
+            "contract_fingerprint": str(contract.fingerprints()),
         }
     )
     iterator = iter(episodes)

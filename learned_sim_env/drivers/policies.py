@@ -13,12 +13,14 @@ import numpy as np
 from learned_sim_env.drivers import sight
 from learned_sim_env.files import replacing
 from learned_sim_env.resources import checkpoints_dir
-from learned_sim_env.spec import CONTRACTS, unknown
+from learned_sim_env.spec import CONTRACTS, Fingerprints, unknown
 
 # Of files of policies; another one means something else.
 SCHEMA_VERSION = 2
 # What the last layer may give, without and with targets.
 OUTPUTS = ("actions", "targets")
+# Modalities that a policy is given.
+NEEDED = ("bev", "ego")
 # Folder of the policies that ship, among the checkpoints.
 SHIPPED = "policies"
 
@@ -105,7 +107,7 @@ class NetworkPolicy:
             tensors[f"{i}.weight"], tensors[f"{i}.bias"] = weight.copy(), bias.copy()
         metadata = {
             "schema_version": str(SCHEMA_VERSION),
-            "contract": CONTRACTS["driving"].fingerprint(),
+            "contract": str(CONTRACTS["driving"].fingerprints(NEEDED)),
             "outputs": OUTPUTS[self.targets],
             "about": json.dumps(dict(self.about)),
         }
@@ -134,8 +136,7 @@ class NetworkPolicy:
             raise ValueError(
                 f"{path} is not a policy of schema version {SCHEMA_VERSION}: {metadata.get('schema_version')}"
             )
-        if metadata.get("contract") != CONTRACTS["driving"].fingerprint():
-            raise ValueError(f"{path} was trained for another contract: {metadata.get('contract', '')[:12]}")
+        CONTRACTS["driving"].check(str(path), Fingerprints.parse(metadata.get("contract")), NEEDED)
         if metadata.get("outputs") not in OUTPUTS:
             raise ValueError(f"{path} gives {metadata.get('outputs')}, not one of {', '.join(OUTPUTS)}")
         layers, size = [], sight.SIZE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from gymnasium.error import ResetNeeded
 from learned_sim_env import task
 from learned_sim_env.drivers.sight import SIZE, Sight
 from learned_sim_env.environments import info, snapshots
+from learned_sim_env.environments.observations import in_picture, needed, picture, shown
 from learned_sim_env.environments.options import checked, real_steps
 from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.judging import judge
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
-from learned_sim_env.rendering.palette import colourise
-from learned_sim_env.spec import CONTRACTS, OBS_TYPES, SCENARIO_TAGS, unknown
+from learned_sim_env.spec import CONTRACTS, SCENARIO_TAGS, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
 from learned_sim_env.world_model.torch_state import making
 
@@ -46,17 +48,23 @@ class Episodes:
         temperature: float,
         uncertainty_bound: float | None,
         contract: str | None = None,
+        modalities: Sequence[str] | None = None,
     ):
-        if obs_type not in OBS_TYPES:
-            raise unknown("obs_type", obs_type, OBS_TYPES)
         if contract is not None and contract not in CONTRACTS:
             raise unknown("contract", contract, CONTRACTS)
         wanted = None if contract is None else CONTRACTS[contract]
         if isinstance(checkpoint, str | Path):
             checkpoint = from_pretrained(checkpoint, device=device, contract=wanted)
         elif wanted is not None:
-            check_contract(checkpoint.name, checkpoint.contract.name, checkpoint.contract.fingerprint(), wanted)
-        model, self.contract = checkpoint.model, checkpoint.contract
+            check_contract(checkpoint, wanted)
+        model, self.contract = checkpoint.model, wanted or checkpoint.contract
+        self.observation_space = self.contract.observation_space(obs_type, model.latent_size, modalities)
+        self._needed = needed(self.contract, obs_type, modalities)
+        # The ego is told by the heads.
+        self._drawn = tuple(name for name in self._needed if name != "ego")
+        for name in self._drawn:
+            if name not in model.draws:
+                raise unknown(f"modality that checkpoint {checkpoint.name} draws:", name, ("ego", *model.draws))
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
         if not self.uncertainty_bound >= 0:
@@ -70,6 +78,8 @@ class Episodes:
             "dtype": dtype,
             "temperature": temperature,
             "uncertainty_bound": uncertainty_bound,
+            "contract": contract,
+            "modalities": modalities,
         }
         if dtype not in DTYPES:
             raise unknown("dtype", dtype, DTYPES)
@@ -78,16 +88,14 @@ class Episodes:
                 model = model.in_bfloat16()
             # A checkpoint that was loaded already stays where it is.
             where = next(iter(model.initial(1).values())).device
-        inference = Inference(where, num_rows)
-        self.pictures = obs_type != "latent"
+        self._inference = inference = Inference(where, num_rows)
         self._sight = Sight(num_rows) if obs_type == "flat" else None
         self._flat = np.zeros((num_rows, SIZE), np.float32)
         self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
-        self._starts = Starts(model, checkpoint.contexts, inference, self.pictures)
+        self._starts = Starts(model, checkpoint.contexts, inference, self._drawn)
         self._tags = _tag_names(checkpoint.contexts.tags)
-        space = self.contract.observation_space("dict")["ego"]  # type: ignore[index]
-        self._ego_low, self._ego_high = space.low, space.high
+        self._ego_low, self._ego_high = self.contract.modality("ego").limits
         self.records = np.zeros(num_rows, info.RECORD)
         self.records["end"] = -1
         self._warned = False
@@ -110,8 +118,8 @@ class Episodes:
             start, saved = self._opened(options["snapshot"])
             fresh["context"], fresh["imagined_steps"] = saved["context"], saved["imagined_steps"]
         elif "observations" in options:
-            bev = self.contract.bev
-            start = self._starts.from_observations(*real_steps(options["observations"], options.get("actions"), bev))
+            seen = (options["observations"], options.get("actions"))
+            start = self._starts.from_observations(*real_steps(*seen, self.contract, self.rollout.model.observes))
         else:
             pool = self._contexts(options)
             contexts = np.array([pool[g.integers(len(pool))] for g in generators])
@@ -121,7 +129,7 @@ class Episodes:
         self.rollout.start(rows, start, seeds)
         self.records[rows] = fresh
         if self._sight is not None:
-            self._flat[rows] = self._sight.begin(self._seen(rows), rows)
+            self._flat[rows] = self._sight.begin(self._classes(rows), rows)
 
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take one step in every row under `actions` (B, 2) float32 in [-1, 1].
@@ -129,29 +137,28 @@ class Episodes:
         Returns:
             rewards (B,) float64, terminated (B,) bool and truncated (B,) bool.
         """
-        imagined = self.rollout.step(actions).or_nothing()
+        imagined = self.rollout.step(actions)
         finite, r = imagined.finite, self.records
-        self._warn(self.running & ~finite)
-        if self.pictures:  # of all rows at once, before any of them begins anew
-            self.rollout.draw()
-        outcome = task.outcome(imagined.terms, imagined.events, self.contract.reward)
-        terminated = outcome.terminated
+        everywhere = finite.all()
+        if not everywhere:
+            self._warn(self.running & ~finite)
+        if self._drawn:  # of all rows at once, before any of them begins anew
+            self.rollout.draw(self._drawn)
         late = self.rollout.steps >= self.max_episode_steps
-        doubtful = imagined.uncertainty > self.uncertainty_bound
-        truncated = ~terminated & (late | doubtful | ~finite)
-        reasons = np.where(finite, np.where(late, info.TIME_LIMIT, info.UNCERTAINTY), info.NOT_FINITE)
+        judged = judge(imagined, self.contract, self.uncertainty_bound, late)
+        imagined, outcome = judged.imagined, judged.outcome
         rewards = outcome.reward.astype(np.float64)
         r["reward_terms"], r["cost_terms"] = outcome.reward_terms, outcome.cost_terms
-        r["end"], r["ego_motion"] = np.where(truncated, reasons, outcome.end), imagined.motion
+        r["end"], r["ego_motion"] = judged.end, imagined.motion
         # What was known last still holds where nothing new is.
-        r["ego"] = np.where(finite[:, None], self._clipped(imagined.ego), r["ego"])
-        r["uncertainty"] = np.where(finite, imagined.uncertainty, r["uncertainty"])
+        ego, known = self._clipped(imagined.ego), slice(None) if everywhere else finite
+        r["ego"][known], r["uncertainty"][known] = ego[known], imagined.uncertainty[known]
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
         if self._sight is not None:
-            self._flat = self._sight.look(self._seen(self._all), np.zeros_like(late))
-        return rewards, terminated, truncated
+            self._flat = self._sight.look(self._classes(self._all), np.zeros_like(late))
+        return rewards, judged.terminated, judged.truncated
 
     @property
     def running(self) -> np.ndarray:
@@ -167,25 +174,18 @@ class Episodes:
         """Observations of `rows` (n,) int64 in the form that `obs_type` asks for, sharing no memory with anything."""
         if self.obs_type == "latent":
             features = self.rollout.features()[rows]
-            lost = self.records["end"][rows] == info.NOT_FINITE
+            lost = self.records["end"][rows] == task.NOT_FINITE
             if lost.any():  # where already the start was not, neither is what was observed last
                 features[lost] = np.nan_to_num(features[lost])
             return features
         if self.obs_type == "flat":
             return self._flat[rows]
-        seen = self._seen(rows)
-        if self.obs_type == "classes":
-            return seen
-        semantic = seen["semantic"]
-        if self.obs_type == "semantic":
-            return semantic
-        if self.obs_type == "bev":
-            return colourise(semantic)
-        return {"bev": colourise(semantic), "ego": seen["ego"]}
+        return shown(self._seen(rows, self._needed), self.obs_type, self.contract)
 
     def frames(self) -> np.ndarray:
-        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet."""
-        return colourise(self.rollout.views(np.arange(len(self.rollout))))
+        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet; see `observations.picture`."""
+        names = in_picture(self.contract, self.rollout.model.draws)
+        return picture(self._seen(np.arange(len(self.rollout)), names), self.contract)
 
     def info(self, row: int) -> dict[str, Any]:
         """The info of one row, see `info.single`."""
@@ -220,13 +220,17 @@ class Episodes:
             return
         # What was seen before is known where the snapshot is of this obs_type.
         if "sight" in snapshot:
-            self._flat[rows] = self._sight.restore(self._seen(rows), rows, snapshot["sight"])
+            self._flat[rows] = self._sight.restore(self._classes(rows), rows, snapshot["sight"])
         else:
-            self._flat[rows] = self._sight.begin(self._seen(rows), rows)
+            self._flat[rows] = self._sight.begin(self._classes(rows), rows)
 
-    def _seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Views and ego vectors of `rows` (n,) int64, copied."""
-        return {"semantic": self.rollout.views(rows), "ego": self.records["ego"][rows]}
+    def _seen(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Modalities of `rows` (n,) int64, copied."""
+        return {n: self.records["ego"][rows] if n == "ego" else self.rollout.drawn(n, rows) for n in names}
+
+    def _classes(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What a flat observation is made of."""
+        return shown(self._seen(rows, self._needed), "classes", self.contract)
 
     def _warn(self, lost: np.ndarray) -> None:
         """Tell, the first time, in which rows (B,) bool the model gave what is not finite."""
@@ -240,8 +244,8 @@ class Episodes:
 
     def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
         """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.checked_record`."""
-        record = snapshots.checked_record(snapshot, self.rollout, self.checkpoint)
-        return Start.from_snapshot(snapshot, record["ego"][0]), record
+        snapshot, record = snapshots.opened(snapshot, self.rollout, self.checkpoint)
+        return Start.from_snapshot(self.rollout.model, self._inference, snapshot, record["ego"][0]), record
 
     def _contexts(self, options: dict[str, Any]) -> np.ndarray:
         """Indices of the contexts to draw from."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.spec import COST_TERMS, INFO_KEYS, REWARD_TERMS, SCENARIO_TAGS, TERMINATIONS, TRUNCATIONS
+from learned_sim_env.spec import COST_TERMS, INFO_KEYS, REWARD_TERMS, SCENARIO_TAGS
+from learned_sim_env.task import ENDS
 
 # What is known of a row's last step and of its episode so far.
 RECORD = np.dtype(
@@ -30,10 +31,7 @@ RECORD = np.dtype(
 )
 
 # The last one, which index -1 reads, is that of an episode that goes on.
-END_REASONS = np.array([*TERMINATIONS, *TRUNCATIONS, ""], dtype=object)
-TIME_LIMIT, UNCERTAINTY, NOT_FINITE = (
-    len(TERMINATIONS) + TRUNCATIONS.index(name) for name in ("time_limit", "uncertainty", "not_finite")
-)
+END_REASONS = np.array([*ENDS, ""], dtype=object)
 
 
 def single(record: np.void, tags: np.ndarray) -> dict[str, Any]:
@@ -109,7 +107,7 @@ def numeric(info: dict[str, Any]) -> dict[str, Any]:
 
 
 _TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}
-_ENDS = {name: np.int64(i) for i, name in enumerate((*TERMINATIONS, *TRUNCATIONS))}
+_ENDS = {name: np.int64(i) for i, name in enumerate(ENDS)}
 # What becomes of names; None is what stands in rows that nothing is known of.
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "end_reason": lambda name: _ENDS.get(name, np.int64(-1)),

@@ -15,7 +15,7 @@ from learned_sim_env.environments.episodes import Episodes
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.made import Made, episode_limit
-from learned_sim_env.environments.observations import take
+from learned_sim_env.environments.observations import in_picture, take
 from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
@@ -30,10 +30,11 @@ class LearnedDrivingEnv(Made, gym.Env):
     throttle, -1 full brake. What lies outside is clipped. With `action_type="discrete"`: the 30 of
     `spec.DISCRETE_ACTIONS`.
 
-    Observation space, by `obs_type`: "dict" has "bev" (64, 64, 3) uint8, in the colours of `spec.PALETTE`, and "ego"
-    (6,) float32, see `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in place of "bev"; "bev" and
-    "semantic" have the view alone; "flat" (110,) float32 has what `sight` reads off the view, and the ego; "latent"
-    (latent_size,) float32 has the model's features, and nothing is ever drawn.
+    Observation space, by `obs_type`: "dict" has `modalities`, of which "bev" (64, 64, 3) uint8 is in the colours of
+    `spec.PALETTE`, and "ego" (6,) float32, see `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in
+    place of "bev"; "semantic" has these alone, the name of a modality that modality; "flat" (110,) float32 has what
+    `sight` reads off the view, and the ego; "latent" (latent_size,) float32 has the model's features, and nothing is
+    ever drawn.
 
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
@@ -47,7 +48,7 @@ class LearnedDrivingEnv(Made, gym.Env):
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its
             device, whatever `device` says).
-        obs_type: one of `spec.OBS_TYPES`.
+        obs_type: one of `spec.OBS_TYPES`, or the name of a modality of the contract.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
@@ -58,6 +59,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
         contract: name of the one that the checkpoint must have been trained for, as an id declares it; any if None.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
+        modalities: of obs_type "dict" and "classes", such as ("bev", "ego", "route"); the contract's own if None.
 
     Raises:
         ValueError, FileNotFoundError: for a wrong argument or an unknown checkpoint.
@@ -78,6 +80,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         uncertainty_bound: float | None = None,
         info_type: str = "full",
         contract: str | None = None,
+        modalities: Sequence[str] | None = None,
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
@@ -85,10 +88,19 @@ class LearnedDrivingEnv(Made, gym.Env):
             raise unknown("info_type", info_type, INFO_TYPES)
         self.render_mode, self.action_type, self.info_type = render_mode, action_type, info_type
         self.episodes = Episodes(
-            1, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
+            1,
+            checkpoint,
+            obs_type,
+            max_episode_steps,
+            device,
+            dtype,
+            temperature,
+            uncertainty_bound,
+            contract,
+            modalities,
         )
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
-        self.observation_space = self.contract.observation_space(obs_type, self.checkpoint.model.latent_size)
+        self.observation_space = self.episodes.observation_space
         self.action_space = self.contract.action_space(action_type)
         self._asked = max_episode_steps
         self._window: Any = None
@@ -140,8 +152,11 @@ class LearnedDrivingEnv(Made, gym.Env):
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])
             e, record = self.episodes, self.episodes.records[0]
+            if in_picture(self.contract, self.checkpoint.model.draws) != ("bev",):
+                self._window.show_picture(e.frames()[0])
+                return None
             frame = Frame(
-                view=e.rollout.views(ROW)[0],
+                view=e.rollout.drawn("bev", ROW)[0],
                 ego=record["ego"],
                 info=e.info(0),
                 step=int(e.rollout.steps[0]),

@@ -57,6 +57,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         info_type: str = "full",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         contract: str | None = None,
+        modalities: Sequence[str] | None = None,
     ):
         if num_envs < 1:
             raise ValueError(f"num_envs {num_envs!r} is less than 1")
@@ -72,11 +73,19 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         self.num_envs, self.render_mode, self.action_type = num_envs, render_mode, action_type
         self.info_type = info_type
         self.episodes = Episodes(
-            num_envs, checkpoint, obs_type, max_episode_steps, device, dtype, temperature, uncertainty_bound, contract
+            num_envs,
+            checkpoint,
+            obs_type,
+            max_episode_steps,
+            device,
+            dtype,
+            temperature,
+            uncertainty_bound,
+            contract,
+            modalities,
         )
         self.checkpoint, self.contract = self.episodes.checkpoint, self.episodes.contract
-        latent_size = self.checkpoint.model.latent_size
-        self.single_observation_space = self.contract.observation_space(obs_type, latent_size)
+        self.single_observation_space = self.episodes.observation_space
         self.single_action_space = self.contract.action_space(action_type)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)

@@ -15,8 +15,8 @@ from learned_sim_env.spec import NUM_CLASSES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # Of the layout below; another layout is another number.
-FORMAT = 1
-_KEYS = ("format", "checkpoint", "state", "view", "seed", "step", "record")
+FORMAT = 2
+_KEYS = ("format", "checkpoint", "state", "drawn", "seed", "step", "record")
 _OPTIONAL = ("sight",)
 
 
@@ -25,8 +25,8 @@ def taken(
 ) -> dict[str, Any]:
     """Everything about a row: a dict of NumPy arrays, numbers and strings that shares no memory with it.
 
-    "format": `FORMAT`. "checkpoint": its fingerprint. "state": arrays by name, of the model. "view": (H, W) uint8 class
-    ids, or None where it was not drawn. "seed", "step": int. "record": the fields of `info.RECORD` by name.
+    "format": `FORMAT`. "checkpoint": its fingerprint. "state": arrays by name, of the model. "drawn": by modality,
+    what was drawn of it. "seed", "step": int. "record": the fields of `info.RECORD` by name.
     "sight": what a flat observation remembers, `Sight.past` of the row, only where `past` is given.
     """
     named = {name: record[name].copy() for name in info.RECORD.names or ()}
@@ -34,8 +34,8 @@ def taken(
     return {"format": FORMAT, "checkpoint": checkpoint.fingerprint, **rollout.snapshot(row), "record": named, **sight}
 
 
-def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> np.ndarray:
-    """The record, (1,) of `info.RECORD`, in a snapshot that is found to be whole and to fit.
+def opened(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> tuple[dict[str, Any], np.ndarray]:
+    """A snapshot of this format, and the record, (1,) of `info.RECORD`, in it; found to be whole and to fit.
 
     Raises:
         ValueError: for something else than a snapshot, another format, one of another checkpoint, or a part that is
@@ -43,6 +43,8 @@ def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> n
     """
     if not isinstance(snapshot, Mapping) or "checkpoint" not in snapshot:
         raise ValueError(f"a snapshot is what `snapshot()` returned, not {type(snapshot).__name__}")
+    if snapshot.get("format") == 1 and "view" in snapshot:
+        snapshot = _from_format_1(snapshot)
     if snapshot.get("format") != FORMAT:
         raise ValueError(
             f"the snapshot has format {snapshot.get('format')!r}, this package reads {FORMAT}: take it anew"
@@ -57,12 +59,12 @@ def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> n
     _names("the snapshot's state", snapshot["state"], layout)
     for name, (shape, dtype) in layout.items():
         _array(f"state[{name!r}] of the snapshot", snapshot["state"][name], shape, dtype)
-    view = snapshot["view"]
-    if view is not None:
-        bev = checkpoint.contract.bev
-        _array("the snapshot's view", view, (bev.height, bev.width), np.dtype(np.uint8))
-        if view.max() >= NUM_CLASSES:
-            raise ValueError(f"the snapshot's view holds {view.max()}, not class ids 0..{NUM_CLASSES - 1}")
+    _names("what the snapshot has drawn", snapshot["drawn"], (), tuple(checkpoint.model.draws))
+    for name, value in snapshot["drawn"].items():
+        modality = checkpoint.contract.modality(name)
+        _array(f"drawn[{name!r}] of the snapshot", value, modality.shape, modality.dtype)
+        if modality.kind == "classes" and value.max() >= NUM_CLASSES:
+            raise ValueError(f"drawn[{name!r}] of the snapshot holds {value.max()}, not class ids 0..{NUM_CLASSES - 1}")
     if "sight" in snapshot:
         _array("the snapshot's sight", snapshot["sight"], (LAG + 1, len(ANGLES)), np.dtype(np.float32))
         if not np.isfinite(snapshot["sight"]).all():
@@ -70,7 +72,14 @@ def checked_record(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> n
     largest = np.iinfo(np.int64).max
     _integer("the snapshot's seed", snapshot["seed"], -largest - 1, largest)
     _integer("the snapshot's step", snapshot["step"], 0, largest)
-    return _record(snapshot["record"], len(checkpoint.contexts))
+    return dict(snapshot), _record(snapshot["record"], len(checkpoint.contexts))
+
+
+def _from_format_1(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """In which the view from above was all that could be drawn."""
+    kept = {name: value for name, value in snapshot.items() if name != "view"}
+    drawn = {} if snapshot["view"] is None else {"bev": snapshot["view"]}
+    return {**kept, "format": FORMAT, "drawn": drawn}
 
 
 def _record(values: Any, contexts: int) -> np.ndarray:

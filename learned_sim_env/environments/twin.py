@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,21 @@ from learned_sim_env.drivers.sight import Sight
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
+from learned_sim_env.environments.observations import in_picture, needed, picture, shown
 from learned_sim_env.rendering.bev import BevRenderer
-from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene, SimulatorError, relative_motion
 from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,
     COST_TERMS,
     INFO_TYPES,
-    OBS_TYPES,
     REWARD_TERMS,
     SCENARIO_TAGS,
     TERMINATIONS,
     TRAINING_SCENARIOS,
     Contract,
+    Modality,
     unknown,
 )
 
@@ -47,8 +49,8 @@ class TwinDrivingEnv(Made, gym.Env):
     Args:
         simulator: "metadrive" or "carla".
         contract: name of the shared contract.
-        obs_type: one of `spec.OBS_TYPES`; "latent" are a world model's features of what is really seen, see
-            `imagination.filter.Filter`.
+        obs_type: one of `spec.OBS_TYPES`, or the name of a modality of the contract; "latent" are a world model's
+            features of what is really seen, see `imagination.filter.Filter`.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
@@ -56,6 +58,7 @@ class TwinDrivingEnv(Made, gym.Env):
         isolate: run the simulator in a process of its own; None: only where this process already has one.
         checkpoint: whose features obs_type "latent" shows: the name of a shipped one, a path, or a `Checkpoint`.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
+        modalities: of obs_type "dict" and "classes", such as ("bev", "ego", "route"); the contract's own if None.
         settings: the simulator's own keyword arguments.
 
     `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
@@ -79,12 +82,11 @@ class TwinDrivingEnv(Made, gym.Env):
         isolate: bool | None = None,
         checkpoint: str | Path | Checkpoint | None = None,
         info_type: str = "full",
+        modalities: Sequence[str] | None = None,
         **settings: Any,
     ):
         if contract not in CONTRACTS:
             raise unknown("contract", contract, CONTRACTS)
-        if obs_type not in OBS_TYPES:
-            raise unknown("obs_type", obs_type, OBS_TYPES)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown("render_mode", render_mode, self.metadata["render_modes"])
         if info_type not in INFO_TYPES:
@@ -95,10 +97,12 @@ class TwinDrivingEnv(Made, gym.Env):
         self._sight = Sight(1)
         self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
         latent_size = 0 if self._filter is None else self._filter.size
-        self.observation_space = self.contract.observation_space(obs_type, latent_size)
+        self.observation_space = self.contract.observation_space(obs_type, latent_size, modalities)
+        self._needed = needed(self.contract, obs_type, modalities)
         self.action_space = self.contract.action_space(action_type)
         self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
+        self._cameras: Any = None
         self._name = simulator
         self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
         self._running = False
@@ -121,7 +125,7 @@ class TwinDrivingEnv(Made, gym.Env):
                 raise unknown("option", name, ("scenario",))
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
         self.scene = _checked(self.simulator.reset(scenario, options))
-        self._steps, self._running = 0, True
+        self._steps, self._running, self._scenario = 0, True, scenario
         self._totals = np.zeros(2)
         self._look()
         self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
@@ -163,13 +167,17 @@ class TwinDrivingEnv(Made, gym.Env):
     def render(self) -> np.ndarray | None:
         """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
         if self.render_mode == "rgb_array":
-            return colourise(self.semantic)
+            return picture(self.observed(in_picture(self.contract, self._available)), self.contract)
         if self.render_mode == "human":
             from learned_sim_env.display.frame import Frame
             from learned_sim_env.display.window import Window
 
             if self._window is None:
                 self._window = Window(str(self.spec.id if self.spec else "twin"), self.metadata["render_fps"])
+            names = in_picture(self.contract, self._available)
+            if names != ("bev",):
+                self._window.show_picture(picture(self.observed(names), self.contract))
+                return None
             reward_total, cost_total = self._totals.tolist()
             frame = Frame(
                 view=self.semantic,
@@ -213,6 +221,33 @@ class TwinDrivingEnv(Made, gym.Env):
         self.ego_vector = task.ego_vector(scene, self.contract)
         self.events = task.events(scene, self.contract)
         self.tags = task.scenario_tags(scene)
+        self._images: Any = None
+
+    @property
+    def _available(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.contract.modalities)
+
+    def observed(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """What the present moment shows, by modality of the contract, as arrays that nothing writes to."""
+        return {name: self._observed(self.contract.modality(name)) for name in names}
+
+    def _observed(self, modality: Modality) -> np.ndarray:
+        if modality.camera is not None:
+            return self._camera_images()[modality.name].rgb
+        if modality.name == "route":
+            waypoints = road_index(self.scene.road_map).waypoints(self.scene.ego.pose)
+            return np.clip(waypoints, *modality.limits)
+        return {"bev": self.semantic, "ego": self.ego_vector}[modality.name]
+
+    def _camera_images(self) -> dict[str, Any]:
+        """Pictures of the contract's cameras, drawn when they are first asked for."""
+        from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+
+        if self._cameras is None:
+            self._cameras = CameraRenderer({m.name: m.camera for m in self.contract.cameras if m.camera is not None})
+        if self._images is None:
+            self._images = self._cameras.images(self.scene, Appearance.draw(self._scenario))
+        return self._images
 
     def _shown(self, motion: np.ndarray, end_reason: str) -> tuple[Any, dict[str, Any]]:
         """Observation and info of now, shown in mode "human"."""
@@ -228,13 +263,13 @@ class TwinDrivingEnv(Made, gym.Env):
     def _first_features(self) -> np.ndarray | None:
         """What `obs_type` "flat" and "latent" show where an episode begins."""
         if self._filter is not None:
-            return self._filter.begin(self.semantic, self.ego_vector)
+            return self._filter.begin(self.observed(self._filter.observes))
         return self._sight.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
 
     def _next_features(self, action: np.ndarray) -> np.ndarray | None:
         """What they show after `action` (2,) float32."""
         if self._filter is not None:
-            return self._filter.go_on(self.semantic, self.ego_vector, action)
+            return self._filter.go_on(self.observed(self._filter.observes), action)
         return self._sight.look(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
 
     def _row(self) -> dict[str, np.ndarray]:
@@ -244,13 +279,8 @@ class TwinDrivingEnv(Made, gym.Env):
     def _observation(self) -> Any:
         if self._features is not None:
             return self._features.copy()
-        if self.obs_type == "semantic":
-            return self.semantic.copy()
-        if self.obs_type == "bev":
-            return colourise(self.semantic)
-        if self.obs_type == "classes":
-            return {"semantic": self.semantic.copy(), "ego": self.ego_vector.copy()}
-        return {"bev": colourise(self.semantic), "ego": self.ego_vector.copy()}
+        seen = {name: value.copy() for name, value in self.observed(self._needed).items()}
+        return shown(seen, self.obs_type, self.contract)
 
     def _info(self, motion: np.ndarray, end_reason: str) -> dict[str, Any]:
         return {
@@ -277,12 +307,11 @@ def _checked(scene: Scene) -> Scene:
 def _filter(checkpoint: str | Path | Checkpoint | None, contract: Contract) -> Filter:
     """What turns observations of `contract` into features."""
     from learned_sim_env.imagination.filter import Filter
-    from learned_sim_env.world_model.checkpoint import from_pretrained
+    from learned_sim_env.world_model.checkpoint import check_contract, from_pretrained
 
     if checkpoint is None:
         raise ValueError("obs_type 'latent' shows a world model's features: name its checkpoint, as in 'bev-rssm'")
     if isinstance(checkpoint, str | Path):
         checkpoint = from_pretrained(checkpoint, contract=contract)
-    if checkpoint.contract != contract:
-        raise ValueError(f"checkpoint {checkpoint.name!r} is of another contract than {contract.name!r}")
+    check_contract(checkpoint, contract)
     return Filter(checkpoint)

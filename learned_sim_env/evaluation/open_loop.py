@@ -46,7 +46,7 @@ def dream(
     batch = batch.to(device)
     state = after_context(model, batch)
     if draw:
-        _, state = model.draw(state)
+        _, state = model.draw(state, ("bev",))
     futures = 1 if seeds is None else len(seeds) // len(batch.actions)
     actions, poses = (x.repeat_interleave(futures, 0) for x in (batch.actions, batch.pose))
     state = {name: value.repeat_interleave(futures, 0) for name, value in state.items()}
@@ -63,7 +63,8 @@ def dream(
             if not torch.isfinite(value).all():
                 raise ValueError(f"the model's {name!r} is not finite {t - batch.context + 1} steps after the context")
         if draw:
-            step["view"], state = model.draw(state)
+            drawn, state = model.draw(state, ("bev",))
+            step["view"] = drawn["bev"]
         steps.append({name: value.cpu() for name, value in step.items()})
     return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
 

@@ -14,7 +14,7 @@ from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.measures.reward import foreseen_reward
 from learned_sim_env.world_model.geometry import integrate
-from learned_sim_env.world_model.protocol import WorldModel
+from learned_sim_env.world_model.protocol import MovableEgo, WorldModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def roll_out(
         views = {}
         if draw:
             drawn = views_by_method(predicted["view"].numpy(), batch, reader.mover_velocities(some), model.contract)
-            if hasattr(model, "at"):
+            if isinstance(model, MovableEgo):
                 drawn[TOLD] = dream(model, batch, seeds, draw, told=True)["view"].numpy()
             truth = batch.semantic[:, c:].numpy()
             views = {name: confusion(view, truth, valid) for name, view in drawn.items()}

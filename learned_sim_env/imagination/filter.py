@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,29 +26,33 @@ class Filter:
         self._state: Any = None
 
     @property
+    def observes(self) -> tuple[str, ...]:
+        """Modalities that it takes in."""
+        return tuple(self._model.observes)
+
+    @property
     def size(self) -> int:
         """Number of features."""
         return self._model.latent_size
 
-    def begin(self, semantic: np.ndarray, ego: np.ndarray) -> np.ndarray:
+    def begin(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """Features after the first observation of an episode, before which the model knows nothing; see `go_on`."""
         with self._inference():
             self._state = self._model.initial(1)
         # The action that led here is part of what is observed.
-        return self.go_on(semantic, ego, ego[2:4])
+        return self.go_on(observation, observation["ego"][2:4])
 
-    def go_on(self, semantic: np.ndarray, ego: np.ndarray, action: np.ndarray) -> np.ndarray:
+    def go_on(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> np.ndarray:
         """(size,) float32 after one more observation.
 
         Args:
-            semantic: (H, W) uint8 class ids.
-            ego: (6,) float32.
+            observation: by modality, all that the model observes, each of its shape and dtype.
             action: (2,) numbers in [-1, 1] that led to it.
         """
-        seen = {"semantic": self._tensor(semantic), "ego": self._tensor(np.asarray(ego, np.float32))}
+        seen = {name: self._tensor(observation[name]) for name in self._model.observes}
         with self._inference():
             self._state = self._model.observe(self._state, self._tensor(np.asarray(action, np.float32)), seen)
             return self._model.features(self._state)[0].float().cpu().numpy().copy()
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array[None].copy()).to(self._device)
+        return torch.from_numpy(np.array(array)[None]).to(self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.imagination.step import COLUMNS, Step
-from learned_sim_env.world_model.protocol import State, WorldModel
+from learned_sim_env.spec import unknown
+from learned_sim_env.world_model.protocol import State, WorldModel, compact
 from learned_sim_env.world_model.traced import played
 
 
@@ -75,8 +77,9 @@ class Rollout:
             # Copied, because rows are written in place and a model may expand one row to many.
             self._state = {name: value.clone() for name, value in model.initial(num_rows).items()}
         self._dtypes = {name: value.dtype for name, value in self._state.items()}
-        self._view = np.zeros((num_rows, model.contract.bev.height, model.contract.bev.width), np.uint8)
-        self._drawn = np.zeros(num_rows, bool)
+        shown = [model.contract.modality(name) for name in model.draws]
+        self._pictures = {m.name: np.zeros((num_rows, *m.shape), m.dtype) for m in shown}
+        self._drawn = {m.name: np.zeros(num_rows, bool) for m in shown}
         self._features: torch.Tensor | None = None  # of the state as it is, if known
 
     def __len__(self) -> int:
@@ -92,9 +95,10 @@ class Rollout:
             if self._features is not None:
                 self._features[index] = self.model.features(state)
         self.seeds[rows], self.steps[rows] = seeds, steps
-        self._drawn[rows] = start.view is not None
-        if start.view is not None:
-            self._view[rows] = start.view
+        for name, drawn in self._drawn.items():
+            drawn[rows] = name in start.drawn
+            if name in start.drawn:
+                self._pictures[name][rows] = start.drawn[name]
 
     def step(self, actions: np.ndarray) -> Imagined:
         """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1].
@@ -115,7 +119,8 @@ class Rollout:
             if not finite.all():
                 self._stay(np.flatnonzero(~finite), before)
         self.steps += 1
-        self._drawn[finite] = False
+        for drawn in self._drawn.values():
+            drawn[finite] = False
         ego, motion, terms, events, uncertainty, _ = (results[:, columns] for columns in COLUMNS.values())
         return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0], finite)
 
@@ -127,26 +132,36 @@ class Rollout:
             # Copied, because a model may return a tensor of the state, whose rows are written in place.
             return self._features.float().cpu().numpy().copy()
 
-    def draw(self, rows: np.ndarray | None = None) -> None:
-        """Draw those of `rows` (n,) int64, or of all, that were not drawn since their last step."""
-        blank = np.flatnonzero(~self._drawn) if rows is None else rows[~self._drawn[rows]]
+    def draw(self, names: Sequence[str], rows: np.ndarray | None = None) -> None:
+        """Draw what is asked for of those of `rows` (n,) int64, or of all, in which it was not since their last step.
+
+        Raises:
+            ValueError: for a modality that the model does not draw.
+        """
+        for name in names:
+            if name not in self._drawn:
+                raise unknown("modality that the model draws:", name, self._drawn)
+        missing = np.any([~self._drawn[name] for name in names], 0) if len(names) else np.zeros(len(self), bool)
+        blank = np.flatnonzero(missing) if rows is None else rows[missing[rows]]
         if not len(blank):
             return
         with self._inference():
             if len(blank) == len(self):
-                view, self._state = self.model.draw(self._state)
+                drawn, self._state = self.model.draw(self._state, names)
             else:
                 index = torch.from_numpy(blank).to(self._inference.device)
-                view, state = self.model.draw({name: value[index] for name, value in self._state.items()})
+                drawn, state = self.model.draw({name: value[index] for name, value in self._state.items()}, names)
                 for name, value in state.items():
                     self._state[name][index] = value
-            self._view[blank] = view.cpu().numpy()
-        self._drawn[blank] = True
+            for name in names:
+                self._pictures[name][blank] = drawn[name].cpu().numpy()
+        for name in names:
+            self._drawn[name][blank] = True
 
-    def views(self, rows: np.ndarray) -> np.ndarray:
-        """(n, H, W) uint8 class ids of `rows` (n,) int64, copied; drawn if need be."""
-        self.draw(rows)
-        return self._view[rows]
+    def drawn(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """(n, *shape) of a modality of `rows` (n,) int64, copied; drawn if need be."""
+        self.draw((name,), rows)
+        return self._pictures[name][rows]
 
     def _stay(self, rows: np.ndarray, before: State) -> None:
         """Put `rows` (n,) int64 back to where they were in the state `before` the step."""
@@ -158,17 +173,24 @@ class Rollout:
             self._features[index] = self.model.features(stayed)
 
     def snapshot(self, row: int) -> dict[str, Any]:
-        """Everything about a row, as NumPy arrays and integers that share no memory with it."""
+        """Everything about a row, as NumPy arrays and integers that share no memory with it.
+
+        "state": the model's, compact. "drawn": by modality, what was drawn of it. "seed", "step".
+        """
+        with self._inference():
+            kept = compact(self.model, {name: value[row : row + 1] for name, value in self._state.items()})
         return {
-            "state": {name: _array(value[row]) for name, value in self._state.items()},
-            "view": self._view[row].copy() if self._drawn[row] else None,
+            "state": {name: _array(value[0]) for name, value in kept.items()},
+            "drawn": {name: self._pictures[name][row].copy() for name, drawn in self._drawn.items() if drawn[row]},
             "seed": int(self.seeds[row]),
             "step": int(self.steps[row]),
         }
 
     def layout(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Shape and type of every part of the state in a `snapshot`."""
-        empty = {name: _array(value[:0]) for name, value in self._state.items()}
+        with self._inference():
+            kept = compact(self.model, {name: value[:1] for name, value in self._state.items()})
+        empty = {name: _array(value[:0]) for name, value in kept.items()}
         return {name: (value.shape[1:], value.dtype) for name, value in empty.items()}
 
 

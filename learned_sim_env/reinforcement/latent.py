@@ -34,6 +34,11 @@ class LatentObservation(gym.Wrapper):
         if isinstance(checkpoint, str | Path):
             checkpoint = from_pretrained(checkpoint)
         contract = checkpoint.contract
+        if checkpoint.model.observes != ("bev", "ego"):
+            raise ValueError(
+                f"checkpoint {checkpoint.name} observes {', '.join(checkpoint.model.observes)}, which observations of "
+                'obs_type "dict" do not all hold: make the environment with obs_type="latent" instead'
+            )
         if env.observation_space != contract.observation_space("dict") or env.action_space != contract.action_space():
             raise ValueError(
                 f"observations {env.observation_space} with actions {env.action_space} are not what the checkpoint "
@@ -45,10 +50,15 @@ class LatentObservation(gym.Wrapper):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's; the model begins knowing nothing."""
         observation, info = self.env.reset(seed=seed, options=options)
-        return self._filter.begin(classes_of(observation["bev"]), observation["ego"]), info
+        return self._filter.begin(_classes(observation)), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """As the environment's."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        latent = self._filter.go_on(classes_of(observation["bev"]), observation["ego"], np.clip(action, -1.0, 1.0))
+        latent = self._filter.go_on(_classes(observation), np.clip(action, -1.0, 1.0))
         return latent, reward, terminated, truncated, info
+
+
+def _classes(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """An observation by modality."""
+    return {"bev": classes_of(observation["bev"]), "ego": observation["ego"]}

@@ -12,8 +12,8 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.episode import MOVER_SLOTS
 from learned_sim_env.scene import to_frame, wrap_angle
+from learned_sim_env.spec import NUM_STATIC_CLASSES
 from learned_sim_env.task import GRADED_TERMS
-from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC
 
 # Fewest real steps a window holds after its context.
 MIN_FUTURE = 1
@@ -182,7 +182,7 @@ class WindowSampler:
     def _standing(self, row: np.ndarray) -> np.ndarray:
         """(..., H, W) uint8: what stands still in the views of rows (...), movers and ego removed."""
         semantic = self.data.arrays["semantic"][row]
-        return np.where(semantic < NUM_STATIC, semantic, self.data.arrays["map"][row])
+        return np.where(semantic < NUM_STATIC_CLASSES, semantic, self.data.arrays["map"][row])
 
     def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:
         """(B, L, 16): turn since the moment before, over dt; 0 for an agent that was not there."""

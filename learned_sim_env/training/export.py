@@ -178,8 +178,7 @@ def _contexts(episodes: PackedData, moments: list[tuple[int, int]]) -> Contexts:
     # Row 0 of an episode has no action: what was done from its start begins with row 1.
     replays = [a["actions"][episodes.starts[e] + 1 : episodes.starts[e] + t + 1] for e, t in moments]
     return Contexts(
-        semantic=a["semantic"][rows],
-        ego=a["ego"][rows],
+        {"bev": a["semantic"][rows], "ego": a["ego"][rows]},
         actions=a["actions"][rows],
         tags=a["tags"][rows[:, -1]],
         scenarios=np.array([episodes.seeds[e] for e, _ in moments]),

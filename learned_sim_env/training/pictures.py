@@ -14,7 +14,7 @@ from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
 def after_context(model: WorldModel, batch: Batch) -> State:
     """The state after the real moments of the context."""
     c = batch.context
-    return warmed_up(model, batch.semantic[:, :c], batch.ego[:, :c], batch.actions[:, :c])
+    return warmed_up(model, {"bev": batch.semantic[:, :c], "ego": batch.ego[:, :c]}, batch.actions[:, :c])
 
 
 @torch.no_grad()
@@ -22,11 +22,13 @@ def film_strips(model: WorldModel, batch: Batch, every: int = 4) -> np.ndarray:
     """(rows, columns, 3) uint8: for each window the truth and, under it, what is imagined from its context."""
     state = after_context(model, batch)
     truth, dream = [batch.semantic[:, batch.context - 1]], []
-    picture, state = model.draw(state)
+    drawn, state = model.draw(state, ("bev",))
+    picture = drawn["bev"]
     dream.append(picture)
     for t in range(batch.context, batch.semantic.shape[1]):
         state = model.imagine(state, batch.actions[:, t], None)
-        picture, state = model.draw(state)
+        drawn, state = model.draw(state, ("bev",))
+        picture = drawn["bev"]
         if (t - batch.context + 1) % every == 0:
             truth.append(batch.semantic[:, t])
             dream.append(picture)

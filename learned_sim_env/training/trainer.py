@@ -31,7 +31,7 @@ from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES as MODELS
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # Share of a learning rate's peak at which it ends.

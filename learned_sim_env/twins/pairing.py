@@ -91,7 +91,7 @@ def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[i
 
 def agreement(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
     """Share of pixels of the simulator's view that equal the last one of context `index`."""
-    return float(np.mean(twin.semantic == contexts.semantic[index, -1]))
+    return float(np.mean(twin.semantic == contexts.observations["bev"][index, -1]))
 
 
 def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
@@ -218,10 +218,10 @@ class Pair:
                 raise ValueError("actions belong to option 'snapshot', which is missing")
             return np.zeros((0, 2), np.float32)
         from learned_sim_env.environments.actions import to_continuous
-        from learned_sim_env.environments.snapshots import checked_record
+        from learned_sim_env.environments.snapshots import opened
 
         episodes = self.dream.get_wrapper_attr("episodes")
-        record = checked_record(options["snapshot"], episodes.rollout, episodes.checkpoint)[0]
+        record = opened(options["snapshot"], episodes.rollout, episodes.checkpoint)[1][0]
         steps, context = int(record["imagined_steps"]), int(record["context"])
         if context < 0:
             raise ValueError(f"option 'snapshot': its dream did not begin at a context of the twin's; {otherwise}")

@@ -57,7 +57,7 @@ class Futures:
             self._catch_up(moment)
         self._at = moment
         oldest = self._bundles[0]
-        views = oldest.rollout.views(np.arange(COUNT))
+        views = oldest.rollout.drawn("bev", np.arange(COUNT))
         return np.rint((views != moment.view).mean(0) * 255).astype(np.uint8), oldest.age
 
     def _advance(self, moment: Moment) -> None:
@@ -79,7 +79,7 @@ class Futures:
     def _parting(self, moment: Moment) -> Bundle:
         rollout = Rollout(self._model, COUNT, self._inference, self._temperature)
         snapshot = moment.snapshot
-        start = Start.from_snapshot(snapshot, moment.observation["ego"])
+        start = Start.from_snapshot(self._model, self._inference, snapshot, moment.observation["ego"])
         # Seeds of their own, and none of them the dream's.
         seeds = np.random.default_rng([snapshot["seed"], snapshot["step"]]).integers(2**63, size=COUNT)
         rollout.start(np.arange(COUNT), start, seeds, snapshot["step"])

@@ -34,8 +34,7 @@ def recorded_contexts(twin: TwinDrivingEnv, scenarios: Iterable[int]) -> Context
     last = [rows[-CONTEXT_STEPS:] for _, rows in driven]
     views, egos, actions = (np.array([[row[k] for row in rows] for rows in last]) for k in range(3))
     return Contexts(
-        semantic=views,
-        ego=egos,
+        {"bev": views, "ego": egos},
         actions=actions,
         tags=np.array([rows[-1][3] for _, rows in driven]),
         scenarios=np.array([seed for seed, _ in driven]),

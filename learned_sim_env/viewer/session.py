@@ -131,7 +131,7 @@ class Session:
         moved = (latent + strength * latent.std() * push).astype(latent.dtype)
         state = {**snapshot["state"], PERTURBED: moved}
         # Without its view, which is drawn anew.
-        observation, info = self._dream.restore({**snapshot, "state": state, "view": None})
+        observation, info = self._dream.restore({**snapshot, "state": state, "drawn": {}})
         self.moment = Moment(
             observation,
             info,

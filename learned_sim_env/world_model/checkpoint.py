@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,32 @@ from safetensors.torch import load_file, save_file
 
 from learned_sim_env.files import replacing_folder, write_json, write_text
 from learned_sim_env.resources import as_path, checkpoints_dir
-from learned_sim_env.spec import CONTRACTS, Contract, unknown
+from learned_sim_env.spec import CONTRACTS, Contract, Fingerprints, unknown
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.hub import SCHEME, HubId
-from learned_sim_env.world_model.rssm.config import RSSMConfig
-from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.protocol import WorldModel
+from learned_sim_env.world_model.registry import ARCHITECTURES, architecture, architecture_of, config_dict
 from learned_sim_env.world_model.torch_state import making
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _KEYS = (
     "schema_version",
     "package_version",
     "architecture",
     "model",
+    "observes",
+    "draws",
+    "context_steps",
+    "latent",
     "contract",
     "uncertainty_bound",
     "training",
     "files",
 )
+# Version 2 did not say these: all its models saw the view from above and the ego.
+_SINCE_3: dict[str, Any] = {"observes": ["bev", "ego"], "draws": ["bev", "route"], "context_steps": 5, "latent": None}
 _FILES = ("model.safetensors", "contexts.npz")
 CONFIG = "config.json"
 # All that is downloaded.
@@ -45,12 +51,13 @@ PARTS = (CONFIG, *_FILES, "card.md")
 class Checkpoint:
     """A frozen model and what belongs to it.
 
-    fingerprint: SHA-256 of the model file. uncertainty_bound: where environments truncate by default.
+    model: a `protocol.WorldModel`, frozen. fingerprint: SHA-256 of the model file. uncertainty_bound: where
+    environments truncate by default.
     training: what it was trained on and how, as in the card.
     """
 
     name: str
-    model: DrivingRSSM
+    model: Any
     contexts: Contexts
     contract: Contract
     fingerprint: str
@@ -60,13 +67,18 @@ class Checkpoint:
 
 def save_pretrained(
     path: Path | str,
-    model: DrivingRSSM,
+    model: WorldModel,
     contexts: Contexts,
     uncertainty_bound: float,
     training: dict[str, Any],
 ) -> Path:
-    """Write a checkpoint folder; it appears whole or not at all, in place of one that was there."""
-    path = Path(path)
+    """Write a checkpoint folder; it appears whole or not at all, in place of one that was there.
+
+    Raises:
+        ValueError: if the contexts do not have what the model observes, or its architecture is not registered.
+    """
+    path, contract = Path(path), model.contract
+    contexts.check_fit(contract, model.observes, model.context_steps)
     with replacing_folder(path) as folder:
         folder.mkdir()
         save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / _FILES[0])
@@ -75,9 +87,13 @@ def save_pretrained(
         config = {
             "schema_version": SCHEMA_VERSION,
             "package_version": __version__,
-            "architecture": "rssm",
-            "model": asdict(model.config),
-            "contract": {"name": model.contract.name, "fingerprint": model.contract.fingerprint()},
+            "architecture": architecture_of(model),
+            "model": config_dict(model),
+            "observes": list(model.observes),
+            "draws": list(model.draws),
+            "context_steps": model.context_steps,
+            "latent": model.latent_size,
+            "contract": {"name": contract.name, **contract.fingerprints(_names(model)).to_dict()},
             "uncertainty_bound": uncertainty_bound,
             "training": training,
             "files": {name: _sha256(folder / name) for name in _FILES},
@@ -108,19 +124,24 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
         if declared["name"] not in CONTRACTS:
             raise unknown(f"contract of checkpoint {folder.name}", declared["name"], CONTRACTS)
         contract = CONTRACTS[declared["name"]]
-    check_contract(folder.name, declared["name"], declared["fingerprint"], contract)
+    made_for = Fingerprints.parse(declared.get("fingerprint", declared))
+    # What was made before modalities had fingerprints of their own has those of two of them.
+    names = None if "fingerprint" in declared else sorted({*config["observes"], *config["draws"]})
+    contract.check(f"checkpoint {folder.name}", made_for, names)
     for name in _FILES:
         if _sha256(folder / name) != config["files"].get(name):
             raise ValueError(
                 f"{folder / name} does not have the hash that config.json gives: the file is damaged, get it again"
             )
     with making():
-        model = _loaded(folder, RSSMConfig.from_dict(config["model"]), contract).to(device)
+        model = _loaded(folder, config, contract).to(device)
+    contexts = Contexts.load(folder / _FILES[1])
+    contexts.check_fit(contract, model.observes, model.context_steps)
     return Checkpoint(
         # The folder of one from the hub is called after its commit.
         name=str(_hub_id(name_or_path) or folder.name),
         model=model,
-        contexts=Contexts.load(folder / _FILES[1]),
+        contexts=contexts,
         contract=contract,
         fingerprint=config["files"][_FILES[0]],
         uncertainty_bound=float(config["uncertainty_bound"]),
@@ -128,9 +149,14 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
     )
 
 
-def _loaded(folder: Path, config: RSSMConfig, contract: Contract) -> DrivingRSSM:
+def _loaded(folder: Path, config: dict[str, Any], contract: Contract) -> Any:
     """The model with a folder's weights, frozen."""
-    model = DrivingRSSM(config, contract)
+    found = architecture(config["architecture"])
+    model = found.build(found.config(config["model"]), contract)
+    for name in ("observes", "draws", "context_steps", "latent"):
+        is_, declared = getattr(model, "latent_size" if name == "latent" else name), config[name]
+        if declared is not None and is_ != (tuple(declared) if isinstance(declared, list) else declared):
+            raise ValueError(f"{folder / CONFIG} says {name} {declared!r}, but the model has {is_!r}")
     tensors, expected = load_file(folder / _FILES[0]), model.state_dict()
     for name, value in expected.items():
         if name not in tensors:
@@ -146,14 +172,15 @@ def _loaded(folder: Path, config: RSSMConfig, contract: Contract) -> DrivingRSSM
     return model.eval().requires_grad_(False)
 
 
-def check_contract(checkpoint: str, name: str, fingerprint: str, contract: Contract) -> None:
-    """`ValueError` if a checkpoint's contract, by name and fingerprint, is another than an environment's."""
-    if fingerprint != contract.fingerprint():
-        raise ValueError(
-            f"checkpoint {checkpoint} was trained for another contract ({name!r}, {fingerprint[:12]}) than the "
-            f"environment's ({contract.name!r}, {contract.fingerprint()[:12]}): train one for this contract, or use "
-            "the version of the package it was made with"
-        )
+def check_contract(checkpoint: Checkpoint, contract: Contract) -> None:
+    """`ValueError` if a checkpoint's task or modalities are not those of an environment's contract."""
+    names = _names(checkpoint.model)
+    contract.check(f"checkpoint {checkpoint.name}", checkpoint.contract.fingerprints(names))
+
+
+def _names(model: WorldModel) -> list[str]:
+    """The modalities that a model has to do with."""
+    return sorted({*model.observes, *model.draws})
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -196,6 +223,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from error
+    if config.get("schema_version") == 2:
+        config = {**config, **_SINCE_3, "schema_version": SCHEMA_VERSION}
     if config.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
             f"checkpoint {folder.name} has schema version {config.get('schema_version')!r}, this package reads "
@@ -207,8 +236,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     for name in _KEYS:
         if name not in config:
             raise ValueError(f"{folder / CONFIG} lacks the key {name!r}")
-    if config["architecture"] != "rssm":
-        raise unknown("architecture", config["architecture"], ("rssm",))
+    if config["architecture"] not in ARCHITECTURES:
+        raise unknown(f"architecture of checkpoint {folder.name}:", config["architecture"], ARCHITECTURES)
     return config
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.spec import EGO_FIELDS, SCENARIO_TAGS, unknown
+from learned_sim_env.spec import EGO_FIELDS, SCENARIO_TAGS, Contract, unknown
 
 # Real steps in a context.
 CONTEXT_STEPS = 5
@@ -15,17 +16,16 @@ CONTEXT_STEPS = 5
 
 @dataclass(frozen=True, eq=False)
 class Contexts:
-    """N moments of recorded driving, with the steps before them.
+    """N moments of recorded driving, with the steps before them, T in all.
 
-    semantic: (N, 5, H, W) uint8 class ids. ego: (N, 5, 6) float32. actions: (N, 5, 2) float32; action t led to
-    observation t. tags: (N, 7) bool, `spec.SCENARIO_TAGS`.
+    observations: by modality, (N, T, *shape) of its dtype; "ego" is among them. actions: (N, T, 2) float32; action t
+    led to observation t. tags: (N, 7) bool, `spec.SCENARIO_TAGS`.
     scenarios: (N,) int64, the simulator's seed of the episode; replay: (M, 2) float32, the actions of those episodes up
     to the contexts' ends, one after the other, context i's from replay_starts[i] to replay_starts[i + 1]: what brings a
     simulator to the same moment.
     """
 
-    semantic: np.ndarray
-    ego: np.ndarray
+    observations: Mapping[str, np.ndarray]
     actions: np.ndarray
     tags: np.ndarray
     scenarios: np.ndarray
@@ -33,7 +33,17 @@ class Contexts:
     replay_starts: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.ego)
+        return len(self.actions)
+
+    @property
+    def steps(self) -> int:
+        """Real moments in each of them, T."""
+        return self.actions.shape[1]
+
+    @property
+    def ego(self) -> np.ndarray:
+        """(N, T, 6) float32, see `spec.EGO_FIELDS`."""
+        return self.observations["ego"]
 
     def indices(self, tag: str) -> np.ndarray:
         """Contexts that have `tag`; `ValueError` for a tag that does not exist or that no context has."""
@@ -50,39 +60,65 @@ class Contexts:
 
     def check(self) -> None:
         """`ValueError` if an array has another shape or type than it should, or actions to replay are missing."""
-        n, t = len(self), CONTEXT_STEPS
+        n, t = len(self), self.steps
         shapes: dict[str, tuple[tuple[int, ...], str]] = {
-            "semantic": ((n, t, *self.semantic.shape[2:]), "u"),
-            "ego": ((n, t, len(EGO_FIELDS)), "f"),
             "actions": ((n, t, 2), "f"),
             "tags": ((n, len(SCENARIO_TAGS)), "b"),
             "scenarios": ((n,), "iu"),
             "replay": ((len(self.replay), 2), "f"),
             "replay_starts": ((n + 1,), "iu"),
         }
+        if "ego" not in self.observations:
+            raise ValueError(f"there is no ego among the observations: {', '.join(self.observations)}")
         for name, (shape, kinds) in shapes.items():
-            found = getattr(self, name)
-            if found.shape != shape or found.dtype.kind not in kinds:
-                raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, expected shape {shape}")
+            _check(name, getattr(self, name), shape, kinds)
+        for name, found in self.observations.items():
+            shape = (n, t, len(EGO_FIELDS)) if name == "ego" else (n, t, *found.shape[2:])
+            _check(name, found, shape, "f" if name == "ego" else "uf")
         starts = self.replay_starts
         if starts[0] != 0 or starts[-1] != len(self.replay) or (np.diff(starts) < 0).any():
             raise ValueError(f"replay_starts do not divide {len(self.replay)} actions")
 
+    def check_fit(self, contract: Contract, names: Iterable[str], steps: int) -> None:
+        """`ValueError` if a modality is missing, has another shape than the contract's, or moments are too few."""
+        for name in names:
+            if name not in self.observations:
+                raise ValueError(f"the contexts have no {name!r}: they have {', '.join(self.observations)}")
+            modality = contract.modality(name)
+            _check(name, self.observations[name], (len(self), self.steps, *modality.shape), modality.dtype.kind)
+        if self.steps < steps:
+            raise ValueError(f"the contexts have {self.steps} moments, the model needs {steps}")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of them by name: modalities, and what is known of the moments."""
+        return {**self.observations, **{name: getattr(self, name) for name in _ABOUT}}
+
     def save(self, path: Path) -> None:
         """Write all arrays to a compressed `.npz`."""
         with open(path, "wb") as file:
-            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+            np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]
 
     @staticmethod
     def load(path: Path) -> Contexts:
         """Read what `save` wrote; `ValueError` if an array is missing, or does not fit the others."""
         with np.load(path, allow_pickle=False) as file:
-            missing = [f.name for f in fields(Contexts) if f.name not in file]
+            missing = [name for name in _ABOUT if name not in file]
             if missing:
                 raise ValueError(f"{path} lacks {', '.join(missing)}")
-            contexts = Contexts(**{f.name: file[f.name] for f in fields(Contexts)})
+            observations = {_EARLIER.get(name, name): file[name] for name in file.files if name not in _ABOUT}
+            contexts = Contexts(observations, **{name: file[name] for name in _ABOUT})
         try:
             contexts.check()
         except ValueError as error:
             raise ValueError(f"{path} is not whole: {error}") from error
         return contexts
+
+
+_ABOUT = ("actions", "tags", "scenarios", "replay", "replay_starts")
+# What the view from above was called before there were others.
+_EARLIER = {"semantic": "bev"}
+
+
+def _check(name: str, found: np.ndarray, shape: tuple[int, ...], kinds: str) -> None:
+    if found.shape != shape or found.dtype.kind not in kinds:
+        raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, expected shape {shape}")

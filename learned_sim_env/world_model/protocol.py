@@ -1,11 +1,12 @@
-"""What a world model must do to be driven in.
+"""What a world model must do to be driven in, and what some can do beside that.
 
 Everything about time lives in a `State`; the module itself holds none. Rows of a batch never influence each other.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from learned_sim_env.spec import Contract
 # rows are written in place; a method may hand on tensors of the state it was given.
 State = dict[str, torch.Tensor]
 
-# "semantic": (B, H, W) uint8 class ids, see `spec.SemanticClass`; "ego": (B, 6) float32, see `spec.EGO_FIELDS`.
+# By the name of a modality: (B, *shape) of its dtype, see `spec.Modality`.
 Observation = dict[str, torch.Tensor]
 
 
@@ -27,6 +28,21 @@ class WorldModel(Protocol):
     @property
     def contract(self) -> Contract:
         """What it was trained for."""
+        ...
+
+    @property
+    def observes(self) -> tuple[str, ...]:
+        """Modalities that `observe` needs; "ego" is among them."""
+        ...
+
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """Modalities that `draw` can give; "ego" is given by `decode`."""
+        ...
+
+    @property
+    def context_steps(self) -> int:
+        """Real moments that are observed before a dream begins."""
         ...
 
     @property
@@ -56,7 +72,7 @@ class WorldModel(Protocol):
         Args:
             state: before the observation.
             action: (B, 2) float32 `[steer, throttle_brake]` in [-1, 1] that led from the previous observation to this.
-            observation: of B rows.
+            observation: of B rows, with all modalities of `observes`; others are ignored.
 
         Returns:
             The state after it. No chance is involved.
@@ -98,16 +114,17 @@ class WorldModel(Protocol):
         """
         ...
 
-    def draw(self, state: State) -> tuple[Tensor, State]:
-        """The view from above, and the state in which what was newly imagined for it is remembered.
+    def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
+        """The modalities called so, all of `draws`, and the state in which what was newly imagined is remembered.
 
         Returns:
-            (B, H, W) uint8 class ids, and the state. Drawing that state again gives the same picture.
+            Each modality (B, *shape) of its dtype, and the state. Drawing that state again gives the same.
         """
         ...
 
 
-class LatentModel(WorldModel, Protocol):
+@runtime_checkable
+class LatentModel(Protocol):
     """A world model with a recurrent state "h" (B, hidden) and categorical latents "z" (B, groups * classes)."""
 
     @property
@@ -115,21 +132,57 @@ class LatentModel(WorldModel, Protocol):
         """How many categorical latents "z" consists of, side by side, and how many classes each has, one-hot."""
         ...
 
-    def in_bfloat16(self) -> LatentModel:
-        """As of a `WorldModel`."""
+
+@runtime_checkable
+class MovableEgo(Protocol):
+    """A world model whose state says where the ego is, so that it can be put elsewhere."""
+
+    def at(self, state: State, pose: Tensor) -> State:
+        """The same world with the ego at `pose` (B, 3) x, y, heading in its frame at the last real observation."""
         ...
 
 
-def warmed_up(model: WorldModel, semantic: Tensor, ego: Tensor, actions: Tensor) -> State:
+@runtime_checkable
+class MapModel(Protocol):
+    """A world model that remembers a map of the ground, which moves with the ego's pose."""
+
+    def seen_places(self, state: State) -> Tensor:
+        """(B, H, W) bool: under which pixels of the view from above the map was really observed, not imagined."""
+        ...
+
+
+@runtime_checkable
+class CompactState(Protocol):
+    """A world model whose states are large for what they hold, such as one with a cache of keys and values."""
+
+    def compact(self, state: State) -> State:
+        """What `expand` needs to give the state again: what is kept of it, in snapshots and tapes."""
+        ...
+
+    def expand(self, compact: State) -> State:
+        """The state that was made compact, near enough for its futures to be the same, bit for bit, every time."""
+        ...
+
+
+def compact(model: WorldModel, state: State) -> State:
+    """What is kept of a state; see `CompactState`."""
+    return model.compact(state) if isinstance(model, CompactState) else state
+
+
+def expand(model: WorldModel, kept: State) -> State:
+    """The state of which that was kept."""
+    return model.expand(kept) if isinstance(model, CompactState) else kept
+
+
+def warmed_up(model: WorldModel, observations: Mapping[str, Tensor], actions: Tensor) -> State:
     """The state after T real moments.
 
     Args:
         model: a world model.
-        semantic: (B, T, H, W) uint8 class ids.
-        ego: (B, T, 6) float32, see `spec.EGO_FIELDS`.
+        observations: (B, T, *shape) of every modality that the model observes.
         actions: (B, T, 2) float32; action t led to moment t.
     """
-    state = model.initial(len(ego))
-    for t in range(ego.shape[1]):
-        state = model.observe(state, actions[:, t], {"semantic": semantic[:, t], "ego": ego[:, t]})
+    state = model.initial(len(actions))
+    for t in range(actions.shape[1]):
+        state = model.observe(state, actions[:, t], {name: observations[name][:, t] for name in model.observes})
     return state

@@ -82,7 +82,7 @@ def test_few_contexts_are_the_first():
     assert few.model is whole.model
     for i in range(3):
         assert (few.contexts.replay_actions(i) == whole.contexts.replay_actions(i)).all()
-        assert (few.contexts.semantic[i] == whole.contexts.semantic[i]).all()
+        assert (few.contexts.observations["bev"][i] == whole.contexts.observations["bev"][i]).all()
 
 
 def test_simulator_is_slower_with_its_resets(monkeypatch):

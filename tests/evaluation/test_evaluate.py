@@ -28,7 +28,7 @@ from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.parts import Part
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.world import CONTRACT, FIRST_SEED, PIXEL, Oracle, checkpoint, episode, episodes, packed
 
@@ -125,7 +125,7 @@ def test_the_mean_of_more_futures_is_nearer_to_what_is_to_be_expected(world: Pac
 
 def test_batches_and_repetition_change_nothing(world: PackedData, perfect: Report) -> None:
     torch.manual_seed(0)
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACT).eval()
     config = EvaluateConfig(horizon=10, batch_size=5, replicates=20, samples=2)
     small = evaluate(checkpoint(model), world, config).to_dict()
     large = evaluate(checkpoint(model), world, replace(config, batch_size=64)).to_dict()
@@ -138,7 +138,7 @@ def test_batches_and_repetition_change_nothing(world: PackedData, perfect: Repor
 
 def test_the_same_model_told_the_true_motion(world: PackedData) -> None:
     torch.manual_seed(0)
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACT).eval()
     model.ego_path.dynamics.output.bias.data += 0.5
     report = evaluate(checkpoint(model), world, EvaluateConfig(horizon=10, replicates=20))
     lines = {name: e.value[:, list(CLASSES).index("lines")] for name, e in report.iou.items()}
@@ -189,10 +189,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluate")
     (folder / "data").mkdir()
     write_minari(folder / "data" / "data", episodes(), "drawn-v0", "drawn")
-    model, view = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT), (CONTRACT.bev.height, CONTRACT.bev.width)
+    model, view = DrivingRSSM(SIZES["rssm-tiny"], CONTRACT), (CONTRACT.bev.height, CONTRACT.bev.width)
     contexts = Contexts(
-        semantic=np.zeros((1, 5, *view), np.uint8),
-        ego=np.zeros((1, 5, 6), np.float32),
+        {"bev": np.zeros((1, 5, *view), np.uint8), "ego": np.zeros((1, 5, 6), np.float32)},
         actions=np.zeros((1, 5, 2), np.float32),
         tags=np.ones((1, 7), bool),
         scenarios=np.zeros(1, np.int64),

@@ -50,9 +50,10 @@ def test_errors_of_speed_and_turning_are_those_of_each_method(seen: Futures) -> 
 class Unseen(Oracle):
     """Does not draw the ego."""
 
-    def draw(self, state):
-        view, state = super().draw(state)
-        return torch.where(view == SemanticClass.EGO, SemanticClass.ROAD, view), state
+    def draw(self, state, names):
+        drawn, state = super().draw(state, ("bev",))
+        view = drawn["bev"]
+        return {"bev": torch.where(view == SemanticClass.EGO, SemanticClass.ROAD, view)}, state
 
 
 def test_a_view_is_no_worse_for_not_showing_the_ego(tagged: PackedData) -> None:

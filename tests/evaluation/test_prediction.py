@@ -18,7 +18,7 @@ from learned_sim_env.evaluation.windows import WindowReader, regular_windows
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.html import write_html
 from learned_sim_env.reporting.parts import Part
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.world import CONTRACT, PIXEL, Oracle, checkpoint
 
@@ -116,7 +116,7 @@ def test_every_tag_gets_a_window_of_its_own_episode() -> None:
 def test_a_real_model_gives_a_whole_report(world: PackedData, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     torch.manual_seed(0)
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACT).eval()
     config = replace(CONFIG, stride=25, branch_windows=1, branches=2, replicates=3)
     world = world.select(np.array([0, 4]))
     parts = measure_prediction(checkpoint(model), world, config)
@@ -131,7 +131,7 @@ def test_a_real_model_gives_a_whole_report(world: PackedData, tmp_path: Path) ->
 
 def test_sampled_futures_differ_and_do_not_depend_on_batches(world: PackedData) -> None:
     torch.manual_seed(0)
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACT).eval()
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACT).eval()
     # An untrained ego would move alike whatever it imagines.
     torch.nn.init.normal_(model.ego_path.dynamics[-1].weight, std=0.3)
     reader, windows = WindowReader(world, 30, CONTRACT.dt), regular_windows(world, 20)[:2]

@@ -69,8 +69,7 @@ def toy_contexts() -> Contexts:
     semantic, ego, actions, tags = (np.stack(values) for values in zip(*rows))
     semantic[STRANGE] = 0
     return Contexts(
-        semantic=semantic,
-        ego=ego,
+        {"bev": semantic, "ego": ego},
         actions=actions,
         tags=tags[:, -1],
         scenarios=np.array(SCENARIOS),
@@ -197,6 +196,10 @@ def test_the_twin_is_not_needed_twice_and_else_asked_for_at_once(
         of_cached(contexts, tmp_path)
 
 
+def changed(contexts: Contexts, name: str) -> dict[str, np.ndarray]:
+    return {**contexts.observations, name: contexts.observations[name] + 1}
+
+
 def test_other_futures_are_kept_elsewhere(contexts: Contexts) -> None:
     actions = np.array(ACTIONS, np.float32)
     source = TwinCounterfactuals(toy_twin, "toy", contexts, actions, 10, Path("somewhere"))
@@ -206,11 +209,11 @@ def test_other_futures_are_kept_elsewhere(contexts: Contexts) -> None:
         replace(source, horizon=9),
         replace(source, contexts=replace(contexts, scenarios=contexts.scenarios + 1)),
         replace(source, contexts=replace(contexts, replay=contexts.replay / 2)),
-        replace(source, contexts=replace(contexts, semantic=contexts.semantic + 1)),
+        replace(source, contexts=replace(contexts, observations=changed(contexts, "bev"))),
     ]
     assert len({source.file(0), source.file(1), *(other.file(0) for other in others)}) == 8
     # Whatever else the checkpoint has, the twin's side is the same.
-    assert replace(source, contexts=replace(contexts, ego=contexts.ego + 1)).file(0) == source.file(0)
+    assert replace(source, contexts=replace(contexts, observations=changed(contexts, "ego"))).file(0) == source.file(0)
 
 
 def test_the_part_can_be_written_and_drawn(perfect: Part) -> None:

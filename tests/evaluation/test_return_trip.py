@@ -21,9 +21,9 @@ from learned_sim_env.evaluation.levels.return_trip.trips import (
     looked_twice,
     moved,
 )
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import NUM_STATIC_CLASSES, SemanticClass
 from learned_sim_env.world_model.geometry import points_from, view_points
-from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC, UNKNOWN
+from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import BEV, CONTRACT, PIXEL, ground
@@ -36,8 +36,8 @@ EGO = int(SemanticClass.EGO)
 class Forgetful(DrivingRSSM):
     """Imagines everything anew whenever it looks."""
 
-    def draw(self, state):
-        return super().draw({**state, "map": torch.full_like(state["map"], UNKNOWN)})
+    def draw(self, state, names):
+        return super().draw({**state, "map": torch.full_like(state["map"], UNKNOWN)}, names)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_a_world_that_is_forgotten_is_not(small: SimpleNamespace) -> None:
 
 
 def test_what_was_really_seen_is_what_the_context_showed(small: SimpleNamespace, trip: Trip) -> None:
-    context = torch.from_numpy(small.contexts.semantic[:, -1])
-    assert trip.seen[:, 0][context < NUM_STATIC].all()
+    context = torch.from_numpy(small.contexts.observations["bev"][:, -1])
+    assert trip.seen[:, 0][context < NUM_STATIC_CLASSES].all()
     points = points_from(view_points(BEV), trip.pose[:, -1])
     row, column = (x.view(4, 64, 64) for x in BEV.pixels(points))
     assert (row < -5).any(), "nobody got to see anything new"

@@ -49,11 +49,12 @@ class Doubtful(Oracle):
         heads["uncertainty"] = torch.from_numpy(self.says[state["row"].numpy()]).float()
         return heads
 
-    def draw(self, state):
-        view, _ = super().draw(state)
+    def draw(self, state, names):
+        drawn, _ = super().draw(state, ("bev",))
+        view = drawn["bev"]
         for some, share in zip(view, self.share[state["row"].numpy()]):
             some.view(-1)[: round(share * 2000)] = 7
-        return view, state
+        return {"bev": view}, state
 
 
 def doubtful(data: PackedData, knows: bool, bound: float = 1.2) -> SimpleNamespace:

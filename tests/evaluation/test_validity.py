@@ -25,12 +25,12 @@ class Painter(ToyModel):
         super().__init__()
         self.data = data
 
-    def draw(self, state):
-        _, state = super().draw(state)
+    def draw(self, state, names):
+        _, state = super().draw(state, ("bev",))
         if self.data is None:
-            return torch.zeros(len(state["z"]), 64, 64, dtype=torch.uint8), state
+            return {"bev": torch.zeros(len(state["z"]), 64, 64, dtype=torch.uint8)}, state
         row = (state["z"].long() * 37 + state["ink"] * 11) % len(self.data.arrays["semantic"])
-        return torch.from_numpy(self.data.arrays["semantic"][row.numpy()]), state
+        return {"bev": torch.from_numpy(self.data.arrays["semantic"][row.numpy()])}, state
 
 
 class Breaking(ToyModel):
@@ -46,10 +46,9 @@ class Breaking(ToyModel):
         heads["ego"][state["ink"] > 100, 0] = torch.nan
         return heads
 
-    def draw(self, state):
+    def draw(self, state, names):
         assert (state["ink"] < 100).all(), "a row that is not finite was drawn"
-        view, _ = super().draw(state)
-        return view, state
+        return super().draw(state, names)[0], state
 
 
 def test_divergence_of_known_histograms() -> None:

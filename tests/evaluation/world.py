@@ -125,7 +125,7 @@ def packed(recorded: Sequence[Episode]) -> PackedData:
         arrays={name: rows(name) for name in SCHEMA},
         starts=np.cumsum(lengths) - lengths,
         lengths=lengths,
-        contract_fingerprint=CONTRACT.fingerprint(),
+        contract_fingerprint=str(CONTRACT.fingerprints()),
         **{name: np.array([getattr(e, field) for e in recorded]) for name, field in about.items()},
     )
 
@@ -135,6 +135,7 @@ class Oracle:
 
     latent_size = noise_size = 1
     contract = CONTRACT
+    observes, draws, context_steps = ("bev", "ego"), ("bev",), 5
 
     def __init__(self, data: PackedData, stretch: float = 1.0, delay: int = 0):
         self.arrays, self.stretch, self.delay = data.arrays, stretch, delay
@@ -164,8 +165,8 @@ class Oracle:
         values = (self.arrays["ego"][row], motion, self.arrays["reward_terms"][late, :4], self.arrays["events"][late])
         return {k: torch.from_numpy(v.astype(np.float32)) for k, v in zip(("ego", "motion", "terms", "events"), values)}
 
-    def draw(self, state):
-        return torch.from_numpy(self.arrays["semantic"][state["row"].numpy()]), state
+    def draw(self, state, names):
+        return {"bev": torch.from_numpy(self.arrays["semantic"][state["row"].numpy()])}, state
 
 
 def checkpoint(model, name: str = "oracle") -> SimpleNamespace:

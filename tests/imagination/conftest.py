@@ -23,7 +23,7 @@ def rollout(inference):
 
     def make(model, contexts, seeds, pictures=False, **settings):
         made = Rollout(model, len(contexts), inference, **settings)
-        starts = Starts(model, ToyContexts(), inference, pictures)
+        starts = Starts(model, ToyContexts(), inference, ("bev",) if pictures else ())
         made.start(np.arange(len(contexts)), starts.from_contexts(np.array(contexts)), np.array(seeds))
         return made
 

@@ -15,7 +15,7 @@ from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model import traced as recorded
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm import map_decoder
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.toy_model import CRASH, NeuralToy, ToyContexts, ToyModel
 
@@ -48,7 +48,7 @@ def test_batch_size_and_order_do_not_matter(seeds, context):
     def run(order):
         model = ToyModel(risk=0.3)
         rows = Rollout(model, len(order), inference)
-        starts = Starts(model, ToyContexts(), inference, False)
+        starts = Starts(model, ToyContexts(), inference)
         rows.start(
             np.arange(len(order)),
             starts.from_contexts(np.full(len(order), context)),
@@ -76,7 +76,7 @@ def test_networks_agree_across_batch_sizes(rollout):
 def test_other_rows_do_not_change_a_bit(rollout):
     """Neither their actions nor their new starts."""
     calm, wild = (rollout(NeuralToy(), [1, 2, 3, 4], [5, 6, 7, 8]) for _ in range(2))
-    starts = Starts(NeuralToy(), ToyContexts(), Inference(torch.device("cpu")), False)
+    starts = Starts(NeuralToy(), ToyContexts(), Inference(torch.device("cpu")))
     for t, action in enumerate(actions(4, 30)):
         other = np.where(np.arange(4)[:, None] == 2, action, -action)
         calm.step(action)
@@ -92,7 +92,7 @@ def test_features_that_were_returned_stay_as_they_were(rollout):
     rows.step(np.ones((2, 2), np.float32))
     found = rows.features()
     kept = found.copy()
-    starts = Starts(NeuralToy(), ToyContexts(), Inference(torch.device("cpu")), False)
+    starts = Starts(NeuralToy(), ToyContexts(), Inference(torch.device("cpu")))
     rows.start(np.array([1]), starts.from_contexts(np.array([9])), 3)
     assert np.array_equal(found, kept)
     assert not np.array_equal(rows.features()[1], kept[1])
@@ -126,25 +126,27 @@ def test_drawing_is_lazy_and_leaves_the_latent_alone(rollout):
     looked, blind = rollout(model, [0, 1, 2], [1, 2, 3]), rollout(ToyModel(), [0, 1, 2], [1, 2, 3])
     for action in actions(3, 4):
         looked.step(action), blind.step(action)
-        looked.views(np.array([1]))
+        looked.drawn("bev", np.array([1]))
         assert np.array_equal(looked.features(), blind.features())
     assert model.drawn == 4
-    looked.views(np.array([1]))
+    looked.drawn("bev", np.array([1]))
     assert model.drawn == 4, "nothing happened since it was drawn"
-    views = looked.views(np.arange(3))
+    views = looked.drawn("bev", np.arange(3))
     assert model.drawn == 5
     expected = looked.features()[:, :2].sum(1) % 9
     assert np.array_equal(views[:, 0, 0], expected)
     assert [looked.snapshot(i)["state"]["ink"] for i in range(3)] == [1, 4, 1]
 
 
-def test_snapshot_and_start_repeat_the_future(rollout):
+def test_snapshot_and_start_repeat_the_future(rollout, inference):
     rows, other = rollout(NeuralToy(), [1, 2], [5, 6]), rollout(NeuralToy(), [7, 8], [1, 1])
     plan = actions(2, 20)
     for action in plan[:7]:
         rows.step(action)
     saved = rows.snapshot(1)
-    other.start(np.array([1]), Start.from_snapshot(saved, np.zeros(6)), saved["seed"], saved["step"])
+    other.start(
+        np.array([1]), Start.from_snapshot(other.model, inference, saved, np.zeros(6)), saved["seed"], saved["step"]
+    )
     for action in plan[7:]:
         assert np.array_equal(rows.step(action).events[1], other.step(action).events[1])
     assert np.array_equal(rows.features()[1], other.features()[1])
@@ -168,14 +170,14 @@ def test_negative_temperature(inference):
 def drive(checkpoint, model, inference, temperature):
     """What 40 steps from different moments give, whose rows meet others, lose the road and see some of it anew."""
     n = 5
-    rows, starts = Rollout(model, n, inference, temperature), Starts(model, checkpoint.contexts, inference, True)
+    rows, starts = Rollout(model, n, inference, temperature), Starts(model, checkpoint.contexts, inference, ("bev",))
     rows.start(np.arange(n), starts.from_contexts(np.arange(n) * 7), np.arange(n))
     results = []
     for t, action in enumerate(actions(n, 40)):
         step = rows.step(action)
-        rows.draw(np.arange(t % 3, n))
+        rows.draw(("bev",), np.arange(t % 3, n))
         results.append(np.concatenate([step.ego, step.motion, step.terms, step.events, rows.features()], 1))
-    return np.stack(results), rows.views(np.arange(n))
+    return np.stack(results), rows.drawn("bev", np.arange(n))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
@@ -191,7 +193,7 @@ def test_what_is_played_back_is_what_would_be_computed(shipped, inference, monke
 
 
 def test_a_model_in_training_is_not_recorded():
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"])
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"])
     assert not model.static_graph
     assert model.eval().static_graph
 

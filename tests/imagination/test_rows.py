@@ -32,7 +32,9 @@ def future(checkpoint, rows, places, dtype="float32"):
     rollout = Rollout(model, rows, inference)
     contexts, seeds, actions = np.arange(rows) % 16, 100 + np.arange(rows), mild(rows, 1)
     contexts[places], seeds[places], actions[:, places] = CONTEXT, SEED, mild(1, 0)
-    rollout.start(np.arange(rows), Starts(model, checkpoint.contexts, inference, True).from_contexts(contexts), seeds)
+    rollout.start(
+        np.arange(rows), Starts(model, checkpoint.contexts, inference, ("bev",)).from_contexts(contexts), seeds
+    )
     said = []
     for action in actions:
         step = rollout.step(action)
@@ -40,7 +42,7 @@ def future(checkpoint, rows, places, dtype="float32"):
             [
                 *(getattr(step, name)[places] for name in ("ego", "motion", "terms", "events", "uncertainty")),
                 rollout.features()[places],
-                rollout.views(np.arange(rows))[places],
+                rollout.drawn("bev", np.arange(rows))[places],
             ]
         )
     return [np.stack(values, 1) for values in zip(*said)]

@@ -12,8 +12,8 @@ from learned_sim_env.imagination.starts import Start, Starts
 from tests.toy_model import NeuralToy, ToyContexts, ToyModel
 
 
-def make(model, pictures=False, contexts=40):
-    return Starts(model, ToyContexts(contexts), Inference(torch.device("cpu")), pictures)
+def make(model, contexts=40, pictures=False):
+    return Starts(model, ToyContexts(contexts), Inference(torch.device("cpu")), ("bev",) if pictures else ())
 
 
 def test_five_real_steps_are_observed():
@@ -21,7 +21,7 @@ def test_five_real_steps_are_observed():
     assert start.state["wander"].tolist() == [5, 5]
     assert start.state["z"].tolist() == [3, 12 % 9]
     assert start.ego[:, 0].tolist() == [3, 3]
-    assert start.view is None
+    assert not start.drawn
 
 
 @given(st.lists(st.integers(0, 39), min_size=1, max_size=20))
@@ -30,7 +30,7 @@ def test_same_bits_in_any_company_and_order(indices):
     for row, i in enumerate(indices):
         alone = make(NeuralToy(), pictures=True).from_contexts(np.array([i]))
         assert torch.equal(alone.state["h"][0], together.state["h"][row])
-        assert np.array_equal(alone.view[0], together.view[row])
+        assert np.array_equal(alone.drawn["bev"][0], together.drawn["bev"][row])
 
 
 def test_a_context_is_warmed_up_once():
@@ -62,13 +62,13 @@ def test_pictures_are_drawn_only_when_asked_for():
     assert model.drawn == 0
     start = make(model, pictures=True).from_contexts(np.array([1]))
     assert model.drawn == 1
-    assert (start.view == (1 + 5) % 9).all()
+    assert (start.drawn["bev"] == (1 + 5) % 9).all()
 
 
 def test_own_observations_of_any_length():
     semantic = np.full((2, 3, 64, 64), 6, np.uint8)
     start = make(ToyModel()).from_observations(
-        semantic, np.zeros((2, 3, 6), np.float32), np.zeros((2, 3, 2), np.float32)
+        {"bev": semantic, "ego": np.zeros((2, 3, 6), np.float32)}, np.zeros((2, 3, 2), np.float32)
     )
     assert isinstance(start, Start)
     assert start.state["wander"].tolist() == [3, 3]

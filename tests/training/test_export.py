@@ -11,7 +11,7 @@ from learned_sim_env.training import export
 from learned_sim_env.training.export import choose_contexts, let_all_come
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS
 from learned_sim_env.world_model.rssm.births import BIRTH_GRID
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
@@ -37,7 +37,7 @@ def test_no_moment_at_all(packed, monkeypatch):
 
 def test_as_many_come_into_view_as_are_foreseen(packed, monkeypatch):
     torch.manual_seed(0)
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"]).eval()
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"]).eval()
     # Somebody is foreseen in one step of twenty; half of them are turned away.
     with torch.no_grad():
         model.births.ahead.weight.zero_()

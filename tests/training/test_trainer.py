@@ -21,7 +21,7 @@ from learned_sim_env.training.config import LossConfig, TrainConfig
 from learned_sim_env.training.export import choose_contexts
 from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.tiny_training import TINY as TINY_FLAGS
 
@@ -113,7 +113,7 @@ def test_another_run_in_the_folder_is_refused(packed, tmp_path):
 
 def test_a_run_can_begin_with_the_weights_of_a_checkpoint(packed, tmp_path):
     torch.manual_seed(1)
-    other = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"])
+    other = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"])
     other.births.likelier.fill_(1.0)
     # What it starts from besides the weights does not matter.
     start = save_pretrained(tmp_path / "start", other, choose_contexts(packed, 8), 1.0, {})

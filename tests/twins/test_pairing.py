@@ -90,7 +90,10 @@ def test_a_dream_alone(dream):
 
 def observed(dream) -> dict:
     contexts = dream.unwrapped.checkpoint.contexts
-    return {"observations": {"semantic": contexts.semantic[0], "ego": contexts.ego[0]}, "actions": contexts.actions[0]}
+    return {
+        "observations": {"semantic": contexts.observations["bev"][0], "ego": contexts.ego[0]},
+        "actions": contexts.actions[0],
+    }
 
 
 def test_a_twin_is_not_taken_where_it_cannot_be(dream, twin, quickest):

@@ -34,7 +34,7 @@ def test_they_lead_back_to_the_same_moment(twin, tmp_path):
     recorded_contexts(twin, [3, 7]).save(tmp_path / "contexts.npz")
     contexts = Contexts.load(tmp_path / "contexts.npz")
     assert contexts.scenarios.tolist() == [3, 7]
-    assert contexts.semantic.shape == (2, 5, 64, 64)
+    assert contexts.observations["bev"].shape == (2, 5, 64, 64)
     for index in range(2):
         assert len(contexts.replay_actions(index)) == STEPS
         np.testing.assert_array_equal(contexts.replay_actions(index)[-5:], contexts.actions[index])

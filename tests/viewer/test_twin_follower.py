@@ -181,7 +181,7 @@ def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
 
 
 def test_a_simulator_that_comes_to_something_else_is_said(drive, session):
-    session.contexts.semantic[:, -1, :16] += 1
+    session.contexts.observations["bev"][:, -1, :16] += 1
     drive.toggle_twin()
     arrive(drive)
     assert "does not show what the dream began with" in drive.frame().status.note
@@ -248,7 +248,7 @@ def test_metadrive_stands_where_the_dream_began(shipped):
     left = list(follower.catch_up(session.moment))
     assert left == sorted(left, reverse=True)
     first, *_, last = session.moment.since_start()
-    assert np.array_equal(first.twin.view, contexts.semantic[index, -1])
+    assert np.array_equal(first.twin.view, contexts.observations["bev"][index, -1])
     assert first.twin.apart == 0.0
     assert last.twin.apart < 0.2
     assert (last.twin.view == last.view).mean() > 0.8

@@ -11,14 +11,14 @@ import torch
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
 @pytest.fixture(scope="session")
 def model() -> DrivingRSSM:
     torch.manual_seed(0)
-    model = DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"]).eval().requires_grad_(False)
+    model = DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"]).eval().requires_grad_(False)
     # Untrained agents and egos would all move alike.
     for module in (model.ego_path.dynamics, model.agent_motion.net):
         torch.nn.init.normal_(module[-1].weight, std=0.3)
@@ -39,7 +39,8 @@ def contexts() -> Contexts:
     tags = rng.random((n, 7)) < 0.5
     tags[0] = True
     tags[:, 3] = False
-    return Contexts(semantic, ego, np.zeros((n, 5, 2), np.float32), tags, np.arange(n), replay, np.arange(n + 1) * 7)
+    seen, still = {"bev": semantic, "ego": ego}, np.zeros((n, 5, 2), np.float32)
+    return Contexts(seen, still, tags, np.arange(n), replay, np.arange(n + 1) * 7)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_round_trip(folder, model, contexts):
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], value)
     assert not loaded.model.training and not any(p.requires_grad for p in loaded.model.parameters())
-    assert np.array_equal(loaded.contexts.semantic, contexts.semantic)
+    assert np.array_equal(loaded.contexts.observations["bev"], contexts.observations["bev"])
     assert np.array_equal(loaded.contexts.replay_actions(2), contexts.replay[14:21])
     assert (loaded.name, loaded.uncertainty_bound, loaded.training) == ("small", 3.0, {"steps": 0})
     assert {p.suffix for p in folder.iterdir()} == {".safetensors", ".json", ".npz", ".md"}
@@ -81,16 +81,24 @@ def test_missing_unknown_and_misshapen_tensors(folder):
 def test_another_schema_contract_or_architecture(folder):
     good = (folder / "config.json").read_text()
     edit(folder, schema_version=99)
-    with pytest.raises(ValueError, match="schema version 99, this package reads 2"):
+    with pytest.raises(ValueError, match="schema version 99, this package reads 3"):
         from_pretrained(folder)
     (folder / "config.json").write_text(good)
     edit(folder, contract={"name": "driving", "fingerprint": "0" * 64})
-    with pytest.raises(ValueError, match="trained for another contract"):
+    with pytest.raises(ValueError, match="'0{40}' is no fingerprint of a contract that this package knows"):
         from_pretrained(folder)
     (folder / "config.json").write_text(good)
-    other = replace(CONTRACTS["driving"], bev=BevSpec(metres_per_pixel=0.5))
-    with pytest.raises(ValueError, match="trained for another contract"):
+    driving = CONTRACTS["driving"]
+    coarser = replace(driving.modality("bev"), bev=BevSpec(metres_per_pixel=1.5))
+    other = replace(driving, modalities=(coarser, *driving.modalities[1:]))
+    with pytest.raises(ValueError, match=r"checkpoint small has another 'bev' \(\w{12}\) than contract 'driving'"):
         from_pretrained(folder, contract=other)
+    with pytest.raises(ValueError, match="checkpoint small was made for another task"):
+        from_pretrained(folder, contract=replace(driving, dt=0.05))
+    edit(folder, draws=["bev"])
+    with pytest.raises(ValueError, match=r"says draws \['bev'\], but the model has \('bev', 'route'\)"):
+        from_pretrained(folder)
+    (folder / "config.json").write_text(good)
     edit(folder, architecture="rsm")
     with pytest.raises(ValueError, match="Did you mean 'rssm'"):
         from_pretrained(folder)
@@ -142,6 +150,8 @@ def test_contexts_by_tag(contexts):
 def test_contexts_are_whole_or_refused(contexts, tmp_path, name, spoil):
     contexts.save(tmp_path / "whole.npz")
     assert len(Contexts.load(tmp_path / "whole.npz")) == len(contexts)
-    replace(contexts, **{name: spoil(getattr(contexts, name))}).save(tmp_path / "other.npz")
+    spoilt = spoil(contexts.arrays()[name])
+    there = {"observations": {**contexts.observations, name: spoilt}} if name == "ego" else {name: spoilt}
+    replace(contexts, **there).save(tmp_path / "other.npz")
     with pytest.raises(ValueError, match=f"other.npz is not whole: .*{'replay' if 'replay' in name else 'shape'}"):
         Contexts.load(tmp_path / "other.npz")

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from learned_sim_env import task
 from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.drivers.catalogue import identity, open_driver
 from learned_sim_env.drivers.driver import looks
 from learned_sim_env.drivers.gaps import gaps_ahead
-from learned_sim_env.environments.info import END_REASONS, NOT_FINITE, UNCERTAINTY
+from learned_sim_env.environments.info import END_REASONS
 from learned_sim_env.harness.engine.job import STEPS, Drive, Job, pack, unpack
 from learned_sim_env.harness.engine.moments import Moments
 from learned_sim_env.harness.engine.perturbed_model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.judging import judge
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import CHUNK, Start, Starts
 from learned_sim_env.version import __version__
@@ -62,10 +61,10 @@ class DreamRunner:
         where = next(iter(self.model.initial(1).values())).device
         self._inference = Inference(where, rows)
         # What all drives depend on, whatever the job.
-        world = [checkpoint.fingerprint, checkpoint.contract.fingerprint(), checkpoint.uncertainty_bound]
+        world = [checkpoint.fingerprint, str(checkpoint.contract.fingerprints()), checkpoint.uncertainty_bound]
         how = [__version__, torch.__version__, str(where), identity(driver), rows, self.look]
-        self._world = key_of([*world, *how], [getattr(bank, f.name) for f in fields(bank)])
-        self._starts = Starts(self.model, bank, self._inference, pictures=True)
+        self._world = key_of([*world, *how], bank.arrays().values())
+        self._starts = Starts(self.model, bank, self._inference, names=("bev",))
 
     def run(self, jobs: Sequence[Job], done: Callable[[int], object] | None = None, views: bool = False) -> list[Drive]:
         """The drives of all jobs, in their order.
@@ -119,8 +118,8 @@ class DreamRunner:
         rollout = Rollout(self.model, self.rows, self._inference, temperature)
         start = self.starts(jobs)
         rollout.start(rows, start, np.array([job.seed for job in jobs]))
-        low, high = (getattr(self.checkpoint.contract.observation_space("dict")["ego"], b) for b in ("low", "high"))  # type: ignore[index]
-        ego, view = np.clip(start.ego, low, high), rollout.views(rows)
+        low, high = self.checkpoint.contract.modality("ego").limits
+        ego, view = np.clip(start.ego, low, high), rollout.drawn("bev", rows)
         pilot = Pilot(open_driver(self.driver, [job.seed for job in jobs]), jobs)
         horizon = np.array([job.horizon for job in jobs])
         length, end = horizon.copy(), np.full(n, -1)
@@ -129,21 +128,18 @@ class DreamRunner:
         actions = np.zeros((self.rows, 2), np.float32)
         for t in range(int(horizon.max())):
             actions[:n] = pilot(view, ego)
-            imagined = rollout.step(actions).or_nothing()
+            judged = judge(rollout.step(actions), self.checkpoint.contract, self.checkpoint.uncertainty_bound)
+            imagined, outcome, ended = judged.imagined, judged.outcome, judged.end[:n]
             finite = imagined.finite[:n]
             if self.look or keep:
-                view = rollout.views(np.arange(self.rows))[:n]
+                view = rollout.drawn("bev", np.arange(self.rows))[:n]
             ego = np.where(finite[:, None], np.clip(imagined.ego[:n], low, high), ego)
-            outcome = task.outcome(imagined.terms[:n], imagined.events[:n], self.checkpoint.contract.reward)
-            doubtful = imagined.uncertainty[:n] > self.checkpoint.uncertainty_bound
-            ended = np.where(outcome.terminated, outcome.end, np.where(doubtful, UNCERTAINTY, -1))
-            ended = np.where(finite, ended, NOT_FINITE)
             step = (
                 ego,
                 imagined.motion[:n],
                 actions[:n].copy(),
-                outcome.reward_terms,
-                outcome.cost_terms,
+                outcome.reward_terms[:n],
+                outcome.cost_terms[:n],
                 imagined.uncertainty[:n],
                 np.where(finite, self.model.risk[:n].float().cpu().numpy(), 0.0),
                 gaps_ahead(view) if self.look else np.full(n, np.inf, np.float32),
@@ -184,7 +180,7 @@ class DreamRunner:
                 for name, value in p.dream().items():
                     if name in SETTINGS:
                         state[name][i] = value
-        return Start(state, start.ego, start.view)
+        return Start(state, start.ego, start.drawn)
 
     def _warm(self, moments: Sequence[Moments]) -> Start:
         """Always as many at a time, because a batch of another size may round differently."""
@@ -192,9 +188,8 @@ class DreamRunner:
         for first in range(0, len(moments), CHUNK):
             some = list(moments[first : first + CHUNK])
             padded = some + [some[-1]] * (CHUNK - len(some))
-            start = self._starts.from_observations(
-                *(np.stack([getattr(m, name) for m in padded]) for name in ("semantic", "ego", "actions"))
-            )
+            views, egos, actions = (np.stack([getattr(m, n) for m in padded]) for n in ("semantic", "ego", "actions"))
+            start = self._starts.from_observations({"bev": views, "ego": egos}, actions)
             parts += [start.row(i) for i in range(len(some))]
         return Start.joined(parts)
 

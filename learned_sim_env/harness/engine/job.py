@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.environments.info import END_REASONS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.harness.engine.perturbation import Perturbation
 from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
+from learned_sim_env.task import ENDS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.world_model.contexts import Contexts
 
 
@@ -117,7 +117,7 @@ class Drive:
     @property
     def broken_off(self) -> bool:
         """Whether the model ended it: by its own doubt, or because it gave numbers that are not finite."""
-        return self.end in (END_REASONS[UNCERTAINTY], END_REASONS[NOT_FINITE])
+        return self.end in (ENDS[UNCERTAINTY], ENDS[NOT_FINITE])
 
     @property
     def crashed(self) -> bool:

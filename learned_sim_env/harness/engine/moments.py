@@ -20,4 +20,4 @@ class Moments:
     @staticmethod
     def of(bank: Contexts, i: int) -> Moments:
         """Row `i` of a bank."""
-        return Moments(bank.semantic[i], bank.ego[i], bank.actions[i])
+        return Moments(bank.observations["bev"][i], bank.ego[i], bank.actions[i])

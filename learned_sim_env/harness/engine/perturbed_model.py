@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,7 +20,7 @@ SETTINGS = (PUSH, FLIP)
 
 
 class PerturbedModel:
-    """A `LatentModel` around another one.
+    """A world model around another one, which is a `LatentModel` as well.
 
     How much a row is disturbed is part of its state, and the noise for that comes from further columns of the row's
     uniforms: what the model itself draws stays the same, and a state carries all that its future depends on.
@@ -31,17 +34,17 @@ class PerturbedModel:
 
     static_graph = False
 
-    def __init__(self, model: LatentModel):
+    def __init__(self, model: Any):
         state = model.initial(1)
         self.model, self.contract = model, model.contract
+        self.observes, self.draws, self.context_steps = model.observes, model.draws, model.context_steps
         self.latent_size = model.latent_size
-        latents: tuple[int, int] | None = getattr(model, "latent_groups", None)
-        if not {"h", "z"} <= set(state) or latents is None:
+        if not isinstance(model, LatentModel):
             raise ValueError(
                 f"{type(model).__name__} cannot be disturbed: it needs a recurrent state 'h', latents 'z', and "
                 "`latent_groups`, which says how many categorical latents 'z' consists of"
             )
-        self.latent_groups = self._groups, self._classes = latents
+        self.latent_groups = self._groups, self._classes = model.latent_groups
         self._hidden = state["h"].shape[-1]
         self.noise_size = model.noise_size + self._hidden + 2 * self._groups
         self.risk: Tensor = torch.zeros(0)
@@ -92,11 +95,11 @@ class PerturbedModel:
         self.risk = 1 - well.prod(-1)
         return heads
 
-    def draw(self, state: State) -> tuple[Tensor, State]:
+    def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
         """As of the model."""
         inner, settings = _parted(state)
-        view, after = self.model.draw(inner)
-        return view, {**after, **settings}
+        drawn, after = self.model.draw(inner, names)
+        return drawn, {**after, **settings}
 
 
 def _parted(state: State) -> tuple[State, State]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from learned_sim_env.files import replacing, write_text
 from learned_sim_env.resources import as_path, suites_dir
-from learned_sim_env.spec import CONTRACTS, unknown
+from learned_sim_env.spec import CONTRACTS, Fingerprints, unknown
 from learned_sim_env.world_model.contexts import Contexts
 
 if sys.version_info >= (3, 11):
@@ -114,8 +114,7 @@ class Suite:
             raise ValueError(f"{folder / FILE} is not TOML: {error}") from error
         if written.get("format") != FORMAT:
             raise ValueError(f"{folder / FILE} has format {written.get('format')!r}, this package reads {FORMAT}")
-        if written.get("contract") != CONTRACTS["driving"].fingerprint():
-            raise ValueError(f"{folder / FILE} was drawn under another contract: draw it anew")
+        CONTRACTS["driving"].check(str(folder / FILE), Fingerprints.parse(written.get("contract")))
         for name, digest in written["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise ValueError(f"{folder / name} does not have the hash that {FILE} gives: draw the suite anew")
@@ -154,7 +153,7 @@ def _written(suite: Suite, digests: dict[str, str]) -> str:
         "#   start: row of starts.npz and paths.npz. seed: of the dream's chance. horizon: steps of 0.1 s.",
         "#   from_seed, at_step: the simulator's scenario and the step of its recording that it starts at.",
         f"format = {FORMAT}",
-        f'contract = "{CONTRACTS["driving"].fingerprint()}"',
+        f'contract = "{CONTRACTS["driving"].fingerprints(("bev", "ego"))}"',
         "",
         "# By how much a metric may be worse than the baseline's before that is a regression.",
         "[limits]",

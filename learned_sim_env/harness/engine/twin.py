@@ -89,12 +89,15 @@ class TwinRunner:
         job = self.jobs[index]
         start = job.place(self.bank)
         settings = twin_settings(self.env_id)
-        contract, version = CONTRACTS[settings["contract"]].fingerprint(), installed_version(settings["simulator"])
+        contract, version = (
+            str(CONTRACTS[settings["contract"]].fingerprints()),
+            installed_version(settings["simulator"]),
+        )
         about: list[Any] = [__version__, settings, contract, version]
         about += ["" if job.actions else self.identity, job.horizon, job.actions, job.seed]
         about += [[p.to_dict() for p in job.perturbations], int(self.bank.scenarios[start])]
         # The last view, because a twin that comes to another one fails.
-        key = key_of(about, [self.bank.replay_actions(start), self.bank.semantic[start, -1]])
+        key = key_of(about, [self.bank.replay_actions(start), self.bank.observations["bev"][start, -1]])
         return self.folder / f"{key}.npz"
 
     def drive(self, twin: TwinDrivingEnv, job: Job) -> Drive:

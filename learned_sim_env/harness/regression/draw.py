@@ -95,8 +95,7 @@ def _starts(data: PackedData, places: list[tuple[int, int]]) -> Contexts:
     rows = last[:, None] + np.arange(1 - CONTEXT_STEPS, 1)
     replay = [a["actions"][f + 1 : until + 1] for f, until in zip(first, last)]
     return Contexts(
-        semantic=a["semantic"][rows],
-        ego=a["ego"][rows],
+        {"bev": a["semantic"][rows], "ego": a["ego"][rows]},
         actions=a["actions"][rows],
         tags=a["tags"][last],
         scenarios=data.seeds[[e for e, _ in places]].astype(np.int64),

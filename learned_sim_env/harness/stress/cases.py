@@ -58,7 +58,7 @@ def save_case(
     snapshot = {
         **fresh,
         "state": {name: value[0].cpu().numpy().copy() for name, value in start.state.items()},
-        "view": None if start.view is None else start.view[0].copy(),
+        "drawn": {name: value[0].copy() for name, value in start.drawn.items()},
         "seed": job.seed,
         "step": 0,
         "record": record,

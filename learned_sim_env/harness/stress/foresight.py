@@ -57,8 +57,8 @@ def forecast(model: WorldModel, data: PackedData) -> Forecasts:
     probabilities = []
     for first in tqdm(range(0, len(rows), BATCH), desc="foresight", unit="batch", disable=None):
         window = rows[first : first + BATCH, None] + np.arange(1 - CONTEXT_STEPS, 1)
-        real = (torch.from_numpy(a[name][window]).to(device) for name in ("semantic", "ego", "actions"))
-        state = warmed_up(model, *real)
+        view, ego, actions = (torch.from_numpy(a[name][window]).to(device) for name in ("semantic", "ego", "actions"))
+        state = warmed_up(model, {"bev": view, "ego": ego}, actions)
         held = torch.from_numpy(a["actions"][window[:, -1]]).to(device)
         well = torch.ones(len(window), device=device)
         for _ in range(WITHIN):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from learned_sim_env.spec import NUM_STATIC_CLASSES
 from learned_sim_env.task import UNCERTAIN_TERMS
 from learned_sim_env.training.batches import Batch, WindowSampler
 from learned_sim_env.training.config import TrainConfig
@@ -19,7 +20,6 @@ from learned_sim_env.training.pictures import after_context
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.rssm.fine_tune import train_alone
 from learned_sim_env.world_model.rssm.heads import DOUBTS, OutcomeHeads
-from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # Windows that are imagined at a time; moments of each that are drawn, to see how much of the view is wrong; moments of
@@ -79,7 +79,7 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
     training = model.training
     torch.manual_seed(seed)
     model.eval()
-    _, state = model.draw(after_context(model, batch))
+    _, state = model.draw(after_context(model, batch), ("bev",))
     drawn = set((torch.randperm(batch.actions.shape[1] - c)[:DRAWN] + c).tolist())
     features, errors = [], []
     for t in range(c, batch.actions.shape[1]):
@@ -91,8 +91,9 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
         error = torch.full((len(batch.ego), len(DOUBTS)), torch.nan, device=device)
         error[:, 0] = (state["pose"] - batch.pose[:, t])[:, :2].norm(dim=-1)
         if t in drawn:
-            view, state = model.draw(state)
-            shown = (view < NUM_STATIC) & (batch.static[:, t] < NUM_STATIC)
+            drawn, state = model.draw(state, ("bev",))
+            view = drawn["bev"]
+            shown = (view < NUM_STATIC_CLASSES) & (batch.static[:, t] < NUM_STATIC_CLASSES)
             wrong = (view != batch.static[:, t]) & shown
             error[:, 1] = wrong.flatten(1).sum(1) / shown.flatten(1).sum(1).clamp_min(1)
         errors.append(error)

@@ -89,7 +89,7 @@ def _context(model: DrivingRSSM, batch: Batch, encodings: Tensor, config: LossCo
     """The state after the context, and the KL of each of its moments."""
     state, kls = model.initial(len(batch.ego)), []
     for t in range(batch.context):
-        observation = {"semantic": batch.semantic[:, t], "ego": batch.ego[:, t]}
+        observation = {"bev": batch.semantic[:, t], "ego": batch.ego[:, t]}
         noise = torch.rand(len(batch.ego), model.config.groups, device=batch.ego.device)
         state, prior, posterior = model.observe_with_beliefs(
             state, batch.actions[:, t], observation, noise, detect=False, embedding=encodings[:, t]

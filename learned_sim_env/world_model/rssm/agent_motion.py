@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.road import STATION
+from learned_sim_env.spec import EGO_SIZE
 from learned_sim_env.world_model.geometry import place, points_from, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot, tempered
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE, UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.route_path import ROADWAY, beside
 

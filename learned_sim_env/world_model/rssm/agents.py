@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import EGO_SIZE, SemanticClass
 from learned_sim_env.world_model.geometry import place, product, turn
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.protocol import State
@@ -22,8 +22,6 @@ KEYS = ("agent_pose", "agent_motion", "agent_size", "agent_class")
 FORGET = 60.0
 # [m/s^2] Stands where nothing is known of an agent's acceleration, because it was not seen for long enough.
 UNKNOWN_ACCELERATION = -20.0
-# [m] of the ego drawn in the dream; the size of MetaDrive's default vehicle.
-EGO_SIZE = (4.515, 1.852)
 # [m] An agent that comes into view keeps this distance from the others.
 APART = 5.0
 # [m] Farther gaps to the ego count as this.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
-
-from learned_sim_env.spec import unknown
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -22,18 +19,9 @@ class RSSMConfig:
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
 
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> RSSMConfig:
-        """Read back what `dataclasses.asdict` wrote; `ValueError` for a key that does not exist."""
-        known = [f.name for f in fields(RSSMConfig)]
-        for name in values:
-            if name not in known:
-                raise unknown("architecture key", name, known)
-        return RSSMConfig(**values)
 
-
-# What `learned-sim train --model` offers.
-MODELS = {
+# By name, as `learned-sim train --model` knows them.
+SIZES = {
     "rssm-tiny": RSSMConfig(
         hidden=32, groups=4, classes=16, embedding=32, channels=16, surroundings=16, head_hidden=32, slots=4
     ),

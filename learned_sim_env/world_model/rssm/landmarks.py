@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.road import STATION
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import look_up, place, product, turn
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE
 from learned_sim_env.world_model.rssm.route_path import swath
 
 FAR = 1e4  # [m]

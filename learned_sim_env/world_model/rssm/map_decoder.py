@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.spec import BevSpec
+from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec
 from learned_sim_env.world_model.geometry import square_middles
 from learned_sim_env.world_model.layers import Linear, Norm, PatchMixer, one_hot, patches, unpatch
 from learned_sim_env.world_model.rssm.cross_section import CrossSection, markings_at, read_section, sweep
 from learned_sim_env.world_model.rssm.latent import PATCH
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, NUM_STATIC, UNKNOWN
+from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.rssm.route_path import SIDES, Beside, beside
 from learned_sim_env.world_model.traced import played
 
@@ -45,12 +45,12 @@ class MapDecoder(nn.Module):
         self.register_buffer("middles", square_middles(bev, PATCH, MARGIN), persistent=False)
         self.near, self.far = Neighbours(channels), Neighbours(channels)
         self.everywhere = PatchMixer(tokens, channels)
-        self.out = Linear(channels, PATCH**2 * NUM_STATIC)
+        self.out = Linear(channels, PATCH**2 * NUM_STATIC_CLASSES)
         self.log_weights: Tensor
         self.register_buffer("log_weights", torch.tensor(CLASS_WEIGHTS).log(), persistent=False)
 
     def forward(self, latent: Tensor, route: Tensor, remembered: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, H, W, NUM_STATIC) of a canvas, and its classes (B, H, W) uint8 if the road simply went on.
+        """Logits (B, H, W, NUM_STATIC_CLASSES) of a canvas, and its classes (B, H, W) uint8 if the road simply went on.
 
         Args:
             latent: (B, latent), h and z.
@@ -70,21 +70,21 @@ class MapDecoder(nn.Module):
         logits, swept, section, near = by_patches(*given)
         ids = patches(remembered, PATCH)
         blank = (ids == UNKNOWN).flatten().nonzero()[:, 0]
-        ids.view(-1)[blank] = self.choose(logits.view(-1, NUM_STATIC)[blank], swept.flatten()[blank])
+        ids.view(-1)[blank] = self.choose(logits.view(-1, NUM_STATIC_CLASSES)[blank], swept.flatten()[blank])
         canvas, swept = (unpatch(t, self.height, self.width, PATCH)[..., 0] for t in (ids, swept))
         road = Roadway(CrossSection(*section), Beside(*near), self.middles, canvas == swept, self.bev)
         return canvas, road
 
     def choose(self, logits: Tensor, swept: Tensor) -> Tensor:
-        """Classes (...) uint8 from logits (..., NUM_STATIC) and proposed classes (...) uint8, UNKNOWN for none."""
+        """Classes (...) uint8 from logits (..., NUM_STATIC_CLASSES) and proposed ones (...) uint8, UNKNOWN for none."""
         # Pixel by pixel, a marking that may lie one pixel aside is never the likeliest: what fits together goes first.
-        proposed = one_hot(swept, UNKNOWN + 1, logits.dtype)[..., :NUM_STATIC]
+        proposed = one_hot(swept, UNKNOWN + 1, logits.dtype)[..., :NUM_STATIC_CLASSES]
         return (logits - self.log_weights.to(logits.dtype) + PROPOSED * proposed).argmax(-1).to(torch.uint8)
 
     def by_patches(
         self, latent: Tensor, route: Tensor, remembered: Tensor
     ) -> tuple[Tensor, Tensor, CrossSection, Beside]:
-        """Logits and classes as `forward` gives them, but by patches: (B, tokens, PATCH**2 * NUM_STATIC) and
+        """Logits and classes as `forward` gives them, but by patches: (B, tokens, PATCH**2 * NUM_STATIC_CLASSES) and
         (B, tokens, PATCH**2); the section of the road that goes on, and where the patches' middles are beside it.
         """
         dtype = self.out.weight.dtype

@@ -13,13 +13,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec
 from learned_sim_env.world_model.geometry import look_up, points_from, rotate, view_points
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, MIDDLE, PARTS, cells_of, classes
 
 # What can be remembered: everything that stands still. Movers and the ego hide it.
-NUM_STATIC = SemanticClass.STATIC_OBJECT + 1
-UNKNOWN = NUM_STATIC
+UNKNOWN = NUM_STATIC_CLASSES
 # Set on cells that were imagined rather than seen; see `line_pieces` for the other bits.
 IMAGINED = 0x40
 # [cells] The window follows the ego in steps of this size.
@@ -167,7 +166,7 @@ class MapMemory:
         index, _ = self._index(new_origin[:, None], *view.unbind(-1))
         ids = semantic.flatten(1)
         shown = cells_of(semantic).flatten(1) if closely else ids.short()
-        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC, shown, fresh.gather(1, index)))
+        fresh.scatter_(1, index, torch.where(ids < NUM_STATIC_CLASSES, shown, fresh.gather(1, index)))
         return fresh.view(b, self.size, self.size), new_origin
 
     def known_until(self, cells: Tensor, distance: Tensor) -> Tensor:

@@ -10,21 +10,22 @@ not seen yet.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
 from learned_sim_env.road import STATIONS
-from learned_sim_env.spec import Contract
+from learned_sim_env.spec import EGO_SIZE, Contract
 from learned_sim_env.task import steering_term
-from learned_sim_env.world_model.geometry import compose, points_from, relative, turn
+from learned_sim_env.world_model.geometry import compose, points_from, relative, turn, view_points
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm import agents as agents_module
 from learned_sim_env.world_model.rssm.agent_motion import LOOK_AHEAD, AgentMotion
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE
 from learned_sim_env.world_model.rssm.births import Births, on_the_road
-from learned_sim_env.world_model.rssm.config import RSSMConfig
+from learned_sim_env.world_model.rssm.config import SIZES, RSSMConfig
 from learned_sim_env.world_model.rssm.detector import LAGS, Detector
 from learned_sim_env.world_model.rssm.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.rssm.heads import OutcomeHeads
@@ -38,9 +39,9 @@ from learned_sim_env.world_model.rssm.landmarks import (
 )
 from learned_sim_env.world_model.rssm.latent import Encoder, Latent
 from learned_sim_env.world_model.rssm.map_decoder import MapDecoder
-from learned_sim_env.world_model.rssm.map_memory import Exact, MapMemory
+from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, Exact, MapMemory
 from learned_sim_env.world_model.rssm.route_finder import RouteFinder
-from learned_sim_env.world_model.rssm.route_path import TOLD, RoutePath, alongside, chain, seen_from
+from learned_sim_env.world_model.rssm.route_path import TOLD, RoutePath, alongside, chain, seen_from, waypoints
 from learned_sim_env.world_model.rssm.surroundings import NEARBY, Surroundings
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
@@ -52,7 +53,13 @@ INPUTS = 7 + 2 * len(TOLD)
 
 
 class DrivingRSSM(nn.Module):
-    """See the module's docstring; the interface is `protocol.LatentModel`."""
+    """See the module's docstring; the interface is `protocol.WorldModel`, with all that some models can do beside."""
+
+    config_class = RSSMConfig
+    sizes: ClassVar[dict[str, RSSMConfig]] = SIZES
+    observes = ("bev", "ego")
+    draws = ("bev", "route")
+    context_steps = 5
 
     def __init__(self, config: RSSMConfig, contract: Contract):
         super().__init__()
@@ -146,7 +153,7 @@ class DrivingRSSM(nn.Module):
 
         `noise` (B, groups) samples z, None takes its mode; `embedding` (B, E), if at hand, spares encoding the view.
         """
-        semantic, ego = observation["semantic"], observation["ego"].float()
+        semantic, ego = observation["bev"], observation["ego"].float()
         seen = state["seen"]
         motions, actions = self.ego_path.observe(
             state["motions"], state["actions"], state["ego"][:, 0], action, ego, seen
@@ -294,8 +301,26 @@ class DrivingRSSM(nn.Module):
             "features": features,
         }
 
-    def draw(self, state: State) -> tuple[Tensor, State]:
-        """The view (B, H, W) uint8, and the state in which newly imagined map is remembered."""
+    def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
+        """The view "bev" (B, H, W) uint8, the waypoints "route" (B, 10, 2) float32 [m], and the state in which newly
+        imagined map is remembered.
+        """
+        drawn: Observation = {}
+        if "route" in names:
+            drawn["route"] = waypoints(state["route"], state["pose"])
+        if "bev" in names:
+            drawn["bev"], state = self._view(state)
+        return drawn, state
+
+    def seen_places(self, state: State) -> Tensor:
+        """(B, H, W) bool: where the map under the view was really observed."""
+        bev = self.contract.bev
+        points = view_points(bev, state["pose"].device).expand(len(state["pose"]), -1, -1)
+        ids = self.memory.read(state["map"], state["map_origin"], points_from(points, state["pose"]), seen_only=True)
+        return (ids != UNKNOWN).view(-1, bev.height, bev.width)
+
+    def _view(self, state: State) -> tuple[Tensor, State]:
+        """The view from above, and the state after it."""
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
 
         def imagine(rows: Tensor, remembered: Tensor) -> tuple[Tensor, Exact]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.road import STATION, STATIONS
+from learned_sim_env.spec import WAYPOINTS
 from learned_sim_env.world_model.geometry import place, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn
 
@@ -129,6 +130,19 @@ def alongside(route: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # The ego's chord is the second one, and every third is told.
     told = torch.lerp(heading[:, 1::3], heading[:, 2::3], t[:, None]) - pose[:, 2:]
     return seen.imag - side, wrap(pose[:, 2] - here), told
+
+
+def waypoints(route: Tensor, pose: Tensor) -> Tensor:
+    """(B, WAYPOINTS, 2) float32 [m]: points of the route, `STATION` metres apart, in the frame of a pose (B, 3).
+
+    As `road.RoadIndex.waypoints`: the first is `STATION` metres on from where the pose is beside the route.
+    """
+    along = product(place(pose) - place(route[:, 1]), turn(-route[:, 1, 2])).real / STATION
+    points = torch.lerp(
+        route[:, 2 : WAYPOINTS + 2, :2], route[:, 3 : WAYPOINTS + 3, :2], along.clamp(0, 1)[:, None, None]
+    )
+    seen = product(torch.view_as_complex(points.contiguous()) - place(pose)[:, None], turn(-pose[:, None, 2]))
+    return torch.view_as_real(seen)
 
 
 class Beside(NamedTuple):

@@ -23,7 +23,7 @@ def test_what_was_written_is_read_again(tmp_path):
     suite.save(tmp_path / "small")
     again = Suite.load(tmp_path / "small")
     assert (again.name, again.scenarios, again.limits) == (suite.name, suite.scenarios, suite.limits)
-    np.testing.assert_array_equal(again.starts.semantic, suite.starts.semantic)
+    np.testing.assert_array_equal(again.starts.observations["bev"], suite.starts.observations["bev"])
     np.testing.assert_array_equal(again.paths, suite.paths)
     suite.save(tmp_path / "small")
     assert Suite.load(tmp_path / "small").fingerprint == again.fingerprint

@@ -23,7 +23,7 @@ def test_the_twin_drives_from_the_moment_of_a_scenario_and_repeats_itself(tmp_pa
     jobs = [Job("plain", start, 1, 6), Job("late", start, 1, 6, (ActionDelay(0.3),)), Job("plain", start, 1, 6)]
     drives = TwinRunner("LearnedDriving-v0", suite.starts, "random", tmp_path / "a").run(jobs, workers=1)
     assert [d.error for d in drives] == [""] * 3
-    np.testing.assert_array_equal(drives[0].views[0], suite.starts.semantic[start, -1])
+    np.testing.assert_array_equal(drives[0].views[0], suite.starts.observations["bev"][start, -1])
     assert all(np.array_equal(getattr(drives[0], name), getattr(drives[2], name)) for name in STEPS)
     assert not np.array_equal(drives[0].actions, drives[1].actions)
     taken = tuple((float(a), float(b)) for a, b in drives[0].actions)
@@ -44,12 +44,12 @@ def test_drives_are_kept_by_all_that_they_depend_on(tmp_path, monkeypatch):
     runner = TwinRunner("LearnedDriving-v0", bank, "follow-8", tmp_path, (Job("x", 3, 0, 5),), "follow-8")
     first = runner.file(0)
     assert first == replace(runner, driver="named otherwise").file(0)
-    views, replayed = bank.semantic.copy(), bank.replay.copy()
+    views, replayed = bank.observations["bev"].copy(), bank.replay.copy()
     views[3, -1, 0, 0] += 1
     replayed[bank.replay_starts[3]] += 0.5
     others = [
         replace(runner, identity="idm").file(0),
-        replace(runner, bank=replace(bank, semantic=views)).file(0),
+        replace(runner, bank=replace(bank, observations={**bank.observations, "bev": views})).file(0),
         replace(runner, bank=replace(bank, replay=replayed)).file(0),
         replace(runner, bank=replace(bank, scenarios=bank.scenarios + 1)).file(0),
         *(replace(runner, jobs=(Job("x", *about),)).file(0) for about in ((4, 0, 5), (3, 1, 5), (3, 0, 6))),

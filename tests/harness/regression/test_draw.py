@@ -90,7 +90,9 @@ def test_a_suite_is_drawn_evenly_and_starts_where_the_recording_was(monkeypatch)
         e = int(suite.starts.scenarios[s.start]) - 1_000_000
         replay = suite.starts.replay_actions(s.start)
         np.testing.assert_array_equal(replay, data.episode(e).actions[: len(replay)])
-        np.testing.assert_array_equal(suite.starts.semantic[s.start, -1], data.episode(e).semantic[len(replay)])
+        np.testing.assert_array_equal(
+            suite.starts.observations["bev"][s.start, -1], data.episode(e).semantic[len(replay)]
+        )
         steps = int(suite.path_steps[s.start])
         assert steps == min(HORIZON, 160 - len(replay))
         np.testing.assert_allclose(suite.paths[s.start, :steps, 0], 0.75 * np.arange(1, steps + 1), atol=1e-4)

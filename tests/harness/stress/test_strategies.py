@@ -155,7 +155,7 @@ def test_the_tails_are_what_has_no_neighbours():
     ego = BANK.ego[[1] * 12].copy()
     ego[:, -1] += np.random.default_rng(0).normal(0, 0.01, (12, 6))
     ego[7, -1, 0] += 5.0
-    bank = replace(BANK, semantic=BANK.semantic[[1] * 12], ego=ego)
+    bank = replace(BANK, observations={"bev": BANK.observations["bev"][[1] * 12], "ego": ego})
     assert int(rarity(bank).argmax()) == 7
     rarest = set(np.argsort(-rarity(bank))[:4].tolist())
     assert {Tails(1.0, seed).start(1, bank) for seed in range(20)} == rarest

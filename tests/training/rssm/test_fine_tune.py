@@ -15,7 +15,7 @@ from learned_sim_env.training.rssm.agent_losses import traffic_loss
 from learned_sim_env.training.rssm.fine_tune import settle_agents, settle_path
 from learned_sim_env.training.rssm.fine_tune_heads import head_loss, imagined, settle_heads
 from learned_sim_env.training.rssm.losses import path_loss
-from learned_sim_env.world_model.rssm.config import MODELS
+from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
@@ -38,7 +38,7 @@ def windows(packed) -> WindowSampler:
 @pytest.fixture
 def fresh() -> DrivingRSSM:
     torch.manual_seed(0)
-    return DrivingRSSM(MODELS["rssm-tiny"], CONTRACTS["driving"])
+    return DrivingRSSM(SIZES["rssm-tiny"], CONTRACTS["driving"])
 
 
 def test_the_ego_is_better_foreseen_afterwards(windows):

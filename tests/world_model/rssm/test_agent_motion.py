@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learned_sim_env.road import STATION, STATIONS
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import EGO_SIZE, SemanticClass
 from learned_sim_env.world_model.geometry import turn
 from learned_sim_env.world_model.rssm.agent_motion import (
     ACCELERATIONS,
@@ -17,7 +17,7 @@ from learned_sim_env.world_model.rssm.agent_motion import (
     AgentMotion,
     advance,
 )
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE, UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.route_path import chain
 

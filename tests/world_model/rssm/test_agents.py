@@ -9,10 +9,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from learned_sim_env.spec import CONTRACTS, SemanticClass
+from learned_sim_env.spec import CONTRACTS, EGO_SIZE, SemanticClass
 from learned_sim_env.task import EVENTS, events
 from learned_sim_env.world_model.geometry import place, turn
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE, GAP_REACH, AgentSummary, box_gap
+from learned_sim_env.world_model.rssm.agents import GAP_REACH, AgentSummary, box_gap
 from tests import scenes
 
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learned_sim_env.road import STATIONS
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import view_points
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE
 from learned_sim_env.world_model.rssm.landmarks import (
     FAR,
     HALF_OBSTACLE,

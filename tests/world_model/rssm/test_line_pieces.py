@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import points_from, view_points
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, FARTHEST, MIDDLE, PARTS, beside_line, cells_of, classes
-from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC, MapMemory
+from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 BEV = BevSpec()
 ZERO = torch.zeros(1, 3)
@@ -55,13 +55,15 @@ def line_at(direction: float, aside: float, pose: torch.Tensor = ZERO) -> torch.
     return torch.from_numpy(image)[None]
 
 
-@given(st.integers(0, 2**31), st.integers(0, NUM_STATIC))
+@given(st.integers(0, 2**31), st.integers(0, NUM_STATIC_CLASSES))
 @settings(max_examples=30, deadline=None)
 def test_from_where_it_was_seen_a_view_is_what_it_was(seed, surfaces):
     generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(0, NUM_STATIC, (2, 64, 64), generator=generator, dtype=torch.uint8)
+    ids = torch.randint(0, NUM_STATIC_CLASSES, (2, 64, 64), generator=generator, dtype=torch.uint8)
     # Anything from noise to road with scattered lines.
-    ids = torch.where(torch.rand(2, 64, 64, generator=generator) * NUM_STATIC < surfaces, ROAD, ids).to(torch.uint8)
+    ids = torch.where(torch.rand(2, 64, 64, generator=generator) * NUM_STATIC_CLASSES < surfaces, ROAD, ids).to(
+        torch.uint8
+    )
     assert torch.equal(drawn(ids, torch.zeros(2, 3)), ids)
     assert torch.equal((cells_of(ids) & CLASS).to(torch.uint8), ids)
 
@@ -100,7 +102,9 @@ def test_a_moved_line_is_as_thin_as_pixels_allow_and_has_hardly_any_gaps(directi
 @given(st.floats(-1000, 1000), st.floats(-1000, 1000), st.floats(-4, 4), st.integers(0, 2**31))
 @settings(max_examples=30, deadline=None)
 def test_narrow_numbers_show_what_wide_ones_do_however_far_away(x, y, heading, seed):
-    ids = torch.randint(0, NUM_STATIC, (1, 64, 64), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    ids = torch.randint(
+        0, NUM_STATIC_CLASSES, (1, 64, 64), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
     memory, cells, origin = seen(ids)
     # The map is a torus: all of it is known, wherever one looks from.
     pose = torch.tensor([[x, y, heading]])

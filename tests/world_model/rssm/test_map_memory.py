@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import compose, points_from
-from learned_sim_env.world_model.rssm.map_memory import CHUNK, MARGIN, NUM_STATIC, UNKNOWN, MapMemory
+from learned_sim_env.world_model.rssm.map_memory import CHUNK, MARGIN, UNKNOWN, MapMemory
 
 BEV = BevSpec()
 ZERO = torch.zeros(1, 3)
@@ -30,7 +30,7 @@ def canvas(value: int, batch: int = 1) -> torch.Tensor:
     return torch.full((batch, 64 + 2 * MARGIN, 64 + 2 * MARGIN), int(value), dtype=torch.uint8)
 
 
-def noise(batch: int = 1, classes: int = NUM_STATIC) -> torch.Tensor:
+def noise(batch: int = 1, classes: int = NUM_STATIC_CLASSES) -> torch.Tensor:
     return torch.randint(0, classes, (batch, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -153,12 +153,12 @@ def drive(poses: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         def imagine(rows: torch.Tensor, remembered: torch.Tensor, pose: torch.Tensor = pose):
             assert len(rows) == min(CHUNK, poses.shape[1])
             asked[-1] = torch.cat([asked[-1], rows]).unique()
-            made = (pose[rows, 0] * 10).to(torch.uint8)[:, None, None] % NUM_STATIC
+            made = (pose[rows, 0] * 10).to(torch.uint8)[:, None, None] % NUM_STATIC_CLASSES
             return torch.where(remembered == UNKNOWN, made, remembered), nothing_more
 
         cells, origin = memory.follow(cells, origin, pose)
         views.append(memory.complete_view(cells, origin, pose, imagine))
-        assert (views[-1] < NUM_STATIC).all()
+        assert (views[-1] < NUM_STATIC_CLASSES).all()
     return views, asked
 
 

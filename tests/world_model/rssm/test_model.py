@@ -7,10 +7,10 @@ import copy
 import pytest
 import torch
 
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import EGO_SIZE, SemanticClass
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.geometry import compose, points_from
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE, no_agents
+from learned_sim_env.world_model.rssm.agents import no_agents
 from learned_sim_env.world_model.rssm.births import BIRTH_GRID
 from learned_sim_env.world_model.rssm.landmarks import FAR, HALF_OBSTACLE
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
@@ -20,7 +20,7 @@ from learned_sim_env.world_model.rssm.route_path import ROADWAY
 def observed(model, contexts, rows=slice(None)):
     state = model.initial(len(contexts.ego[rows]))
     for t in range(5):
-        seen = {"semantic": torch.tensor(contexts.semantic[rows, t]), "ego": torch.tensor(contexts.ego[rows, t])}
+        seen = {"bev": torch.tensor(contexts.observations["bev"][rows, t]), "ego": torch.tensor(contexts.ego[rows, t])}
         state = model.observe(state, torch.tensor(contexts.actions[rows, t]), seen)
     return state
 
@@ -32,14 +32,15 @@ def drive(model, state, steps, noise=True, draw=False):
         action = torch.rand(b, 2, generator=generator) - 0.3
         state = model.imagine(state, action, torch.rand(b, model.noise_size, generator=generator) if noise else None)
         if draw:
-            state = model.draw(state)[1]
+            state = model.draw(state, ("bev",))[1]
     return state
 
 
 def test_the_last_view_is_drawn_back_as_it_was_seen(model, contexts):
     state = observed(model, contexts)
-    view, _ = model.draw(state)
-    seen = torch.tensor(contexts.semantic[:, -1])
+    drawn, _ = model.draw(state, ("bev",))
+    view = drawn["bev"]
+    seen = torch.tensor(contexts.observations["bev"][:, -1])
     # The ego and detected agents are painted over it, and what an agent hid has to be imagined.
     plain = (seen < 6) & (view < 6)
     assert torch.equal(view[plain], seen[plain])
@@ -58,8 +59,10 @@ def test_nothing_but_pictures_depends_on_drawing(model, contexts):
 
 def test_drawing_again_gives_the_same_picture(model, contexts):
     state = drive(model, observed(model, contexts), 10)
-    first, state = model.draw(state)
-    second, _ = model.draw(state)
+    drawn, state = model.draw(state, ("bev",))
+    first = drawn["bev"]
+    drawn, _ = model.draw(state, ("bev",))
+    second = drawn["bev"]
     assert torch.equal(first, second)
 
 
@@ -178,11 +181,12 @@ def test_where_the_ego_is_told_to_be_nothing_else_has_moved(model, contexts):
 
 def test_observing_after_imagining_continues_from_where_the_ego_went(model, contexts):
     state = drive(model, observed(model, contexts), 5, noise=False)
-    seen = {"semantic": torch.tensor(contexts.semantic[:, 0]), "ego": torch.tensor(contexts.ego[:, 0])}
+    seen = {"bev": torch.tensor(contexts.observations["bev"][:, 0]), "ego": torch.tensor(contexts.ego[:, 0])}
     state = model.observe(state, torch.zeros(6, 2), seen)
     assert (state["pose"] == 0).all()
-    view, _ = model.draw(state)
-    assert torch.equal(view[:, 5, :], seen["semantic"][:, 5, :])
+    drawn, _ = model.draw(state, ("bev",))
+    view = drawn["bev"]
+    assert torch.equal(view[:, 5, :], seen["bev"][:, 5, :])
 
 
 @pytest.mark.parametrize("batch", [1, 6])

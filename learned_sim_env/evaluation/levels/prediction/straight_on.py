@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation.baselines import constant_motion
-from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.geometry import look_up, points_from
-from learned_sim_env.world_model.rssm.agents import EGO_SIZE
 
 
 def blocked(batch: Batch, bev: BevSpec) -> np.ndarray:

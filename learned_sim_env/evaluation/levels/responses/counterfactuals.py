@@ -60,7 +60,7 @@ def imagined_counterfactuals(
     model, shape = checkpoint.model, (len(contexts), len(actions), horizon)
     device = next(iter(model.initial(1).values())).device
     inference = Inference(device)
-    start = Starts(model, checkpoint.contexts, inference, pictures=False).from_contexts(contexts)
+    start = Starts(model, checkpoint.contexts, inference).from_contexts(contexts)
     steps = []
     with inference():
         state = {name: value.repeat_interleave(len(actions), 0) for name, value in start.state.items()}

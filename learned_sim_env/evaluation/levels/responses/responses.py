@@ -93,7 +93,7 @@ def responses(
     settings = {} if make_twin else twin_settings(config.env_id)
     if settings:
         settings["version"] = installed_version(settings["simulator"])
-    name = f"the twin of {config.env_id}, contract {checkpoint.contract.fingerprint()[:12]}"
+    name = f"the twin of {config.env_id}, task {checkpoint.contract.task_fingerprint()[:12]}"
     with tempfile.TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
         source = TwinCounterfactuals(
             make_twin or partial(open_twin, config.env_id),

@@ -14,11 +14,10 @@ from learned_sim_env.evaluation.baselines import warp
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.imagination.starts import Starts
-from learned_sim_env.spec import BevSpec, Contract, SemanticClass
+from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, Contract, SemanticClass
 from learned_sim_env.world_model.checkpoint import Checkpoint
-from learned_sim_env.world_model.geometry import points_from, relative, view_points
-from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.map_memory import NUM_STATIC, UNKNOWN, MapMemory
+from learned_sim_env.world_model.geometry import relative
+from learned_sim_env.world_model.protocol import MapModel, State
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # From ego vectors (n, 6) to actions (n, 2) float32.
@@ -55,7 +54,7 @@ class Pairs:
     @property
     def compared(self) -> Tensor:
         """(n, H, W) bool: counted, and nothing that moves is there in either view."""
-        return self.counted & (self.first < NUM_STATIC) & (self.later < NUM_STATIC)
+        return self.counted & (self.first < NUM_STATIC_CLASSES) & (self.later < NUM_STATIC_CLASSES)
 
     def only(self, where: Tensor) -> Pairs:
         """Of pixels `where` (n, H, W) bool."""
@@ -74,26 +73,28 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: Driver, steps: i
         ValueError: if the model has no map memory, or gives what is not finite.
     """
     model = checkpoint.model
-    if not isinstance(getattr(model, "memory", None), MapMemory):
+    if not isinstance(model, MapModel):
         raise ValueError(f"{type(model).__name__} has no map memory, so it cannot be placed where it was")
     inference = Inference(next(iter(model.initial(1).values())).device)
-    start = Starts(model, checkpoint.contexts, inference, pictures=True).from_contexts(contexts)
+    start = Starts(model, checkpoint.contexts, inference, names=("bev",)).from_contexts(contexts)
     with inference():
         state = start.state
         seeds = torch.arange(len(contexts), device=inference.device) + seed * len(contexts)
         ego = start.ego
         # Drawn already, so that drawing again only looks.
-        view, state = model.draw(state)
-        views, seen, pose = [view], [_really_seen(model, state)], [state["pose"]]
+        drawn, state = model.draw(state, ("bev",))
+        view = drawn["bev"]
+        views, seen, pose = [view], [model.seen_places(state)], [state["pose"]]
         for t in tqdm(range(steps), desc="driving", unit="step"):
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size)
             state = model.imagine(state, torch.from_numpy(driver(ego)).to(inference.device), noise)
             ego = model.decode(state)["ego"].cpu().numpy()
             if not (np.isfinite(ego).all() and torch.isfinite(state["pose"]).all()):
                 raise ValueError(f"the model's 'ego' is not finite {t + 1} steps after the context")
-            view, state = model.draw(state)
+            drawn, state = model.draw(state, ("bev",))
+            view = drawn["bev"]
             views.append(view)
-            seen.append(_really_seen(model, state))
+            seen.append(model.seen_places(state))
             pose.append(state["pose"])
         return Trip(torch.stack(views, 1).cpu(), torch.stack(seen, 1).cpu(), torch.stack(pose, 1).cpu(), state)
 
@@ -104,7 +105,8 @@ def placed_back(model: DrivingRSSM, trip: Trip, moments: list[int]) -> list[Pair
     state, pairs = trip.state, []
     for moment in moments:
         pose = trip.pose[:, moment].to(state["pose"].device)
-        later, state = model.draw({**state, "pose": pose})
+        drawn, state = model.draw({**state, "pose": pose}, ("bev",))
+        later = drawn["bev"]
         pairs.append(Pairs.of(trip.views[:, moment], later.cpu()))
     return pairs
 
@@ -154,10 +156,3 @@ def circle(speed: float, contract: Contract) -> Driver:
         return np.clip(np.stack([steer, throttle], 1), -1, 1).astype(np.float32)
 
     return driver
-
-
-def _really_seen(model: DrivingRSSM, state: State) -> Tensor:
-    bev = model.contract.bev
-    points = view_points(bev, state["pose"].device).expand(len(state["pose"]), -1, -1)
-    ids = model.memory.read(state["map"], state["map_origin"], points_from(points, state["pose"]), seen_only=True)
-    return (ids != UNKNOWN).view(-1, bev.height, bev.width)

@@ -109,7 +109,7 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
     context, valid = batch.context, batch.valid[:, batch.context :].numpy()
     batch = batch.to(device)
     state = after_context(model, batch)
-    _, state = model.draw(state)
+    _, state = model.draw(state, ("bev",))
     uncertainty, motion, speed = [], [], []
     wrong = np.full(valid.shape, np.nan, np.float32)
     for t in range(valid.shape[1]):
@@ -122,7 +122,8 @@ def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Ten
         motion.append(heads["motion"])
         speed.append(heads["ego"][:, 0])
         if (t + 1) % DRAW_EVERY == 0:
-            view, state = model.draw(state)
+            drawn, state = model.draw(state, ("bev",))
+            view = drawn["bev"]
             truth = batch.semantic[:, context + t]
             counts = truth != int(SemanticClass.EGO)
             wrong[:, t] = (((view != truth) & counts).sum((1, 2)) / counts.sum((1, 2))).cpu().numpy()

@@ -23,7 +23,7 @@ Driver = Callable[[np.ndarray], np.ndarray]
 GROUPS = ("random", "expert-like", "extreme")
 # Steps at which every row is drawn, as far as the rollout goes, and its last.
 DRAWN = (1, 10, 30, 100, 300, 1000, 3000, 10_000)
-# What is compared with physics, each a magnitude; and which of `Contract.ego_bounds` bounds it.
+# What is compared with physics, each a magnitude; and which bound of the modality "ego" is its.
 QUANTITIES = {
     "speed [m/s]": 0,
     "acceleration [m/s^2]": None,
@@ -75,14 +75,13 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
     inference = Inference(next(iter(model.initial(1).values())).device)
     # Shared out evenly, and used again where there are too few.
     which = np.arange(n) * len(checkpoint.contexts) // n
-    start = Starts(model, checkpoint.contexts, inference, pictures=True).from_contexts(which)
-    assert start.view is not None
+    start = Starts(model, checkpoint.contexts, inference, names=("bev",)).from_contexts(which)
     rollout, rows = Rollout(model, groups * n, inference), np.arange(groups * n).reshape(groups, n)
     for some in rows:
         rollout.start(some, start, config.seed * groups * n + some)
     drivers = _drivers(start.ego, np.random.default_rng(config.seed))
     steps = sorted({step for step in DRAWN if step < config.steps} | {config.steps})
-    views = [np.broadcast_to(start.view, (groups, *start.view.shape))]
+    views = [np.broadcast_to(start.drawn["bev"], (groups, *start.drawn["bev"].shape))]
     ego = np.tile(start.ego, (groups, 1, 1))
     alive = np.ones((groups, n), bool)
     finite, seconds = np.zeros((config.steps, groups, n), bool), np.zeros(config.steps)
@@ -98,10 +97,10 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
         distance = np.hypot(*imagined.motion[:, :2].T).reshape(groups, n)
         quantities[t] = magnitudes(before, ego, distance, contract.dt)
         # A picture of what is not finite is not defined, not even that it can be drawn.
-        rollout.draw(rows[:, : config.watched][alive[:, : config.watched]])
+        rollout.draw(("bev",), rows[:, : config.watched][alive[:, : config.watched]])
         if t + 1 in steps:
             shown = np.full_like(views[0], NOTHING)
-            shown[alive] = rollout.views(rows[alive])
+            shown[alive] = rollout.drawn("bev", rows[alive])
             views.append(shown)
     return FreeRun(finite, quantities, seconds, np.array([0, *steps]), np.stack(views))
 

@@ -162,7 +162,7 @@ def _physics(run: FreeRun, data: PackedData, contract: Contract) -> dict[str, An
     found: dict[str, Any] = {}
     for i, (name, bound) in enumerate(QUANTITIES.items()):
         found[name] = {
-            "bound": None if bound is None else contract.ego_bounds[bound],
+            "bound": None if bound is None else contract.modality("ego").bounds[bound],
             "data": _extremes(recorded[:, i]),
         }
         for g, group in enumerate(GROUPS):

@@ -29,7 +29,7 @@ def rarity(bank: Contexts, neighbours: int = 5) -> np.ndarray:
     of the view is road, route, objects and vehicles, ahead and behind.
     """
     ego = bank.ego[:, -1][:, [0, 1, 4, 5]].astype(np.float64)
-    view = bank.semantic[:, -1]
+    view = bank.observations["bev"][:, -1]
     halves = (view[:, : BEV.ego_row], view[:, BEV.ego_row :])
     kinds = (SemanticClass.ROAD, SemanticClass.ROUTE, SemanticClass.STATIC_OBJECT, SemanticClass.VEHICLE)
     shares = [np.sqrt((half == kind).mean((1, 2))) for half in halves for kind in kinds]
@@ -65,7 +65,7 @@ class ViewComposition(Perturbation):
 
     def moments(self, moments: Moments, bank: Contexts) -> Moments:
         rng = self.rng()
-        other = bank.semantic[int(rng.integers(len(bank)))]
+        other = bank.observations["bev"][int(rng.integers(len(bank)))]
         # Columns of the view, so that whoever is added is whole in most cases, and the same ones in all steps.
         columns = rng.random(other.shape[-1] // 8) < self.strength
         there = np.isin(other, _AGENTS) & np.isin(moments.semantic, _ROAD) & columns.repeat(8)
