@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from learned_sim_env.spec import NUM_CLASSES, SCENARIO_TAGS, Contract
+from learned_sim_env.spec import CONTRACTS, NUM_CLASSES, SCENARIO_TAGS, Contract
 
 HEIGHT = WIDTH = 64
 # Actions whose consequences are certain: steer, throttle_brake.
@@ -130,6 +130,69 @@ class ToyContexts:
         return Contexts.indices(self, tag)
 
 
+class ToyCameraModel:
+    """Sees and draws three cameras; what it remembers is the front camera's corner, as a history of steps.
+
+    State: past (B, 3, 4) the corners of the last moments, brightness (B,) of all cameras, count (B,) int64 of steps.
+    """
+
+    latent_size = 6
+    noise_size = 1
+    static_graph = False
+    observes, draws, context_steps = ("front", "left", "right", "ego"), ("front", "left", "right"), 2
+
+    def __init__(self):
+        self.contract, self.drawn = CONTRACTS["driving-camera"], []
+
+    def initial(self, batch_size):
+        return {
+            "past": torch.zeros(batch_size, 3, 4),
+            "brightness": torch.zeros(batch_size),
+            "count": torch.zeros(batch_size, dtype=torch.int64),
+        }
+
+    def observe(self, state, action, observation):
+        """Each camera's mean colour is a quarter of its brightness."""
+        corner = torch.stack([observation[name][:, 0, 0, 0].float() for name in self.draws], 1)
+        now = torch.cat([corner, action[:, :1]], 1)
+        past = torch.cat([state["past"][:, 1:], now[:, None]], 1)
+        return {"past": past, "brightness": corner.mean(1), "count": state["count"] * 0}
+
+    def imagine(self, state, action, noise, temperature=1.0):
+        chance = 0 if noise is None else (noise[:, 0] * 8).floor()
+        now = torch.cat([state["past"][:, -1, :3] + 1, action[:, :1]], 1)
+        past = torch.cat([state["past"][:, 1:], now[:, None]], 1)
+        return {"past": past, "brightness": state["brightness"] + 1 + chance, "count": state["count"] + 1}
+
+    def in_bfloat16(self):
+        return self
+
+    def features(self, state):
+        return torch.cat([state["past"][:, -1], state["brightness"][:, None], state["count"].float()[:, None]], 1)
+
+    def decode(self, state):
+        steer = state["past"][:, -1, 3]
+        zero = torch.zeros_like(steer)
+        speed = 5 + zero
+        return {
+            "ego": torch.stack([speed, zero, steer, zero, zero, zero], 1),
+            "motion": torch.stack([speed / 10, zero, -0.01 * steer], 1),
+            "terms": torch.stack([zero + 0.25, -steer.abs(), zero, zero], 1),
+            "events": torch.stack([(steer == 1).float(), zero, zero, zero], 1),
+            "uncertainty": 0.25 + zero,
+            "features": self.features(state),
+        }
+
+    def draw(self, state, names):
+        self.drawn.append(tuple(names))
+        pictures = {}
+        for i, name in enumerate(self.draws):
+            if name in names:
+                value = (state["brightness"] + 10 * i).remainder(256).to(torch.uint8)
+                pictures[name] = value[:, None, None, None].repeat(1, *self.contract.modality(name).shape)
+        return pictures, state
+
+
 def toy_checkpoint(model: ToyModel | None = None, fingerprint: str = "toy", contexts: int = 40):
     """A checkpoint around a toy model."""
     model = model or ToyModel()
@@ -140,4 +203,28 @@ def toy_checkpoint(model: ToyModel | None = None, fingerprint: str = "toy", cont
         fingerprint=fingerprint,
         contract=model.contract,
         uncertainty_bound=1.0,
+    )
+
+
+def toy_camera_checkpoint(contexts: int = 6):
+    """A checkpoint around a toy model of cameras; context i is of brightness 20 + i, with a moment more than needed."""
+    from learned_sim_env.world_model.contexts import Contexts
+
+    model = ToyCameraModel()
+    steps = model.context_steps + 1
+    bright = (20 + np.arange(contexts)).astype(np.uint8)[:, None, None, None, None]
+    seen = {n: np.broadcast_to(bright, (contexts, steps, 64, 96, 3)).copy() for n in model.draws}
+    seen["ego"] = np.zeros((contexts, steps, 6), np.float32)
+    tags = np.zeros((contexts, len(SCENARIO_TAGS)), bool)
+    tags[::2, SCENARIO_TAGS.index("curve")] = True
+    still = np.zeros((contexts, steps, 2), np.float32)
+    replay = np.zeros((contexts * 3, 2), np.float32)
+    return SimpleNamespace(
+        name="toy-camera",
+        model=model,
+        contexts=Contexts(seen, still, tags, np.arange(contexts), replay, np.arange(contexts + 1) * 3),
+        fingerprint="toy-camera",
+        contract=model.contract,
+        uncertainty_bound=1.0,
+        training={},
     )

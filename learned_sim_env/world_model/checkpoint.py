@@ -67,12 +67,17 @@ class Checkpoint:
 
 def save_pretrained(
     path: Path | str,
-    model: WorldModel,
+    model: Any,
     contexts: Contexts,
     uncertainty_bound: float,
     training: dict[str, Any],
 ) -> Path:
     """Write a checkpoint folder; it appears whole or not at all, in place of one that was there.
+
+    Args:
+        model: a `protocol.WorldModel` that is an `nn.Module` of a registered architecture.
+        contexts: with all that it observes.
+        uncertainty_bound, training: see `Checkpoint`.
 
     Raises:
         ValueError: if the contexts do not have what the model observes, or its architecture is not registered.

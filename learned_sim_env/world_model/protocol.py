@@ -124,7 +124,7 @@ class WorldModel(Protocol):
 
 
 @runtime_checkable
-class LatentModel(Protocol):
+class LatentModel(WorldModel, Protocol):
     """A world model with a recurrent state "h" (B, hidden) and categorical latents "z" (B, groups * classes)."""
 
     @property
@@ -134,7 +134,7 @@ class LatentModel(Protocol):
 
 
 @runtime_checkable
-class MovableEgo(Protocol):
+class MovableEgo(WorldModel, Protocol):
     """A world model whose state says where the ego is, so that it can be put elsewhere."""
 
     def at(self, state: State, pose: Tensor) -> State:
@@ -143,7 +143,7 @@ class MovableEgo(Protocol):
 
 
 @runtime_checkable
-class MapModel(Protocol):
+class MapModel(WorldModel, Protocol):
     """A world model that remembers a map of the ground, which moves with the ego's pose."""
 
     def seen_places(self, state: State) -> Tensor:
@@ -152,7 +152,7 @@ class MapModel(Protocol):
 
 
 @runtime_checkable
-class CompactState(Protocol):
+class CompactState(WorldModel, Protocol):
     """A world model whose states are large for what they hold, such as one with a cache of keys and values."""
 
     def compact(self, state: State) -> State:

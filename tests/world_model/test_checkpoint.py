@@ -85,7 +85,7 @@ def test_another_schema_contract_or_architecture(folder):
         from_pretrained(folder)
     (folder / "config.json").write_text(good)
     edit(folder, contract={"name": "driving", "fingerprint": "0" * 64})
-    with pytest.raises(ValueError, match="'0{40}' is no fingerprint of a contract that this package knows"):
+    with pytest.raises(ValueError, match=r"'0{40}' is no fingerprint of a contract that this package knows"):
         from_pretrained(folder)
     (folder / "config.json").write_text(good)
     driving = CONTRACTS["driving"]

@@ -108,7 +108,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _env(checkpoint: Checkpoint, case: Mapping[str, Any]) -> Any:
-    disturbed: Any = replace(checkpoint, model=PerturbedModel(checkpoint.model))  # type: ignore[arg-type]
+    disturbed: Any = replace(checkpoint, model=PerturbedModel(checkpoint.model))
     env: gym.Env[Any, Any] = gym.make(ENV_ID, checkpoint=disturbed, temperature=case["temperature"])
     dream: LearnedDrivingEnv = env.unwrapped  # type: ignore[assignment]
     assert dream.episodes.checkpoint is disturbed

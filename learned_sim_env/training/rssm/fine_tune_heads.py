@@ -91,8 +91,8 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
         error = torch.full((len(batch.ego), len(DOUBTS)), torch.nan, device=device)
         error[:, 0] = (state["pose"] - batch.pose[:, t])[:, :2].norm(dim=-1)
         if t in drawn:
-            drawn, state = model.draw(state, ("bev",))
-            view = drawn["bev"]
+            pictures, state = model.draw(state, ("bev",))
+            view = pictures["bev"]
             shown = (view < NUM_STATIC_CLASSES) & (batch.static[:, t] < NUM_STATIC_CLASSES)
             wrong = (view != batch.static[:, t]) & shown
             error[:, 1] = wrong.flatten(1).sum(1) / shown.flatten(1).sum(1).clamp_min(1)

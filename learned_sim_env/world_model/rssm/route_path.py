@@ -137,10 +137,16 @@ def waypoints(route: Tensor, pose: Tensor) -> Tensor:
 
     As `road.RoadIndex.waypoints`: the first is `STATION` metres on from where the pose is beside the route.
     """
-    along = product(place(pose) - place(route[:, 1]), turn(-route[:, 1, 2])).real / STATION
-    points = torch.lerp(
-        route[:, 2 : WAYPOINTS + 2, :2], route[:, 3 : WAYPOINTS + 3, :2], along.clamp(0, 1)[:, None, None]
-    )
+    heading = route[:, :3, 2]
+    chord = heading[:, 1]
+    along = product(place(pose) - place(route[:, 1]), turn(-chord)).real
+    # In a bend, square to the route is not square to its chord.
+    bends = heading.diff(dim=-1) / 2
+    tangent = chord - bends[:, 0] + (along / STATION).clamp(0, 1) * bends.sum(1)
+    foot = place(route[:, 1]) + along * turn(chord)
+    along = along + product(place(pose) - foot, turn(-tangent)).real
+    share = (along / STATION).clamp(0, 1)[:, None, None]
+    points = torch.lerp(route[:, 2 : WAYPOINTS + 2, :2], route[:, 3 : WAYPOINTS + 3, :2], share)
     seen = product(torch.view_as_complex(points.contiguous()) - place(pose)[:, None], turn(-pose[:, None, 2]))
     return torch.view_as_real(seen)
 

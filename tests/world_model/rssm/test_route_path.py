@@ -1,12 +1,24 @@
 import math
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learned_sim_env.road import STATION, STATIONS
-from learned_sim_env.world_model.geometry import compose
-from learned_sim_env.world_model.rssm.route_path import PAST, SIDES, RoutePath, alongside, beside, chain, seen_from
+from learned_sim_env.road import STATION, STATIONS, road_index
+from learned_sim_env.scene import RoadMap
+from learned_sim_env.spec import WAYPOINTS
+from learned_sim_env.world_model.geometry import compose, points_from
+from learned_sim_env.world_model.rssm.route_path import (
+    PAST,
+    SIDES,
+    RoutePath,
+    alongside,
+    beside,
+    chain,
+    seen_from,
+    waypoints,
+)
 
 NOWHERE = torch.zeros(1, 3)
 
@@ -111,3 +123,31 @@ def test_what_lies_beside_a_route_is_told_by_its_side():
     assert right[:SIDES].argmax() == (SIDES - 1) // 2 - 2
     assert on[:SIDES].argmax() == (SIDES - 1) // 2
     torch.testing.assert_close(left[SIDES + 1], torch.tensor(0.3), atol=1e-4, rtol=0)
+
+
+@given(radius=st.sampled_from([15.0, 40.0, 300.0, -25.0]), distance=st.floats(-2, 2), error=st.floats(-0.4, 0.4))
+@settings(max_examples=40, deadline=None)
+def test_waypoints_are_those_that_a_simulator_tells(radius, distance, error):
+    """Of the same route, seen from the same place beside it."""
+    angle = np.linspace(0, 120 / abs(radius), 400)
+    route = radius * np.stack([np.sin(angle * np.sign(radius)), 1 - np.cos(angle)], -1)
+    road = road_index(RoadMap((), (), route))
+    at, heading = 20 / abs(radius), 20 / radius
+    foot = radius * np.array([np.sin(at * np.sign(radius)), 1 - np.cos(at)])
+    pose = np.array([*(foot + distance * np.array([-np.sin(heading), np.cos(heading)])), heading + error])
+    left, offset, wrong = road.on_route(pose)
+    headings = torch.tensor(road.route_headings(left)[None] - (heading), dtype=torch.float32)
+    ego = torch.tensor([[0, 0, 0, 0, offset, wrong]], dtype=torch.float32)
+    found = waypoints(chain(headings, ego), NOWHERE)[0].numpy()
+    assert found.shape == (WAYPOINTS, 2)
+    np.testing.assert_allclose(found, road.waypoints(pose), atol=0.15)
+
+
+def test_waypoints_stay_where_they_are_while_the_ego_moves_and_turns():
+    route, pose = circle(30.0), compose(NOWHERE, torch.tensor([[0.5 * STATION, 0.3, 0.4]]))
+    first = waypoints(route, NOWHERE)
+    later = points_from(waypoints(route, pose), pose)
+    # Half a station on, each is half a station further along the same circle.
+    middle = torch.tensor([0.0, 30.0])
+    assert torch.allclose((later - middle).norm(dim=-1), torch.tensor(30.0), atol=0.15)
+    assert torch.allclose((later - first).norm(dim=-1), torch.tensor(0.5 * STATION), atol=0.05)

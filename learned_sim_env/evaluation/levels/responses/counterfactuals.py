@@ -108,7 +108,10 @@ class TwinCounterfactuals:
         """Where the futures of context `index` are kept."""
         c = self.contexts
         about = [self.name, self.settings, __version__, self.horizon, int(c.scenarios[index])]
-        return self.folder / f"{key_of(about, (self.actions, c.replay_actions(index), c.semantic[index, -1]))}.npz"
+        return (
+            self.folder
+            / f"{key_of(about, (self.actions, c.replay_actions(index), c.observations['bev'][index, -1]))}.npz"
+        )
 
     def branches(self, twin: TwinDrivingEnv, index: int) -> dict[str, Any]:
         """`pose`, `reward`, `running` as in `Counterfactuals` of context `index`, without its axis, and `agreement`."""
