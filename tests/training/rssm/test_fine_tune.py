@@ -15,8 +15,8 @@ from learned_sim_env.training.rssm.agent_losses import traffic_loss
 from learned_sim_env.training.rssm.fine_tune import settle_agents, settle_path
 from learned_sim_env.training.rssm.fine_tune_heads import head_loss, imagined, settle_heads
 from learned_sim_env.training.rssm.losses import path_loss
+from learned_sim_env.world_model.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.config import SIZES
-from learned_sim_env.world_model.rssm.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 CONFIG = TrainConfig(
