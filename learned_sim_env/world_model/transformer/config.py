@@ -29,8 +29,8 @@ class TransformerConfig:
     width: int = 256
     heads: int = 8
     kv_heads: int = 2  # keys and values are shared by heads / kv_heads heads (GQA)
-    depth: int = 8
-    time_every: int = 4  # every how manieth layer attends over time instead of over a frame
+    depth: int = 6
+    time_every: int = 3  # every how manieth layer attends over time instead of over a frame
     expand: int = 2  # hidden width of a feed-forward layer, in widths
     soft_cap: float = 50.0  # of attention logits; 0: none
     registers: int = 4
@@ -57,7 +57,9 @@ class TransformerConfig:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not a multiple of 32")
         for width, heads in (("width", "heads"), ("tokenizer_width", "tokenizer_heads")):
             if getattr(self, width) % (2 * getattr(self, heads)):
-                raise ValueError(f"{heads} {getattr(self, heads)!r} does not cut {width} {getattr(self, width)!r} evenly")
+                raise ValueError(
+                    f"{heads} {getattr(self, heads)!r} does not cut {width} {getattr(self, width)!r} evenly"
+                )
         for name in ("window", "encoder_window"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} {getattr(self, name)!r} is less than 2: a frame and one before it")

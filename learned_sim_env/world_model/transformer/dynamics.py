@@ -44,7 +44,9 @@ class Past(NamedTuple):
 
     def then(self, keys: Tensor, values: Tensor) -> Past:
         """With one more frame, of which these are (B, layers, N, kv_heads, 1, size)."""
-        return Past(remembered(self.keys, keys, self.count), remembered(self.values, values, self.count), self.count + 1)
+        return Past(
+            remembered(self.keys, keys, self.count), remembered(self.values, values, self.count), self.count + 1
+        )
 
 
 class Said(NamedTuple):
@@ -158,4 +160,6 @@ class Dynamics(nn.Module):
 
     def _said(self, x: Tensor) -> Said:
         clean = self.leave(self.norm(x[..., : self.count, :]))
-        return Said(as_dtype(clean, torch.float32), as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32))
+        return Said(
+            as_dtype(clean, torch.float32), as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32)
+        )

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from learned_sim_env.world_model.ego_path import MOTION_SCALE, SPEED_SCALE
 from learned_sim_env.world_model.geometry import wrap
-from learned_sim_env.world_model.rssm.ego_path import MOTION_SCALE, SPEED_SCALE
 
 # What tokens are told: the motion (3), the speed, where beside the route and how askew.
 EGO_NUMBERS = 7

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from learned_sim_env.spec import Contract
 from learned_sim_env.task import steering_term
+from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.rssm.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
 from learned_sim_env.world_model.transformer import ego as beside_route
 from learned_sim_env.world_model.transformer.attention import remembered
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig

@@ -23,9 +23,9 @@ def believed(said: Tensor, noisy: Tensor, tau: Tensor | float, prediction: str) 
     return said if prediction == "x" else noisy + (1 - tau) * said
 
 
-def stepped(noisy: Tensor, clean: Tensor, tau: Tensor | float, d: Tensor | float) -> Tensor:
-    """Noisy tokens after a step of size d towards what is believed to be clean, as far as tokens can go."""
-    return noisy + (clean.clamp(-1, 1) - noisy) * (d / (1 - tau))
+def direction(noisy: Tensor, clean: Tensor, tau: Tensor | float) -> Tensor:
+    """From noisy tokens towards what is believed to be clean, as far as tokens can go; a step of size d is d times it."""
+    return (clean.clamp(-1, 1) - noisy) / (1 - tau)
 
 
 def dreamt(network: Dynamics, noise: Tensor, told: Tensor, past: Past, steps: int) -> Tensor:
@@ -44,7 +44,7 @@ def dreamt(network: Dynamics, noise: Tensor, told: Tensor, past: Past, steps: in
         tau = k / steps
         level = torch.full_like(past.count, k * c.finest // steps)
         said = network.next(z, level, stride, told, past)[0]
-        z = stepped(z, believed(said.clean, z, tau, c.prediction), tau, 1 / steps)
+        z = z + direction(z, believed(said.clean, z, tau, c.prediction), tau) / steps
     return z.clamp(-1, 1)
 
 

@@ -101,7 +101,8 @@ class Sense(nn.Module):
 
 def symlog(x: Tensor) -> Tensor:
     """sign(x) log(1 + |x|), as DreamerV3 (arXiv 2301.04104)."""
-    return x.sign() * torch.log1p(x.abs())
+    # Not by log1p, which a CPU rounds otherwise at the end of a tensor.
+    return x.sign() * (1 + x.abs()).log()
 
 
 def symexp(x: Tensor) -> Tensor:

@@ -102,9 +102,7 @@ class Tokenizer(nn.Module):
         patches, cells, sights, end = [], [], [], 0
         for name in self.names:
             sense = self.sense(name)
-            some = sense.embedded(
-                observations[name], self._which[name][1], None if hidden is None else hidden[name]
-            )
+            some = sense.embedded(observations[name], self._which[name][1], None if hidden is None else hidden[name])
             patches.append(some)
             cells.append(sense.gathered(some))
             own = slice(end, end + sense.patches)
