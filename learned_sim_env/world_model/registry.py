@@ -17,12 +17,15 @@ from learned_sim_env.spec import Contract, unknown
 # Name -> module:class of an `nn.Module` that is a `protocol.WorldModel`.
 ARCHITECTURES = {
     "rssm": "learned_sim_env.world_model.rssm.model:DrivingRSSM",
+    "transformer": "learned_sim_env.world_model.transformer.model:DrivingTransformer",
 }
 # What `learned-sim train --model` offers -> its architecture; each module has its sizes in `SIZES`.
 MODELS = {
     "rssm-tiny": "rssm",
     "rssm-small": "rssm",
     "rssm-base": "rssm",
+    "transformer-tiny": "transformer",
+    "transformer-small": "transformer",
 }
 
 

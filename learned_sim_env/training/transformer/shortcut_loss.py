@@ -2,8 +2,8 @@
 
 Every frame of a clip has a share of truth tau and a step size d of its own. At the finest step the network learns the
 clean tokens; at others to get in one step where it gets itself in two steps of half the size (shortcut models, arXiv
-2410.12557). In units of clean tokens, (1 - tau)^2 |(zhat - z~) / (1 - tau) - v|^2 is |zhat - (z~ + (1 - tau) v)|^2: what
-is learned is one target, whatever d is.
+2410.12557). In units of clean tokens, (1 - tau)^2 |(zhat - z~) / (1 - tau) - v|^2 is |zhat - (z~ + (1 - tau) v)|^2: one
+target is learned, whatever d is.
 """
 
 from __future__ import annotations

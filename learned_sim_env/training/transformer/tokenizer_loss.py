@@ -46,7 +46,7 @@ def tokenizer_loss(
 
     observations: by modality (B, T, *shape). valid: (B, T) bool, frames that count.
     """
-    tokens = tokenizer.encode(observations, hidden_patches(tokenizer, tuple(valid.shape), valid.device))
+    tokens = tokenizer.encode(observations, hidden_patches(tokenizer, (len(valid), valid.shape[1]), valid.device))
     said = tokenizer.decode(tokens.flatten(0, 1), tokenizer.names)
     counts = valid.flatten()
     total, parts = torch.zeros((), device=valid.device), {}
@@ -59,7 +59,7 @@ def tokenizer_loss(
 
 
 def reconstruction(tokenizer: Tokenizer, name: str, said: Tensor, truth: Tensor) -> dict[str, tuple[float, Tensor]]:
-    """Parts of one modality's loss: weights, and errors (B,) of what is `said` (see `Sense.pictured`) of (B, *shape)."""
+    """Parts of a modality's loss: weights, and errors (B,) of what is `said` (see `Sense.pictured`) of (B, *shape)."""
     sense = tokenizer.sense(name)
     if sense.kind == "classes":
         weights = said.new_tensor([CLASS_WEIGHTS.get(SemanticClass(i), 1.0) for i in range(NUM_CLASSES)])

@@ -54,7 +54,8 @@ class Attention(nn.Module):
 
         allowed: (Q, M) bool; None: all.
         """
-        if not self.soft_cap:
+        if not self.soft_cap and torch.is_grad_enabled():
+            # It keeps less for the gradient, but what it rounds depends on the batch.
             return F.scaled_dot_product_attention(queries, keys, values, allowed)
         logits = self.capped(queries @ keys.transpose(-1, -2))
         if allowed is not None:
@@ -176,7 +177,7 @@ class TimeLayer(Layer):
 
 
 def remembered(ring: Tensor, new: Tensor, count: Tensor) -> Tensor:
-    """A copy of a ring (B, ..., past, size) in which frame `count` (B,) int64 of each row is `new` (B, ..., 1, size)."""
+    """A copy of a ring (B, ..., past, size) in which frame `count` (B,) int64 of a row is `new` (B, ..., 1, size)."""
     slot = (count % ring.shape[-2]).view(-1, *[1] * (ring.ndim - 1))
     return ring.scatter(-2, slot.expand(new.shape), as_dtype(new, ring.dtype))
 

@@ -58,7 +58,7 @@ class TransformerConfig:
         for width, heads in (("width", "heads"), ("tokenizer_width", "tokenizer_heads")):
             if getattr(self, width) % (2 * getattr(self, heads)):
                 raise ValueError(
-                    f"{heads} {getattr(self, heads)!r} does not cut {width} {getattr(self, width)!r} evenly"
+                    f"{heads} {getattr(self, heads)!r} cannot share {width} {getattr(self, width)!r} evenly"
                 )
         for name in ("window", "encoder_window"):
             if getattr(self, name) < 2:

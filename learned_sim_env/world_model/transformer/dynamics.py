@@ -7,6 +7,7 @@ the action; one of the ego's own motion; and agent tokens, which see all the oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,19 +35,22 @@ class Given(NamedTuple):
 class Past(NamedTuple):
     """Keys and values of the frames before, of every layer over time.
 
-    keys, values: (B, layers, N, kv_heads, past, size) float32, rings, see `attention.TimeLayer.next`. count: (B,)
-    int64, frames so far.
+    keys, values: (B, N, kv_heads, past, size) float32 each, rings, see `attention.TimeLayer.next`; one tensor a layer,
+    since a CPU computes with parts of a larger one in another way if there is one row than if there are more. frames:
+    (B,) int64, how many there were.
     """
 
-    keys: Tensor
-    values: Tensor
-    count: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    frames: Tensor
 
-    def then(self, keys: Tensor, values: Tensor) -> Past:
-        """With one more frame, of which these are (B, layers, N, kv_heads, 1, size)."""
-        return Past(
-            remembered(self.keys, keys, self.count), remembered(self.values, values, self.count), self.count + 1
-        )
+    def then(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Past:
+        """With one more frame, of which these are (B, N, kv_heads, 1, size) of every layer."""
+        rings = [
+            tuple(remembered(ring, new, self.frames) for ring, new in zip(*pair))
+            for pair in ((self.keys, keys), (self.values, values))
+        ]
+        return Past(rings[0], rings[1], self.frames + 1)
 
 
 class Said(NamedTuple):
@@ -91,9 +95,9 @@ class Dynamics(nn.Module):
     def nothing(self, batch_size: int) -> Past:
         """The past of rows that have none."""
         c, device = self.config, self.place.device
-        shape = (batch_size, c.time_layers, self.all, c.kv_heads, c.past, c.width // c.heads)
-        zeros = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
-        return Past(*zeros, torch.zeros(batch_size, dtype=torch.int64, device=device))
+        shape = (batch_size, self.all, c.kv_heads, c.past, c.width // c.heads)
+        rings = [tuple(torch.zeros(shape, device=device) for _ in range(c.time_layers)) for _ in range(2)]
+        return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
 
     def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Given) -> Said:
         """Clips of T successive frames.
@@ -107,15 +111,13 @@ class Dynamics(nn.Module):
         x = self._tokens(noisy, level, stride, self.told(given))
         b, t = x.shape[:2]
         for layer in self.layers:
-            if isinstance(layer, TimeLayer):
-                x = layer(x)
-            else:
-                x = layer(x.flatten(0, 1), self.sights).unflatten(0, (b, t))
+            over_time = isinstance(layer, TimeLayer)
+            x = layer(x) if over_time else layer(x.flatten(0, 1), self.sights).unflatten(0, (b, t))
         return self._said(x)
 
     def next(
         self, noisy: Tensor, level: Tensor, stride: Tensor, told: Tensor, past: Past
-    ) -> tuple[Said, Tensor, Tensor]:
+    ) -> tuple[Said, list[Tensor], list[Tensor]]:
         """One more frame after those of `past`: the same as `forward` says of it.
 
         Args:
@@ -125,19 +127,20 @@ class Dynamics(nn.Module):
             past: what was before.
 
         Returns:
-            What is said, and the frame's keys and values, each (B, layers, N, kv_heads, 1, size), see `Past.then`.
+            What is said, and the frame's keys and values, see `Past.then`.
         """
         x = self._tokens(noisy, level, stride, told)
-        keys, values, i = [], [], 0
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
         for layer in self.layers:
             if isinstance(layer, TimeLayer):
-                x, key, value = layer.next(x, past.keys[:, i], past.values[:, i], past.count)
+                i = len(keys)
+                x, key, value = layer.next(x, past.keys[i], past.values[i], past.frames)
                 keys.append(key)
                 values.append(value)
-                i += 1
             else:
                 x = layer(x, self.sights)
-        return self._said(x), torch.stack(keys, 1), torch.stack(values, 1)
+        return self._said(x), keys, values
 
     def told(self, given: Given) -> Tensor:
         """(..., 2, width): tokens of action and motion."""

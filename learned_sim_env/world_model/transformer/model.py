@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from learned_sim_env.spec import Contract
 from learned_sim_env.task import steering_term
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
+from learned_sim_env.world_model.geometry import wrap
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.transformer import ego as beside_route
 from learned_sim_env.world_model.transformer.attention import remembered
@@ -30,10 +31,10 @@ from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
 EXACT = ("ego_path.", "heads.")
+# Of the rings of each layer over time, in a state.
+KEYS, VALUES = "keys_", "values_"
 # Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
 FACTS = beside_route.EGO_NUMBERS + 2 + 3 + 2
-# What `compact` leaves out.
-CACHE = ("keys", "values")
 
 
 class DrivingTransformer(nn.Module):
@@ -119,9 +120,7 @@ class DrivingTransformer(nn.Module):
             "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
             "told": zeros(self.history, 2 + beside_route.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
-            "count": past.count,
-            "keys": past.keys,
-            "values": past.values,
+            **_rings(past),
             "encoded": zeros(dtype=torch.int64),
             "encoder_keys": zeros(*encoder),
             "encoder_values": zeros(*encoder),
@@ -161,13 +160,8 @@ class DrivingTransformer(nn.Module):
         after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
         correction = self.heads(self.features(after)).beside
         bound = self.contract.modality("ego").bounds[4]
-        beside = torch.stack(
-            [
-                (beside[:, 0] + correction[:, 0]).clamp(-bound, bound),
-                beside_route.wrap(beside[:, 1] + correction[:, 1]),
-            ],
-            -1,
-        )
+        distance, error = (beside + correction).unbind(-1)
+        beside = torch.stack([distance.clamp(-bound, bound), wrap(error)], -1)
         return {**after, "ego": torch.cat([ego[:, :4], beside], -1)}
 
     def features(self, state: State) -> Tensor:
@@ -203,22 +197,25 @@ class DrivingTransformer(nn.Module):
 
     def compact(self, state: State) -> State:
         """All but the keys and values, which are nine tenths of a state."""
-        return {name: value for name, value in state.items() if name not in CACHE}
+        rings = _rings(_past(state))
+        return {name: value for name, value in state.items() if name == "frames" or name not in rings}
 
     def expand(self, compact: State) -> State:
         """The state, its keys and values computed again from the frames that they follow from, in their order."""
-        count = compact["count"]
+        count = compact["frames"]
         past = self.dynamics.nothing(len(count))
         # Before its first frame a row stays without a past.
-        past = past._replace(count=(count - self.history).clamp_min(0))
+        past = past._replace(frames=(count - self.history).clamp_min(0))
         for i in range(self.history):
             frame = count - self.history + i
             tokens, told = compact["tokens"][:, i], compact["told"][:, i]
             later = self._next(tokens, told, past)[1]
-            there = (frame >= 0).view(-1, 1, 1, 1, 1, 1)
-            keys, values = (torch.where(there, *pair) for pair in zip(later[:2], past[:2]))
+            there = (frame >= 0).view(-1, 1, 1, 1, 1)
+            keys, values = (
+                tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
+            )
             past = Past(keys, values, (frame + 1).clamp_min(0))
-        return {**compact, "keys": past.keys, "values": past.values}
+        return {**compact, **_rings(past)}
 
     def _committed(self, state: State, tokens: Tensor) -> State:
         """The state after a frame: its ego, motions and actions are those of `state`; what was before is its past."""
@@ -231,14 +228,12 @@ class DrivingTransformer(nn.Module):
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
             "told": torch.cat([state["told"][:, 1:], told[:, None]], 1),
             "agents": agents.flatten(1),
-            "count": past.count,
-            "keys": past.keys,
-            "values": past.values,
+            **_rings(past),
         }
 
     def _next(self, tokens: Tensor, told: Tensor, past: Past) -> tuple[Tensor, Past]:
         """Agent tokens (B, agents, width) of a frame, tokens (B, count, channels) float16, and the past with it."""
-        noise = self.patterns[past.count % PATTERNS]
+        noise = self.patterns[past.frames % PATTERNS]
         said, past = committed(self.dynamics, tokens.float(), noise, self.dynamics.told(self._given(told)), past)
         return said.agents, past
 
@@ -254,4 +249,12 @@ class DrivingTransformer(nn.Module):
 
 
 def _past(state: State) -> Past:
-    return Past(state["keys"], state["values"], state["count"])
+    layers = sum(name.startswith(KEYS) for name in state)
+    keys, values = (tuple(state[f"{kind}{i}"] for i in range(layers)) for kind in (KEYS, VALUES))
+    return Past(keys, values, state["frames"])
+
+
+def _rings(past: Past) -> State:
+    """A past as it stands in a state."""
+    named = [(f"{kind}{i}", ring) for kind, rings in zip((KEYS, VALUES), past[:2]) for i, ring in enumerate(rings)]
+    return {**dict(named), "frames": past.frames}

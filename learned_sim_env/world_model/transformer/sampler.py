@@ -24,7 +24,7 @@ def believed(said: Tensor, noisy: Tensor, tau: Tensor | float, prediction: str) 
 
 
 def direction(noisy: Tensor, clean: Tensor, tau: Tensor | float) -> Tensor:
-    """From noisy tokens towards what is believed to be clean, as far as tokens can go; a step of size d is d times it."""
+    """From noisy tokens towards what is believed to be clean, as far as tokens go; a step of size d is d times it."""
     return (clean.clamp(-1, 1) - noisy) / (1 - tau)
 
 
@@ -39,10 +39,10 @@ def dreamt(network: Dynamics, noise: Tensor, told: Tensor, past: Past, steps: in
         steps: K.
     """
     c, z = network.config, noise
-    stride = torch.full_like(past.count, steps.bit_length() - 1)
+    stride = torch.full_like(past.frames, steps.bit_length() - 1)
     for k in range(steps):
         tau = k / steps
-        level = torch.full_like(past.count, k * c.finest // steps)
+        level = torch.full_like(past.frames, k * c.finest // steps)
         said = network.next(z, level, stride, told, past)[0]
         z = z + direction(z, believed(said.clean, z, tau, c.prediction), tau) / steps
     return z.clamp(-1, 1)
@@ -56,8 +56,8 @@ def committed(network: Dynamics, clean: Tensor, noise: Tensor, told: Tensor, pas
 
     clean, noise: (B, count, channels).
     """
-    level = torch.full_like(past.count, network.config.context_level)
-    stride = torch.full_like(past.count, network.config.finest.bit_length() - 1)
+    level = torch.full_like(past.frames, network.config.context_level)
+    stride = torch.full_like(past.frames, network.config.finest.bit_length() - 1)
     noisy = mixed(clean, noise, network.config.context_level / network.config.finest)
     said, keys, values = network.next(noisy, level, stride, told, past)
     return said, past.then(keys, values)
