@@ -88,7 +88,8 @@ class Sense(nn.Module):
     def scattered(self, cells: Tensor, member: int) -> Tensor:
         """Patches (B, patches, width) of cells (B, cells, width)."""
         rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
-        x = self.spread(cells).view(len(cells), rows, columns, m, m, -1).transpose(2, 3)
+        # A CPU computes with parts of a larger tensor in another way if there is one row than if there are more.
+        x = self.spread(cells.contiguous()).view(len(cells), rows, columns, m, m, -1).transpose(2, 3)
         x = x.reshape(len(cells), self.patches, -1)
         return x + as_dtype(self.place[member], x.dtype)
 
