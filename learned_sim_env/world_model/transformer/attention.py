@@ -16,6 +16,13 @@ from torch.nn import functional as F
 from learned_sim_env.world_model.layers import Linear, Norm, as_dtype
 
 
+def learned(*shape: int) -> nn.Parameter:
+    """What is learned as it stands, such as which place a token has: as large as what is embedded beside it, so that
+    attention tells places apart from the start.
+    """
+    return nn.Parameter(0.5 * torch.randn(*shape))
+
+
 class Sight(NamedTuple):
     """Some tokens of a frame, next to each other, and the tokens that they attend to, in one or two pieces."""
 

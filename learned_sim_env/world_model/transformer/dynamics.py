@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.world_model.layers import MLP, Linear, Norm, as_dtype
-from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer, remembered
+from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer, learned, remembered
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.ego import EGO_NUMBERS
 
@@ -70,17 +70,17 @@ class Dynamics(nn.Module):
         self.config, self.count = config, count
         c, width = config, config.width
         self.enter, self.leave = Linear(c.channels, width), Linear(width, c.channels)
-        self.place = nn.Parameter(0.02 * torch.randn(count, width))
-        self.registers = nn.Parameter(0.02 * torch.randn(c.registers, width))
+        self.place = learned(count, width)
+        self.registers = learned(c.registers, width)
         self.signal = nn.Embedding(c.finest, width)
         self.stride = nn.Embedding(c.finest.bit_length(), width)
         # An action is its components on top of what is there without one.
-        self.action, self.no_action = Linear(2, width, bias=False), nn.Parameter(0.02 * torch.randn(width))
+        self.action, self.no_action = Linear(2, width, bias=False), learned(width)
         self.ego = MLP(EGO_NUMBERS, (64,), width, norm=False)
-        self.no_ego = nn.Parameter(0.02 * torch.randn(width))
-        self.agents = nn.Parameter(0.02 * torch.randn(c.agents, width))
+        self.no_ego = learned(width)
+        self.agents = learned(c.agents, width)
         for table in (self.signal, self.stride):
-            nn.init.normal_(table.weight, std=0.02)
+            nn.init.normal_(table.weight, std=0.5)
         self.layers = nn.ModuleList(
             TimeLayer(width, c.heads, c.kv_heads, c.expand * width, c.soft_cap, c.past)
             if (i + 1) % c.time_every == 0

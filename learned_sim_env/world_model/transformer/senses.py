@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.spec import NUM_CLASSES, Modality
 from learned_sim_env.world_model.layers import Linear, as_dtype, one_hot
+from learned_sim_env.world_model.transformer.attention import learned
 
 
 class Sense(nn.Module):
@@ -39,8 +40,8 @@ class Sense(nn.Module):
         self.patches = self.grid[0] * self.grid[1]
         self.cells = self.patches // self.merge**2
         self.embed, self.read = Linear(numbers, width), Linear(width, numbers)
-        self.place = nn.Parameter(0.02 * torch.randn(members, self.patches, width))
-        self.missing = nn.Parameter(0.02 * torch.randn(width))
+        self.place = learned(members, self.patches, width)
+        self.missing = learned(width)
         self.gather, self.spread = Linear(self.merge**2 * width, width), Linear(width, self.merge**2 * width)
 
     def embedded(self, observation: Tensor, member: int, hidden: Tensor | None = None) -> Tensor:

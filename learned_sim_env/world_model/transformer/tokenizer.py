@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.spec import Modality
 from learned_sim_env.world_model.layers import Linear, Norm, as_dtype
-from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer
+from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer, learned
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.senses import Sense
 
@@ -36,7 +36,7 @@ class Tokenizer(nn.Module):
         # Which of the senses, and which of its members.
         self._which = {m.name: (i, k) for i, some in enumerate(alike.values()) for k, m in enumerate(some)}
         self.count = sum(self.sense(name).cells for name in self.names)
-        self.place = nn.Parameter(0.02 * torch.randn(self.count, width))
+        self.place = learned(self.count, width)
 
         def layer() -> SpaceLayer:
             return SpaceLayer(width, c.tokenizer_heads, c.tokenizer_kv_heads, c.expand * width, 0.0)
