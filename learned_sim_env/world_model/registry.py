@@ -20,6 +20,7 @@ ARCHITECTURES = {
     "camera": "learned_sim_env.world_model.camera.model:CameraWorldModel",
     "rssm": "learned_sim_env.world_model.rssm.model:DrivingRSSM",
     "lstm": "learned_sim_env.world_model.lstm:DrivingLSTM",
+    "transformer": "learned_sim_env.world_model.transformer.model:DrivingTransformer",
 }
 # What `learned-sim train --model` offers -> its architecture; each module has its sizes in `SIZES`.
 MODELS = {
@@ -29,6 +30,8 @@ MODELS = {
     "lstm-tiny": "lstm",
     "lstm-small": "lstm",
     "lstm-camera-tiny": "lstm",
+    "transformer-tiny": "transformer",
+    "transformer-small": "transformer",
 }
 
 

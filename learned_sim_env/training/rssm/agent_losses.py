@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from learned_sim_env.training.batches import Batch, Traffic
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.training.rssm.settings import LossConfig
+from learned_sim_env.world_model.ego_path import MOTION_HISTORY
 from learned_sim_env.world_model.geometry import look_up, points_from, relative
 from learned_sim_env.world_model.layers import two_hot
 from learned_sim_env.world_model.protocol import State
@@ -17,7 +18,6 @@ from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.rssm.births import BIRTH_GRID, DIRECTIONS
 from learned_sim_env.world_model.rssm.close_look import LOOKS, CloseLook, corrected, errors_of
 from learned_sim_env.world_model.rssm.detector import LAGS, SIZE_SCALE, detection_loss, views_of_movers
-from learned_sim_env.world_model.rssm.ego_path import MOTION_HISTORY
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 

@@ -17,7 +17,7 @@ from learned_sim_env.training.rssm.agent_losses import traffic_loss
 from learned_sim_env.training.rssm.losses import path_loss
 from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.training.schedule import share_of_peak
-from learned_sim_env.world_model.rssm.ego_path import EgoPath
+from learned_sim_env.world_model.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # How far ahead the ego's motion is foreseen, for which share of the steps, with which share of the learning rate: what

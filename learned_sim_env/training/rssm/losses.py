@@ -16,9 +16,9 @@ from learned_sim_env.training.reductions import balanced_kl, huber, masked_mean
 from learned_sim_env.training.rssm.agent_losses import birth_loss, detect, start_agents, traffic_loss
 from learned_sim_env.training.rssm.map_loss import map_loss
 from learned_sim_env.training.rssm.settings import LossConfig
+from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
 from learned_sim_env.world_model.geometry import integrate, relative, turn, unwound
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from learned_sim_env.world_model.rssm.route_path import TOLD
 

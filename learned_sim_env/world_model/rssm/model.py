@@ -20,6 +20,7 @@ from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
 from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import EGO_SIZE, Contract
 from learned_sim_env.task import steering_term
+from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.geometry import compose, points_from, relative, turn, view_points
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm import agents as agents_module
@@ -27,7 +28,6 @@ from learned_sim_env.world_model.rssm.agent_motion import LOOK_AHEAD, AgentMotio
 from learned_sim_env.world_model.rssm.births import Births, on_the_road
 from learned_sim_env.world_model.rssm.config import SIZES, RSSMConfig
 from learned_sim_env.world_model.rssm.detector import LAGS, Detector
-from learned_sim_env.world_model.rssm.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.rssm.heads import OutcomeHeads
 from learned_sim_env.world_model.rssm.landmarks import (
     FAR,

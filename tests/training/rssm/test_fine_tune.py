@@ -15,8 +15,8 @@ from learned_sim_env.training.rssm.fine_tune import fine_tune_agents, fine_tune_
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads, head_loss, imagined
 from learned_sim_env.training.rssm.losses import path_loss
 from learned_sim_env.training.rssm.settings import RSSMSettings
+from learned_sim_env.world_model.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.config import SIZES
-from learned_sim_env.world_model.rssm.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 SETTINGS = RSSMSettings(

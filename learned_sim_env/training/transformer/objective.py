@@ -1,0 +1,139 @@
+"""What a run of the transformer trains: the tokenizer first, and then, with it frozen, dynamics and heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.transformer.clips import Clips, ClipSampler
+from learned_sim_env.training.transformer.dream_heads import fit_heads
+from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, told
+from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig, drawn_noise, shortcut_loss
+from learned_sim_env.training.transformer.tokenizer_loss import tokenizer_loss
+from learned_sim_env.world_model.transformer.model import DrivingTransformer
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class TransformerTraining:
+    """Settings of a run, beside those of any other."""
+
+    tokenizer_steps: int = 4000  # of the run's first steps, in which the tokenizer learns
+    frames: int = 192  # moments a step, over all processes
+    short: int = 12  # frames of a clip
+    long: int = 32  # the same, of some: more than the window, so that a full one is known
+    long_every: int = 4  # every how manieth step has long clips
+    tokenizer_frames: int = 4  # of a clip that the tokenizer learns from; one in three is a single picture
+    labelled: float = 1.0  # share of the episodes whose actions are known
+    tokenizer_rate: float = 1e-3
+    dynamics_rate: float = 6e-4
+    head_batches: int = 40  # of dreamt clips, for the heads in the end
+    head_clips: int = 32
+    head_horizon: int = 25
+    head_steps: int = 2000
+    head_rate: float = 5e-4
+    terms: float = 0.01
+    events: float = 0.01
+    beside: float = 0.003
+    forcing: ForcingConfig = field(default_factory=ForcingConfig)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A batch, and whether it is for the tokenizer."""
+
+    clips: Clips
+    tokenizer: bool
+
+    def to(self, device: torch.device | str) -> Stage:
+        """The same on another device."""
+        return replace(self, clips=self.clips.to(device))
+
+
+class TransformerObjective(nn.Module):
+    """Batches and losses of a run.
+
+    Args:
+        model: to be trained.
+        data: all episodes; training and validation are split by seed.
+        config: of the run.
+        seed: of its chance.
+    """
+
+    def __init__(self, model: DrivingTransformer, data: PackedData, config: TransformerTraining, seed: int = 0):
+        super().__init__()
+        self.model, self.config, self.seed = model, config, seed
+        names = model.config.modalities
+        self.samplers = {split: ClipSampler(data.split(split), names, config.labelled) for split in SPLITS}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Of the optimiser; the ego's path is trained by itself, in the end."""
+        model, c = self.model, self.config
+        dynamics = [*model.dynamics.parameters(), *model.heads.parameters()]
+        return [
+            {"params": list(model.tokenizer.parameters()), "peak": c.tokenizer_rate},
+            {"params": dynamics, "peak": c.dynamics_rate},
+        ]
+
+    def batch(self, split: str, step: int, rank: int = 0, world: int = 1) -> Stage:
+        """What `step` learns from, in one of `world` processes."""
+        c, tokenizer = self.config, step < self.config.tokenizer_steps
+        if tokenizer:
+            frames = 1 if step % 3 == 0 else c.tokenizer_frames
+        else:
+            frames = c.long if step % c.long_every == 0 else c.short
+        size = max(1, c.frames // frames // world)
+        return Stage(self.samplers[split].sample(size, frames, self.seed, step, rank), tokenizer)
+
+    def loss(self, batch: Stage) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total, and its parts for the log."""
+        clips = batch.clips
+        if batch.tokenizer:
+            return tokenizer_loss(self.model.tokenizer, clips.observations, clips.valid)
+        with torch.no_grad():
+            clean = self.model.tokenizer.encode(clips.observations)
+        return dynamics_loss(self.model, clean, clips, self.config)
+
+    def forward(self, batch: Stage) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `loss`: data parallelism hooks into `forward`."""
+        return self.loss(batch)
+
+    def finish(self) -> None:
+        """Fit the heads to what the model dreams, in place; its ego path has to be trained before."""
+        c, device = self.config, self.model.patterns.device
+        frames = self.model.context_steps + c.head_horizon
+        # Other clips than those of the steps before, and only such of which everything is known.
+        sampler = ClipSampler(self.samplers["train"].data.select(self.samplers["train"].known), self.model.draws)
+
+        def clips(k: int) -> Clips:
+            return sampler.sample(c.head_clips, frames, self.seed + 1, k).to(device)
+
+        self.model.eval()
+        fit_heads(self.model, clips, c.head_batches, c.head_steps, c.head_rate, self.seed)
+
+
+def dynamics_loss(
+    model: DrivingTransformer, clean: Tensor, clips: Clips, config: TransformerTraining
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of dynamics and heads, and its parts.
+
+    clean: (B, T, count, channels) tokens of the clips. Heads read agent tokens where they do in a dream: in clips whose
+    frames are all as frames of the past are.
+    """
+    given, off = told(clips)
+    noise = drawn_noise((len(clean), clean.shape[1]), model.config, config.forcing, clean.device)
+    shortcut, said = shortcut_loss(model.dynamics, clean, given, clips.valid, noise, config.forcing.ramp)
+    parts, total = {"shortcut": shortcut.detach()}, shortcut
+    some = noise.past.nonzero()[:, 0]
+    if len(some):
+        part = clips.each(lambda x: x[some])
+        features = clip_features(model, said.agents[some], part, type(given)(*(x[some] for x in given)))
+        for name, value in head_loss(model, features, part, off[some]).items():
+            total = total + getattr(config, name) * value
+            parts[name] = value.detach()
+    return total, parts

@@ -1,0 +1,110 @@
+"""Shortcut forcing: what the dynamics are trained for (Dreamer 4, arXiv 2509.24527, section 3.2, equations 6 to 8).
+
+Every frame of a clip has a share of truth tau and a step size d of its own. At the finest step the network learns the
+clean tokens; at others to get in one step where it gets itself in two steps of half the size (shortcut models, arXiv
+2410.12557). In units of clean tokens, (1 - tau)^2 |(zhat - z~) / (1 - tau) - v|^2 is |zhat - (z~ + (1 - tau) v)|^2: one
+target is learned, whatever d is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.training.reductions import masked_mean
+from learned_sim_env.world_model.transformer.config import TransformerConfig
+from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
+from learned_sim_env.world_model.transformer.sampler import believed, direction, mixed
+
+
+@dataclass(frozen=True)
+class ForcingConfig:
+    """How frames are made noisy, and what counts how much."""
+
+    ramp: bool = True  # weigh frames by 0.9 tau + 0.1: the more truth is in them, the more there is to learn
+    context: float = 0.25  # share of clips in which all frames are as frames of the past are in a dream
+    coarse: float = 0.5  # share of the other clips that learn large steps; others only the finest one
+
+
+class Noise(NamedTuple):
+    """level, stride: (B, T) int64, see `Dynamics.forward`. past: (B,) bool, clips that are all past. coarse: (B,) bool,
+    clips of which frames may have large steps.
+    """
+
+    level: Tensor
+    stride: Tensor
+    past: Tensor
+    coarse: Tensor
+
+
+def drawn_noise(shape: tuple[int, int], model: TransformerConfig, config: ForcingConfig, device: torch.device) -> Noise:
+    """For (B, T) frames: d of 1 / U{1, 2, 4 .. finest}, tau of U{0, d .. 1 - d}; the shares of clips hold exactly but
+    for what is rounded.
+    """
+    clips = shape[0]
+    past = round(config.context * clips)
+    coarse = round(config.coarse * (clips - past))
+    kind = torch.arange(clips, device=device)
+    is_past, is_coarse = kind < past, (kind >= past) & (kind < past + coarse)
+    last = model.finest.bit_length() - 1
+    stride = torch.where(is_coarse[:, None], torch.randint(last + 1, shape, device=device), last)
+    steps = 2**stride
+    # The uniform is below 1, and the product with a power of two exact.
+    level = (torch.rand(shape, device=device) * steps).long() * (model.finest // steps)
+    level = torch.where(is_past[:, None], model.context_level, level)
+    return Noise(level, stride, is_past, is_coarse)
+
+
+def shortcut_loss(
+    network: Dynamics, clean: Tensor, given: Given, valid: Tensor, noise: Noise, ramp: bool = True
+) -> tuple[Tensor, Said]:
+    """The loss, and what was said of all frames.
+
+    clean: (B, T, N, channels), without gradient. given: of (B, T). valid: (B, T) bool, frames that count.
+    """
+    config = network.config
+    tau = (noise.level / config.finest)[..., None, None]
+    noisy = mixed(clean, torch.randn_like(clean), tau)
+    said = network(noisy, noise.level, noise.stride, given)
+    target = clean
+    if bool(noise.coarse.any()):
+        some = noise.coarse.nonzero()[:, 0]
+        part = Given(*(x[some] for x in given))
+        better = bootstrapped(network, clean[some], noisy[some], noise.level[some], noise.stride[some], part)
+        target = target.index_copy(0, some, better)
+    error = (believed(said.clean, noisy, tau, config.prediction) - target).square()
+    if config.prediction == "v":
+        # Of the direction itself, which is what the network says.
+        error = error / (1 - tau).square()
+    weight = 0.9 * tau[..., 0, 0] + 0.1 if ramp else torch.ones_like(tau[..., 0, 0])
+    return masked_mean(weight * error.mean((-1, -2)), valid), said
+
+
+@torch.no_grad()
+def bootstrapped(
+    network: Dynamics, clean: Tensor, noisy: Tensor, level: Tensor, stride: Tensor, given: Given
+) -> Tensor:
+    """What is to be believed of noisy frames (B, T, N, channels), of their `level` and `stride` (B, T).
+
+    At the finest step the clean tokens; at others what leads in one step to where the network gets in two, of which it
+    goes the second from where the first has led.
+    """
+    c = network.config
+    last = c.finest.bit_length() - 1
+    coarse = stride < last
+    half, d = (stride + 1).clamp_max(last), (2.0**-stride)[..., None, None]
+    tau = (level / c.finest)[..., None, None]
+
+    def towards(z: Tensor, level: Tensor, tau: Tensor) -> Tensor:
+        said = network(z, level, half, given).clean
+        return direction(z, believed(said, z, tau, c.prediction), tau)
+
+    first = towards(noisy, level, tau)
+    there = coarse[..., None, None]
+    # Frames of the finest step stay where they are while the others go on.
+    later = torch.where(coarse, level + c.finest // (2 * 2 ** stride.clamp_max(last - 1)), level)
+    second = towards(torch.where(there, noisy + first * d / 2, noisy), later, torch.where(there, tau + d / 2, tau))
+    return torch.where(there, noisy + (1 - tau) * (first + second) / 2, clean)

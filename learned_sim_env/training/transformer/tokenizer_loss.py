@@ -1,0 +1,81 @@
+"""What the tokenizer is trained for: masked autoencoding, every part of the loss divided by its root mean square.
+
+As in Dreamer 4 (arXiv 2509.24527, section 3.1): of every observation a share p of U(0, 0.9) of the patches is hidden,
+and the whole is to be seen in the tokens. For pictures the errors of differences between neighbours are added, which
+are large where edges blur, in place of a perceptual loss whose weights one would have to download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learned_sim_env.spec import NUM_CLASSES, SemanticClass
+from learned_sim_env.training.reductions import masked_mean
+from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
+
+MOST_HIDDEN = 0.9
+# Of edges, beside the pictures themselves.
+EDGES = 0.2
+# What is rare or thin would be left out for long, see any loss per pixel.
+CLASS_WEIGHTS = {
+    SemanticClass.BROKEN_LINE: 2.0,
+    SemanticClass.SOLID_LINE: 2.0,
+    SemanticClass.STATIC_OBJECT: 6.0,
+    SemanticClass.VEHICLE: 6.0,
+    SemanticClass.PEDESTRIAN: 6.0,
+}
+
+
+def hidden_patches(tokenizer: Tokenizer, shape: tuple[int, int], device: torch.device) -> dict[str, Tensor]:
+    """By modality (*shape, patches) bool: which patches are hidden, of each observation another share."""
+    hidden = {}
+    for name in tokenizer.names:
+        share = MOST_HIDDEN * torch.rand(*shape, 1, device=device)
+        hidden[name] = torch.rand(*shape, tokenizer.sense(name).patches, device=device) < share
+    return hidden
+
+
+def tokenizer_loss(
+    tokenizer: Tokenizer, observations: Mapping[str, Tensor], valid: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss, and its parts by modality before they are divided.
+
+    observations: by modality (B, T, *shape). valid: (B, T) bool, frames that count.
+    """
+    tokens = tokenizer.encode(observations, hidden_patches(tokenizer, (len(valid), valid.shape[1]), valid.device))
+    said = tokenizer.decode(tokens.flatten(0, 1), tokenizer.names)
+    counts = valid.flatten()
+    total, parts = torch.zeros((), device=valid.device), {}
+    for name in tokenizer.names:
+        errors = reconstruction(tokenizer, name, said[name], observations[name].flatten(0, 1))
+        for part, (weight, error) in errors.items():
+            total = total + weight * normalised(error, counts)
+            parts[part] = masked_mean(error.detach(), counts)
+    return total, parts
+
+
+def reconstruction(tokenizer: Tokenizer, name: str, said: Tensor, truth: Tensor) -> dict[str, tuple[float, Tensor]]:
+    """Parts of a modality's loss: weights, and errors (B,) of what is `said` (see `Sense.pictured`) of (B, *shape)."""
+    sense = tokenizer.sense(name)
+    if sense.kind == "classes":
+        weights = said.new_tensor([CLASS_WEIGHTS.get(SemanticClass(i), 1.0) for i in range(NUM_CLASSES)])
+        error = F.cross_entropy(said.permute(0, 3, 1, 2), truth.long(), weights, reduction="none")
+        return {name: (1.0, error.flatten(1).mean(1))}
+    if sense.kind == "vector":
+        return {name: (1.0, (said.flatten(1) - sense.numbers(truth)[:, 0]).square().mean(1))}
+    error = said - (truth.float() / 127.5 - 1)
+    edges = [error.diff(dim=axis).square().flatten(1).mean(1) for axis in (1, 2)]
+    return {name: (1.0, error.square().flatten(1).mean(1)), f"{name}_edges": (EDGES, edges[0] + edges[1])}
+
+
+def normalised(errors: Tensor, counts: Tensor) -> Tensor:
+    """The mean of errors (B,) that count (B,) bool, over their root mean square in the batch.
+
+    Of this batch rather than of those before: nothing has to be kept to resume a run, and a batch holds many frames.
+    """
+    rms = masked_mean(errors.detach().square(), counts).sqrt()
+    return masked_mean(errors, counts) / rms.clamp_min(1e-8)

@@ -1,0 +1,260 @@
+"""The transformer: a causal tokenizer, and dynamics that denoise the next frame's tokens (Dreamer 4, arXiv 2509.24527).
+
+What is observed becomes tokens (`tokenizer`), which `dynamics` knows the past of; the next frame's are dreamt from
+noise in a few steps (`sampler`), and committed to the past once. Agent tokens read every frame that is committed, and
+`heads` say what follows. The ego's own motion comes from the exact residual path that the RSSM has as well
+(`EgoPath`): tokens are told of it, and need not find it out.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from learned_sim_env.spec import Contract
+from learned_sim_env.task import steering_term
+from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
+from learned_sim_env.world_model.geometry import wrap
+from learned_sim_env.world_model.protocol import Observation, State
+from learned_sim_env.world_model.transformer import ego as beside_route
+from learned_sim_env.world_model.transformer.attention import remembered
+from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
+from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Past
+from learned_sim_env.world_model.transformer.heads import Heads
+from learned_sim_env.world_model.transformer.noise import PATTERNS, normals, patterns
+from learned_sim_env.world_model.transformer.sampler import committed, dreamt
+from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
+
+# Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
+EXACT = ("ego_path.", "heads.")
+# Of the rings of each layer over time, in a state.
+KEYS, VALUES = "keys_", "values_"
+# Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
+FACTS = beside_route.EGO_NUMBERS + 2 + 3 + 2
+
+
+class DrivingTransformer(nn.Module):
+    """See the module's docstring; the interface is `protocol.WorldModel`, and `protocol.CompactState`.
+
+    Temperature 1 starts a frame from normal noise, t from t times that; without noise it starts from zeros, the
+    likeliest noise, and all that follows is determined.
+
+    Raises:
+        ValueError: for a modality that the contract has not.
+    """
+
+    config_class, sizes = TransformerConfig, SIZES
+
+    def __init__(self, config: TransformerConfig, contract: Contract):
+        super().__init__()
+        names = config.modalities or tuple(m.name for m in contract.modalities if m.name != "ego")
+        # As they were, whatever else the contract comes to have.
+        config = dataclasses.replace(config, modalities=names)
+        self.config, self.contract = config, contract
+        self.tokenizer = Tokenizer([contract.modality(name) for name in names], config)
+        self.dynamics = Dynamics(self.tokenizer.count, config)
+        self.ego_path = EgoPath(contract.dt)
+        self.latent_size = config.agents * config.width + FACTS
+        self.heads = Heads(self.latent_size, config.head_hidden, config.ahead)
+        self.patterns: Tensor
+        # Part of what was learned: heads and states are what they are for this noise.
+        self.register_buffer("patterns", patterns(self.tokenizer.count, config.channels))
+
+    @property
+    def observes(self) -> tuple[str, ...]:
+        """What it needs to see."""
+        return (*self.config.modalities, "ego")
+
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """What it can draw."""
+        return self.config.modalities
+
+    @property
+    def context_steps(self) -> int:
+        """Real moments before a dream."""
+        return self.config.context_steps
+
+    @property
+    def static_graph(self) -> bool:
+        """A model that is not being trained does the same at every step."""
+        return not self.training
+
+    @property
+    def noise_size(self) -> int:
+        """Uniforms a row needs a step: one for each number of the tokens."""
+        return self.tokenizer.count * self.config.channels
+
+    @property
+    def history(self) -> int:
+        """Frames from which all keys and values follow: those of a layer over time from the layer before's."""
+        return self.config.past * self.config.time_layers
+
+    def in_bfloat16(self) -> DrivingTransformer:
+        """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
+        model = copy.deepcopy(self)
+        for name, parameter in model.named_parameters():
+            if not name.startswith(EXACT):
+                parameter.data = parameter.data.bfloat16()
+        return model
+
+    def initial(self, batch_size: int) -> State:
+        """The state before anything was seen."""
+        device, c = self.patterns.device, self.config
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(batch_size, *shape, dtype=dtype, device=device)
+
+        past = self.dynamics.nothing(batch_size)
+        size = c.tokenizer_width // c.tokenizer_heads
+        encoder = (self.tokenizer.count, c.tokenizer_kv_heads, c.encoder_window - 1, size)
+        return {
+            "ego": zeros(6),
+            "motions": zeros(MOTION_HISTORY, 3),
+            "actions": zeros(ACTION_HISTORY, 2),
+            "seen": zeros(dtype=torch.bool),
+            "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
+            "told": zeros(self.history, 2 + beside_route.EGO_NUMBERS),
+            "agents": zeros(c.agents * c.width),
+            **_rings(past),
+            "encoded": zeros(dtype=torch.int64),
+            "encoder_keys": zeros(*encoder),
+            "encoder_values": zeros(*encoder),
+        }
+
+    def observe(self, state: State, action: Tensor, observation: Observation) -> State:
+        """Posterior: `action` (B, 2) led from the last observation to this one."""
+        ego, encoded = observation["ego"].float(), state["encoded"]
+        motions, actions = self.ego_path.observe(
+            state["motions"], state["actions"], state["ego"][:, 0], action, ego, state["seen"]
+        )
+        rings = state["encoder_keys"], state["encoder_values"]
+        tokens, *new = self.tokenizer.encode_next(observation, *rings, encoded)
+        keys, values = (remembered(ring, part, encoded) for ring, part in zip(rings, new))
+        seen = {
+            "encoder_keys": keys,
+            "encoder_values": values,
+            "encoded": encoded + 1,
+            "seen": torch.ones_like(state["seen"]),
+        }
+        return self._committed({**state, **seen, "motions": motions, "actions": actions, "ego": ego}, tokens)
+
+    def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
+        """Prior, one clock step; `noise` (B, noise_size) in [0, 1), None: zeros instead of normal noise."""
+        motions, actions, speed = self.ego_path.imagine(state["motions"], state["actions"], state["ego"][:, 0], action)
+        motion = motions[:, -1]
+        turning = motion[:, 2] / self.contract.dt
+        # As if the route were straight; the head says how far this is off.
+        beside = beside_route.moved(state["ego"][:, 4:], motion)
+        ego = torch.cat([torch.stack([speed, turning], -1), action, beside], -1)
+        after = {**state, "motions": motions, "actions": actions, "ego": ego}
+        shape = (len(action), self.tokenizer.count, self.config.channels)
+        start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * temperature
+        told = self.dynamics.told(self._given(self._numbers(after)))
+        tokens = dreamt(self.dynamics, start, told, _past(state), self.config.steps)
+        # Frames that the encoder has not seen: what it goes on from is gone.
+        after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
+        correction = self.heads(self.features(after)).beside
+        bound = self.contract.modality("ego").bounds[4]
+        distance, error = (beside + correction).unbind(-1)
+        beside = torch.stack([distance.clamp(-bound, bound), wrap(error)], -1)
+        return {**after, "ego": torch.cat([ego[:, :4], beside], -1)}
+
+    def features(self, state: State) -> Tensor:
+        """(B, latent_size) float32: what agent tokens have come to, and `facts`."""
+        return torch.cat([state["agents"], self.facts(state["told"][:, -1], state["motions"], state["actions"])], -1)
+
+    def facts(self, told: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
+        """(..., FACTS): action and ego as tokens are told, (..., 9), and how motion and action have changed.
+
+        motions: (..., M, 3), actions: (..., A, 2), the last ones.
+        """
+        changes = (motions[..., -1, :] - motions[..., -2, :]) / self.ego_path.scale * 10
+        return torch.cat([told, changes, actions[..., -1, :] - actions[..., -2, :]], -1)
+
+    def decode(self, state: State) -> dict[str, Tensor]:
+        """Ego vector, motion, reward terms, events' probabilities, uncertainty, and the features behind them."""
+        features = self.features(state)
+        outcomes = self.heads(features)
+        steer = state["actions"][:, -2:, :1]
+        steering = steering_term(steer[:, 1] - steer[:, 0], self.contract.reward)
+        return {
+            "ego": state["ego"],
+            "motion": state["motions"][:, -1],
+            "terms": torch.cat([self.heads.expected_terms(outcomes), steering], -1),
+            "events": self.heads.probabilities(outcomes),
+            "uncertainty": self.heads.uncertainty(outcomes),
+            "features": features,
+        }
+
+    def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
+        """The modalities called so, from the tokens of the frame alone; nothing new is imagined for it."""
+        return self.tokenizer.drawn(state["tokens"][:, -1], names), state
+
+    def compact(self, state: State) -> State:
+        """All but the keys and values, which are nine tenths of a state."""
+        rings = _rings(_past(state))
+        return {name: value for name, value in state.items() if name == "frames" or name not in rings}
+
+    def expand(self, compact: State) -> State:
+        """The state, its keys and values computed again from the frames that they follow from, in their order."""
+        count = compact["frames"]
+        past = self.dynamics.nothing(len(count))
+        # Before its first frame a row stays without a past.
+        past = past._replace(frames=(count - self.history).clamp_min(0))
+        for i in range(self.history):
+            frame = count - self.history + i
+            tokens, told = compact["tokens"][:, i], compact["told"][:, i]
+            later = self._next(tokens, told, past)[1]
+            there = (frame >= 0).view(-1, 1, 1, 1, 1)
+            keys, values = (
+                tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
+            )
+            past = Past(keys, values, (frame + 1).clamp_min(0))
+        return {**compact, **_rings(past)}
+
+    def _committed(self, state: State, tokens: Tensor) -> State:
+        """The state after a frame: its ego, motions and actions are those of `state`; what was before is its past."""
+        told = self._numbers(state)
+        # What a state keeps of tokens is what everything after them follows from.
+        tokens = tokens.half()
+        agents, past = self._next(tokens, told, _past(state))
+        return {
+            **state,
+            "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
+            "told": torch.cat([state["told"][:, 1:], told[:, None]], 1),
+            "agents": agents.flatten(1),
+            **_rings(past),
+        }
+
+    def _next(self, tokens: Tensor, told: Tensor, past: Past) -> tuple[Tensor, Past]:
+        """Agent tokens (B, agents, width) of a frame, tokens (B, count, channels) float16, and the past with it."""
+        noise = self.patterns[past.frames % PATTERNS]
+        said, past = committed(self.dynamics, tokens.float(), noise, self.dynamics.told(self._given(told)), past)
+        return said.agents, past
+
+    @staticmethod
+    def _numbers(state: State) -> Tensor:
+        """(B, 9): the last action, and what tokens are told of the ego."""
+        return torch.cat([state["actions"][:, -1], beside_route.numbers(state["ego"], state["motions"][:, -1])], -1)
+
+    @staticmethod
+    def _given(told: Tensor) -> Given:
+        known = torch.ones_like(told[..., 0], dtype=torch.bool)
+        return Given(told[..., :2], known, told[..., 2:], known)
+
+
+def _past(state: State) -> Past:
+    layers = sum(name.startswith(KEYS) for name in state)
+    keys, values = (tuple(state[f"{kind}{i}"] for i in range(layers)) for kind in (KEYS, VALUES))
+    return Past(keys, values, state["frames"])
+
+
+def _rings(past: Past) -> State:
+    """A past as it stands in a state."""
+    named = [(f"{kind}{i}", ring) for kind, rings in zip((KEYS, VALUES), past[:2]) for i, ring in enumerate(rings)]
+    return {**dict(named), "frames": past.frames}

@@ -1,0 +1,13 @@
+"""A tiny transformer that nobody trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from tests.tiny_transformer import tiny
+
+
+@pytest.fixture(scope="session")
+def model() -> DrivingTransformer:
+    return tiny()

@@ -1,0 +1,153 @@
+"""The dynamics: who sees whom, cache against no cache, and the sampler."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
+from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from learned_sim_env.world_model.transformer.noise import normals
+from learned_sim_env.world_model.transformer.sampler import believed, committed, direction, dreamt, mixed
+
+
+def clip(model: DrivingTransformer, rows: int, frames: int) -> tuple[Tensor, Tensor, Tensor, Given]:
+    """Noisy tokens, their levels and strides, and what is given, of random frames."""
+    torch.manual_seed(1)
+    shape, last = (rows, frames), model.config.finest.bit_length() - 1
+    noisy = torch.randn(*shape, model.tokenizer.count, model.config.channels)
+    level, stride = torch.randint(model.config.finest, shape), torch.randint(last + 1, shape)
+    known = torch.ones(shape, dtype=torch.bool)
+    return noisy, level, stride, Given(torch.rand(*shape, 2) * 2 - 1, known, torch.randn(*shape, 7), known)
+
+
+def changed(a: Said, b: Said) -> tuple[Tensor, Tensor]:
+    """(T,) bool: in which frames of the first clip tokens and agent tokens differ."""
+    return tuple((x != y)[0].flatten(1).any(1) for x, y in zip(a, b))
+
+
+def test_agent_tokens_see_actions_and_motion(model: DrivingTransformer) -> None:
+    noisy, level, stride, given = clip(model, 1, 4)
+    before = model.dynamics(noisy, level, stride, given)
+    for name in ("action", "ego"):
+        other = getattr(given, name).clone()
+        other[:, 2] = -other[:, 2]
+        tokens, agents = changed(before, model.dynamics(noisy, level, stride, given._replace(**{name: other})))
+        # Now and later, and never before.
+        assert tokens.tolist() == agents.tolist() == [False, False, True, True]
+
+
+def test_agent_tokens_see_frames_and_their_labels(model: DrivingTransformer) -> None:
+    noisy, level, stride, given = clip(model, 1, 3)
+    before = model.dynamics(noisy, level, stride, given)
+    other = noisy.clone()
+    other[:, 1, 5] += 1
+    assert changed(before, model.dynamics(other, level, stride, given))[1].tolist() == [False, True, True]
+    for labels in ((1 - level.clamp_max(1), stride), (level, 1 - stride.clamp_max(1))):
+        assert changed(before, model.dynamics(noisy, *labels, given))[1].all()
+
+
+def test_nothing_sees_agent_tokens(model: DrivingTransformer) -> None:
+    noisy, level, stride, given = clip(model, 2, 4)
+    before = model.dynamics(noisy, level, stride, given)
+    agents = model.dynamics.agents
+    with torch.no_grad():
+        kept = agents.clone()
+        agents.add_(torch.randn_like(agents))
+        after = model.dynamics(noisy, level, stride, given)
+        agents.copy_(kept)
+    assert torch.equal(before.clean, after.clean) and not torch.equal(before.agents, after.agents)
+
+
+def test_what_is_not_known_is_not_seen(model: DrivingTransformer) -> None:
+    """Not even where it is not a number; and no action is another thing than the action 0."""
+    noisy, level, stride, given = clip(model, 1, 2)
+    none = torch.zeros_like(given.labelled)
+    lost = given._replace(action=torch.full_like(given.action, torch.nan), labelled=none)
+    lost = lost._replace(ego=torch.full_like(given.ego, torch.nan), placed=none)
+    other = lost._replace(action=given.action, ego=given.ego)
+    said = [model.dynamics(noisy, level, stride, g) for g in (lost, other, given)]
+    assert torch.equal(said[0].clean, said[1].clean) and not torch.equal(said[0].clean, said[2].clean)
+    still = given._replace(ego=torch.zeros_like(given.ego))
+    unknown = still._replace(placed=none)
+    assert not torch.equal(*(model.dynamics(noisy, level, stride, g).clean for g in (still, unknown)))
+
+
+def test_cached_equals_uncached_beyond_the_ring(model: DrivingTransformer) -> None:
+    frames = 2 * model.config.window + 5
+    noisy, level, stride, given = clip(model, 2, frames)
+    together = model.dynamics(noisy, level, stride, given)
+    past = model.dynamics.nothing(2)
+    for t in range(frames):
+        told = model.dynamics.told(Given(*(x[:, t] for x in given)))
+        said, keys, values = model.dynamics.next(noisy[:, t], level[:, t], stride[:, t], told, past)
+        past = past.then(keys, values)
+        for one, all_of_them in zip(said, together):
+            torch.testing.assert_close(one, all_of_them[:, t], atol=2e-5, rtol=1e-4)
+
+
+def test_a_dream_is_the_same_without_a_cache(model: DrivingTransformer) -> None:
+    """K steps and a commit for each of many frames, against whole clips computed anew at every step."""
+    network, c, frames = model.dynamics, model.config, model.config.window + 4
+    *_, given = clip(model, 2, frames)
+    torch.manual_seed(2)
+    start, veil = torch.randn(2, 2, frames, network.count, c.channels).unbind()
+    last = c.finest.bit_length() - 1
+    past, clean, shown = network.nothing(2), [], []
+    for t in range(frames):
+        told = network.told(Given(*(x[:, t] for x in given)))
+        z = dreamt(network, start[:, t], told, past, c.steps)
+        _, past = committed(network, z, veil[:, t], told, past)
+
+        y, so_far = start[:, t], Given(*(x[:, : t + 1] for x in given))
+        level = torch.full((2, t + 1), c.context_level)
+        stride = torch.full((2, t + 1), last)
+        for k in range(c.steps):
+            level[:, -1], stride[:, -1] = k * c.finest // c.steps, c.steps.bit_length() - 1
+            said = network(torch.stack([*shown, y], 1), level, stride, so_far).clean[:, -1]
+            y = y + (said.clamp(-1, 1) - y) / (1 - k / c.steps) / c.steps
+        clean.append(y.clamp(-1, 1))
+        # From the cache's own frames, so that what is compared is one frame.
+        tau = c.context_level / c.finest
+        shown.append((1 - tau) * veil[:, t] + tau * z)
+        torch.testing.assert_close(z, clean[-1], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("prediction", ["x", "v"])
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_a_network_that_knows_the_truth_gets_there_in_any_number_of_steps(prediction: str, steps: int) -> None:
+    from dataclasses import replace
+
+    from learned_sim_env.world_model.transformer.config import SIZES
+
+    truth, start = torch.rand(2, 4, 32) * 2 - 1, torch.randn(2, 4, 32)
+    asked = []
+
+    class Oracle(Dynamics):
+        def next(self, noisy, level, stride, told, past):  # type: ignore[no-untyped-def]
+            asked.append((int(level[0]) / self.config.finest, 2.0 ** -int(stride[0])))
+            tau = asked[-1][0]
+            torch.testing.assert_close(noisy, mixed(truth, start, tau))
+            said = truth if prediction == "x" else (truth - noisy) / (1 - tau)
+            return Said(said, noisy), noisy, noisy
+
+    network = Oracle(4, replace(SIZES["transformer-tiny"], prediction=prediction, finest=8))
+    found = dreamt(network, start, torch.zeros(2, 2, 64), network.nothing(2), steps)
+    torch.testing.assert_close(found, truth)
+    assert asked == [(k / steps, 1 / steps) for k in range(steps)]
+
+
+def test_generated_tokens_are_clamped() -> None:
+    wild = torch.tensor([5.0, -7.0, 0.5])
+    assert direction(torch.zeros(3), wild, 0.5).tolist() == [2.0, -2.0, 1.0]
+    assert believed(wild, torch.ones(3), 0.75, "v").tolist() == [2.25, -0.75, 1.125]
+
+
+def test_normals_follow_their_distribution_and_have_no_end() -> None:
+    every = torch.arange(0, 2**24, 97, dtype=torch.float32) / 2**24
+    found = normals(every)
+    assert abs(found.mean()) < 1e-3 and abs(found.std() - 1) < 1e-3 and found.abs().max() < 6
+    ends = normals(torch.tensor([0.0, 0.5, 1 - 2.0**-24]))
+    assert ends.isfinite().all() and abs(ends[1]) < 1e-6 and torch.equal(ends[0], -ends[2])
+    assert (found.diff() >= 0).all()
