@@ -19,7 +19,8 @@ from learned_sim_env.spec import SemanticClass
 class Lane:
     """One lane.
 
-    polygon: (N, 2) float, its outline. centre: (M, 2) float, its centre line in driving direction.
+    polygon: (N, 2) float, its outline. centre: (M, 2) float, its centre line in driving direction, (0, 2) for road that
+    has none, such as a forecourt.
     on_route: painted as route. tag: the scenario tag of the place ("curve", "roundabout", ...), or "".
     """
 

@@ -1,0 +1,3 @@
+from pathlib import Path
+def recognises(path: Path) -> bool:
+    return False
