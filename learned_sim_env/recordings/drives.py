@@ -12,7 +12,7 @@ from learned_sim_env.recordings.controls import Controls, controls_of
 from learned_sim_env.recordings.others import Others, others_at
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError
 from learned_sim_env.recordings.roads import Road, build_road
-from learned_sim_env.recordings.smoothing import PSI, A, V, smooth
+from learned_sim_env.recordings.smoothing import PSI, A, V, drivable
 from learned_sim_env.scene import Ego, Line, Scene, wrap_angle
 from learned_sim_env.spec import CONTRACTS, Contract
 
@@ -22,6 +22,8 @@ LONGEST_GAP = 1.0
 SHORTEST = 3.0
 # [s] Of a stop that lasts longer, only so much is kept on both sides.
 LONGEST_STOP, KEPT_STOP = 10.0, 2.0
+# Places a second that are used of those that were recorded.
+MOST = 25
 # [m] Half the length of the line that a light closes, where the lane's borders are not known.
 STOP_LINE = 1.75
 # [m] Whoever is this near to the middle of the ego for half of the time is the ego itself, recorded once more.
@@ -125,12 +127,14 @@ def drives_of(recording: Recording, contract: Contract | None = None) -> list[Dr
             reasons.append(f"{seconds:.1f} s without a gap are less than {SHORTEST:g} s")
             continue
         times = piece.times[0] + contract.dt * np.arange(int(seconds / contract.dt + 1e-6) + 1)
-        states, used = smooth(piece, times)
+        states, used, noise = drivable(piece, times)
         left_out = int((~used).sum())
         if not (np.abs(states[:, V]) > 0.3).any():
             reasons.append(f"the car stands still for {seconds:.1f} s")
             continue
         notes = (f"{left_out} of {len(used)} places of the ego jump and are left out",) if left_out else ()
+        if noise > piece.noise:
+            notes += (f"places of the ego are noisy: they are taken to be off by {noise:.1f} m",)
         for a, b in _pieces(recording, times, states[:, V], contract.max_episode_steps):
             if (b - a) * contract.dt < SHORTEST:
                 reasons.append(f"{(b - a) * contract.dt:.1f} s between long stops or takeovers are less than {SHORTEST:g} s")
@@ -150,7 +154,10 @@ def _without_gaps(times: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _part(path: EgoPath, first: int, last: int) -> EgoPath:
-    rows = slice(first, last + 1)
+    """Moments `first` to `last`, of which there need not be more than `MOST` a second."""
+    seconds = path.times[last] - path.times[first]
+    every = max(1, int((last - first) / max(seconds, 1e-3) / MOST))
+    rows = slice(first, last + 1, every)
     headings = None if path.headings is None else path.headings[rows]
     return replace(path, times=path.times[rows], places=path.places[rows], headings=headings)
 
@@ -158,7 +165,11 @@ def _part(path: EgoPath, first: int, last: int) -> EgoPath:
 def _pieces(recording: Recording, times: np.ndarray, speeds: np.ndarray, limit: int) -> list[tuple[int, int]]:
     """First and last moment of the drives within moments (T,): long stops and takeovers cut, none over `limit` steps."""
     dt = times[1] - times[0]
+    # Without labels, nobody is there who was.
+    seen = [track.times[[0, -1]] for track in recording.tracks or ()]
     kept = np.ones(len(times), bool)
+    if seen:
+        kept = (times >= min(s[0] for s in seen) - 0.05) & (times <= max(s[1] for s in seen) + 0.05)
     standing = np.abs(speeds) < 0.1
     for a, b in _runs(standing):
         if (b - a) * dt > LONGEST_STOP:

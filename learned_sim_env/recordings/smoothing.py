@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from learned_sim_env.recordings.recording import EgoPath, RecordingError
@@ -21,7 +23,23 @@ USUAL_CURVATURE = 0.15
 # Moments farther than so many times their noise from the path around them are left out. Iterations of that.
 OUTLIER, ROUNDS = 4.0, 3
 
+# [m/s^2, m/s^2, 1/m] What cars do not exceed along and across, and how sharply they turn.
+HARDEST, HARDEST_ACROSS, SHARPEST = 8.0, 9.0, 0.3
+# Share of the moments that may exceed it, and [m] the most noise that places are taken to have.
+UNLIKELY, MOST_NOISE = 0.02, 1.0
+
 X, Y, PSI, V, A, K = range(6)
+
+
+def drivable(path: EgoPath, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """`smooth`, with places taken for noisier until a car could have driven the path; third value: that noise [m]."""
+    while True:
+        states, used = smooth(path, times)
+        beyond = (np.abs(states[:, A]) > HARDEST) | (np.abs(states[:, K]) > SHARPEST)
+        beyond |= np.abs(states[:, K]) * states[:, V] ** 2 > HARDEST_ACROSS
+        if beyond.mean() <= UNLIKELY or 2 * path.noise > MOST_NOISE:
+            return states, used, path.noise
+        path = replace(path, noise=2 * path.noise)
 
 
 def smooth(path: EgoPath, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from learned_sim_env.spec import SemanticClass
 
 # Words in the names that data sets give to kinds of road users, and what they are here; the first that fits.
 KINDS = (
-    (("EGO", "AV"), SemanticClass.VEHICLE),
     (("PEDESTRIAN", "PERSON", "HUMAN", "STROLLER", "WHEELCHAIR", "ANIMAL", "DOG"), SemanticClass.PEDESTRIAN),
     (("RIDERLESS", "BICYCLE_RACK"), SemanticClass.STATIC_OBJECT),
     (("CYCLIST", "BICYCLE", "RIDER", "BIKE", "SCOOTER", "MOTORCYCL"), SemanticClass.VEHICLE),
@@ -130,6 +130,21 @@ def _border(
     return lines.beside(centre, side * np.interp(at, at[known], half[known]))
 
 
-def angle(value: Any) -> np.ndarray:
-    """Angles [rad] within half a turn."""
-    return wrap_angle(np.asarray(value, np.float64))
+def linked(road: RecordedMap | None, gap: float = 0.6) -> RecordedMap | None:
+    """A map whose lanes are not said to lead into one another: those follow that begin where one ends, in its direction."""
+    if road is None or any(lane.following for lane in road.lanes):
+        return road
+    with_centre = [lane for lane in road.lanes if lane.centre is not None]
+    if not with_centre:
+        return road
+    starts = np.array([lane.centre[0] for lane in with_centre])  # type: ignore[index]
+    begins = np.array([lines.headings(lane.centre)[0] for lane in with_centre])  # type: ignore[arg-type]
+    found = []
+    for lane in road.lanes:
+        if lane.centre is None:
+            found.append(lane)
+            continue
+        end, direction = lane.centre[-1], lines.headings(lane.centre)[-1]
+        near = (np.hypot(*(starts - end).T) < gap) & (np.abs(wrap_angle(begins - direction)) < np.pi / 3)
+        found.append(replace(lane, following=tuple(with_centre[i].name for i in np.flatnonzero(near))))
+    return replace(road, lanes=tuple(found))
