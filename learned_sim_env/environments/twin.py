@@ -116,9 +116,10 @@ class TwinDrivingEnv(Made, gym.Env):
         super().reset(seed=seed)
         self.max_episode_steps = episode_limit(self, self.contract, self._asked)
         options = dict(options or {})
+        known = ("scenario", *getattr(self.simulator, "OPTIONS", ()))
         for name in options:
-            if name != "scenario":
-                raise unknown("option", name, ("scenario",))
+            if name not in known:
+                raise unknown("option", name, known)
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
         self.scene = _checked(self.simulator.reset(scenario, options))
         self._steps, self._running = 0, True
@@ -152,7 +153,7 @@ class TwinDrivingEnv(Made, gym.Env):
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
         terminated = bool(self.outcome.terminated[0])
-        truncated = not terminated and self._steps >= self.max_episode_steps
+        truncated = not terminated and (self.scene.last or self._steps >= self.max_episode_steps)
         self._running = not (terminated or truncated)
         reason = TERMINATIONS[self.outcome.end[0]] if terminated else "time_limit" if truncated else ""
         reward = float(self.outcome.reward[0])

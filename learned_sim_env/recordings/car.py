@@ -16,6 +16,8 @@ PEDALS = ((-1.0, -15.0), (-0.5, -10.2), (-0.2, -5.45), (0.0, -0.36), (0.01, 0.03
 FULL_LOCK = 0.279
 # [m/s] Below this speed, steering does not show in where a car goes.
 CRAWL = 0.6
+# [m/s] A car that is faster than this backwards drives in reverse, which no action asks for.
+BACKWARDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class SingleTrack:
     def step(self, state: np.ndarray, action: np.ndarray, dt: float) -> np.ndarray:
         """State (4,) float64 x, y, heading of the rear axle and speed, `dt` seconds after `state`.
 
-        Braking ends in standing: a car that drives forward does not go backwards by it.
+        Braking ends in standing, and there is no reverse gear: a car that rolls backwards is braked as well.
         """
         x, y, heading, speed = state
         curvature, acceleration = self.response(action)
         after = speed + acceleration * dt
-        if acceleration < 0 and speed >= 0:
-            after = max(after, 0.0)
+        if acceleration < 0:
+            after = max(after, 0.0) if speed > 0 else min(speed - acceleration * dt, 0.0)
         way = (speed + after) / 2 * dt
         middle = heading + curvature * way / 2
         return np.array(
@@ -73,7 +75,7 @@ class SingleTrack:
         )
         # A hundredth more than there is comes from rounding.
         able = (np.abs(raw[:, 0]) <= 1.01) & (acceleration <= pedals[-1, 1] * 1.01) & (acceleration >= pedals[0, 1])
-        # A car that stands needs no brake held down by the last tenth of a second of slowing.
+        able &= speeds[1:] > -BACKWARDS
         return np.clip(raw, -1.0, 1.0).astype(np.float32), able
 
     def centre(self, states: np.ndarray) -> np.ndarray:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from learned_sim_env.recordings.car import SingleTrack
 from learned_sim_env.recordings.controls import Controls, controls_of
-from learned_sim_env.recordings.others import Others, others_at
+from learned_sim_env.recordings.others import Moved, Others, others_at
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError
 from learned_sim_env.recordings.roads import Road, build_road
 from learned_sim_env.recordings.smoothing import PSI, A, V, drivable
-from learned_sim_env.scene import Ego, Line, Scene, wrap_angle
+from learned_sim_env.scene import Agents, Ego, Line, Scene, wrap_angle
 from learned_sim_env.spec import CONTRACTS, Contract
 
 # [s] A car that was not seen for longer may have done anything.
@@ -80,10 +81,13 @@ class Drive:
         ego = self.ego(t, float(action[0]), float(action[1]))
         return self.scene_around(t, ego)
 
-    def scene_around(self, t: int, ego: Ego) -> Scene:
-        """Moment `t` with another ego: the others as they were recorded."""
-        agents = Others.none().agents(0, ego.pose[:2]) if self.others is None else self.others.agents(t, ego.pose[:2])
-        return Scene(self.road.road_map, ego, agents, closed_lines=self.lights[t] if self.lights else ())
+    def scene_around(
+        self, t: int, ego: Ego, moved: Moved | None = None, extras: Mapping[str, Any] | None = None
+    ) -> Scene:
+        """Moment `t` with another ego: the others as they were recorded, but for those that `moved`."""
+        agents = Agents.none() if self.others is None else self.others.agents(t, ego.pose[:2], moved)
+        closed = self.lights[t] if self.lights else ()
+        return Scene(self.road.road_map, ego, agents, closed_lines=closed, extras=extras or {}, last=t == len(self))
 
     def scenes(self) -> Iterator[Scene]:
         """All T + 1 moments."""

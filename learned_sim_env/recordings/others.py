@@ -22,6 +22,15 @@ REACH = 60.0
 
 
 @dataclass(frozen=True, eq=False)
+class Moved:
+    """Others that are not where they were recorded. rows: (M,) which. poses: (M, 3). velocities: (M, 2)."""
+
+    rows: np.ndarray
+    poses: np.ndarray
+    velocities: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Others:
     """N others at T moments. present: (N, T) bool. poses: (N, T, 3). velocities: (N, T, 2). kinds (N,), sizes (N, 2)."""
 
@@ -31,17 +40,21 @@ class Others:
     kinds: np.ndarray
     sizes: np.ndarray
 
-    def agents(self, t: int, place: np.ndarray, reach: float = REACH) -> Agents:
-        """Those of moment `t` within `reach` of a place (2,), nearest first."""
-        distance = np.hypot(*(self.poses[:, t, :2] - place).T)
-        rows = np.flatnonzero(self.present[:, t] & (distance < reach))
+    def agents(self, t: int, place: np.ndarray, moved: Moved | None = None, reach: float = REACH) -> Agents:
+        """Those of moment `t` within `reach` of a place (2,), nearest first; some elsewhere, if `moved` says so."""
+        poses, velocities, present = self.poses[:, t], self.velocities[:, t], self.present[:, t]
+        if moved is not None and len(moved.rows):
+            poses, velocities, present = poses.copy(), velocities.copy(), present.copy()
+            poses[moved.rows], velocities[moved.rows], present[moved.rows] = moved.poses, moved.velocities, True
+        distance = np.hypot(*(poses[:, :2] - place).T)
+        rows = np.flatnonzero(present & (distance < reach))
         rows = rows[np.argsort(distance[rows], kind="stable")]
         return Agents(
             ids=rows.astype(np.int64),
             classes=self.kinds[rows],
-            poses=self.poses[rows, t].astype(np.float32),
+            poses=poses[rows].astype(np.float32),
             sizes=self.sizes[rows].astype(np.float32),
-            velocities=self.velocities[rows, t].astype(np.float32),
+            velocities=velocities[rows].astype(np.float32),
         )
 
 

@@ -13,6 +13,7 @@ from learned_sim_env.spec import Contract, unknown
 SIMULATORS = {
     "metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator",
     "carla": "learned_sim_env.simulators.carla.simulator:CarlaSimulator",
+    "recorded": "learned_sim_env.simulators.recorded:RecordedSimulator",
 }
 # What the packages are called that they come in.
 DISTRIBUTIONS = {"metadrive": "metadrive-simulator", "carla": "carla"}

@@ -1,7 +1,8 @@
 """One module a format of recordings. Each has `recognises(path)`, from a look at it, and `read(path)`.
 
 `recognises(path)` says whether a file or folder is one of its recordings; it raises nothing. `read(path)` yields its
-`Recording`s and raises `RecordingError`, or `ImportError` when a package is missing that reads it.
+`Recording`s, and a `RecordingError` in the place of one that cannot be used while others can; it raises one where the
+file is damaged as a whole, and `ImportError` when a package is missing that reads it.
 """
 
 from __future__ import annotations
@@ -81,18 +82,19 @@ def find_inside(path: Path, name: str | None) -> Iterator[tuple[Path, str]]:
         yield path, found
 
 
-def read(path: Path, name: str | None = None) -> Iterator[Recording]:
-    """The recordings of a file or folder.
+def read(path: Path, name: str | None = None) -> Iterator[Recording | RecordingError]:
+    """The recordings of a file or folder; an error in the place of one that cannot be used among others.
 
     Raises:
-        RecordingError: for what is no recording, or a damaged one; the message names file and reason.
+        RecordingError: for what is no recording, or is damaged; the message names file and reason.
         ImportError: when a package is missing that reads it.
     """
     name = format_of(path) if name is None else name
     if name is None:
         raise RecordingError(f"{path.name}: {what_else(path)}")
     try:
-        yield from module_of(name).read(path)
+        for found in module_of(name).read(path):
+            yield RecordingError(f"{path.name}: {found}") if isinstance(found, RecordingError) else found
     except RecordingError as error:
         raise RecordingError(f"{path.name}: {error}") from None
     except (OSError, ImportError):

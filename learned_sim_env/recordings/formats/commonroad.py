@@ -157,6 +157,7 @@ def _track(obstacle: Obstacle, cars: list[Obstacle]) -> Track | None:
 
 def _map(root: ElementTree.Element) -> RecordedMap | None:
     lanes, markings = [], {}
+    forks = _forks(root)
     for element in root.findall("lanelet"):
         sides = {side: element.find(f"{side}Bound") for side in ("left", "right")}
         points = {side: _points(bound) for side, bound in sides.items() if bound is not None}
@@ -181,15 +182,27 @@ def _map(root: ElementTree.Element) -> RecordedMap | None:
             )
         )
         for side, bound in sides.items():
-            # Often absent: borders between lanes of one direction are dashed, others solid.
+            # Often absent: borders between lanes of one direction are dashed then, others solid, and where ways part
+            # or meet nothing is painted across them.
             mark = None if bound is None else bound.findtext("lineMarking")
             same = element.find(f"adjacent{side.title()}")
             inner = same is not None and same.get("drivingDir") == "same"
-            if mark not in ("no_marking", "unknown"):
+            if mark not in ("no_marking", "unknown") and not (mark is None and element.get("id") in forks):
                 broken = inner if mark is None else "dashed" in mark
                 ends = sorted(tuple(np.round(p, 1)) for p in (points[side][0], points[side][-1]))
                 markings.setdefault((*ends[0], *ends[1]), Line(points[side], broken=broken))
     return RecordedMap(tuple(lanes), tuple(markings.values())) if lanes else None
+
+
+def _forks(root: ElementTree.Element) -> set[str | None]:
+    """Lanelets that part from others or meet them: those beside which another begins or ends at the same place."""
+    found: set[str | None] = set()
+    for tag in ("successor", "predecessor"):
+        for element in root.findall("lanelet"):
+            refs = [r.get("ref") for r in element.findall(tag)]
+            if len(refs) > 1:
+                found |= set(refs)
+    return found
 
 
 def _points(bound: ElementTree.Element) -> np.ndarray:

@@ -44,7 +44,7 @@ def recognises(path: Path) -> bool:
         return file.read(16) == b"SQLite format 3\0"
 
 
-def read(path: Path) -> Iterator[Recording]:
+def read(path: Path) -> Iterator[Recording | RecordingError]:
     """The scenes of a log, one recording each: a log is an hour long."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
@@ -53,7 +53,10 @@ def read(path: Path) -> Iterator[Recording]:
                 raise RecordingError(f"it has no table {', '.join(sorted(missing))}: it is no nuPlan log")
             (log,) = database.execute("SELECT logfile FROM log").fetchone() or (path.stem,)
             for token, name in database.execute("SELECT token, name FROM scene").fetchall():
-                yield _recording(path, database, str(log), token, str(name))
+                try:
+                    yield _recording(path, database, str(log), token, str(name))
+                except RecordingError as error:
+                    yield error
     except sqlite3.Error as error:
         raise RecordingError(f"it is no whole database ({error})") from None
 

@@ -55,7 +55,7 @@ class Tables:
             raise RecordingError(f"{table}.json has no row {token!r}, which another table refers to") from None
 
 
-def read(path: Path) -> Iterator[Recording]:
+def read(path: Path) -> Iterator[Recording | RecordingError]:
     """The scenes of a folder, one recording each."""
     folder = _tables_in(path)
     if folder is None:
@@ -70,7 +70,10 @@ def read(path: Path) -> Iterator[Recording]:
         for row in tables["sample_annotation"].values():
             boxes[scene_of.get(row["sample_token"])].append(row)
     for token, scene in tables["scene"].items():
-        yield _recording(path, root, tables, scene, data[token], boxes[token])
+        try:
+            yield _recording(path, root, tables, scene, data[token], boxes[token])
+        except RecordingError as error:
+            yield RecordingError(f"scene {scene.get('name')}: {error}")
 
 
 def _recording(

@@ -78,7 +78,7 @@ def recognises(path: Path) -> bool:
     return 0 < length <= path.stat().st_size and check == masked_crc(head[:8])
 
 
-def read(path: Path) -> Iterator[Recording]:
+def read(path: Path) -> Iterator[Recording | RecordingError]:
     """The scenes of a file."""
     message = message_classes("learned_sim_env.waymo", SCENARIO)["Scenario"]
     from google.protobuf.message import DecodeError
@@ -91,7 +91,10 @@ def read(path: Path) -> Iterator[Recording]:
             raise RecordingError(f"record {number}: {_other(data) or f'it is no Scenario message ({error})'}") from None
         if not scenario.tracks or not scenario.timestamps_seconds:
             raise RecordingError(f"record {number}: {_other(data) or 'its Scenario has no tracks or no times'}")
-        yield recording_of(scenario, path)
+        try:
+            yield recording_of(scenario, path)
+        except RecordingError as error:
+            yield RecordingError(f"record {number}: {error}")
 
 
 def records(path: Path) -> Iterator[bytes]:
