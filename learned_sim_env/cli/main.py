@@ -14,11 +14,13 @@ from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
 
-# Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass `Args` and `run(args)`.
+# Name of the module learned_sim_env.cli.<name>, but for those of `MODULES`, and what it does. Each has a frozen dataclass
+# `Args` and `run(args)`.
 COMMANDS = {
     "drive": "drive in a dream yourself, or watch a policy drive",
     "demo": "drive in a learned environment and film it beside its twin",
     "collect": "record episodes of a simulator as a dataset",
+    "import": "read recordings of real driving, and say what is wrong with them",
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
@@ -28,6 +30,10 @@ COMMANDS = {
     "bench": "measure the speed of the environments",
     "info": "show what is installed, which environments exist and whether they can run",
 }
+
+
+# Of those whose names are words of Python.
+MODULES = {"import": "imports"}
 
 
 def usage() -> str:
@@ -64,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", name, COMMANDS)
         import tyro
 
-        command = importlib.import_module(f"learned_sim_env.cli.{name}")
+        command = importlib.import_module(f"learned_sim_env.cli.{MODULES.get(name, name)}")
         args = tyro.cli(command.Args, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
         with interrupts():
             return command.run(args) or 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.recordings.recording import Vehicle
+from learned_sim_env.recordings.recording import USUAL_CAR, Vehicle
 from learned_sim_env.scene import wrap_angle
 
 # Throttle_brake and the acceleration [m/s^2] that it gives: those of the car that shipped models have learned from
@@ -30,7 +30,7 @@ class SingleTrack:
     full_lock: curvature [1/m] at steer -1. pedals: points (throttle_brake, acceleration [m/s^2]), both ascending.
     """
 
-    vehicle: Vehicle = Vehicle()
+    vehicle: Vehicle = USUAL_CAR
     full_lock: float = FULL_LOCK
     pedals: tuple[tuple[float, float], ...] = PEDALS
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from learned_sim_env.recordings.car import SingleTrack
-from learned_sim_env.recordings.controls import Controls, controls_of
+from learned_sim_env.recordings.controls import Controls, SteeringFit, controls_of, fit_steering
 from learned_sim_env.recordings.others import Moved, Others, others_at
-from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError
+from learned_sim_env.recordings.recording import Light, Recording, RecordingError
 from learned_sim_env.recordings.roads import Road, build_road
-from learned_sim_env.recordings.smoothing import PSI, A, V, drivable
+from learned_sim_env.recordings.segments import SHORTEST, Piece, cut, part, smooth_piece, without_gaps
+from learned_sim_env.recordings.smoothing import PSI, V
 from learned_sim_env.scene import Agents, Ego, Line, Scene, wrap_angle
 from learned_sim_env.spec import CONTRACTS, Contract
 
-# [s] A car that was not seen for longer may have done anything.
-LONGEST_GAP = 1.0
-# [s] Less than this is no drive.
-SHORTEST = 3.0
-# [s] Of a stop that lasts longer, only so much is kept on both sides.
-LONGEST_STOP, KEPT_STOP = 10.0, 2.0
-# Places a second that are used of those that were recorded.
-MOST = 25
 # [m] Half the length of the line that a light closes, where the lane's borders are not known.
 STOP_LINE = 1.75
 # [m] Whoever is this near to the middle of the ego for half of the time is the ego itself, recorded once more.
@@ -73,7 +66,9 @@ class Drive:
         states, dt = self.states, self.dt
         last = max(t - 1, 0)
         turned = float(wrap_angle(states[last + 1, PSI] - states[last, PSI])) / dt
-        return ego_of(self.car, states[t], turned, float(states[last + 1, V] - states[last, V]) / dt, steer, throttle_brake)
+        return ego_of(
+            self.car, states[t], turned, float(states[last + 1, V] - states[last, V]) / dt, steer, throttle_brake
+        )
 
     def scene(self, t: int) -> Scene:
         """Moment `t`, 0 to T, as it was recorded."""
@@ -122,97 +117,37 @@ def drives_of(recording: Recording, contract: Contract | None = None) -> list[Dr
         RecordingError: if there is none, and why.
     """
     contract = CONTRACTS["driving"] if contract is None else contract
-    drives: list[Drive] = []
+    pieces: list[Piece] = []
     reasons: list[str] = []
-    for first, last in _without_gaps(recording.ego.times):
-        piece = _part(recording.ego, first, last)
-        seconds = piece.times[-1] - piece.times[0]
-        if seconds < SHORTEST:
-            reasons.append(f"{seconds:.1f} s without a gap are less than {SHORTEST:g} s")
-            continue
-        times = piece.times[0] + contract.dt * np.arange(int(seconds / contract.dt + 1e-6) + 1)
-        states, used, noise = drivable(piece, times)
-        left_out = int((~used).sum())
-        if not (np.abs(states[:, V]) > 0.3).any():
-            reasons.append(f"the car stands still for {seconds:.1f} s")
-            continue
-        notes = (f"{left_out} of {len(used)} places of the ego jump and are left out",) if left_out else ()
-        if noise > piece.noise:
-            notes += (f"places of the ego are noisy: they are taken to be off by {noise:.1f} m",)
-        for a, b in _pieces(recording, times, states[:, V], contract.max_episode_steps):
+    for first, last in without_gaps(recording.ego.times):
+        piece = smooth_piece(part(recording.ego, first, last), contract.dt)
+        pieces += [piece] if isinstance(piece, Piece) else []
+        reasons += [piece] if isinstance(piece, str) else []
+    fit = fit_steering(recording, [(p.times, p.states) for p in pieces], contract.dt) if pieces else ""
+    drives: list[Drive] = []
+    for piece in pieces:
+        for a, b in cut(recording, piece.times, piece.states[:, V], contract.max_episode_steps):
             if (b - a) * contract.dt < SHORTEST:
-                reasons.append(f"{(b - a) * contract.dt:.1f} s between long stops or takeovers are less than {SHORTEST:g} s")
+                reasons.append(
+                    f"{(b - a) * contract.dt:.1f} s between long stops or takeovers are less than {SHORTEST:g} s"
+                )
                 continue
             name = f"{recording.name}/{len(drives)}"
-            drives.append(_drive(recording, name, times[a : b + 1], states[a : b + 1], contract, notes))
+            kept = Piece(piece.times[a : b + 1], piece.states[a : b + 1], piece.notes)
+            drives.append(_drive(recording, name, kept, contract, fit))
     if not drives:
         raise RecordingError(f"nothing to drive: {'; '.join(dict.fromkeys(reasons)) or 'it is empty'}")
     return drives
 
 
-def _without_gaps(times: np.ndarray) -> list[tuple[int, int]]:
-    """First and last index of the pieces of `times` (N,) without gaps."""
-    ends = [*np.flatnonzero(np.diff(times) > LONGEST_GAP), len(times) - 1]
-    starts = [0, *(end + 1 for end in ends[:-1])]
-    return [(int(a), int(b)) for a, b in zip(starts, ends)]
-
-
-def _part(path: EgoPath, first: int, last: int) -> EgoPath:
-    """Moments `first` to `last`, of which there need not be more than `MOST` a second."""
-    seconds = path.times[last] - path.times[first]
-    every = max(1, int((last - first) / max(seconds, 1e-3) / MOST))
-    rows = slice(first, last + 1, every)
-    headings = None if path.headings is None else path.headings[rows]
-    return replace(path, times=path.times[rows], places=path.places[rows], headings=headings)
-
-
-def _pieces(recording: Recording, times: np.ndarray, speeds: np.ndarray, limit: int) -> list[tuple[int, int]]:
-    """First and last moment of the drives within moments (T,): long stops and takeovers cut, none over `limit` steps."""
-    dt = times[1] - times[0]
-    # Without labels, nobody is there who was.
-    seen = [track.times[[0, -1]] for track in recording.tracks or ()]
-    kept = np.ones(len(times), bool)
-    if seen:
-        kept = (times >= min(s[0] for s in seen) - 0.05) & (times <= max(s[1] for s in seen) + 0.05)
-    standing = np.abs(speeds) < 0.1
-    for a, b in _runs(standing):
-        if (b - a) * dt > LONGEST_STOP:
-            kept[a + int(KEPT_STOP / dt) : b + 1 - int(KEPT_STOP / dt)] = False
-    cuts = np.zeros(len(times), bool)
-    if "autonomous" in recording.signals:
-        drove = recording.signals["autonomous"].at(times) > 0.5
-        cuts[1:] = drove[1:] != drove[:-1]
-    found = []
-    for a, b in _runs(kept):
-        starts = [a, *(int(i) for i in range(a + 1, b + 1) if cuts[i]), b + 1]
-        for start, end in zip(starts[:-1], (s - 1 for s in starts[1:])):
-            # In equal parts, rather than a long one and a rest that is too short.
-            parts = max(1, int(np.ceil((end - start) / limit)))
-            edges = np.linspace(start, end, parts + 1).round().astype(int)
-            found += [(int(i), int(j)) for i, j in zip(edges[:-1], edges[1:])]
-    return found
-
-
-def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """First and last index of each run of true in a mask (N,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
-
-
-def _drive(
-    recording: Recording,
-    name: str,
-    times: np.ndarray,
-    smoothed: np.ndarray,
-    contract: Contract,
-    notes: tuple[str, ...],
-) -> Drive:
-    origin = np.round(smoothed[0, :2])
-    states = smoothed[:, :4].copy()
+def _drive(recording: Recording, name: str, piece: Piece, contract: Contract, fit: SteeringFit | str) -> Drive:
+    times, notes = piece.times, piece.notes
+    origin = np.round(piece.states[0, :2])
+    states = piece.states.copy()
     states[:, :2] -= origin
     car = SingleTrack(recording.vehicle)
     poses = car.centre(states)
-    road = build_road(recording.road, _path_of(recording, times) , recording.route, origin)
+    road = build_road(recording.road, _path_of(recording, times), recording.route, origin)
     others = None
     if recording.tracks is not None:
         others = others_at(recording.tracks, times, origin)
@@ -229,7 +164,7 @@ def _drive(
         states=states,
         recorded=_recorded(recording, times, origin),
         car=car,
-        controls=controls_of(recording, times, states, smoothed[:, A], car, contract.dt),
+        controls=controls_of(recording, times, states, car, contract.dt, fit),
         road=road,
         has_map=recording.road is not None,
         others=others,
@@ -264,7 +199,9 @@ def _recorded(recording: Recording, times: np.ndarray, origin: np.ndarray) -> np
     return np.stack([x + ahead * np.cos(heading), y + ahead * np.sin(heading), wrap_angle(heading)], -1)
 
 
-def _closed(lights: tuple[Light, ...], road: Road, times: np.ndarray, origin: np.ndarray) -> tuple[tuple[Line, ...], ...]:
+def _closed(
+    lights: tuple[Light, ...], road: Road, times: np.ndarray, origin: np.ndarray
+) -> tuple[tuple[Line, ...], ...]:
     """Stop lines that lights close at each moment."""
     if not lights:
         return ()

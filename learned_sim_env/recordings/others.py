@@ -32,7 +32,7 @@ class Moved:
 
 @dataclass(frozen=True, eq=False)
 class Others:
-    """N others at T moments. present: (N, T) bool. poses: (N, T, 3). velocities: (N, T, 2). kinds (N,), sizes (N, 2)."""
+    """N others, T moments. present: (N, T) bool. poses: (N, T, 3). velocities: (N, T, 2). kinds (N,), sizes (N, 2)."""
 
     present: np.ndarray
     poses: np.ndarray
@@ -57,7 +57,6 @@ class Others:
             velocities=velocities[rows].astype(np.float32),
         )
 
-
     @staticmethod
     def none(moments: int = 1) -> Others:
         """Nobody at all."""
@@ -68,9 +67,7 @@ class Others:
 
     def only(self, rows: np.ndarray) -> Others:
         """Those of a mask (N,)."""
-        return Others(
-            self.present[rows], self.poses[rows], self.velocities[rows], self.kinds[rows], self.sizes[rows]
-        )
+        return Others(self.present[rows], self.poses[rows], self.velocities[rows], self.kinds[rows], self.sizes[rows])
 
     def near(self, poses: np.ndarray, reach: float) -> np.ndarray:
         """(N,) share of their moments at which they are within `reach` metres of poses (T, 3)."""

@@ -15,8 +15,8 @@ from learned_sim_env.spec import SemanticClass
 # Of the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000, table I): [m/s^2, m/s^2, s, m].
 ACCELERATION, DECELERATION, HEADWAY, GAP = 1.5, 2.0, 1.2, 2.0
 HARDEST = 8.0  # [m/s^2]
-# [m] Whoever's middle is this near to a path stands in it; and how far ahead a driver looks.
-IN_THE_WAY, AHEAD = 1.8, 50.0
+# [m] Whoever is this near to a path stands in it; how far ahead a driver looks; half of the width of a car.
+IN_THE_WAY, AHEAD, ROUND = 1.8, 50.0, 0.9
 # [m/s^2] More braking than this, beyond what was recorded, is a reaction.
 REACTION = 0.7
 # [m] of paths after the end of what was recorded.
@@ -37,8 +37,9 @@ class _Driver:
 class Reactions:
     """What becomes of the others of a drive around another ego.
 
-    Drivers, and those on foot, keep to their recording until, by the Intelligent Driver Model, the ego makes them brake; then they drive
-    their recorded path by that model, behind whoever is on it, at most as fast as they were recorded there.
+    Drivers, and those on foot, keep to their recording until, by the Intelligent Driver Model, the ego makes them
+    brake; then they follow their recorded path by that model, behind whoever is on it, at most as fast as they were
+    recorded there.
 
     Attributes:
         drivers: by row in `drive.others`, those that no longer keep to it.
@@ -89,7 +90,9 @@ class Reactions:
                 continue
             driver = self._driver(int(row), t)
             length = float(others.sizes[row, 0])
-            now, then = (_braking(driver, _gap(driver, e.pose, length, e.length), _along(driver, e)) for e in (ego, own))
+            now, then = (
+                _braking(driver, _gap(driver, e.pose, length, e.length), _along(driver, e)) for e in (ego, own)
+            )
             after = float(np.hypot(*others.velocities[row, t + 1]))
             recorded = (after - float(speeds[row])) / drive.dt
             if now < min(recorded, then) - REACTION:
@@ -143,12 +146,16 @@ def _pose(path: np.ndarray, s: float) -> np.ndarray:
 
 
 def _gap(driver: _Driver, pose: np.ndarray, length: float, other: float) -> float:
-    """[m] between a driver's bumper and something at a pose on its path; infinite if it is not on it, or behind."""
-    s, away, _ = lines.nearest(driver.path, pose[None, :2])
-    ahead = float(s[0]) - driver.s
-    if away[0] > IN_THE_WAY or ahead <= 0.5 or ahead > AHEAD:
-        return np.inf
-    return max(ahead - (length + other) / 2, 0.1)
+    """[m] between a driver's bumper and something `other` long at a pose; infinite if that is not ahead on its path.
+
+    What is looked at are its ends and its middle: it may stand across.
+    """
+    ends = max(other / 2 - ROUND, 0.0) * np.array([[-1.0], [0.0], [1.0]])
+    points = pose[:2] + ends * np.array([np.cos(pose[2]), np.sin(pose[2])])
+    s, away, _ = lines.nearest(driver.path, points)
+    ahead = s - driver.s
+    there = (away < IN_THE_WAY) & (ahead > 0.5) & (ahead < AHEAD)
+    return max(float(ahead[there].min()) - length / 2 - ROUND, 0.1) if there.any() else np.inf
 
 
 def _along(driver: _Driver, ego: Ego) -> float:

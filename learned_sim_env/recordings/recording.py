@@ -27,7 +27,7 @@ SIGNALS = {
     "acceleration": "m/s^2 along the car",
     "autonomous": "1 while a program drives, 0 while a person does",
 }
-# [m] Length, width, wheelbase and how far the box's middle is ahead of the rear axle, of a car of which nothing is known.
+# [m] Length, width, wheelbase and how far the box's middle is ahead of the rear axle, of a car that is not known.
 USUAL = (4.7, 1.9, 2.8, 1.4)
 
 
@@ -51,7 +51,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Vehicle:
-    """The driven car [m]. rear: how far the middle of its box is ahead of its rear axle. guessed: fields not recorded."""
+    """The driven car [m]. rear: how far the middle of its box is ahead of its rear axle. guessed: what is assumed."""
 
     length: float = USUAL[0]
     width: float = USUAL[1]
@@ -63,6 +63,9 @@ class Vehicle:
     def of_box(length: float, width: float) -> Vehicle:
         """A car of which the box alone is known: axles where those of most cars are."""
         return Vehicle(length, width, 0.6 * length, 0.3 * length, frozenset({"wheelbase", "rear"}))
+
+
+USUAL_CAR = Vehicle()
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +178,7 @@ class Recording:
     file: Path
     log: str
     ego: EgoPath
-    vehicle: Vehicle = Vehicle()
+    vehicle: Vehicle = USUAL_CAR
     signals: Mapping[str, Signal] = field(default_factory=dict)
     tracks: tuple[Track, ...] | None = None
     road: RecordedMap | None = None
@@ -201,7 +204,9 @@ class Recording:
             check_numbers(signal.values, name)
         v = self.vehicle
         if not (0.5 < v.length < 30 and 0.3 < v.width < 5 and 0.2 < v.wheelbase < v.length):
-            raise RecordingError(f"a car {v.length:g} m long, {v.width:g} m wide, wheelbase {v.wheelbase:g} m cannot be")
+            raise RecordingError(
+                f"a car {v.length:g} m long, {v.width:g} m wide, wheelbase {v.wheelbase:g} m cannot be"
+            )
 
     @property
     def seconds(self) -> float:

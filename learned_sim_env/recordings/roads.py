@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,7 +33,7 @@ ENOUGH = 0.6
 
 @dataclass(frozen=True, eq=False)
 class Road:
-    """road_map: in the frame of the drive. route: "recorded", "map" or "driven". by_name: centre lines by lane (N, 2)."""
+    """road_map: in the frame of the drive. route: "recorded", "map" or "driven". centres: (N, 2) of lanes by name."""
 
     road_map: RoadMap
     route: str
@@ -138,9 +139,7 @@ def _even(centre: np.ndarray) -> np.ndarray:
 
 def _outline(centre: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """(2 M, 2) outline of a lane from the markings and edges beside its centre line (M, 2)."""
-    near = borders[
-        ((borders >= centre.min(0) - BORDERS[1]) & (borders <= centre.max(0) + BORDERS[1])).all(-1)
-    ]
+    near = borders[((borders >= centre.min(0) - BORDERS[1]) & (borders <= centre.max(0) + BORDERS[1])).all(-1)]
     angle = lines.headings(centre)
     offset = near - centre[:, None]
     along = offset[..., 0] * np.cos(angle)[:, None] + offset[..., 1] * np.sin(angle)[:, None]
@@ -187,7 +186,7 @@ def _match(path: np.ndarray, lanes: dict[str, MapLane], centres: dict[str, np.nd
         came, total = np.full(len(own), jump), np.full(len(own), best[jump] + JUMP)
         stay = best < total
         came[stay], total[stay] = own[stay], best[stay]
-        for k in np.flatnonzero(np.isfinite(best[:-1])):
+        for k in np.flatnonzero(np.isfinite(best[:-1])).tolist():
             lane = lanes[names[k]]
             for others, price in ((lane.following, FOLLOW), (lane.beside, CHANGE)):
                 for other in others:
@@ -218,10 +217,25 @@ def _along_lanes(
         rest, more = _onwards(matched[-1], path[-1], lanes, centres)
         chosen += more
     line = _forwards(np.concatenate([points, rest]))
-    line = lines.averaged(lines.spaced(line, 1.0), EASING)
+    line = _eased(lines.spaced(line, 1.0), [points[i] for i in _changes(matched, lanes)])
     # Where the map ends, the route goes straight on: nobody arrives because a recording ends.
     left = BEYOND - (lines.lengths(rest)[-1] if len(rest) > 1 else 0.0)
     return _extended(lines.spaced(line, SPACING), left), chosen
+
+
+def _changes(matched: list[str], lanes: dict[str, MapLane]) -> list[int]:
+    """Where a match goes over into a lane beside."""
+    return [i for i, (a, b) in enumerate(pairwise(matched), 1) if a and b and a != b and b not in lanes[a].following]
+
+
+def _eased(line: np.ndarray, changes: list[np.ndarray]) -> np.ndarray:
+    """A line with a point a metre, averaged over some metres, and over many around changes of lane: bends stay bends."""
+    little = lines.averaged(line, 3)
+    if not changes:
+        return little
+    away = np.hypot(*np.moveaxis(line[:, None] - np.array(changes), -1, 0)).min(1)
+    share = np.clip(2.0 - away / EASING, 0.0, 1.0)[:, None]
+    return share * lines.averaged(line, EASING) + (1 - share) * little
 
 
 def _onwards(
@@ -238,7 +252,9 @@ def _onwards(
             break
         # The straightest: where the drive would have led is not known.
         end = lines.headings(centres[name])[-1]
-        name = min(ahead, key=lambda f: abs(lines.turn(centres[f])) + abs(wrap_angle(lines.headings(centres[f])[0] - end)))
+        name = min(
+            ahead, key=lambda f: abs(lines.turn(centres[f])) + abs(wrap_angle(lines.headings(centres[f])[0] - end))
+        )
         more.append(name)
         pieces.append(centres[name])
         left -= lines.lengths(centres[name])[-1]
@@ -278,10 +294,11 @@ def _row(name: str, lanes: dict[str, MapLane], centres: dict[str, np.ndarray]) -
     found, waiting, end = {name}, [name], lines.headings(centres[name])[-1]
     while waiting:
         for other in lanes[waiting.pop()].beside:
-            if other in centres and other not in found:
-                if abs(wrap_angle(lines.headings(centres[other])[-1] - end)) < PARALLEL:
-                    found.add(other)
-                    waiting.append(other)
+            if other not in centres or other in found:
+                continue
+            if abs(wrap_angle(lines.headings(centres[other])[-1] - end)) < PARALLEL:
+                found.add(other)
+                waiting.append(other)
     return found
 
 

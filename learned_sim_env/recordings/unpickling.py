@@ -6,7 +6,7 @@ import io
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -107,8 +107,9 @@ _NUMPY_MODULES = re.compile(r"numpy(\._?core\.(multiarray|numeric|_multiarray_um
 
 
 # The reader in Python, not the one in C: its memo is a dict, which a large index does not make grow.
-class _Restricted(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+class _Restricted(pickle._Unpickler):
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         key = ("builtins" if module == "__builtin__" else module, name)
@@ -135,7 +136,7 @@ class _Restricted(pickle._Unpickler):  # type: ignore[name-defined,misc]
         elif isinstance(thing, np.dtype):
             if not (isinstance(state, tuple) and state[1:5] in _PLAIN_DTYPES):
                 raise UnpicklingRefused("it has an array of records, and only numbers and text are read")
-            thing.__setstate__(state)
+            thing.__setstate__(state)  # type: ignore[attr-defined]
         elif isinstance(thing, Placeholder):
             thing.state = state
         else:

@@ -41,7 +41,6 @@ def module_of(name: str) -> Any:
     return import_module(f"learned_sim_env.recordings.formats.{name.replace('-', '_')}")
 
 
-
 def format_of(path: Path) -> str | None:
     """Name of the format of a file or folder, None if it is none of them."""
     return next((name for name in FORMATS if module_of(name).recognises(path)), None)

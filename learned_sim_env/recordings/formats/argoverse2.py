@@ -1,4 +1,4 @@
-"""Argoverse 2 motion forecasting: a scenario's tracks as Parquet, and its map as JSON (argoverse.github.io/user-guide)."""
+"""Argoverse 2 motion forecasting (argoverse.github.io/user-guide): a scenario's tracks as Parquet, its map as JSON."""
 
 from __future__ import annotations
 
@@ -115,7 +115,9 @@ def read_columns(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         table: Any = parquet.read_table(path) if path.suffix == ".parquet" else feather.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise RecordingError(f"{path.name} is no whole {path.suffix[1:]} file ({' '.join(str(error).split())})") from None
+        raise RecordingError(
+            f"{path.name} is no whole {path.suffix[1:]} file ({' '.join(str(error).split())})"
+        ) from None
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise RecordingError(f"{path.name} has no column {missing[0]!r}, only {', '.join(table.column_names)[:200]}")

@@ -25,9 +25,7 @@ def read_map(path: Path) -> RecordedMap:
     content = load_json(path)
     if "lane_segments" not in content:
         raise RecordingError(f"{path.name} has no 'lane_segments'")
-    segments = {
-        str(lane["id"]): lane for lane in content["lane_segments"].values() if lane.get("lane_type") != "BIKE"
-    }
+    segments = {str(lane["id"]): lane for lane in content["lane_segments"].values() if lane.get("lane_type") != "BIKE"}
     lanes = [_lane(lane, segments) for lane in segments.values()]
     areas = [_points(area["area_boundary"]) for area in content.get("drivable_areas", {}).values()]
     return RecordedMap(tuple(lanes), tuple(_markings(content["lane_segments"].values())), (), tuple(areas))

@@ -1,4 +1,4 @@
-"""comma2k19 segments (github.com/commaai/comma2k19): a minute of CAN bus and of poses about the earth, as NumPy files."""
+"""comma2k19 segments (github.com/commaai/comma2k19): a minute of CAN bus and of poses on the earth, as NumPy files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from learned_sim_env.recordings.formats.rotations import matrix_of
-from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError, Signal, Vehicle, in_order
+from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError, Signal, in_order
 
 # [m] Half axes of the earth (WGS 84).
 EQUATOR, POLE = 6378137.0, 6356752.314245
@@ -50,7 +50,6 @@ def read(path: Path) -> Iterator[Recording]:
         file=path,
         log=f"comma/{path.resolve().parent.name}",
         ego=EgoPath(ordered, places, headings + skew, CAMERA if origin is None else origin, noise=0.1),
-        vehicle=Vehicle(),
         signals=signals,
         notes=(
             "the car is not known: a usual one is assumed, and the steering wheel's ratio is fitted",
@@ -89,7 +88,7 @@ def _ground(position: np.ndarray) -> np.ndarray:
 def _mounting(times: np.ndarray, headings: np.ndarray, velocity: np.ndarray) -> tuple[float | None, float]:
     """How far the device is ahead of the rear axle [m], None where turns do not tell, and how it is turned in the car.
 
-    A point `o` ahead of the rear axle goes sideways by o times the yaw rate; one that is turned, by a share of the speed.
+    A point `o` ahead of the rear axle goes sideways by o times the yaw rate; where it is turned, with a share of speed.
     """
     turning = np.gradient(headings, times)
     # A second of averaging: derivatives of headings are noise.

@@ -1,4 +1,4 @@
-"""CommonRoad scenarios (commonroad.in.tum.de, "XML format"), 2018b and 2020a: nobody recorded them, so one car is chosen."""
+"""CommonRoad scenarios (commonroad.in.tum.de, "XML format"), 2018b and 2020a: none has an ego, so one is chosen."""
 
 from __future__ import annotations
 
@@ -151,12 +151,13 @@ def _track(obstacle: Obstacle, cars: list[Obstacle]) -> Track | None:
         times = np.array([min(c.times[0] for c in cars), max(c.times[-1] for c in cars)])
         times = np.arange(times[0], times[1] + 1.0, 1.0)
         poses, count = np.repeat(poses, len(times), axis=0), len(times)
-    sizes = (np.full(count, s) for s in obstacle.size)
-    return track_of(obstacle.name, kind, times, poses, *sizes, np.ones(count, bool))
+    length, width = (np.full(count, s) for s in obstacle.size)
+    return track_of(obstacle.name, kind, times, poses, length, width, np.ones(count, bool))
 
 
 def _map(root: ElementTree.Element) -> RecordedMap | None:
-    lanes, markings = [], {}
+    lanes: list[MapLane] = []
+    markings: dict[tuple, Line] = {}
     forks = _forks(root)
     for element in root.findall("lanelet"):
         sides = {side: element.find(f"{side}Bound") for side in ("left", "right")}

@@ -14,9 +14,8 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Iterator[Recording]:
-    """None: says why."""
+    """Raises `RecordingError`, which says why it cannot be read."""
     raise RecordingError(
         "it is a donkeycar tub, of pictures and actions: where the car was is not in it, and without that there is "
         "neither a path nor a view from above"
     )
-    yield  # A generator, as of other formats.

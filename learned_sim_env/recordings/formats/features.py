@@ -107,7 +107,7 @@ def _lane(name: str, feature: Mapping[str, Any], found: Mapping[str, Mapping[str
 def _border(
     centre: np.ndarray, ranges: Iterable[tuple[int, int, Any]], found: Mapping[str, Mapping[str, Any]], side: int
 ) -> np.ndarray | None:
-    """(N, 2) border of a lane on one side (+1 left) where lines and edges beside it are told by ranges of its points."""
+    """(N, 2) border of a lane on one side (+1 left), where what is beside it is told by ranges of its points."""
     half = np.full(len(centre), np.nan)
     angle = lines.headings(centre)
     for first, last, other in ranges:
@@ -131,7 +131,7 @@ def _border(
 
 
 def linked(road: RecordedMap | None, gap: float = 0.6) -> RecordedMap | None:
-    """A map whose lanes are not said to lead into one another: those follow that begin where one ends, in its direction."""
+    """A map that does not say which lane leads into which: those follow that begin where one ends, in its direction."""
     if road is None or any(lane.following for lane in road.lanes):
         return road
     with_centre = [lane for lane in road.lanes if lane.centre is not None]

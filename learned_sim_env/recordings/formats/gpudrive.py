@@ -1,4 +1,4 @@
-"""Waymo scenes as JSON of Nocturne and of GPUDrive: the former in degrees and without saying which car recorded them."""
+"""Waymo scenes as JSON of Nocturne and of GPUDrive: the former in degrees, and not saying which car recorded them."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def _farthest(objects: list[Mapping[str, Any]], columns: list[dict[str, Any]]) -
 def _track(k: int, thing: Mapping[str, Any], columns: dict[str, Any], times: np.ndarray) -> Any:
     count = len(times)
     poses = np.concatenate([columns["place"], columns["heading"][:, None]], -1)
-    sizes = (np.full(count, columns[name]) for name in ("length", "width"))
-    return track_of(str(thing.get("id", k)), thing.get("type", ""), times, poses, *sizes, columns["valid"])
+    length, width = (np.full(count, columns[name]) for name in ("length", "width"))
+    return track_of(str(thing.get("id", k)), thing.get("type", ""), times, poses, length, width, columns["valid"])
 
 
 def _features(roads: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ def load_json(path: Path, kind: type = dict) -> Any:
     """What a JSON file holds, a `kind`.
 
     Raises:
-        RecordingError: for one that is missing, too large, no JSON or another kind of thing; the message names the file.
+        RecordingError: for one that is missing, too large, no JSON or another kind of thing; it names the file.
     """
     if not path.is_file():
         raise RecordingError(f"{path.name} is missing in {path.parent.name}")

@@ -33,7 +33,9 @@ def read(path: Path) -> Iterator[Recording]:
     except UnpicklingRefused as error:
         raise RecordingError(str(error)) from None
     if isinstance(scene, tuple | list):
-        raise RecordingError("it holds a tuple: it is an Argoverse scene of MetaDrive 0.3, take the data set's own files")
+        raise RecordingError(
+            "it holds a tuple: it is an Argoverse scene of MetaDrive 0.3, take the data set's own files"
+        )
     if not isinstance(scene, Mapping) or not {"ts", "tracks", "sdc_index", "map"} <= set(scene):
         raise RecordingError("it has not the parts 'ts', 'tracks', 'sdc_index' and 'map' of a MetaDrive 0.3 scene")
     times = np.asarray(scene["ts"], np.float64).ravel()

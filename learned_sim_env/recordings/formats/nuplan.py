@@ -66,13 +66,14 @@ def _recording(path: Path, database: Any, log: str, token: bytes, name: str) -> 
     if len(poses) < 2:
         raise RecordingError(f"scene {name!r} has {len(poses)} poses of the ego")
     first = poses[0, 0]
+    times, places, headings = in_order((poses[:, 0] - first) * MICRO, poses[:, 1:3], yaw_of(poses[:, 3:]))
     vehicle = Vehicle(*CARS["nuplan"], guessed=frozenset())
     return Recording(
         name=f"{path.stem}/{name}",
         format="nuplan",
         file=path,
         log=f"nuplan/{log}",
-        ego=EgoPath(*in_order((poses[:, 0] - first) * MICRO, poses[:, 1:3], yaw_of(poses[:, 3:]))),
+        ego=EgoPath(times, places, headings),
         vehicle=vehicle,
         tracks=tuple(_tracks(database, token, first)),
         sources={"tracks": "labels of the data set, by a network"},

@@ -1,4 +1,4 @@
-"""nuScenes: tables of JSON (nuscenes.org, "schema"), with the CAN bus where it lies beside, and data sets made like it."""
+"""nuScenes: tables of JSON (nuscenes.org, "schema"), with the CAN bus if it lies beside, and data sets made like it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from learned_sim_env.recordings.formats.nuscenes_can import signals_of
 from learned_sim_env.recordings.formats.nuscenes_map import read_map
 from learned_sim_env.recordings.formats.rotations import matrix_of, yaw_of
 from learned_sim_env.recordings.formats.scenarionet import CARS
-from learned_sim_env.recordings.recording import Camera, EgoPath, Recording, RecordingError, Track, Vehicle, in_order
+from learned_sim_env.recordings.recording import (
+    USUAL_CAR,
+    Camera,
+    EgoPath,
+    Recording,
+    RecordingError,
+    Track,
+    Vehicle,
+    in_order,
+)
 
 TABLES = ("scene", "sample", "sample_data", "ego_pose", "sample_annotation", "instance", "category", "log")
 MICRO = 1e-6
@@ -85,7 +94,8 @@ def _recording(
     stamps = np.array([pose["timestamp"] for pose in poses], np.int64)
     first = int(stamps.min())
     places, rotations = np.array([p["translation"] for p in poses]), np.array([p["rotation"] for p in poses])
-    ego = EgoPath(*in_order((stamps - first) * MICRO, places[:, :2].astype(np.float64), yaw_of(rotations)))
+    times, moved, headings = in_order((stamps - first) * MICRO, places[:, :2].astype(np.float64), yaw_of(rotations))
+    ego = EgoPath(times, moved, headings)
     log = tables.get("log", scene["log_token"])
     signals, notes = signals_of(root, tables.folder, scene["name"], first)
     road, note = read_map(root, str(log.get("location", "")))
@@ -97,7 +107,7 @@ def _recording(
         file=path,
         log=f"nuscenes/{log.get('logfile') or scene['log_token']}",
         ego=ego,
-        vehicle=Vehicle(*CARS["nuscenes"], guessed=frozenset()) if known else Vehicle(),
+        vehicle=Vehicle(*CARS["nuscenes"], guessed=frozenset()) if known else USUAL_CAR,
         signals=signals,
         tracks=tuple(_tracks(tables, boxes, first)) if boxes else None,
         road=road,

@@ -1,4 +1,4 @@
-"""What was measured on the car in nuScenes: the CAN bus expansion, and tables of vehicle states of data sets like it."""
+"""What was measured on the car in nuScenes: the CAN bus expansion, and vehicle states of data sets like it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def signals_of(root: Path, tables: Path, scene: str, first: int) -> tuple[dict[s
             if path.is_file():
                 found.update(_signals(load_json(path, list), "utime", first, fields))
         if not found:
-            return {}, [f"the CAN bus of {scene} is not in {folder.name}, as for some scenes: actions are from the path"]
+            return {}, [
+                f"the CAN bus of {scene} is not in {folder.name}, as for some scenes: actions are from the path"
+            ]
         return found, []
     states = tables / "vehicle_state.json"
     if states.is_file():
@@ -42,9 +44,7 @@ def signals_of(root: Path, tables: Path, scene: str, first: int) -> tuple[dict[s
     return {}, ["no CAN bus beside the tables (folder can_bus): actions are from the path"]
 
 
-def _signals(
-    rows: list[Any], stamp: str, first: int, fields: tuple[tuple[str, str, float], ...]
-) -> dict[str, Signal]:
+def _signals(rows: list[Any], stamp: str, first: int, fields: tuple[tuple[str, str, float], ...]) -> dict[str, Signal]:
     found = {}
     for name, signal, unit in fields:
         known = [row for row in rows if isinstance(row.get(name), int | float)]

@@ -17,7 +17,9 @@ def message_classes(package: str, declaration: dict[str, dict[str, tuple[int, st
     declaration: by message, by field: its number and its type, a name in `TYPES` or of another message; "repeated "
     before it for lists. Fields that are not declared are skipped when a message is read. Enumerations are numbers.
     """
-    return _classes(package, tuple((m, tuple((f, *how) for f, how in fields.items())) for m, fields in declaration.items()))
+    return _classes(
+        package, tuple((m, tuple((f, *how) for f, how in fields.items())) for m, fields in declaration.items())
+    )
 
 
 @lru_cache(maxsize=8)
@@ -39,5 +41,6 @@ def _classes(package: str, declaration: tuple) -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name, _ in declaration
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name, _ in declaration
     }

@@ -67,14 +67,16 @@ def read(path: Path) -> Iterator[Recording]:
         signals[name] = Signal(*in_order(np.array([time for time, _ in found]) - start, values))
     told = mapping.get("vehicle", {})
     vehicle = Vehicle.of_box(told["length"], told["width"]) if {"length", "width"} <= set(told) else Vehicle()
-    values = {name: float(told.get(name, getattr(vehicle, name))) for name in ("length", "width", "wheelbase", "rear")}
+    sizes = {name: float(told.get(name, getattr(vehicle, name))) for name in ("length", "width", "wheelbase", "rear")}
     yield Recording(
         name=path.stem,
         format="rosbag",
         file=path,
         log=f"rosbag/{path.resolve().stem}",
-        ego=EgoPath(columns[0], columns[1], columns[2] if headings is not None else None, float(ego.get("origin", 0.0))),
-        vehicle=Vehicle(**values, guessed=vehicle.guessed - set(told)),
+        ego=EgoPath(
+            columns[0], columns[1], columns[2] if headings is not None else None, float(ego.get("origin", 0.0))
+        ),
+        vehicle=Vehicle(**sizes, guessed=vehicle.guessed - set(told)),
         signals=signals,
         notes=tuple(notes),
     )
@@ -91,8 +93,8 @@ def mapping_of(path: Path, topics: Mapping[str, Topic]) -> tuple[dict[str, Any],
         found, note = preset_for(topics)
         if found is None:
             raise RecordingError(
-                f"no topic says where the car was (nav_msgs/Odometry, geometry_msgs/PoseStamped): name one in {MAPPING}; "
-                f"topics: {_told(topics)}"
+                f"no topic says where the car was (nav_msgs/Odometry, geometry_msgs/PoseStamped): name one in "
+                f"{MAPPING}; topics: {_told(topics)}"
             )
         return found, [note]
     try:

@@ -134,7 +134,9 @@ def _opened(path: Path) -> Iterator[Any]:
     except RecordingError:
         raise
     except Exception as error:
-        raise RecordingError(f"it is no whole bag ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
+        raise RecordingError(
+            f"it is no whole bag ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from None
 
 
 def check_metadata(path: Path) -> None:

@@ -31,7 +31,9 @@ def preset_for(topics: Mapping[str, Topic]) -> tuple[dict[str, Any] | None, str]
         return {**AUTOWARE, "signals": signals}, "topics are Autoware's"
     for kind, fields in PLACES.items():
         # Of several, the one with the most messages.
-        found = sorted((t for t in topics if topics[t].type == kind and topics[t].count), key=lambda t: -topics[t].count)
+        found = sorted(
+            (t for t in topics if topics[t].type == kind and topics[t].count), key=lambda t: -topics[t].count
+        )
         if found:
             mapping: dict[str, Any] = {"ego": {"topic": found[0], **fields}, "signals": {}}
             driven = [t for t in topics if topics[t].type == ACKERMANN]

@@ -1,4 +1,4 @@
-"""ScenarioNet's scenes (Li et al., 2023; scenarionet.readthedocs.io, "scenario description"), as pickles of plain values.
+"""ScenarioNet's scenes (scenarionet.readthedocs.io, "scenario description"), as pickles of plain values.
 
 Shapes vary with the writer: (T,) or (T, 1), lists or arrays, places in two or three dimensions, valid as bool or float.
 """
@@ -160,8 +160,13 @@ def _lights(states: Mapping[Any, Mapping[str, Any]], times: np.ndarray) -> Itera
         count = min(len(seen), len(times))
         words = [str(word or "").upper() for word in seen[:count]]
         known = np.array([bool(word) and "UNKNOWN" not in word for word in words])
-        closed = np.array([("STOP" in w or "RED" in w or "CAUTION" in w or "YELLOW" in w) and "FLASH" not in w for w in words])
+        closed = np.array(
+            [("STOP" in w or "RED" in w or "CAUTION" in w or "YELLOW" in w) and "FLASH" not in w for w in words]
+        )
         if known.any():
             yield Light(
-                str(light.get("lane", name)), np.asarray(stop, np.float64).ravel()[:2], times[:count][known], closed[known]
+                str(light.get("lane", name)),
+                np.asarray(stop, np.float64).ravel()[:2],
+                times[:count][known],
+                closed[known],
             )

@@ -180,7 +180,9 @@ def _tracks(path: Path, start: float) -> Iterator[Track]:
         seen = np.flatnonzero(which == k)
         kind = kind_of(rows["kind"][seen[0]])
         usual = SIZES.get(kind, (1.0, 1.0))
-        length, width = (rows[n][seen] if n in rows else np.full(len(seen), u) for n, u in zip(("length", "width"), usual))
+        length, width = (
+            rows[n][seen] if n in rows else np.full(len(seen), u) for n, u in zip(("length", "width"), usual)
+        )
         track = track_of(str(name), kind, times[seen], poses[seen], length, width, np.ones(len(seen), bool))
         if track is not None:
             yield track

@@ -1,4 +1,4 @@
-"""Waymo Open Motion: `Scenario` messages in a TFRecord (github.com/waymo-research/waymo-open-dataset, scenario.proto)."""
+"""Waymo Open Motion: `Scenario` messages in a TFRecord (waymo-research/waymo-open-dataset on GitHub)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from learned_sim_env.recordings.formats.features import map_of, track_of
 from learned_sim_env.recordings.formats.protobuf import message_classes
-from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Track, Vehicle
+from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Vehicle
 from learned_sim_env.spec import SemanticClass
 
 # The fields that are used, of scenario.proto and map.proto.
@@ -209,6 +209,6 @@ def _other(data: bytes) -> str:
             "it is the data set's tf.Example form, which has no lanes: take the files of its folder "
             "'scenario' instead of 'tf_example'"
         )
-    if b"CAM" in data and b"FRONT" in data or b"LASER" in data:
+    if b"LASER" in data or (b"CAM" in data and b"FRONT" in data):
         return "it seems to be of the Perception data set: the Motion data set's Scenario files are read"
     return ""
