@@ -14,8 +14,8 @@ from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
 
-# Name of the module learned_sim_env.cli.<name>, but for those of `MODULES`, and what it does. Each has a frozen dataclass
-# `Args` and `run(args)`.
+# Name of the module learned_sim_env.cli.<name>, but for those of `MODULES`, and what it does. Each has a frozen
+# dataclass `Args` and `run(args)`.
 COMMANDS = {
     "drive": "drive in a dream yourself, or watch a policy drive",
     "demo": "drive in a learned environment and film it beside its twin",

@@ -19,8 +19,8 @@ HARDEST = 8.0  # [m/s^2]
 IN_THE_WAY, AHEAD, ROUND = 1.8, 50.0, 0.9
 # [m/s^2] More braking than this, beyond what was recorded, is a reaction.
 REACTION = 0.7
-# [m] of paths after the end of what was recorded.
-BEYOND = 60.0
+# [m] of paths after the end of what was recorded, and how much of that is looked along.
+BEYOND, PAST = 60.0, 5.0
 
 
 @dataclass(eq=False)
@@ -154,7 +154,8 @@ def _gap(driver: _Driver, pose: np.ndarray, length: float, other: float) -> floa
     points = pose[:2] + ends * np.array([np.cos(pose[2]), np.sin(pose[2])])
     s, away, _ = lines.nearest(driver.path, points)
     ahead = s - driver.s
-    there = (away < IN_THE_WAY) & (ahead > 0.5) & (ahead < AHEAD)
+    # Past its end the path is a guess.
+    there = (away < IN_THE_WAY) & (ahead > 0.5) & (ahead < AHEAD) & (s < driver.stations[-2] + PAST)
     return max(float(ahead[there].min()) - length / 2 - ROUND, 0.1) if there.any() else np.inf
 
 

@@ -229,7 +229,7 @@ def _changes(matched: list[str], lanes: dict[str, MapLane]) -> list[int]:
 
 
 def _eased(line: np.ndarray, changes: list[np.ndarray]) -> np.ndarray:
-    """A line with a point a metre, averaged over some metres, and over many around changes of lane: bends stay bends."""
+    """A line with a point a metre, averaged over some, and over many around changes of lane alone: bends stay bends."""
     little = lines.averaged(line, 3)
     if not changes:
         return little

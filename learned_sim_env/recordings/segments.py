@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from learned_sim_env.recordings.recording import EgoPath, Recording
+from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError
 from learned_sim_env.recordings.smoothing import V, drivable
+from learned_sim_env.scene import wrap_angle
 
 # [s] A car that was not seen for longer may have done anything.
 LONGEST_GAP = 1.0
@@ -16,6 +17,8 @@ LONGEST_GAP = 1.0
 SHORTEST = 3.0
 # [s] Of a stop that lasts longer, only so much is kept on both sides.
 LONGEST_STOP, KEPT_STOP = 10.0, 2.0
+# [m/s] Faster than this drives no car on a road.
+FASTEST = 90.0
 # Places a second that are used of those that were recorded.
 MOST = 25
 
@@ -35,6 +38,7 @@ def smooth_piece(path: EgoPath, dt: float) -> Piece | str:
     if seconds < SHORTEST:
         return f"{seconds:.1f} s without a gap are less than {SHORTEST:g} s"
     times = path.times[0] + dt * np.arange(int(seconds / dt + 1e-6) + 1)
+    _check_motion(path)
     states, used, noise = drivable(path, times)
     if not (np.abs(states[:, V]) > 0.3).any():
         return f"the car stands still for {seconds:.1f} s"
@@ -44,6 +48,33 @@ def smooth_piece(path: EgoPath, dt: float) -> Piece | str:
     if noise > path.noise:
         notes.append(f"places of the ego are noisy: they are taken to be off by {noise:.1f} m")
     return Piece(times, states[:, :4], tuple(notes))
+
+
+def _check_motion(path: EgoPath) -> None:
+    """`RecordingError` where places or headings are in other units, or in other frames, than they should be."""
+    moved, dt = np.diff(path.places, axis=0), np.diff(path.times)
+    speeds = np.hypot(*moved.T) / dt
+    if (usual := float(np.median(speeds))) > FASTEST:
+        raise RecordingError(f"the car drives {usual:.0f} m/s: are its places metres, and its times seconds?")
+    if path.headings is None:
+        return
+    # Over half a second or more: from one moment to the next, noise may be all there is.
+    every = max(1, int(0.5 / float(np.median(dt))))
+    moved = path.places[every:] - path.places[:-every]
+    rolling = np.hypot(*moved.T) > 1.0
+    if rolling.sum() < 5:
+        return
+    turned = (path.headings[every:] + path.headings[:-every]) / 2
+    jumps = np.abs(path.headings[every:] - path.headings[:-every]) > np.pi
+    rolling &= ~jumps
+    askew = np.abs(wrap_angle(np.arctan2(moved[rolling, 1], moved[rolling, 0]) - turned[rolling]))
+    if len(askew) and np.pi - 1.0 > (off := float(np.median(askew))) > 0.5:
+        raise RecordingError(
+            f"the car moves {np.degrees(off):.0f} degrees beside where it points: are headings radians, "
+            "counter-clockwise from the x axis?"
+        )
+    if len(askew) and off >= np.pi - 1.0:
+        raise RecordingError("the car moves backwards all the time: are its headings turned by half a turn?")
 
 
 def without_gaps(times: np.ndarray) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ HEADING_NOISE = 0.03
 # [1/m] of the curvatures that cars drive, where nothing else tells.
 USUAL_CURVATURE = 0.15
 # Moments farther than so many times their noise from the path around them are left out. Iterations of that.
-OUTLIER, ROUNDS = 4.0, 3
+OUTLIER, ROUNDS = 4.0, 6
 
 # [m/s^2, m/s^2, 1/m] What cars do not exceed along and across, and how sharply they turn.
 HARDEST, HARDEST_ACROSS, SHARPEST = 8.0, 9.0, 0.3
@@ -62,7 +62,8 @@ def smooth(path: EgoPath, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         limit = OUTLIER * max(path.noise, 1.5 * float(np.median(away[used])))
         if not (used & (away > limit)).any():
             break
-        used = away <= limit
+        # The worst first: they draw the path away from those around them.
+        used = away <= max(limit, 0.5 * float(away[used].max()))
         if used.sum() < max(2, len(used) // 2):
             raise RecordingError(f"the ego's places jump: half of them are more than {limit:.1f} m from any path")
     return states[np.searchsorted(moments, times)], used

@@ -53,7 +53,8 @@ def loads(data: bytes) -> Any:
 def _dtype(name: Any, *_: Any) -> np.dtype:
     if not (isinstance(name, str) and DTYPE.fullmatch(name)):
         raise UnpicklingRefused(f"it has an array of type {str(name)[:40]!r}, which is none of numbers or text")
-    return np.dtype(name)
+    # A copy: the byte order is part of the state that it is given.
+    return np.dtype(name, False, True)
 
 
 def _empty(kind: Any = None, shape: Any = None, dtype: Any = None) -> np.ndarray:
@@ -97,6 +98,7 @@ _PLAIN: dict[tuple[str, str], Any] = {
     ("builtins", "set"): set,
     ("builtins", "frozenset"): frozenset,
     ("builtins", "int"): int,
+    ("builtins", "long"): int,
     ("builtins", "float"): float,
     ("builtins", "bool"): bool,
     ("collections", "OrderedDict"): _plain,

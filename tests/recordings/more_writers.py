@@ -1,4 +1,4 @@
-"""More of `writers`: formats of several files, databases and bags. Those of Parquet, Feather and bags need their packages."""
+"""More of `writers`: formats of several files, databases and bags, some of which need the packages that read them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def argoverse2_sensor(folder: Path, world: World) -> Path:
 
 
 def nuscenes(folder: Path, world: World, can: bool = True, road: bool = True) -> Path:
-    """Tables of one scene: poses ten times a second, boxes twice, and a CAN bus whose wheel turns 15 times the tyres."""
+    """Tables of one scene: poses ten times a second, boxes twice, a CAN bus whose wheel turns 15 times the tyres."""
     out = folder / "nuscenes"
     (out / "v1.0-mini").mkdir(parents=True)
     stamps = [START * MICRO + round(t * MICRO) for t in world.times]
@@ -287,7 +287,7 @@ def commonroad(folder: Path, world: World, old: bool = False) -> Path:
 
 
 def comma(folder: Path, world: World, ratio: float = 16.0) -> Path:
-    """A segment somewhere on the earth: device 1.7 m ahead of the rear axle, a wheel that turns `ratio` of the tyres."""
+    """A segment on the earth: its device 1.7 m ahead of the rear axle, its wheel turning `ratio` times the tyres."""
     out = folder / "drive" / "7"
     poses = out / "global_pose"
     poses.mkdir(parents=True)

@@ -101,8 +101,7 @@ def test_road(name, write, world):
     if name not in ROADLESS:
         centre = world.lane(0) - drive.origin
         inside = (np.hypot(*(centre - end).T) < 40.0) & (np.hypot(*(centre - end).T) > 3.0)
-        away = [np.hypot(*(route - place).T).min() for place in centre[inside]]
-        assert max(away) < 1.3
+        assert lines.nearest(route, centre[inside])[1].max() < 0.3
         on_route = [lane for lane in drive.road.road_map.lanes if lane.on_route]
         assert 1 <= len(on_route) <= 4
 
