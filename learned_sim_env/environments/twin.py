@@ -45,7 +45,7 @@ class TwinDrivingEnv(Made, gym.Env):
     Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed from the simulator's scenes.
 
     Args:
-        simulator: "metadrive" or "carla".
+        simulator: "metadrive", "carla" or "recorded".
         contract: name of the shared contract.
         obs_type: one of `spec.OBS_TYPES`; "latent" are a world model's features of what is really seen, see
             `imagination.filter.Filter`.
@@ -58,7 +58,8 @@ class TwinDrivingEnv(Made, gym.Env):
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         settings: the simulator's own keyword arguments.
 
-    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
+    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`, and a simulator
+    may have options of its own.
 
     Attributes:
         scene: of the present moment. semantic: (H, W) uint8 class ids. ego_vector: (6,) float32. events: (4,) bool, of

@@ -15,6 +15,8 @@ SIMULATORS = {
     "carla": "learned_sim_env.simulators.carla.simulator:CarlaSimulator",
     "recorded": "learned_sim_env.simulators.recorded:RecordedSimulator",
 }
+# Module and extra that one needs, where it is not called as the simulator is.
+NEEDED = {"recorded": ("cv2", "recordings")}
 # What the packages are called that they come in.
 DISTRIBUTIONS = {"metadrive": "metadrive-simulator", "carla": "carla"}
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import Drive, drives_of, ego_of
+from learned_sim_env.recordings.follower import act
+from learned_sim_env.recordings.others import Moved
 from learned_sim_env.recordings.reactions import Reactions
 from learned_sim_env.recordings.recording import RecordingError
 from learned_sim_env.scene import Scene, SimulatorError, wrap_angle
@@ -106,6 +108,11 @@ class RecordedSimulator:
         """(2,) float32: what leads from this moment of the recorded drive to the next, by the car that drives here."""
         return self.drive.controls.inverse[min(self._t, len(self.drive) - 1)]
 
+    def policy_action(self, name: str) -> np.ndarray:
+        """(2,) float32: what the "expert", which drives the recorded path, or "idm", which brakes as well, would do."""
+        agents = self.drive.scene_around(self._t, self._ego, self._moved()).agents
+        return act(name, self.drive, self._t, self._state, agents)
+
     def close(self) -> None:
         """Forget the drives."""
         self._drives.clear()
@@ -120,7 +127,10 @@ class RecordedSimulator:
             "unreacting": unreacting,
             "believable": away < BELIEVABLE and unreacting == 0,
         }
-        return drive.scene_around(self._t, ego, self._reactions.moved() if self._react else None, extras)
+        return drive.scene_around(self._t, ego, self._moved(), extras)
+
+    def _moved(self) -> Moved | None:
+        return self._reactions.moved() if self._react else None
 
     def _begin(
         self, rng: np.random.Generator, log: str | None, time: float | None, tag: str | None

@@ -1,0 +1,83 @@
+"""Many recordings, read by processes: one bad file costs that file, and what was read is not read again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from learned_sim_env.data.imports import ImportConfig, look_at_all
+from tests.recordings.world import make_world
+from tests.recordings.writers import gpudrive, scenarionet, table
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    """Three recordings, of which one is damaged, and something else."""
+    folder, world = tmp_path_factory.mktemp("logs"), make_world()
+    table(folder, world)
+    scenarionet(folder, world)
+    whole = gpudrive(folder, world)
+    whole.write_text(whole.read_text()[:-200])
+    (folder / "readme.txt").write_text("hello")
+    return folder
+
+
+def test_reads_what_can_be_read(logs, tmp_path, capsys):
+    report = look_at_all(ImportConfig(logs, tmp_path / "out", workers=2))
+    assert report.failed and not report.broken
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (told["files"], told["drives"], told["frames"]) == (3, 2, 160)
+    assert told["formats"] == {"table": 1, "gpudrive": 1, "scenarionet": 1}
+    assert told["sources"]["steer"] == {"inverse": 2}
+    (refused,) = (s for look in told["looks"] for s in look["refused"])
+    assert refused.startswith("scene.json: scene.json is no whole JSON file")
+    text = str(report)
+    assert "2 drives, 160 frames" in text and "scene.json is no whole" in text
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.name.startswith(".unfinished")]
+
+
+def test_goes_on_from_what_is_there(logs, tmp_path):
+    config = ImportConfig(logs, tmp_path / "out", workers=1)
+    first = look_at_all(config)
+    records = sorted((tmp_path / "out" / "files").iterdir())
+    times = [r.stat().st_mtime_ns for r in records]
+    records[0].unlink()
+    again = look_at_all(config)
+    assert again.to_dict() == first.to_dict()
+    assert [r.stat().st_mtime_ns for r in records[1:]] == times[1:]
+    assert records[0].exists()
+
+
+def test_a_file_that_has_changed_is_read_again(logs, tmp_path):
+    config = ImportConfig(logs / "scene.pkl", tmp_path / "out", workers=1)
+    assert not look_at_all(config).failed
+    data = (logs / "scene.pkl").read_bytes()
+    try:
+        (logs / "scene.pkl").write_bytes(data[:-100])
+        os.utime(logs / "scene.pkl", ns=(1, 1))
+        assert look_at_all(config).failed
+    finally:
+        (logs / "scene.pkl").write_bytes(data)
+
+
+def test_nothing_is_kept_unasked(logs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    look_at_all(ImportConfig(logs / "scene.pkl", workers=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recording_format": "waimo"}, "Did you mean 'waymo'"),
+        ({"workers": 0}, "at least 1"),
+        ({"path": Path(__file__).parent / "nowhere"}, "does not exist"),
+        ({"path": Path(__file__)}, "no recordings"),
+    ],
+)
+def test_wrong_settings(changes, words, logs):
+    with pytest.raises((ValueError, OSError), match=words):
+        look_at_all(ImportConfig(**{"path": logs, **changes}))
