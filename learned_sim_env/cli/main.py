@@ -20,7 +20,7 @@ COMMANDS = {
     "drive": "drive in a dream yourself, or watch a policy drive",
     "demo": "drive in a learned environment and film it beside its twin",
     "collect": "record episodes of a simulator as a dataset",
-    "import": "read recordings of real driving, and say what is wrong with them",
+    "import": "turn recordings of real driving into a dataset, or look what is wrong with them",
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",

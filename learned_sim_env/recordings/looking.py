@@ -18,7 +18,7 @@ class Look:
 
     Attributes:
         file: as it was named. format: of it.
-        drives: by drive its name, log and figures, JSON-ready.
+        drives: by drive its name, log, why it is left out ("": it is not) and figures, JSON-ready.
         warnings: by recording, sentences.
         refused: sentences, one for each recording that cannot be used, or for the file.
         seconds: of driving.
@@ -36,8 +36,10 @@ class Look:
         return asdict(self)
 
 
-def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | None = None) -> Look:
+def look_at(path: Path, name: str, use: Callable[[Recording, Drive], str] | None = None) -> Look:
     """Read a file of the format called `name` and give every drive in it to `use`; nothing that is wrong is raised.
+
+    What `use` says is why a drive is left out, "" if it is not.
 
     Raises:
         ImportError: when a package is missing that reads it.
@@ -56,9 +58,8 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | Non
                 continue
             measured = [figures(drive) for drive in drives]
             for drive, figure in zip(drives, measured):
-                if use is not None:
-                    use(found, drive)
-                look.drives.append({"name": drive.name, "log": drive.log, **figure.to_dict()})
+                why = "" if use is None else use(found, drive)
+                look.drives.append({"name": drive.name, "log": drive.log, "left_out": why, **figure.to_dict()})
                 look.seconds += len(drive) * drive.dt
             look.warnings[found.name] = warnings_of(found, drives, measured)
     except RecordingError as error:
