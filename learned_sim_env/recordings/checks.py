@@ -11,10 +11,12 @@ from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.recording import Recording
 from learned_sim_env.recordings.segments import LONGEST_GAP
 from learned_sim_env.road import road_index
-from learned_sim_env.scene import wrap_angle
+from learned_sim_env.scene import Scene, wrap_angle
 
 # [s] after which a path that the inferred actions lead along is compared with the recorded one, and how often.
 AHEAD, EVERY = 3.0, 0.5
+# [m/s^2] of hard braking; [m] between boxes that are near, and from the route that is left.
+HARD_BRAKING, NEAR, OFF_ROUTE = 4.0, 0.5, 3.5
 # [m] Overlaps of boxes less deep than this are noise of their sizes.
 DEPTH = 0.2
 
@@ -29,6 +31,7 @@ class Figures:
     what is left-positive, with the curvature of the recorded path; None where it cannot be told. overlaps: pairs of
     boxes that overlap at its first moment, the ego's among them. on_lane: share of moments at which it is on a lane;
     None without a map. valid: share of valid actions, of steer and throttle_brake. agents: mean number near the ego.
+    hard_braking, near, off_route: how often it brakes hard, comes near to others while it drives, and leaves the route.
     """
 
     steps: int
@@ -42,6 +45,9 @@ class Figures:
     on_lane: float | None
     valid: tuple[float, float]
     agents: float | None
+    hard_braking: int
+    near: int
+    off_route: int
     route: str
     sources: tuple[str, str]
 
@@ -72,9 +78,28 @@ def figures(drive: Drive) -> Figures:
         on_lane=float(np.mean([bool(index.lanes_at(s.ego.pose[:2])) for s in scenes])) if drive.has_map else None,
         valid=(float(controls.valid[:, 0].mean()), float(controls.valid[:, 1].mean())),
         agents=None if drive.others is None else float(np.mean([len(s.agents) for s in scenes])),
+        hard_braking=_times(acceleration < -HARD_BRAKING),
+        near=_times(np.array([s.ego.speed > 1.0 and _is_near(s) for s in scenes])),
+        off_route=_times(np.array([abs(index.on_route(s.ego.pose)[1]) > OFF_ROUTE for s in scenes])),
         route=drive.road.route,
         sources=controls.sources,
     )
+
+
+def _times(mask: np.ndarray) -> int:
+    """How often a mask (N,) becomes true."""
+    return int((mask & ~np.concatenate([[False], mask[:-1]])).sum())
+
+
+def _is_near(scene: Scene) -> bool:
+    """Whether somebody is within `NEAR` of the ego's box."""
+    ego, agents = scene.ego, scene.agents
+    close = np.hypot(*(agents.poses[:, :2] - ego.pose[:2]).T) < (agents.sizes.max(-1) + ego.length) / 2 + NEAR
+    for pose, size in zip(agents.poses[close], agents.sizes[close]):
+        sizes = np.array([(ego.length + NEAR, ego.width + NEAR), size + NEAR]) + DEPTH
+        if overlapping(np.array([ego.pose, pose]), sizes):
+            return True
+    return False
 
 
 def replay_error(drive: Drive) -> float:

@@ -56,3 +56,24 @@ def test_boxes_on_top_of_one_another(world, tmp_path):
     drives = drives_of(piled)
     told = "\n".join(warnings_of(piled, drives, [figures(d) for d in drives]))
     assert "pairs of boxes overlap" in told
+
+
+def test_events(world, tmp_path):
+    path = table(tmp_path, world)
+    # A parked car that the ego passes at 40 cm, and half a second of hard braking.
+    x, y, heading = world.middle[40]
+    aside = (1.9 + 1.8) / 2 + 0.4
+    x, y = x + aside * np.sin(heading), y - aside * np.cos(heading)
+    with open(path / "tracks.csv", "a") as file:
+        file.writelines(f"\n{time},parked,car,{x},{y},{heading},4.5,1.8" for time in world.times)
+    (recording,) = formats.read(path)
+    (found,) = (figures(d) for d in drives_of(recording))
+    assert (found.near, found.hard_braking, found.off_route) == (1, 0, 0)
+    (path / "tracks.csv").unlink()
+    (recording,) = formats.read(path)
+    ego, times = recording.ego, recording.ego.times
+    # Through the same places with other times: from 8 m/s to 3 within a second.
+    slow = times + np.where(times > 4.0, 1.6 * (times - 4.0), 0.0)
+    braking = replace(recording, ego=EgoPath(slow, ego.places, ego.headings))
+    (found,) = (figures(d) for d in drives_of(braking))
+    assert (found.near, found.hard_braking, found.off_route) == (0, 1, 0)
