@@ -147,7 +147,7 @@ def look_at_all(config: ImportConfig) -> Report:
 
     Raises:
         ValueError: where there are no recordings.
-        OSError: if there is nothing at the path. ImportError: when a package is missing that reads one of them.
+        OSError: if there is nothing at the path. ImportError: when Minari is missing.
         BlockingIOError: when another process writes into the folder.
     """
     from tqdm import tqdm
@@ -159,7 +159,8 @@ def look_at_all(config: ImportConfig) -> Report:
     if keep:
         require("minari", extra="train")
     with _folder(config.out) as folder:
-        done = {path for path, _ in files if record_of(folder, path, keep).exists()}
+        # What was refused is tried again: rights and packages change.
+        done = {path for path, _ in files if _look_of(folder, path, keep).drives}
         todo = [number for number, (path, _) in enumerate(files) if path not in done]
         broken: dict[str, str] = {}
         with (
@@ -172,17 +173,19 @@ def look_at_all(config: ImportConfig) -> Report:
                 if result.error:
                     broken[str(files[result.seed][0])] = result.error
                 bar.update()
-        looks = [
-            Look(**json.loads(record_of(folder, path, keep).read_text(encoding="utf-8")))
-            for path, _ in files
-            if str(path) not in broken
-        ]
+        looks = [_look_of(folder, path, keep) for path, _ in files if str(path) not in broken]
         report = Report(tuple(looks), broken)
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
         if config.out is not None and keep:
             _write(config.out, report)
         return report
+
+
+def _look_of(folder: Path, path: Path, keep: bool) -> Look:
+    """What was found in a file, with no drives if it was not looked at."""
+    record = record_of(folder, path, keep)
+    return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
 
 
 def _write(out: Path, report: Report) -> None:

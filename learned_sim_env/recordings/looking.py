@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from learned_sim_env.files import DiskFull
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.checks import figures, warnings_of
 from learned_sim_env.recordings.drives import Drive, drives_of
@@ -39,11 +40,11 @@ class Look:
 def look_at(path: Path, name: str, use: Callable[[Recording, Drive], str] | None = None) -> Look:
     """Read a file of the format called `name` and give every drive in it to `use`; nothing that is wrong is raised.
 
-    What `use` says is why a drive is left out, "" if it is not.
+    What `use` says is why a drive is left out, "" if it is not. What cannot be read now, for want of rights or of a
+    package, is refused like what is damaged.
 
     Raises:
-        ImportError: when a package is missing that reads it.
-        OSError: when the file cannot be read.
+        DiskFull: by `use`.
     """
     look = Look(str(path), name)
     try:
@@ -62,8 +63,12 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], str] | None
                 look.drives.append({"name": drive.name, "log": drive.log, "left_out": why, **figure.to_dict()})
                 look.seconds += len(drive) * drive.dt
             look.warnings[found.name] = warnings_of(found, drives, measured)
+    except DiskFull:
+        raise
     except RecordingError as error:
         look.refused.append(str(error))
+    except (ImportError, OSError) as error:
+        look.refused.append(f"{path.name} cannot be read: {error}")
     if not look.drives and not look.refused:
         look.refused.append(f"{path.name} is empty")
     return look

@@ -13,6 +13,7 @@ from learned_sim_env.data.dataset import load_episodes
 from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.data.recorded import seeds_of
 from learned_sim_env.data.splits import split_of
+from learned_sim_env.recordings.looking import look_at
 from learned_sim_env.spec import SemanticClass
 from tests.recordings.world import make_world
 from tests.recordings.writers import gpudrive, scenarionet, table
@@ -47,13 +48,13 @@ def test_reads_what_can_be_read(logs, tmp_path, capsys):
 def test_goes_on_from_what_is_there(logs, tmp_path):
     config = ImportConfig(logs, tmp_path / "out", workers=1, check=True)
     first = look_at_all(config)
-    records = sorted((tmp_path / "out" / "files").iterdir())
-    times = [r.stat().st_mtime_ns for r in records]
-    records[0].unlink()
-    again = look_at_all(config)
-    assert again.to_dict() == first.to_dict()
-    assert [r.stat().st_mtime_ns for r in records[1:]] == times[1:]
-    assert records[0].exists()
+    records = {r: r.stat().st_mtime_ns for r in (tmp_path / "out" / "files").iterdir()}
+    refused = {r for r in records if not json.loads(r.read_text())["drives"]}
+    missing = next(r for r in records if r not in refused)
+    missing.unlink()
+    assert look_at_all(config).to_dict() == first.to_dict()
+    # Only what was not there, and what could not be read, is read again.
+    assert {r for r, time in records.items() if r.stat().st_mtime_ns != time} == {missing, *refused}
 
 
 def test_a_file_that_has_changed_is_read_again(logs, tmp_path):
@@ -105,9 +106,10 @@ def test_makes_a_dataset(logs, tmp_path):
         assert (episode.semantic[40] == SemanticClass.ROUTE).sum() > 50
         assert (episode.agent_ids[40] >= 0).sum() == 4
     # What is done already is not done again, and gives the same.
-    before = [r.stat().st_mtime_ns for r in sorted((tmp_path / "mine-v0" / "files").iterdir())]
+    kept = sorted((tmp_path / "mine-v0" / "files").glob("*.npz"))
+    before = [r.stat().st_mtime_ns for r in kept]
     look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=1))
-    assert before == [r.stat().st_mtime_ns for r in sorted((tmp_path / "mine-v0" / "files").iterdir())]
+    assert before == [r.stat().st_mtime_ns for r in kept]
     assert [e.seed for e in load_episodes(tmp_path / "mine-v0")] == [e.seed for e in episodes]
 
 
@@ -129,3 +131,12 @@ def test_drives_of_a_log_share_their_split():
         assert len(set(splits[k : k + 5])) == 1
     assert set(splits) == {"train", "validation", "test"}
     assert seeds_of(names[::-1])[::-1] == seeds
+
+
+def test_files_that_cannot_be_read_now(logs, tmp_path, monkeypatch):
+    def denied(*arguments):
+        raise PermissionError("not for you")
+
+    monkeypatch.setattr("learned_sim_env.recordings.formats.read", denied)
+    look = look_at(logs / "scene.pkl", "scenarionet")
+    assert look.refused == ["scene.pkl cannot be read: not for you"]
