@@ -41,6 +41,7 @@ BACKENDS = {
     ),
     "metadrive": Backend(_TWIN, module="metadrive", extra="metadrive"),
     "carla": Backend(_TWIN, module="carla", extra="carla", needs="a CARLA 0.9.16 server"),
+    "recorded": Backend(_TWIN, module="cv2", extra="recordings", needs="recordings=..., a folder of yours"),
 }
 
 

@@ -19,7 +19,8 @@ from learned_sim_env.spec import SemanticClass
 class Lane:
     """One lane.
 
-    polygon: (N, 2) float, its outline. centre: (M, 2) float, its centre line in driving direction.
+    polygon: (N, 2) float, its outline. centre: (M, 2) float, its centre line in driving direction, (0, 2) for road that
+    has none, such as a forecourt.
     on_route: painted as route. tag: the scenario tag of the place ("curve", "roundabout", ...), or "".
     """
 
@@ -115,6 +116,7 @@ class Scene:
     """One moment. `contacts`: classes of what the ego has touched since the scene before, as the simulator felt it.
 
     closed_lines: stop lines that a traffic light closes now. extras: what a simulator was asked to add to `info`.
+    last: whether there is none after it, as where a recording ends.
     """
 
     road_map: RoadMap
@@ -123,6 +125,7 @@ class Scene:
     contacts: frozenset[SemanticClass] = field(default_factory=frozenset)
     closed_lines: tuple[Line, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
+    last: bool = False
 
     @property
     def finite(self) -> bool:

@@ -109,8 +109,9 @@ def events(scene: Scene, contract: Contract) -> np.ndarray:
     lanes = index.lanes_at(pose[:2])
     left, distance, _ = index.on_route(pose)
     arrived = left < contract.arrival_distance and abs(distance) < contract.arrival_distance
-    against = bool(lanes) and all(
-        abs(wrap_angle(pose[2] - _heading_at(lane.centre, pose[:2]))) > contract.wrong_way_angle for lane in lanes
+    directed = [lane for lane in lanes if len(lane.centre) > 1]
+    against = bool(directed) and all(
+        abs(wrap_angle(pose[2] - _heading_at(lane.centre, pose[:2]))) > contract.wrong_way_angle for lane in directed
     )
     collided = bool(scene.contacts) or bool(_touches_ego(scene).any())
     return np.array([collided, not lanes, arrived, against])

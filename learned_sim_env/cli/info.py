@@ -20,6 +20,7 @@ PACKAGES = {
     "": ("gymnasium", "numpy", "safetensors", "torch", "tqdm", "tyro"),
     "metadrive": ("metadrive-simulator",),
     "carla": ("carla", "msgpack", "networkx", "opencv-python", "opencv-python-headless"),
+    "recordings": ("opencv-python", "opencv-python-headless", "protobuf", "pyarrow", "rosbags"),
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
     "rl-all": ("array-api-compat", "d3rlpy", "ray", "skrl", "stable-baselines3", "tianshou", "torchrl"),

@@ -14,12 +14,14 @@ from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
 
-# Name of the module learned_sim_env.cli.<name> and what it does. Each has a frozen dataclass of its arguments,
-# `<Name>Args`, and `run(args)`; where options depend on the command line, `args_for(argv)` gives the dataclass.
+# Name of the module learned_sim_env.cli.<name>, but for those of `MODULES`, and what it does. Each has a frozen
+# dataclass of its arguments, `<Name>Args`, and `run(args)`; where options depend on the command line, `args_for(argv)`
+# gives the dataclass.
 COMMANDS = {
     "drive": "drive in a dream yourself, or watch a policy drive",
     "demo": "drive in a learned environment and film it beside its twin",
     "collect": "record episodes of a simulator as a dataset",
+    "import": "turn recordings of real driving into a dataset, or look what is wrong with them",
     "train": "train a world model on a dataset",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
@@ -29,6 +31,10 @@ COMMANDS = {
     "bench": "measure the speed of the environments",
     "info": "show what is installed, which environments exist and whether they can run",
 }
+
+
+# Of those whose names are words of Python.
+MODULES = {"import": "imports"}
 
 
 def usage() -> str:
@@ -65,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", name, COMMANDS)
         import tyro
 
-        command = importlib.import_module(f"learned_sim_env.cli.{name}")
+        command = importlib.import_module(f"learned_sim_env.cli.{MODULES.get(name, name)}")
         kind = command.args_for(rest) if hasattr(command, "args_for") else getattr(command, f"{name.capitalize()}Args")
         args = tyro.cli(kind, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
         with interrupts():

@@ -32,7 +32,7 @@ from learned_sim_env.optional import require
 from learned_sim_env.registration import declarations
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.settings import parse_settings
-from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.simulators import NEEDED, SIMULATORS
 from learned_sim_env.spec import CONTRACTS, Contract, Fingerprints, unknown
 
 # Where a server is says nothing about what is recorded there.
@@ -205,7 +205,7 @@ def collect(config: CollectConfig) -> Summary:
     call goes on from them.
     """
     # Rather now than in every worker, or at the end.
-    require(config.simulator, extra=config.simulator)
+    require(*NEEDED.get(config.simulator, (config.simulator, config.simulator)))
     require("minari", extra="train")
     with alone_in(config.out):
         return _collect(config)

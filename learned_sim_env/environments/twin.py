@@ -50,7 +50,7 @@ class TwinDrivingEnv(Made, gym.Env):
     Action, observation, reward, cost and end are those of `LearnedDrivingEnv`, computed from the simulator's scenes.
 
     Args:
-        simulator: "metadrive" or "carla".
+        simulator: "metadrive", "carla" or "recorded".
         contract: name of the shared contract.
         obs_type: one of `spec.OBS_TYPES`, or the name of a modality of the contract; "latent" are a world model's
             features of what is really seen, see `imagination.filter.Filter`.
@@ -67,8 +67,8 @@ class TwinDrivingEnv(Made, gym.Env):
             the scenario's seed.
         settings: the simulator's own keyword arguments.
 
-    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`, and
-    `options={"appearance": "fog"}` for a look of this episode.
+    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`,
+    `options={"appearance": "fog"}` for a look of this episode, and a simulator may have options of its own.
 
     Attributes:
         simulator_name: as it was asked for. scene: of the present moment. semantic: (H, W) uint8 class ids.
@@ -129,9 +129,10 @@ class TwinDrivingEnv(Made, gym.Env):
         super().reset(seed=seed)
         self.max_episode_steps = episode_limit(self, self.contract, self._asked)
         options = dict(options or {})
+        known = (*OPTIONS, *getattr(self.simulator, "OPTIONS", ()))
         for name in options:
-            if name not in OPTIONS:
-                raise unknown("option", name, OPTIONS)
+            if name not in known:
+                raise unknown("option", name, known)
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
         self.cameras.begin(scenario, options.pop("appearance", None))
         self.scene = _checked(self.simulator.reset(scenario, options))
@@ -166,7 +167,7 @@ class TwinDrivingEnv(Made, gym.Env):
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
         terminated = bool(self.outcome.terminated[0])
-        truncated = not terminated and self._steps >= self.max_episode_steps
+        truncated = not terminated and (self.scene.last or self._steps >= self.max_episode_steps)
         self._running = not (terminated or truncated)
         reason = TERMINATIONS[self.outcome.end[0]] if terminated else "time_limit" if truncated else ""
         reward = float(self.outcome.reward[0])

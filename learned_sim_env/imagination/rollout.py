@@ -42,7 +42,7 @@ class Imagined:
         arrays = [getattr(self, f.name).copy() for f in fields(self) if f.name != "everywhere"]
         for values in arrays:
             values[~self.finite] = 0
-        return Imagined(*arrays, everywhere=False)
+        return Imagined(*arrays, False)
 
 
 class Rollout:

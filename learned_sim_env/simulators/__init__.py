@@ -16,7 +16,10 @@ __all__ = ["DISTRIBUTIONS", "SIMULATORS", "installed_version", "open_simulator"]
 SIMULATORS = {
     "metadrive": "learned_sim_env.simulators.metadrive:MetaDriveSimulator",
     "carla": "learned_sim_env.simulators.carla.simulator:CarlaSimulator",
+    "recorded": "learned_sim_env.simulators.recorded:RecordedSimulator",
 }
+# Module and extra that one needs, where it is not called as the simulator is.
+NEEDED = {"recorded": ("cv2", "recordings")}
 # What the packages are called that they come in.
 DISTRIBUTIONS = {"metadrive": "metadrive-simulator", "carla": "carla"}
 

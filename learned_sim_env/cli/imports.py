@@ -1,0 +1,37 @@
+"""Read recordings of real driving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class ImportArgs:
+    """Turn recordings of real driving, of many formats, into a dataset to train on, and say what is wrong with them.
+
+    A file that cannot be read costs that file only and is listed with its reason."""
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """A file, a folder of a data set, or a folder of files."""
+    out: Path | None = None
+    """Folder for the report and the dataset, OUT/data: the same command goes on from what is there."""
+    format: str = ""
+    """Of the recordings, found by itself if not named: argoverse2, argoverse2-sensor, comma, commonroad, gpudrive,
+    metadrive, nuplan, nuscenes, rosbag, scenarionet, table or waymo."""
+    workers: int = 2
+    """Processes that read files."""
+    check: bool = False
+    """Only look at them, without making a dataset."""
+
+
+def run(args: ImportArgs) -> int:
+    """Read; 0 when everything can be used, 1 when something was refused."""
+    from learned_sim_env.data.imports import ImportConfig, look_at_all
+
+    report = look_at_all(ImportConfig(args.path, args.out, args.format, args.workers, args.check))
+    print(report)
+    return 1 if report.failed else 0

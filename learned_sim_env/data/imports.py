@@ -1,0 +1,231 @@
+"""Recordings, read by many processes: what is in them, why some are refused, and a data set of the rest.
+
+The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and one `.npz` a drive),
+`report.json`, and, unless recordings are only looked at, `data/`, the Minari dataset, and `summary.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from learned_sim_env.data.recorded import RecordedEpisodes, episode_of, seeds_of, why_not, write_drive
+from learned_sim_env.data.store import minari_id, write_minari
+from learned_sim_env.data.summary import Summary
+from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.files import remove_unfinished, write_json
+from learned_sim_env.locks import alone_in
+from learned_sim_env.optional import require
+from learned_sim_env.recordings import formats
+from learned_sim_env.recordings.drives import Drive
+from learned_sim_env.recordings.formats import FORMATS
+from learned_sim_env.recordings.looking import Look, look_at
+from learned_sim_env.recordings.recording import Recording
+from learned_sim_env.spec import unknown
+
+# [s] A folder of a whole data set is one file.
+LONGEST = 24 * 3600.0
+# Sentences about what was refused that are printed.
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """What to read. out: a folder for what was found, None to keep nothing. recording_format: of all, "" to find it.
+
+    check: only look at them, without making a data set.
+    """
+
+    path: Path
+    out: Path | None = None
+    recording_format: str = ""
+    workers: int = 2
+    check: bool = False
+
+    def __post_init__(self) -> None:
+        if self.out is None and not self.check:
+            raise ValueError("a data set needs a folder: name it with --out, or use --check to look at recordings only")
+        if self.recording_format and self.recording_format not in FORMATS:
+            raise unknown("format", self.recording_format, FORMATS)
+        if self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; at least 1 is needed")
+
+
+@dataclass(frozen=True)
+class LookTask:
+    """Made into a task inside a worker: looks at the file of a number and writes what it found, last of all its record.
+
+    keep: episodes as well.
+    """
+
+    files: tuple[tuple[Path, str], ...]
+    folder: Path
+    keep: bool
+
+    def __call__(self) -> Task:
+        def task(number: int) -> int:
+            path, name = self.files[number]
+            record = record_of(self.folder, path, self.keep)
+            count = 0
+
+            def use(recording: Recording, drive: Drive) -> str:
+                nonlocal count
+                if not self.keep or (why := why_not(drive)):
+                    return why if self.keep else ""
+                write_drive(drive_of(record, count), episode_of(drive, 0))
+                count += 1
+                return ""
+
+            look = look_at(path, name, use)
+            write_json(record, look.to_dict())
+            return sum(drive["steps"] for drive in look.drives)
+
+        return task
+
+
+@dataclass(frozen=True)
+class Report:
+    """What all files turned into. broken: by file, why it could not even be refused."""
+
+    looks: tuple[Look, ...]
+    broken: dict[str, str]
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything was refused."""
+        return bool(self.broken) or any(look.refused for look in self.looks)
+
+    def to_dict(self) -> dict:
+        """JSON-ready."""
+        drives = [drive for look in self.looks for drive in look.drives]
+        return {
+            "files": len(self.looks) + len(self.broken),
+            "drives": len(drives),
+            "frames": sum(drive["steps"] for drive in drives),
+            "left_out": sum(bool(drive["left_out"]) for drive in drives),
+            "hours": sum(look.seconds for look in self.looks) / 3600,
+            "formats": dict(Counter(look.format for look in self.looks)),
+            "sources": {
+                action: dict(Counter(drive["sources"][k] for drive in drives))
+                for k, action in enumerate(("steer", "throttle_brake"))
+            },
+            "looks": [look.to_dict() for look in self.looks],
+            "broken": self.broken,
+        }
+
+    def __str__(self) -> str:
+        told = self.to_dict()
+        kinds = ", ".join(f"{count} {name}" for name, count in told["formats"].items())
+        frames = f"{told['frames']} frames, {told['hours']:.2f} hours"
+        rows = [f"{told['files']} files ({kinds}): {told['drives']} drives, {frames}"]
+        said: dict[str, list[str]] = {}
+        for drive in (drive for look in self.looks for drive in look.drives if drive["left_out"]):
+            said.setdefault(f"left out of the data set: {drive['left_out']}", []).append(drive["name"])
+        for look in self.looks:
+            for name, sentences in look.warnings.items():
+                for sentence in sentences:
+                    said.setdefault(sentence, []).append(name)
+        for sentence, names in sorted(said.items(), key=lambda item: -len(item[1])):
+            rows.append(f"  {names[0] if len(names) == 1 else f'{len(names)} recordings'}: {sentence}")
+        refused = [sentence for look in self.looks for sentence in look.refused]
+        refused += [f"{file}: {reason.strip().splitlines()[-1]}" for file, reason in self.broken.items()]
+        if refused:
+            rows += ["refused:", *(f"  {sentence}" for sentence in refused[:SHOWN])]
+        if len(refused) > SHOWN:
+            rows.append(f"  and {len(refused) - SHOWN} more, see report.json")
+        return "\n".join(rows)
+
+
+def look_at_all(config: ImportConfig) -> Report:
+    """Look at every recording at a path; those that `config.out` already knows are not read again.
+
+    Raises:
+        ValueError: where there are no recordings.
+        OSError: if there is nothing at the path. ImportError: when Minari is missing.
+        BlockingIOError: when another process writes into the folder.
+    """
+    from tqdm import tqdm
+
+    files = tuple(formats.find(config.path, config.recording_format or None))
+    if not files:
+        raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}")
+    keep = not config.check
+    if keep:
+        require("minari", extra="train")
+    with _folder(config.out) as folder:
+        # What was refused is tried again: rights and packages change.
+        done = {path for path, _ in files if _look_of(folder, path, keep).drives}
+        todo = [number for number, (path, _) in enumerate(files) if path not in done]
+        broken: dict[str, str] = {}
+        with (
+            closing(
+                run_seeds(LookTask(files, folder, keep), todo, min(config.workers, max(len(todo), 1)), LONGEST)
+            ) as results,
+            tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
+        ):
+            for result in results:
+                if result.error:
+                    broken[str(files[result.seed][0])] = result.error
+                bar.update()
+        looks = [_look_of(folder, path, keep) for path, _ in files if str(path) not in broken]
+        report = Report(tuple(looks), broken)
+        if config.out is not None:
+            write_json(config.out / "report.json", report.to_dict())
+        if config.out is not None and keep:
+            _write(config.out, report)
+        return report
+
+
+def _look_of(folder: Path, path: Path, keep: bool) -> Look:
+    """What was found in a file, with no drives if it was not looked at."""
+    record = record_of(folder, path, keep)
+    return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
+
+
+def _write(out: Path, report: Report) -> None:
+    """The Minari dataset of all episodes, and its summary."""
+    files, names = [], []
+    for look in report.looks:
+        kept = [drive for drive in look.drives if not drive["left_out"]]
+        record = record_of(out, Path(look.file), True)
+        files += [drive_of(record, k) for k in range(len(kept))]
+        names += [(drive["log"], drive["name"]) for drive in kept]
+    if not files:
+        return
+    episodes = RecordedEpisodes(tuple(sorted(zip(files, seeds_of(names)), key=lambda pair: pair[1])))
+    summary = Summary()
+    for episode in episodes:
+        summary.add(episode)
+    dataset_id = minari_id(out, otherwise="recorded-v0")
+    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.")
+    write_json(out / "summary.json", summary.to_dict())
+
+
+def drive_of(record: Path, number: int) -> Path:
+    """Where an episode of a file is kept."""
+    return record.with_name(f"{record.stem}-{number}.npz")
+
+
+def record_of(folder: Path, path: Path, keep: bool) -> Path:
+    """Where what was found in a file is kept: another place as soon as the file is another one."""
+    size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
+    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep}".encode()).hexdigest()[:16]
+    return folder / "files" / f"{path.stem[:40]}-{key}.json"
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """The folder to keep records in, for this process alone; one that goes away, if none is asked for."""
+    if out is None:
+        with TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    with alone_in(out):
+        remove_unfinished(out / "files")
+        yield out

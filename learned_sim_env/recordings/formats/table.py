@@ -1,0 +1,228 @@
+"""The layout for everybody else: CSV or Parquet tables in a folder, see docs/recordings.md.
+
+ego: time, x, y; optional heading and any of `recording.SIGNALS`.
+tracks: time, id, kind, x, y, heading; optional length, width. lights: time, lane, x, y, closed.
+map.json: lanes, lines, edges, areas. about.json: name, log, vehicle, origin.
+A column may have a unit after its name: time_ms, time_us, time_ns, heading_deg, steering_wheel_deg, speed_kmh.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learned_sim_env.recordings.formats.argoverse2 import read_columns
+from learned_sim_env.recordings.formats.features import kind_of, track_of
+from learned_sim_env.recordings.formats.json_files import load_json
+from learned_sim_env.recordings.recording import (
+    SIGNALS,
+    EgoPath,
+    Light,
+    MapLane,
+    RecordedMap,
+    Recording,
+    RecordingError,
+    Signal,
+    Track,
+    Vehicle,
+    check_numbers,
+    check_times,
+)
+from learned_sim_env.scene import Line
+from learned_sim_env.spec import SemanticClass
+
+SUFFIXES = (".csv", ".parquet")
+# What a unit after a column's name is in the unit that is used.
+UNITS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9, "deg": np.pi / 180, "kmh": 1 / 3.6}
+# [m] Sizes of boxes that are not recorded.
+SIZES = {SemanticClass.VEHICLE: (4.6, 1.9), SemanticClass.PEDESTRIAN: (0.6, 0.6)}
+
+
+def recognises(path: Path) -> bool:
+    """A folder with a table "ego", or a table file with its columns."""
+    if path.is_dir():
+        return _table_in(path, "ego") is not None
+    return path.suffix == ".csv" and path.is_file() and {"x", "y"} <= set(_header(path)) and _has_time(_header(path))
+
+
+def read(path: Path) -> Iterator[Recording]:
+    """The one drive of a folder, or of a table of the ego alone."""
+    folder = path if path.is_dir() else None
+    file = path if folder is None else _table_in(path, "ego")
+    if file is None:
+        raise RecordingError("it has no table ego.csv or ego.parquet")
+    about = load_json(folder / "about.json") if folder and (folder / "about.json").is_file() else {}
+    rows = _read(file)
+    times = _column(rows, "time", file)
+    start = float(times[0]) if len(times) else 0.0
+    check_times(times, file.name)
+    headings = rows.get("heading")
+    places = np.stack([_column(rows, "x", file), _column(rows, "y", file)], -1)
+    vehicle, origin = _vehicle(about)
+    signals = {}
+    for name in SIGNALS:
+        if name in rows:
+            known = np.isfinite(rows[name])
+            if known.sum() > 1:
+                signals[name] = Signal(times[known] - start, rows[name][known])
+    tracks = _table_in(folder, "tracks") if folder else None
+    lights = _table_in(folder, "lights") if folder else None
+    road = folder / "map.json" if folder and (folder / "map.json").is_file() else None
+    yield Recording(
+        name=str(about.get("name", path.stem)),
+        format="table",
+        file=path,
+        log=str(about.get("log", about.get("name", path.stem))),
+        ego=EgoPath(times - start, places, headings, origin),
+        vehicle=vehicle,
+        signals=signals,
+        tracks=None if tracks is None else tuple(_tracks(tracks, start)),
+        road=None if road is None else _map(load_json(road)),
+        lights=() if lights is None else tuple(_lights(lights, start)),
+        notes=("headings are not recorded: directions of the path are taken",) if headings is None else (),
+    )
+
+
+def _table_in(folder: Path, name: str) -> Path | None:
+    return next((folder / f"{name}{s}" for s in SUFFIXES if (folder / f"{name}{s}").is_file()), None)
+
+
+def _header(path: Path) -> list[str]:
+    with open(path, "rb") as file:
+        return [cell.strip() for cell in file.readline(4096).decode("utf-8-sig", "replace").split(",")]
+
+
+def _has_time(names: list[str]) -> bool:
+    return any(name.partition("_")[0] == "time" for name in names)
+
+
+def _read(path: Path, text: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Columns by name, in the units that are used; those of `text` as they are."""
+    found: dict[str, np.ndarray] = {}
+    for name, values in _cells(path).items():
+        if name in text:
+            found[name] = np.asarray(values).astype(str)
+            continue
+        plain, _, unit = name.rpartition("_")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                numbers = np.asarray(values, np.float64)
+            except (TypeError, ValueError):
+                bad = next(i for i, v in enumerate(values) if not _is_number(v))
+                raise RecordingError(
+                    f"{path.name} has {str(values[bad])[:40]!r} in column {name!r}, row {bad + 1}: numbers are expected"
+                ) from None
+        if plain and unit in UNITS:
+            found[plain] = numbers * UNITS[unit]
+        else:
+            found[name] = numbers
+    return found
+
+
+def _cells(path: Path) -> Mapping[str, Any]:
+    if path.suffix == ".parquet":
+        return read_columns(path, ())
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordingError(f"{path.name} is no CSV in UTF-8 ({error})") from None
+    rows = [row for row in rows if row]
+    if len(rows) < 2:
+        raise RecordingError(f"{path.name} has no rows")
+    names = [cell.strip() for cell in rows[0]]
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(names):
+            raise RecordingError(f"{path.name} has {len(row)} cells in line {number}, and {len(names)} columns")
+    # An empty cell is a value that is not known.
+    return {name: [row[k].strip() or "nan" for row in rows[1:]] for k, name in enumerate(names)}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _column(rows: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    if name not in rows:
+        raise RecordingError(f"{path.name} has no column {name!r}, only {', '.join(rows)}")
+    check_numbers(rows[name], f"column {name!r} of {path.name}")
+    return rows[name]
+
+
+def _vehicle(about: Mapping[str, Any]) -> tuple[Vehicle, float]:
+    told = about.get("vehicle", {})
+    known = {name: float(told[name]) for name in ("length", "width", "wheelbase", "rear") if name in told}
+    usual = Vehicle.of_box(known["length"], known.get("width", Vehicle.width)) if "length" in known else Vehicle()
+    values = {name: known.get(name, getattr(usual, name)) for name in ("length", "width", "wheelbase", "rear")}
+    vehicle = Vehicle(**values, guessed=frozenset(values) - set(known))
+    return vehicle, float(about.get("origin", 0.0))
+
+
+def _tracks(path: Path, start: float) -> Iterator[Track]:
+    rows = _read(path, ("id", "kind"))
+    for name in ("id", "kind"):
+        if name not in rows:
+            raise RecordingError(f"{path.name} has no column {name!r}, only {', '.join(rows)}")
+    times = _column(rows, "time", path) - start
+    poses = np.stack([_column(rows, name, path) for name in ("x", "y", "heading")], -1)
+    names, which = np.unique(rows["id"], return_inverse=True)
+    for k, name in enumerate(names):
+        seen = np.flatnonzero(which == k)
+        kind = kind_of(rows["kind"][seen[0]])
+        usual = SIZES.get(kind, (1.0, 1.0))
+        length, width = (
+            rows[n][seen] if n in rows else np.full(len(seen), u) for n, u in zip(("length", "width"), usual)
+        )
+        track = track_of(str(name), kind, times[seen], poses[seen], length, width, np.ones(len(seen), bool))
+        if track is not None:
+            yield track
+
+
+def _lights(path: Path, start: float) -> Iterator[Light]:
+    rows = _read(path, ("lane",))
+    times, closed = _column(rows, "time", path) - start, _column(rows, "closed", path) > 0.5
+    stops = np.stack([_column(rows, name, path) for name in ("x", "y")], -1)
+    for name in np.unique(rows["lane"]):
+        seen = np.flatnonzero(rows["lane"] == name)
+        seen = seen[np.argsort(times[seen])]
+        yield Light(str(name), stops[seen[0]], times[seen], closed[seen])
+
+
+def _map(content: Mapping[str, Any]) -> RecordedMap:
+    def points(value: Any, what: str) -> np.ndarray | None:
+        if value is None:
+            return None
+        array = np.asarray(value, np.float64)
+        if array.ndim != 2 or array.shape[1] < 2:
+            raise RecordingError(f"map.json has {what} of shape {array.shape}: a list of [x, y] is expected")
+        check_numbers(array, f"{what} of map.json")
+        return array[:, :2]
+
+    lanes = []
+    for k, lane in enumerate(content.get("lanes", ())):
+        name = str(lane.get("id", k))
+        shape = {n: points(lane.get(n), f"{n} of lane {name!r}") for n in ("centre", "left", "right", "polygon")}
+        if shape["centre"] is None and (shape["left"] is None or shape["right"] is None):
+            raise RecordingError(f"lane {name!r} of map.json has neither a centre nor a left and a right border")
+        following, beside = (tuple(map(str, lane.get(n, ()))) for n in ("following", "beside"))
+        lanes.append(MapLane(name, **shape, following=following, beside=beside, junction=bool(lane.get("junction"))))
+    if not lanes:
+        raise RecordingError("map.json has no 'lanes'")
+    found = [(points(m.get("points"), "a line"), bool(m.get("broken"))) for m in content.get("lines", ())]
+    edges, areas = ([points(p, f"one of its {n}") for p in content.get(n, ())] for n in ("edges", "areas"))
+    return RecordedMap(
+        tuple(lanes),
+        tuple(Line(p, broken=broken) for p, broken in found if p is not None and len(p) > 1),
+        tuple(p for p in edges if p is not None),
+        tuple(p for p in areas if p is not None),
+    )

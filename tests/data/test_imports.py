@@ -1,0 +1,142 @@
+"""Many recordings, read by processes: one bad file costs that file, and what was read is not read again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from learned_sim_env.data.dataset import load_episodes
+from learned_sim_env.data.imports import ImportConfig, look_at_all
+from learned_sim_env.data.recorded import seeds_of
+from learned_sim_env.data.splits import split_of
+from learned_sim_env.recordings.looking import look_at
+from learned_sim_env.spec import SemanticClass
+from tests.recordings.world import make_world
+from tests.recordings.writers import gpudrive, scenarionet, table
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    """Three recordings, of which one is damaged, and something else."""
+    folder, world = tmp_path_factory.mktemp("logs"), make_world()
+    table(folder, world)
+    scenarionet(folder, world)
+    whole = gpudrive(folder, world)
+    whole.write_text(whole.read_text()[:-200])
+    (folder / "readme.txt").write_text("hello")
+    return folder
+
+
+def test_reads_what_can_be_read(logs, tmp_path, capsys):
+    report = look_at_all(ImportConfig(logs, tmp_path / "out", workers=2, check=True))
+    assert report.failed and not report.broken
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (told["files"], told["drives"], told["frames"]) == (3, 2, 160)
+    assert told["formats"] == {"table": 1, "gpudrive": 1, "scenarionet": 1}
+    assert told["sources"]["steer"] == {"inverse": 2}
+    (refused,) = (s for look in told["looks"] for s in look["refused"])
+    assert refused.startswith("scene.json: scene.json is no whole JSON file")
+    text = str(report)
+    assert "2 drives, 160 frames" in text and "scene.json is no whole" in text
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.name.startswith(".unfinished")]
+
+
+def test_goes_on_from_what_is_there(logs, tmp_path):
+    config = ImportConfig(logs, tmp_path / "out", workers=1, check=True)
+    first = look_at_all(config)
+    records = {r: r.stat().st_mtime_ns for r in (tmp_path / "out" / "files").iterdir()}
+    refused = {r for r in records if not json.loads(r.read_text())["drives"]}
+    missing = next(r for r in records if r not in refused)
+    missing.unlink()
+    assert look_at_all(config).to_dict() == first.to_dict()
+    # Only what was not there, and what could not be read, is read again.
+    assert {r for r, time in records.items() if r.stat().st_mtime_ns != time} == {missing, *refused}
+
+
+def test_a_file_that_has_changed_is_read_again(logs, tmp_path):
+    config = ImportConfig(logs / "scene.pkl", tmp_path / "out", workers=1, check=True)
+    assert not look_at_all(config).failed
+    data = (logs / "scene.pkl").read_bytes()
+    try:
+        (logs / "scene.pkl").write_bytes(data[:-100])
+        os.utime(logs / "scene.pkl", ns=(1, 1))
+        assert look_at_all(config).failed
+    finally:
+        (logs / "scene.pkl").write_bytes(data)
+
+
+def test_nothing_is_kept_unasked(logs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    look_at_all(ImportConfig(logs / "scene.pkl", workers=1, check=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recording_format": "waimo"}, "Did you mean 'waymo'"),
+        ({"workers": 0}, "at least 1"),
+        ({"check": False}, "needs a folder"),
+        ({"path": Path(__file__).parent / "nowhere"}, "does not exist"),
+        ({"path": Path(__file__)}, "no recordings"),
+    ],
+)
+def test_wrong_settings(changes, words, logs):
+    with pytest.raises((ValueError, OSError), match=words):
+        look_at_all(ImportConfig(**{"path": logs, "check": True, **changes}))
+
+
+def test_makes_a_dataset(logs, tmp_path):
+    pytest.importorskip("minari", reason="Minari is not installed")
+    report = look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=2))
+    assert report.to_dict()["left_out"] == 0
+    episodes = load_episodes(tmp_path / "mine-v0")
+    assert [len(e) for e in episodes] == [80, 80]
+    world = make_world()
+    for episode in episodes:
+        assert (episode.simulator, episode.end_reason) == ("recorded", "time_limit")
+        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 79 + [True]
+        assert np.corrcoef(episode.actions[:, 0], -world.curvature[:-1])[0, 1] > 0.98
+        assert not episode.events.any()
+        assert (episode.semantic == SemanticClass.EGO).any((1, 2)).all()
+        assert (episode.semantic[40] == SemanticClass.ROUTE).sum() > 50
+        assert (episode.agent_ids[40] >= 0).sum() == 4
+    # What is done already is not done again, and gives the same.
+    kept = sorted((tmp_path / "mine-v0" / "files").glob("*.npz"))
+    before = [r.stat().st_mtime_ns for r in kept]
+    look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=1))
+    assert before == [r.stat().st_mtime_ns for r in kept]
+    assert [e.seed for e in load_episodes(tmp_path / "mine-v0")] == [e.seed for e in episodes]
+
+
+def test_recordings_without_a_map_are_left_out(tmp_path):
+    pytest.importorskip("minari", reason="Minari is not installed")
+    path = table(tmp_path, make_world())
+    (path / "map.json").unlink()
+    report = look_at_all(ImportConfig(path, tmp_path / "out", workers=1))
+    assert "left out of the data set: it has no map" in str(report)
+    assert not (tmp_path / "out" / "data").exists()
+
+
+def test_drives_of_a_log_share_their_split():
+    names = [(f"log {k // 5}", f"drive {k}") for k in range(500)]
+    seeds = seeds_of(names)
+    assert len(set(seeds)) == 500
+    splits = [split_of(seed) for seed in seeds]
+    for k in range(0, 500, 5):
+        assert len(set(splits[k : k + 5])) == 1
+    assert set(splits) == {"train", "validation", "test"}
+    assert seeds_of(names[::-1])[::-1] == seeds
+
+
+def test_files_that_cannot_be_read_now(logs, tmp_path, monkeypatch):
+    def denied(*arguments):
+        raise PermissionError("not for you")
+
+    monkeypatch.setattr("learned_sim_env.recordings.formats.read", denied)
+    look = look_at(logs / "scene.pkl", "scenarionet")
+    assert look.refused == ["scene.pkl cannot be read: not for you"]
