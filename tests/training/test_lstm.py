@@ -143,3 +143,16 @@ def test_a_run_cannot_start_with_another_architecture(checkpoint, packed, tmp_pa
     trainer = Trainer(TrainConfig(model="lstm-tiny", batch_size=4, start=str(checkpoint)), packed, tmp_path / "same")
     for (name, a), b in zip(from_pretrained(checkpoint).model.named_parameters(), trainer.model.parameters()):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize(
+    ("contract", "message"),
+    [
+        ("driving", "unknown modality of contract 'driving': 'front'"),
+        ("driving-camera", "the data has no modality 'front': it has"),
+        ("driving-cameras", "unknown contract 'driving-cameras'"),
+    ],
+)
+def test_what_it_observes_and_draws_must_be_there(contract, message, packed, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        Trainer(TrainConfig(model="lstm-camera-tiny", contract=contract), packed, tmp_path)
