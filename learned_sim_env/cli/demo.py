@@ -120,7 +120,8 @@ def _drive(pair: Pair, steps: int, args: Args, options: dict[str, str], filmed: 
     ends = Counter(side.end_reason.replace("_", " ") for side in dreamt if side.end_reason)
     print(
         f"{pair.steps} steps in {episodes} {'episode' if episodes == 1 else 'episodes'}, "
-        f"return {sum(s.reward for s in dreamt):.1f}, cost {sum(s.cost for s in dreamt):g}, ended by {', '.join(f'{e} {n}' for e, n in ends.items()) or 'nothing'}"
+        f"return {sum(s.reward for s in dreamt):.1f}, cost {sum(s.cost for s in dreamt):g}, "
+        f"ended by {', '.join(f'{e} {n}' for e, n in ends.items()) or 'nothing'}"
     )
     speeds = f"{pair.steps / pair.dream_seconds:.0f} steps/s imagined and drawn"
     print(speeds if pair.twin is None else f"{speeds}, {pair.steps / pair.twin_seconds:.0f} in {pair.simulator}")
