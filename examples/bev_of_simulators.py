@@ -24,6 +24,8 @@ class Args:
     """Scenarios, one row each."""
     steps: int = 60
     """Of 0.1 s, driven before the picture is taken."""
+    view: str = "bev"
+    """What to draw: bev, front, left or right."""
     out: Path = Path("runs/bev_of_simulators.png")
     """Picture to write."""
 
@@ -32,23 +34,24 @@ def views(name: str, env: TwinDrivingEnv, args: Args) -> list[np.ndarray]:
     """One labelled view a seed, of an environment that is closed in the end."""
     frames = []
     for seed in args.seeds:
-        observation, _ = env.reset(seed=seed)
+        picture, _ = env.reset(seed=seed)
         for _ in range(args.steps):
-            observation, _, terminated, truncated, _ = env.step(env.simulator.policy_action("expert"))
+            picture, _, terminated, truncated, _ = env.step(env.simulator.policy_action("expert"))
             if terminated or truncated:
                 break
-        frames.append(labelled(observation["bev"], f"{name}, scenario {seed}", scale=4))
+        frames.append(labelled(picture, f"{name}, scenario {seed}", scale=4))
     env.close()
     return frames
 
 
 def main(args: Args) -> None:
     """Drive, draw, write."""
-    columns = [views("MetaDrive", TwinDrivingEnv("metadrive"), args)]
+    shown = {"contract": "driving-camera", "obs_type": args.view}
+    columns = [views("MetaDrive", TwinDrivingEnv("metadrive", **shown), args)]
     for town in ("GridTown", "RingTown"):
         with subprocess.Popen([sys.executable, *STANDIN, town], stdout=subprocess.PIPE, text=True) as server:
             port = int(server.stdout.readline().split(",")[0].rpartition(":")[2])
-            columns.append(views(f"CARLA stand-in, {town}", TwinDrivingEnv("carla", port=port), args))
+            columns.append(views(f"CARLA stand-in, {town}", TwinDrivingEnv("carla", port=port, **shown), args))
             server.terminate()
     picture = np.concatenate([beside(row) for row in zip(*columns)])
     print(f"written: {save_picture(args.out, picture)}")

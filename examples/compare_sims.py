@@ -10,8 +10,9 @@ from pathlib import Path
 import tyro
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.reporting import write_html
-from learned_sim_env.twins import ComparisonPlan, compare, drive
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.twins.comparison_page import compare
+from learned_sim_env.twins.driven_episodes import ComparisonPlan, drive
 
 STANDIN = ("-m", "learned_sim_env.carla_standin", "--port", "0", "--sync")
 

@@ -38,15 +38,15 @@ def main(args: Args) -> None:
     forward, left, yaw = np.zeros((3, len(STEERING)))  # in the ego frame of the first moment [m, m, rad]
     running = np.ones(len(STEERING), bool)
     ends = [""] * len(STEERING)
-    views = np.zeros((len(STEERING), *env.observation_space["bev"].shape), np.uint8)
+    views = np.array(branches.render())  # whatever the model draws
     for _ in range(args.steps):
-        observations, _, terminated, truncated, infos = branches.step(actions)
+        _, _, terminated, truncated, infos = branches.step(actions)
         # A row that has ended begins anew elsewhere: what it shows after that does not belong here.
         dx, dy, dyaw = np.where(running, infos["ego_motion"].T, 0.0)
         forward += dx * np.cos(yaw) - dy * np.sin(yaw)
         left += dx * np.sin(yaw) + dy * np.cos(yaw)
         yaw += dyaw
-        views[running] = observations["bev"][running]
+        views[running] = np.array(branches.render())[running]
         for i in np.flatnonzero(running & (terminated | truncated)):
             ends[i] = infos["end_reason"][i]
         running &= ~(terminated | truncated)

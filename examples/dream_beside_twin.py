@@ -29,7 +29,7 @@ def main(args: Args) -> None:
     """Drive, film, print."""
     pair = Pair(gym.make("LearnedDriving-v0"), open_twin("LearnedDriving-v0"))
     moments = [pair.reset(seed=args.seed)]
-    print(f"context {moments[0].info['context']}: {pair.agreement:.1%} of the simulator's view is the dream's")
+    print(f"context {moments[0].info['context']}: the simulator's start is {pair.agreement}")
     driver = RouteFollower.from_ego(moments[0].observation["ego"])
     while len(moments) <= args.steps and not moments[-1].over:
         moments.append(pair.step(driver(moments[-1].observation["ego"])))

@@ -46,6 +46,11 @@ def beside(frames: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
+def above(frames: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
+    """Frames (H_i, W, 3) uint8 one below the other, `gap` rows of bar colour between them."""
+    return beside([frame.swapaxes(0, 1) for frame in frames], gap).swapaxes(0, 1)
+
+
 def save_picture(path: Path, frame: np.ndarray) -> Path:
     """Write one frame (H, W, 3) uint8, in the format that the path's suffix names; returns the path.
 
@@ -131,7 +136,7 @@ class _Gif:
         self._image = require("PIL.Image", extra="viewer")
         self._gif = require("PIL.GifImagePlugin", extra="viewer")
         self._changes = require("PIL.ImageChops", extra="viewer").difference
-        # Open until the film ends, which is up to the caller that adds frames.
+        # Open until the film ends, which the caller says.
         self._file = open(path, "wb")  # noqa: SIM115
         self._duration = max(1, round(100 / fps)) * 10
         self._last: Any = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from learned_sim_env.optional import require
-from learned_sim_env.registration import declarations
-from learned_sim_env.spec import SCENARIO_TAGS, unknown
+from learned_sim_env.registration import EnvDeclaration, declarations
+from learned_sim_env.spec import CONTRACTS, SCENARIO_TAGS, unknown
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class CompareArgs:
     steps: int = 200
     """At most, an episode, of 0.1 s."""
     scenarios: tuple[str, ...] = ("straight", "curve", "intersection", "roundabout", "merge", "traffic")
-    """Kinds of scenario; those that one of the two cannot have are left out."""
+    """Kinds of scenario; those that one of the two cannot have are left out, and so are drivers that need more than it
+    shows."""
     replays: int = 20
     """Moments from which a dream and its own twin are driven with the same actions; 0: none."""
     settings_a: tuple[str, ...] = ()
@@ -74,19 +76,23 @@ def run(args: CompareArgs) -> int:
             raise unknown("scenario", scenario, SCENARIO_TAGS)
     if known[args.a].contract != known[args.b].contract:
         raise ValueError(f"{args.a} and {args.b} keep different contracts: nothing of them compares")
+    settings = [parse_settings(given) for given in (args.settings_a, args.settings_b)]
+    seen = [_observable(known[env_id], given) for env_id, given in zip((args.a, args.b), settings)]
+    # What both can show, so that they are driven and compared by the same.
+    modalities = tuple(name for name in seen[0] if name in seen[1])
     names = (args.a, args.b) if args.a != args.b else (f"{args.a}, first", f"{args.b}, second")
     plan = ComparisonPlan(args.scenarios, episodes=args.episodes, steps=args.steps)
     sides, left_out = [], dict[str, str]()
-    for env_id, name, settings in zip((args.a, args.b), names, (args.settings_a, args.settings_b)):
-        env = gym.make(env_id, disable_env_checker=True, **parse_settings(settings))
+    for env_id, name, given in zip((args.a, args.b), names, settings):
+        env = gym.make(env_id, disable_env_checker=True, **{"modalities": modalities, **given})
         try:
             episodes, missing = drive(env, plan)
         finally:
             env.close()
         sides.append(episodes)
-        left_out |= {scenario: f"{name}: {why}" for scenario, why in missing.items()}
+        left_out |= {what: f"{name}: {why}" for what, why in missing.items()}
         print(f"{name}: {len(episodes)} episodes, {sum(len(e.speed) for e in episodes)} steps", flush=True)
-    a, b = ([e for e in episodes if e.scenario not in left_out] for episodes in sides)
+    a, b = ([e for e in episodes if not {e.scenario, e.driver} & set(left_out)] for episodes in sides)
     parts = compare(names, (a, b))
     if args.replays and known[args.a].twin == args.b:
         from learned_sim_env.twins.replays import replays
@@ -102,3 +108,15 @@ def run(args: CompareArgs) -> int:
     print_tables(parts, 28)
     print(f"\nwritten: {', '.join(map(str, written))}")
     return 0
+
+
+def _observable(declared: EnvDeclaration, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an environment can show of its contract's observation, and the view from above, which most drivers need."""
+    contract = CONTRACTS[declared.contract]
+    wanted = tuple(dict.fromkeys((*contract.observation, "bev")))
+    if declared.backend != "learned":
+        return tuple(name for name in wanted if name in {m.name for m in contract.modalities})
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    checkpoint = from_pretrained({**declared.settings, **settings}["checkpoint"])
+    return tuple(name for name in wanted if name in ("ego", *checkpoint.model.draws))

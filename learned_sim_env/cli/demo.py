@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learned_sim_env.cli.checkpoint_env import env_id_for, make_dream
 from learned_sim_env.optional import require
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.twins.pairing import Pair, Side
 
-ENV_ID = "LearnedDriving-v0"
 # Frames for which the end of an episode is held.
 HELD = 8
 
@@ -47,16 +47,17 @@ class DemoArgs:
 
 def run(args: DemoArgs) -> int:
     """Drive, print what happened, write the film."""
-    import gymnasium as gym
-
     from learned_sim_env.films import save_film
     from learned_sim_env.twins.pairing import Pair
+    from learned_sim_env.world_model.checkpoint import from_pretrained
 
-    dream = gym.make(ENV_ID, checkpoint=args.checkpoint)
+    checkpoint = from_pretrained(args.checkpoint)
+    env_id = env_id_for(checkpoint)
+    dream = make_dream(env_id, checkpoint)
     steps = round(args.seconds / dream.get_wrapper_attr("contract").dt)
     if steps < 1:
         raise ValueError(f"seconds is {args.seconds}; at least one step of 0.1 is needed")
-    pair = Pair(dream, _twin() if args.twin else None)
+    pair = Pair(dream, _twin(env_id) if args.twin else None)
     try:
         require("PIL", extra="viewer")
         why_no_film = ""
@@ -74,11 +75,11 @@ def run(args: DemoArgs) -> int:
     return 0
 
 
-def _twin() -> TwinDrivingEnv | None:
+def _twin(env_id: str) -> TwinDrivingEnv | None:
     from learned_sim_env.twins.pairing import open_twin
 
     try:
-        return open_twin(ENV_ID)
+        return open_twin(env_id)
     except ImportError as error:
         print(f"without the simulator beside it: {error}")
         return None
@@ -89,6 +90,7 @@ def _drive(pair: Pair, steps: int, args: DemoArgs, options: dict[str, str], film
     import numpy as np
 
     from learned_sim_env.drivers.catalogue import open_driver
+    from learned_sim_env.drivers.driver import needs_bev
 
     act = open_driver(args.policy, [args.seed])
     film: list[np.ndarray] = []
@@ -96,6 +98,10 @@ def _drive(pair: Pair, steps: int, args: DemoArgs, options: dict[str, str], film
     episodes = 0
     while pair.steps < steps:
         moment = pair.reset(None if episodes else args.seed, options)
+        if needs_bev(act) and "bev" not in moment.observation:
+            raise ValueError(
+                f"policy {args.policy} needs the view from above, which this model does not draw: give follow-8"
+            )
         moments = [moment]
         while pair.steps < steps and not moment.over:
             row = {name: value[None] for name, value in moment.observation.items()}
@@ -110,14 +116,14 @@ def _drive(pair: Pair, steps: int, args: DemoArgs, options: dict[str, str], film
         print(f"context {moment.info['context']} ({', '.join(moment.info['scenario_tags'])}), {len(moments) - 1} steps")
         print(f"  dream:     {_account(dream)}")
         if twin:
-            print(f"  MetaDrive: {_account(twin)}; view at the start equal in {pair.agreement:.1%} of its pixels")
+            print(f"  {pair.simulator}: {_account(twin)}; its start: {pair.agreement}")
     ends = Counter(side.end_reason.replace("_", " ") for side in dreamt if side.end_reason)
     print(
         f"{pair.steps} steps in {episodes} episodes, return {sum(s.reward for s in dreamt):.1f}, "
         f"cost {sum(s.cost for s in dreamt):g}, ended by {', '.join(f'{e} {n}' for e, n in ends.items()) or 'nothing'}"
     )
     speeds = f"{pair.steps / pair.dream_seconds:.0f} steps/s imagined and drawn"
-    print(speeds if pair.twin is None else f"{speeds}, {pair.steps / pair.twin_seconds:.0f} in MetaDrive")
+    print(speeds if pair.twin is None else f"{speeds}, {pair.steps / pair.twin_seconds:.0f} in {pair.simulator}")
     return film
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learned_sim_env.cli.checkpoint_env import env_id_for, make_dream
 from learned_sim_env.settings import parse_settings
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import TEST_SCENARIOS, unknown
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.viewer.drive import InteractiveDrive
     from learned_sim_env.viewer.replay import Replay
+    from learned_sim_env.world_model.checkpoint import Checkpoint
     from learned_sim_env.world_model.contexts import Contexts
 
-ENV_ID = "LearnedDriving-v0"
-# [steps/s] More than a viewer can see.
+# [steps/s] More cannot be seen.
 FASTEST = 100.0
 # Moments that are recorded in a simulator which the model was not learned from.
 STARTS = 6
@@ -42,7 +44,7 @@ class DriveArgs:
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"
     """The driver: human (M hands over to dream, the policy that ships, which learned in the dream), expert (it follows
-    the route without regard to traffic), another driver by its name, such as careful or idm, or a file: .safetensors as
+    the route, blind to traffic), another driver by its name, such as careful or idm, or a file: .safetensors as
     `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
     """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
@@ -75,16 +77,19 @@ def run(args: DriveArgs) -> int:
     from learned_sim_env.viewer.policies import open_policy
     from learned_sim_env.viewer.replay import PLAIN
     from learned_sim_env.viewer.session import Session
+    from learned_sim_env.world_model.checkpoint import from_pretrained
 
     with ExitStack() as opened:
+        checkpoint = from_pretrained(args.checkpoint)
+        open_twin = partial(_twin, args, env_id_for(checkpoint))
         beside = args.twin is not None
         replayed = args.actions is not None and args.actions.suffix not in PLAIN
-        twin = opened.enter_context(closing(_twin(args))) if beside and not replayed else None
-        env = opened.enter_context(closing(_dream(args, twin)))
+        twin = opened.enter_context(closing(open_twin())) if beside and not replayed else None
+        env = opened.enter_context(closing(_dream(args, checkpoint, twin)))
         session = Session(env, args.seed, args.scenario)
         policy = open_policy(args.policy, session)
         drive = opened.enter_context(
-            closing(InteractiveDrive(session, policy, fps=args.fps, open_twin=lambda: twin or _twin(args)))
+            closing(InteractiveDrive(session, policy, fps=args.fps, open_twin=lambda: twin or open_twin()))
         )
         drive.by_hand = args.policy == "human"
         try:
@@ -95,36 +100,32 @@ def run(args: DriveArgs) -> int:
             raise
 
 
-def _dream(args: DriveArgs, twin: TwinDrivingEnv | None) -> gym.Env:
+def _dream(args: DriveArgs, checkpoint: Checkpoint, twin: TwinDrivingEnv | None) -> gym.Env:
     """What is driven in: the world of a saved case, or a checkpoint's, whose starts are the twin's if it knows none."""
-    import gymnasium as gym
-
-    from learned_sim_env.world_model.checkpoint import from_pretrained
-
     if args.case is not None:
         from learned_sim_env.harness.stress.cases import open_case, summary_of
 
         env = open_case(args.case, args.checkpoint)
         print(summary_of(args.case), flush=True)
         return env
-    checkpoint = from_pretrained(args.checkpoint)
     if twin is not None and not set(args.twin or ()) <= set(checkpoint.training["simulators"]):
-        checkpoint = replace(checkpoint, contexts=_starts_in(twin, args))
-    return gym.make(ENV_ID, checkpoint=checkpoint)
+        checkpoint = replace(checkpoint, contexts=_starts_in(twin, checkpoint, args))
+    return make_dream(env_id_for(checkpoint), checkpoint)
 
 
-def _twin(args: DriveArgs) -> TwinDrivingEnv:
+def _twin(args: DriveArgs, env_id: str) -> TwinDrivingEnv:
     from learned_sim_env.twins.pairing import open_twin
 
-    return open_twin(ENV_ID, "".join(args.twin or ()), **parse_settings(args.twin_settings))
+    return open_twin(env_id, "".join(args.twin or ()), **parse_settings(args.twin_settings))
 
 
-def _starts_in(twin: TwinDrivingEnv, args: DriveArgs) -> Contexts:
+def _starts_in(twin: TwinDrivingEnv, checkpoint: Checkpoint, args: DriveArgs) -> Contexts:
     """Contexts for a model that comes from another simulator than `twin`."""
     from learned_sim_env.viewer.recorded_starts import recorded_contexts
 
     print(f"recording {STARTS} starts in {''.join(args.twin or ())}, which the model was not learned from", flush=True)
-    return recorded_contexts(twin, TEST_SCENARIOS[:STARTS])
+    model = checkpoint.model
+    return recorded_contexts(twin, TEST_SCENARIOS[:STARTS], model.observes, model.context_steps)
 
 
 def _check(args: DriveArgs) -> None:
@@ -144,9 +145,9 @@ def _check(args: DriveArgs) -> None:
         raise ValueError("a case has its own actions: give either --case or --actions")
     if args.headless and args.actions is None and args.case is None:
         if args.policy == "human":
-            raise ValueError("without a display nothing can be driven by hand: give --policy expert, or --actions")
+            raise ValueError("nothing can be driven by hand without a display: give --policy expert, or --actions")
         if args.steps is None:
-            raise ValueError("without a display it cannot be ended by hand: give --steps")
+            raise ValueError("without a display it would never end: give --steps")
 
 
 def _window(args: DriveArgs, drive: InteractiveDrive) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from learned_sim_env.display.frame import Frame
-from learned_sim_env.display.layout import PANELS, SMALLEST, WATCHING, Layout, Rect, arrange
+from learned_sim_env.display.frame import Frame, Views
+from learned_sim_env.display.layout import PANELS, SMALLEST, WATCHING, Layout, arrange
 from learned_sim_env.display.painter import Painter, Type
 from learned_sim_env.display.panels import DRAWN, NORMAL, SMALL, Panel, lines
+from learned_sim_env.display.rect import Rect
 from learned_sim_env.display.theme import Theme, theme
 from learned_sim_env.spec import SemanticClass
 
@@ -18,6 +19,8 @@ from learned_sim_env.spec import SemanticClass
 DARKENED = 0.35
 # Of a pixel's side, the overlay's dot where nothing is certain.
 DOT = 0.7
+# How much of a camera's pixel the overlay's colour takes where nothing is certain.
+TINT = 0.8
 
 
 class Board:
@@ -44,7 +47,8 @@ class Board:
         self._driven = bool(frame.status.rate)
         self.painter = p = Painter(surface, self._type)
         names = tuple(PANELS) if self._driven else WATCHING
-        self.layout = layout = arrange(surface.get_size(), frame.view.shape[:2], frame.twin_wanted, names)
+        cameras, maps = ({n: frame.views[n].shape[:2] for n in kind} for kind in (frame.cameras, frame.maps))
+        self.layout = layout = arrange(surface.get_size(), cameras, maps, frame.twin_wanted, names)
         p.fill(Rect(0, 0, *surface.get_size()), colours.background)
         self._header(frame, colours)
         self._views(frame, colours)
@@ -54,7 +58,7 @@ class Board:
             inner = Rect(rect.x + pad, rect.y + pad // 2, rect.width - 2 * pad, rect.height - pad)
             DRAWN[name](Panel(p, colours, layout, inner, frame))
         if frame.info["end_reason"]:
-            self._end(frame.info["end_reason"], layout.views[0], colours)
+            self._end(frame.info["end_reason"], layout.views, colours, self._driven)
         hint = Rect(layout.footer.right - layout.px(110), layout.footer.y, layout.px(110), layout.footer.height)
         note = Rect(layout.footer.x, layout.footer.y, layout.footer.width - hint.width, hint.height)
         p.text(note, frame.status.note, layout.px(NORMAL), colours.warn)
@@ -93,29 +97,46 @@ class Board:
 
     def _views(self, frame: Frame, colours: Theme) -> None:
         p, layout = self.painter, self.layout
-        p.picture(layout.views[0], colours.classes[frame.view])
-        if frame.overlay is not None:
-            self._dots(layout.views[0], frame.overlay, colours)
+        self._pictures(layout.views, frame.views, colours, frame.overlay or {})
         if not frame.twin_wanted:
             return
-        captions = [source_of(frame, colours), ("real: the simulator", colours.good), ("difference", colours.text)]
-        for rect, (words, colour) in zip(layout.captions, captions):
+        captions = {
+            "dream": source_of(frame, colours),
+            "twin": ("real: the simulator", colours.good),
+            "difference": ("difference", colours.text),
+            "dream map": ("imagined", colours.warn),
+            "twin map": ("real", colours.good),
+        }
+        for name, rect in layout.captions.items():
+            words, colour = captions[name]
             p.text(rect, words, layout.px(SMALL), colour)
         twin = frame.twin
         if twin is None:
-            for rect in layout.views[1:]:
+            for rect in (*layout.twin_views.values(), *layout.differences.values()):
                 p.fill(rect, colours.panel)
                 p.text(rect.inset(layout.px(8)), "not there yet", layout.px(NORMAL), colours.dim, "c")
             return
-        p.picture(layout.views[1], colours.classes[twin.view])
-        p.picture(layout.views[2], difference(frame.view, twin.view, colours))
+        self._pictures(layout.twin_views, twin.views, colours, {})
+        for name, rect in layout.differences.items():
+            p.picture(rect, difference(frame.views[name], twin.views[name], colours))
         if twin.end_reason:
-            self._end(twin.end_reason, layout.views[1], colours)
+            self._end(twin.end_reason, layout.twin_views, colours, keys=False)
         self._numbers(frame, colours)
+
+    def _pictures(self, places: Mapping[str, Rect], views: Views, colours: Theme, overlays: Views) -> None:
+        """Views, each with its overlay: dots on classes, a tint on what cameras see."""
+        for name, rect in places.items():
+            view, overlay = views[name], overlays.get(name)
+            if view.ndim == 2:
+                self.painter.picture(rect, colours.classes[view])
+                if overlay is not None:
+                    self._dots(rect, overlay, colours)
+            else:
+                self.painter.picture(rect, view if overlay is None else tinted(view, overlay, colours), smooth=True)
 
     def _dots(self, view: Rect, overlay: np.ndarray, colours: Theme) -> None:
         """A dot on each pixel, the larger the less it is certain: what it covers can still be read around it."""
-        factor = self.layout.factor
+        factor = view.width // overlay.shape[1]
         for row, column in np.argwhere(overlay):
             side = max(2, round(DOT * factor * float(overlay[row, column] / 255) ** 0.5))
             margin = (factor - side) // 2
@@ -128,14 +149,17 @@ class Board:
         p, layout, twin, rect = self.painter, self.layout, frame.twin, self.layout.numbers
         assert twin is not None
         assert rect is not None
-        rows = (
+        rows = [
             ("", "dream", "twin"),
             ("speed [m/s]", f"{frame.ego[0]:.1f}", f"{twin.speed:.1f}"),
             ("reward", f"{frame.reward_total:+.1f}", f"{twin.reward_total:+.1f}"),
             ("cost", f"{frame.cost_total:g}", f"{twin.cost_total:g}"),
             ("apart [m]", f"{twin.apart:.2f}", ""),
-            ("equal pixels", f"{np.mean(frame.view == twin.view):.1%}", ""),
-        )
+        ]
+        rows += [("equal pixels", f"{np.mean(frame.views[n] == twin.views[n]):.1%}", "") for n in frame.maps]
+        if frame.cameras:
+            alike = np.mean([psnr(frame.views[n], twin.views[n]) for n in frame.cameras])
+            rows += [("PSNR [dB]", f"{alike:.1f}", "")]
         px = layout.px(NORMAL)
         inner = rect.inset(layout.px(10))
         top = inner.y + layout.px(12)
@@ -146,15 +170,16 @@ class Board:
             p.text(Rect(room.x + 4 * width, room.y, 3 * width, room.height), dream, px, colours.text, "r")
             p.text(Rect(room.x + 7 * width, room.y, 3 * width, room.height), other, px, colours.text, "r")
 
-    def _end(self, reason: str, view: Rect, colours: Theme) -> None:
-        """How it ended, across a view."""
+    def _end(self, reason: str, places: Mapping[str, Rect], colours: Theme, keys: bool) -> None:
+        """How it ended, across the largest view; keys: with those that go on from there."""
         p, layout = self.painter, self.layout
+        view = places.get(layout.main, Rect(layout.header.x, layout.header.bottom, layout.header.width, layout.px(250)))
         band = Rect(view.x, view.y + view.height // 3, view.width, min(layout.px(84), view.height // 3))
         p.shade(band, colours.background, 225)
         colour = colours.good if reason == "arrival" else colours.warn if reason == "time_limit" else colours.bad
         title, hint = lines(band.inset(layout.px(6)), 2)
         p.text(title, reason.replace("_", " ").upper(), layout.px(30), colour, "c")
-        if self._driven and view is layout.views[0]:
+        if keys:
             p.text(hint, "R again   N next   Z rewind   V to the mark", layout.px(SMALL), colours.dim, "c")
 
     def _keys(self, keys: Sequence[tuple[str, str]], colours: Theme) -> None:
@@ -190,6 +215,18 @@ def difference(dream: np.ndarray, twin: np.ndarray, colours: Theme) -> np.ndarra
     agent = other & ((dream >= SemanticClass.STATIC_OBJECT) | (twin >= SemanticClass.STATIC_OBJECT))
     picture[other], picture[agent] = colours.warn, colours.bad
     return picture
+
+
+def tinted(view: np.ndarray, overlay: np.ndarray, colours: Theme) -> np.ndarray:
+    """A camera's picture (H, W, 3) uint8 with the warning's colour where an overlay (H, W) uint8 is high."""
+    share = TINT * overlay[..., None].astype(np.float32) / 255
+    return (view * (1 - share) + np.array(colours.warn, np.float32) * share).astype(np.uint8)
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Peak signal-to-noise ratio [dB] of two pictures uint8; infinite where they are equal."""
+    error = float(np.mean((one.astype(np.float32) - other) ** 2))
+    return 10 * float(np.log10(255**2 / error)) if error else float("inf")
 
 
 def picture_of(board: Board, frame: Frame, size: tuple[int, int]) -> np.ndarray:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+
+from learned_sim_env.display.places import (
+    Places,
+    Sizes,
+    cameras_alone,
+    cameras_beside_twin,
+    inset_beside,
+    maps_alone,
+    maps_beside_twin,
+)
+from learned_sim_env.display.rect import Rect
 
 # [pixels] For which the sizes below are meant; everything grows with the window.
 BASE = (1120, 840)
 # [pixels] Smaller windows show the picture of this size, shrunk.
 SMALLEST = (640, 480)
-MARGIN, COLUMN, HEADER, FOOTER, CAPTION = 12, 380, 36, 26, 22
-# Panels of the column, from above, and their heights for a window of the base size.
+MARGIN, COLUMN, HEADER, FOOTER, CAPTION, GAP = 12, 380, 36, 26, 22, 8
+# Panels, from above, and their heights in a column for a window of the base size.
 PANELS = {
     "driving": 128,
     "reward": 202,
@@ -20,69 +32,50 @@ PANELS = {
     "clock": 66,
     "session": 88,
 }
-# Those of a window without a human driver.
+# Those of a window in which nothing can be driven.
 WATCHING = tuple(PANELS)[:5]
-
-
-@dataclass(frozen=True)
-class Rect:
-    """A rectangle, in whole pixels."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def right(self) -> int:
-        """The first column behind it."""
-        return self.x + self.width
-
-    @property
-    def bottom(self) -> int:
-        """The first row below it."""
-        return self.y + self.height
-
-    def inset(self, by: int) -> Rect:
-        """Smaller by so much on every side."""
-        return Rect(self.x + by, self.y + by, max(self.width - 2 * by, 0), max(self.height - 2 * by, 0))
-
-    def holds(self, other: Rect) -> bool:
-        """Whether the other one lies inside."""
-        return self.x <= other.x and self.y <= other.y and self.right >= other.right and self.bottom >= other.bottom
-
-    def meets(self, other: Rect) -> bool:
-        """Whether the two have a pixel in common."""
-        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+# [design pixels] Panels below cameras stand in columns that are no narrower.
+NARROWEST = 330
 
 
 @dataclass(frozen=True)
 class Layout:
-    """unit: pixels a design pixel. factor: by which views are enlarged. views: one, or dream, twin and difference, each
-    under a caption. numbers: what compares dream and twin, where there is a twin.
+    """Places of one picture.
+
+    unit: pixels a design pixel. views, twin_views, differences: by name of the view. captions: see `Places`.
+    numbers: what compares dream and twin, where there is a twin.
     """
 
     size: tuple[int, int]
     unit: float
-    factor: int
     header: Rect
     footer: Rect
-    views: tuple[Rect, ...]
-    captions: tuple[Rect, ...] = ()
+    views: dict[str, Rect]
+    twin_views: dict[str, Rect] = field(default_factory=dict)
+    differences: dict[str, Rect] = field(default_factory=dict)
+    captions: dict[str, Rect] = field(default_factory=dict)
     numbers: Rect | None = None
     panels: dict[str, Rect] = field(default_factory=dict)
+
+    @property
+    def main(self) -> str:
+        """The largest view; "" without any."""
+        return max(self.views, key=lambda name: self.views[name].width * self.views[name].height, default="")
 
     def px(self, length: float) -> int:
         """Design pixels as pixels, at least one."""
         return max(1, round(length * self.unit))
 
 
-def arrange(size: tuple[int, int], view: tuple[int, int], twin: bool, names: Sequence[str] = tuple(PANELS)) -> Layout:
+def arrange(
+    size: tuple[int, int], cameras: Sizes, maps: Sizes, twin: bool, names: Sequence[str] = tuple(PANELS)
+) -> Layout:
     """A layout.
 
     Args:
         size: width and height of the picture, at least `SMALLEST` [pixels].
-        view: height and width of a view, which is enlarged by a whole factor so that its classes keep sharp edges.
+        cameras: height and width of each, from left to right.
+        maps: of each view of classes; insets where there are cameras.
         twin: make room for the twin and the difference.
         names: of the panels, from above.
     """
@@ -92,48 +85,78 @@ def arrange(size: tuple[int, int], view: tuple[int, int], twin: bool, names: Seq
     def px(length: float) -> int:
         return max(1, round(length * unit))
 
-    margin, column = px(MARGIN), px(COLUMN)
-    left = width - column - 3 * margin
+    margin, gap, column = px(MARGIN), px(GAP), px(COLUMN)
+    # Cameras without a twin span the window, and the panels stand below them.
+    spanning = bool(cameras) and not twin
+    left = width - 2 * margin if spanning else width - column - 3 * margin
     header = Rect(margin, margin, left, px(HEADER))
     footer = Rect(margin, height - margin - px(FOOTER), left, px(FOOTER))
-    gap = px(8)
     area = Rect(margin, header.bottom + gap, left, footer.y - header.bottom - 2 * gap)
-    views, captions, numbers, factor = _views(area, view, twin, px(CAPTION), gap)
+    beside = Rect(width - margin - column, margin, column, height - 2 * margin)
+    if spanning:
+        places, below = cameras_alone(area, cameras, gap)
+        insets, rest = inset_beside(below, maps, gap)
+        places = Places({**places.dream, **insets})
+        panels = _in_columns(rest, gap, names, px(NARROWEST), unit)
+    else:
+        if cameras:
+            places = cameras_beside_twin(area, cameras, maps, px(CAPTION), gap, unit)
+        elif maps:
+            places = maps_beside_twin(area, maps, px(CAPTION), gap) if twin else maps_alone(area, maps, gap)
+        else:
+            places = Places({})
+        panels = _stacked(beside, gap, names)
     return Layout(
-        size, unit, factor, header, footer, views, captions, numbers, _panels(size, margin, column, gap, names)
+        size,
+        unit,
+        header,
+        footer,
+        places.dream,
+        places.twin,
+        places.difference,
+        places.captions,
+        places.numbers,
+        panels,
     )
 
 
-def _views(
-    area: Rect, view: tuple[int, int], twin: bool, caption: int, gap: int
-) -> tuple[tuple[Rect, ...], tuple[Rect, ...], Rect | None, int]:
-    if not twin:
-        factor = max(1, min(area.width // view[1], area.height // view[0]))
-        w, h = factor * view[1], factor * view[0]
-        return (Rect(area.x + (area.width - w) // 2, area.y + (area.height - h) // 2, w, h),), (), None, factor
-
-    def fitting(columns: int) -> int:
-        rows = 4 // columns
-        across = (area.width - (columns - 1) * gap) // (columns * view[1])
-        return min(across, ((area.height - (rows - 1) * gap) // rows - caption) // view[0])
-
-    columns = max((2, 4, 1), key=fitting)
-    factor, rows = max(1, fitting(columns)), 4 // columns
-    w, h = factor * view[1], factor * view[0]
-    x = area.x + (area.width - columns * w - (columns - 1) * gap) // 2
-    y = area.y + (area.height - rows * (h + caption) - (rows - 1) * gap) // 2
-    places = [divmod(i, columns) for i in range(4)]
-    cells = [Rect(x + c * (w + gap), y + r * (h + caption + gap), w, h + caption) for r, c in places]
-    views = tuple(Rect(c.x, c.y + caption, w, h) for c in cells[:3])
-    captions = tuple(Rect(c.x, c.y, w, caption) for c in cells[:3])
-    return views, captions, cells[3], factor
-
-
-def _panels(size: tuple[int, int], margin: int, column: int, gap: int, names: Sequence[str]) -> dict[str, Rect]:
-    room = size[1] - 2 * margin - (len(names) - 1) * gap
-    total, y, panels = sum(PANELS[name] for name in names), float(margin), {}
+def _stacked(area: Rect, gap: int, names: Sequence[str]) -> dict[str, Rect]:
+    """Panels one below the other, filling the area."""
+    room = area.height - (len(names) - 1) * gap
+    total, y, panels = sum(PANELS[name] for name in names), float(area.y), {}
     for name in names:
         share = room * PANELS[name] / total
-        panels[name] = Rect(size[0] - margin - column, round(y), column, round(y + share) - round(y))
+        panels[name] = Rect(area.x, round(y), area.width, round(y + share) - round(y))
         y += share + gap
     return panels
+
+
+def _in_columns(area: Rect, gap: int, names: Sequence[str], narrowest: int, unit: float) -> dict[str, Rect]:
+    """Panels in as few columns as give them their heights, or in as many as there is room for."""
+    most = max(1, min(len(names), (area.width + gap) // (narrowest + gap)))
+    for count in range(1, most + 1):
+        columns = _balanced(names, count)
+        if unit * max(_height(column) for column in columns) <= area.height:
+            break
+    panels: dict[str, Rect] = {}
+    for i, column in enumerate(columns):
+        x = area.x + i * (area.width + gap) // count
+        right = area.x + (i + 1) * (area.width + gap) // count - gap
+        panels |= _stacked(Rect(x, area.y, right - x, area.height), gap, column)
+    return panels
+
+
+def _balanced(names: Sequence[str], count: int) -> list[Sequence[str]]:
+    """The names in `count` columns, in their order, the highest of them as low as can be."""
+
+    def columns(cuts: tuple[int, ...]) -> list[Sequence[str]]:
+        return [names[a:b] for a, b in pairwise((0, *cuts, len(names)))]
+
+    cuts = min(
+        combinations(range(1, len(names)), count - 1), key=lambda cuts: max(_height(column) for column in columns(cuts))
+    )
+    return columns(cuts)
+
+
+def _height(names: Sequence[str]) -> float:
+    return sum(PANELS[name] for name in names) + GAP * (len(names) - 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.display.layout import Rect
+from learned_sim_env.display.rect import Rect
 from learned_sim_env.display.theme import Colour
 from learned_sim_env.optional import require
 
@@ -110,10 +110,11 @@ class Painter:
             self.texts.append((text, where, room))
         return where
 
-    def picture(self, rect: Rect, rgb: np.ndarray) -> None:
-        """An image (H, W, 3) uint8, enlarged without smoothing."""
+    def picture(self, rect: Rect, rgb: np.ndarray, smooth: bool = False) -> None:
+        """An image (H, W, 3) uint8, enlarged; smooth: without visible pixels, as suits a camera's."""
         image = self._pygame.image.frombuffer(np.ascontiguousarray(rgb).tobytes(), rgb.shape[1::-1], "RGB")
-        self.surface.blit(self._pygame.transform.scale(image, (rect.width, rect.height)), (rect.x, rect.y))
+        scale = self._pygame.transform.smoothscale if smooth else self._pygame.transform.scale
+        self.surface.blit(scale(image, (rect.width, rect.height)), (rect.x, rect.y))
 
 
 def _raw(rect: Rect) -> tuple[int, int, int, int]:

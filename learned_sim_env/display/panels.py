@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from learned_sim_env.display.frame import TRAIL, Frame
-from learned_sim_env.display.layout import Layout, Rect
+from learned_sim_env.display.layout import Layout
 from learned_sim_env.display.painter import Painter
+from learned_sim_env.display.rect import Rect
 from learned_sim_env.display.theme import Colour, Theme
 
 # [design pixels] Of text.
@@ -154,7 +155,7 @@ def uncertainty(p: Panel) -> None:
 
 
 def horizon(p: Panel) -> None:
-    """How long ago the last real observation was."""
+    """How long ago something real was last observed."""
     f, theme = p.frame, p.theme
     if f.source:
         p.heading("since the last real view", "always real", theme.good)
@@ -176,12 +177,13 @@ def clock(p: Panel) -> None:
 
 
 def session(p: Panel) -> None:
-    """The driver, and the moment that can be gone back to."""
+    """The driver, and what can be gone back to."""
     s, theme = p.frame.status, p.theme
     body = p.heading("driver", s.driver or "the program", theme.accent)
     marked = f"at {s.marked * p.frame.dt:.1f} s" if s.marked >= 0 else "none"
     futures = f"8 futures, {s.futures:.1f} s apart" if p.frame.overlay is not None else "off"
-    values = (("mark", marked), ("overlay", futures), ("perturbation", f"strength {s.strength:g}"))
+    pushed = f"strength {s.strength:g}" if s.strength else "not applicable"
+    values = (("mark", marked), ("overlay", futures), ("perturbation", pushed))
     for room, (name, value) in zip(lines(body, len(values)), values):
         p.row(room, name, value, theme.text)
 

@@ -15,7 +15,7 @@ from learned_sim_env.environments.episodes import Episodes
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.made import Made, episode_limit
-from learned_sim_env.environments.observations import in_picture, take
+from learned_sim_env.environments.observations import in_view, take
 from learned_sim_env.spec import INFO_TYPES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
@@ -152,11 +152,10 @@ class LearnedDrivingEnv(Made, gym.Env):
             if self._window is None:
                 self._window = Window(self.spec.id if self.spec else "dream", self.metadata["render_fps"])
             e, record = self.episodes, self.episodes.records[0]
-            if in_picture(self.contract, self.checkpoint.model.draws) != ("bev",):
-                self._window.show_picture(e.frames()[0])
-                return None
+            names = in_view(self.contract, self.checkpoint.model.draws)
+            e.rollout.draw(names, ROW)
             frame = Frame(
-                view=e.rollout.drawn("bev", ROW)[0],
+                views={name: e.rollout.drawn(name, ROW)[0] for name in names},
                 ego=record["ego"],
                 info=e.info(0),
                 step=int(e.rollout.steps[0]),

@@ -43,6 +43,13 @@ def in_picture(contract: Contract, available: Iterable[str]) -> tuple[str, ...]:
     return tuple(pictures[:1])
 
 
+def in_view(contract: Contract, available: Iterable[str]) -> tuple[str, ...]:
+    """What a window shows: what `picture` does, and beside cameras the view from above."""
+    there = tuple(available)
+    names = in_picture(contract, there)
+    return (*names, "bev") if "bev" in there and "bev" not in names else names
+
+
 def picture(seen: Mapping[str, np.ndarray], contract: Contract) -> np.ndarray:
     """(..., H, W, 3) uint8 RGB of modalities of one height (..., H, W[, 3]), side by side."""
     parts = [colourise(v) if contract.modality(n).kind == "classes" else v for n, v in seen.items()]

@@ -16,7 +16,7 @@ from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.cameras import PICTURES, Cameras
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
-from learned_sim_env.environments.observations import in_picture, needed, picture, shown
+from learned_sim_env.environments.observations import in_picture, in_view, needed, picture, shown
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene, SimulatorError, relative_motion
@@ -71,9 +71,9 @@ class TwinDrivingEnv(Made, gym.Env):
     `options={"appearance": "fog"}` for a look of this episode.
 
     Attributes:
-        scene: of the present moment. semantic: (H, W) uint8 class ids. ego_vector: (6,) float32. events: (4,) bool, of
-            `task.EVENTS`. tags: (7,) bool, of `spec.SCENARIO_TAGS`, of the present place; those in `info` are of the
-            moment at which the episode began.
+        simulator_name: as it was asked for. scene: of the present moment. semantic: (H, W) uint8 class ids.
+        ego_vector: (6,) float32. events: (4,) bool, of `task.EVENTS`. tags: (7,) bool, of `spec.SCENARIO_TAGS`, of the
+            present place; those in `info` are of the moment at which the episode began.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}
@@ -112,7 +112,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
         self.cameras = Cameras(self.contract, camera_source, appearance)
-        self._name = simulator
+        self.simulator_name = simulator
         self.simulator = open_simulator(simulator, self.contract, isolate, **self.cameras.settings(), **settings)
         self._running = False
         self._window: Any = None
@@ -184,16 +184,12 @@ class TwinDrivingEnv(Made, gym.Env):
 
             if self._window is None:
                 self._window = Window(str(self.spec.id if self.spec else "twin"), self.metadata["render_fps"])
-            names = in_picture(self.contract, self._available)
-            if names != ("bev",):
-                self._window.show_picture(picture(self.observed(names), self.contract))
-                return None
             reward_total, cost_total = self._totals.tolist()
             frame = Frame(
-                view=self.semantic,
+                views=self.observed(in_view(self.contract, self._available)),
                 ego=self.ego_vector,
                 info=self._shown_info,
-                source=self._name,
+                source=self.simulator_name,
                 step=self._steps,
                 dt=self.contract.dt,
                 limit=self.max_episode_steps,

@@ -14,7 +14,7 @@ from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import FAILURES
-from learned_sim_env.twins.pairing import bring_to_context
+from learned_sim_env.twins.approach import bring_to_context
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv

@@ -12,7 +12,7 @@ from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.reporting.display import STYLES, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.twins.driven_episodes import DrivenEpisode, pooled
+from learned_sim_env.twins.driven_episodes import PICTURED, DrivenEpisode, pooled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def _distributions(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode],
         method=(
             "The same drivers, which know the observation alone, in the same kinds of scenario. Means over all steps "
             "with 95% intervals by resampling episodes; the distance is Wasserstein's, in the quantity's own unit. "
-            "Headway is the time to the next vehicle straight ahead in the view."
+            "Headway is the time to the next vehicle straight ahead, where there is a view from above."
         ),
         limits=(
             "The scenarios are of the same kinds, not the same places: roads and traffic differ, and with them all "
@@ -132,21 +132,40 @@ def _ends(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence
 
 
 def _views(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]]) -> Part:
-    rows, values = [], {}
-    for kind in SemanticClass:
-        shares = []
-        for episodes in sides:
-            of_episode = np.array([e.classes[kind] for e in episodes])
-            weights = resample(np.arange(len(episodes)), len(episodes), REPLICATES, seed=0)
-            shares.append(Estimate.of(ratio(weights @ of_episode, weights.sum(-1))))
-        label = kind.name.lower()
-        rows.append((label.replace("_", " "), *(text(s, 2, 100.0) for s in shares)))
-        values[label] = dict(zip(names, map(plain, shares)))
+    views = _tables(names, sides, "classes", [kind.name.lower() for kind in SemanticClass])
+    views |= _tables(names, sides, "pictures", PICTURED)
     return Part(
         name="views",
         title="What their views show",
-        method="Share of all pixels of the bird's-eye view, in percent, with 95% intervals by resampling episodes.",
+        method=(
+            "In percent, with 95% intervals by resampling episodes: the share of all pixels of a class, and of a "
+            "camera's pictures the mean brightness, its standard deviation, and how much neighbouring pixels differ."
+        ),
         limits="Frequencies say nothing of shapes: a view may have the right amounts in the wrong places.",
-        tables=(Table("Classes", ("class", *names), tuple(rows)),),
-        values=values,
+        tables=tuple(table for table, _ in views.values()),
+        values={view: values for view, (_, values) in views.items()},
     )
+
+
+def _tables(
+    names: tuple[str, str],
+    sides: tuple[Sequence[DrivenEpisode], Sequence[DrivenEpisode]],
+    kind: str,
+    labels: Sequence[str],
+) -> dict[str, tuple[Table, dict[str, Any]]]:
+    """A table and its values for each view of a kind, "classes" or "pictures", that both sides show."""
+    found = {}
+    for view in getattr(sides[0][0], kind):
+        if view not in getattr(sides[1][0], kind):
+            continue
+        rows, values = [], {}
+        for i, label in enumerate(labels):
+            shares = []
+            for episodes in sides:
+                of_episode = np.array([getattr(e, kind)[view][i] for e in episodes])
+                weights = resample(np.arange(len(episodes)), len(episodes), REPLICATES, seed=0)
+                shares.append(Estimate.of(ratio(weights @ of_episode, weights.sum(-1))))
+            rows.append((label.replace("_", " "), *(text(s, 2, 100.0) for s in shares)))
+            values[label] = dict(zip(names, map(plain, shares)))
+        found[view] = (Table(view, ("share [%]", *names), tuple(rows)), values)
+    return found

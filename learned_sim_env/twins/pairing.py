@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.films import beside, labelled
+from learned_sim_env.environments.observations import in_picture, picture
+from learned_sim_env.films import above, beside, labelled
 from learned_sim_env.registration import declarations
-from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
+from learned_sim_env.twins.approach import Agreement, bring_to_context
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
-    from learned_sim_env.world_model.contexts import Contexts
 
-# Why a simulator may not come to a context.
-NOT_THE_SAME = "this is not the simulator, or not the version or settings of it, that the context was recorded in"
+# How simulators write themselves.
+TITLES = {"metadrive": "MetaDrive", "carla": "CARLA"}
+# [pixels] About as wide as one side of a film is.
+SIDE_WIDTH = 320
 
 
 def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingEnv:
@@ -57,57 +58,9 @@ def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str
     return {**twin.kwargs(), "info_type": "full", "max_episode_steps": 1_000_000, **settings}
 
 
-def approach(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> Iterator[int]:
-    """Drive the scenario of context `index` up to the context's end, as it was driven when it was recorded.
-
-    Args:
-        twin: the simulator that the contexts were recorded in, with continuous actions.
-        contexts: of the checkpoint that dreams.
-        index: of the context, as in `info["context"]`.
-
-    Yields:
-        The steps that are still to be driven, before each of them and at the end.
-
-    Raises:
-        ValueError: if there is no such context, or the episode ends on the way, which it did not when it was recorded.
-        SimulatorError: if the simulator fails.
-    """
-    if not 0 <= index < len(contexts):
-        raise ValueError(f"context {index} is none of 0 to {len(contexts) - 1}: no simulator can be brought there")
-    actions = contexts.replay_actions(index)
-    twin.reset(seed=int(contexts.scenarios[index]))
-    for step, action in enumerate(actions, start=1):
-        yield len(actions) - step + 1
-        *_, terminated, truncated, info = twin.step(action)
-        if info["end_reason"] == "simulator_error":
-            raise SimulatorError(f"the simulator failed on the way to context {index}")
-        if terminated or truncated:
-            raise ValueError(
-                f"scenario {contexts.scenarios[index]} ends after {step} steps ({info['end_reason']}), before context "
-                f"{index}: {NOT_THE_SAME}"
-            )
-    yield 0
-
-
-def agreement(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
-    """Share of pixels of the simulator's view that equal the last one of context `index`."""
-    return float(np.mean(twin.semantic == contexts.observations["bev"][index, -1]))
-
-
-def bring_to_context(twin: TwinDrivingEnv, contexts: Contexts, index: int) -> float:
-    """`approach` to the end.
-
-    Returns:
-        Share of pixels of the simulator's view that equal the context's last one: 1.0 where it is the same moment.
-    """
-    for _ in approach(twin, contexts, index):
-        pass
-    return agreement(twin, contexts, index)
-
-
 @dataclass(frozen=True)
 class Side:
-    """What one of the two showed and gave at a moment. frame: (H, W, 3) uint8 RGB."""
+    """What one of the two showed and gave at a moment. frame: (H, W, 3) uint8 RGB, see `observations.picture`."""
 
     frame: np.ndarray
     reward: float = 0.0
@@ -117,39 +70,56 @@ class Side:
 
 @dataclass(frozen=True)
 class PairMoment:
-    """One moment of a pair; observation and info are the dream's, `twin` is None where there is none."""
+    """One moment of a pair; observation and info are the dream's, `twin` is None where there is none.
+
+    simulator: how the twin's is called.
+    """
 
     observation: dict[str, np.ndarray]
     info: dict[str, Any]
     dream: Side
     twin: Side | None
+    simulator: str = ""
 
     @property
     def over(self) -> bool:
         """Whether the episode has ended in either."""
         return bool(self.dream.end_reason or (self.twin and self.twin.end_reason))
 
-    def picture(self, scale: int = 5) -> np.ndarray:
-        """RGB (H', W', 3) uint8, enlarged, each side under its name and how it ended; needs Pillow."""
+    def picture(self, scale: int | None = None) -> np.ndarray:
+        """RGB (H', W', 3) uint8, each side under its name and how it ended; needs Pillow.
+
+        Args:
+            scale: by which frames are enlarged; None: to about `SIDE_WIDTH` pixels or more.
+        """
         sides = [(f"imagined, {self.info['imagined_steps']} steps since real", self.dream)]
         if self.twin is not None:
-            sides.append(("MetaDrive", self.twin))
+            sides.append((self.simulator, self.twin))
+        height, width = self.dream.frame.shape[:2]
         ends = [f": {side.end_reason.replace('_', ' ')}" if side.end_reason else "" for _, side in sides]
-        return beside([labelled(side.frame, name + end, scale) for (name, side), end in zip(sides, ends)])
+        scale = scale or max(2, SIDE_WIDTH // width)
+        parts = [labelled(side.frame, name + end, scale) for (name, side), end in zip(sides, ends)]
+        # Cameras abreast are wide: two of them stand one above the other.
+        return above(parts) if width > 2 * height else beside(parts)
 
 
 class Pair:
     """A learned environment (obs_type "dict", continuous actions) and its twin, or None to dream alone.
 
     Attributes:
-        agreement: share of equal pixels at the start, see `bring_to_context`.
+        agreement: how near the twin came to the context where the dream began; None before, or without a twin.
+        simulator: how the twin's is called, "" without one.
         steps: taken since it was made. dream_seconds, twin_seconds: spent in them.
     """
 
     def __init__(self, dream: gym.Env, twin: TwinDrivingEnv | None):
         self.dream, self.twin = dream, twin
-        self.agreement = 0.0
+        self.agreement: Agreement | None = None
+        self.simulator = "" if twin is None else TITLES.get(twin.simulator_name, twin.simulator_name)
         self.steps, self.dream_seconds, self.twin_seconds = 0, 0.0, 0.0
+        self._episodes = dream.get_wrapper_attr("episodes")
+        self._contract = self._episodes.contract
+        self._pictured = in_picture(self._contract, self._episodes.rollout.model.draws)
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None, actions: np.ndarray | None = None
@@ -162,8 +132,8 @@ class Pair:
                 after it: the twin then does the same.
 
         Raises:
-            ValueError: for options that do not tell how the twin gets to where the dream begins; nothing has
-                been reset then. Or if the twin's episode ends on the way.
+            ValueError: for options that do not say how the twin gets to where the dream begins; nothing has been reset
+                then. Or if the twin's episode ends on the way.
             SimulatorError: if the simulator fails.
         """
         since = np.zeros((0, 2)) if self.twin is None else self._since_context(options or {}, actions)
@@ -181,30 +151,36 @@ class Pair:
                         f"the twin's episode ends {step} steps after context {info['context']} ({told['end_reason']}), "
                         f"before the {len(since)} of the snapshot"
                     )
-            twin = Side(colourise(self.twin.semantic))
-        return PairMoment(observation, info, Side(observation["bev"]), twin)
+            twin = Side(self._twin_frame())
+        return PairMoment(observation, info, Side(self._dream_frame()), twin, self.simulator)
 
     def step(self, action: np.ndarray) -> PairMoment:
         """One clock step of both under `action` (2,) float32."""
         began = time.perf_counter()
         observation, reward, _, _, info = self.dream.step(action)
+        dream = Side(self._dream_frame(), float(reward), info["cost"], info["end_reason"])
         self.dream_seconds += time.perf_counter() - began
         self.steps += 1
         twin = None
         if self.twin is not None:
             began = time.perf_counter()
-            twin_observation, twin_reward, _, _, twin_info = self.twin.step(action)
+            _, twin_reward, _, _, twin_info = self.twin.step(action)
+            twin = Side(self._twin_frame(), twin_reward, twin_info["cost"], twin_info["end_reason"])
             self.twin_seconds += time.perf_counter() - began
-            twin = Side(twin_observation["bev"], twin_reward, twin_info["cost"], twin_info["end_reason"])
-        return PairMoment(
-            observation, info, Side(observation["bev"], float(reward), info["cost"], info["end_reason"]), twin
-        )
+        return PairMoment(observation, info, dream, twin, self.simulator)
 
     def close(self) -> None:
         """Close both."""
         self.dream.close()
         if self.twin is not None:
             self.twin.close()
+
+    def _dream_frame(self) -> np.ndarray:
+        return self._episodes.frames()[0]
+
+    def _twin_frame(self) -> np.ndarray:
+        assert self.twin is not None
+        return picture(self.twin.observed(self._pictured), self._contract)
 
     def _since_context(self, options: dict[str, Any], actions: np.ndarray | None) -> np.ndarray:
         """(n, 2) float32: what brings the twin from the context to where the dream begins, see `reset`."""
@@ -220,8 +196,7 @@ class Pair:
         from learned_sim_env.environments.actions import to_continuous
         from learned_sim_env.environments.snapshots import opened
 
-        episodes = self.dream.get_wrapper_attr("episodes")
-        record = opened(options["snapshot"], episodes.rollout, episodes.checkpoint)[1][0]
+        record = opened(options["snapshot"], self._episodes.rollout, self._episodes.checkpoint)[1][0]
         steps, context = int(record["imagined_steps"]), int(record["context"])
         if context < 0:
             raise ValueError(f"option 'snapshot': its dream did not begin at a context of the twin's; {otherwise}")

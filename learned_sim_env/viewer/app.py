@@ -197,6 +197,10 @@ class App:
         """The simulator beside it."""
         self.drive.toggle_twin()
 
+    def appearance(self) -> None:
+        """The simulator in another light."""
+        self.drive.next_appearance()
+
     def overlay(self) -> None:
         """Other futures over it."""
         self.drive.toggle_overlay()
@@ -208,6 +212,9 @@ class App:
 
     def perturb_strength(self) -> None:
         """How strongly next time."""
+        if not self.drive.session.can_perturb:
+            self.drive.say("not applicable: this model has no recurrent state to perturb")
+            return
         self.drive.strength = (self.drive.strength + 1) % len(STRENGTHS)
         self.drive.say(f"L perturbs with strength {STRENGTHS[self.drive.strength]:g}")
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learned_sim_env.display import theme
-from learned_sim_env.display.frame import Frame, Status
+from learned_sim_env.display.frame import Frame, Status, Views
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.viewer.futures import FutureBundles
 from learned_sim_env.viewer.policies import SessionPolicy
 from learned_sim_env.viewer.saved_drive import Recording
 from learned_sim_env.viewer.session import Session, frame_of
-from learned_sim_env.viewer.tape import HOLD, JUMP, STEP
+from learned_sim_env.viewer.tape_format import HOLD, JUMP, STEP
 from learned_sim_env.viewer.timeline import TimelineMoment
 from learned_sim_env.viewer.twin_follower import TwinFollower
 
@@ -44,13 +44,13 @@ class InteractiveDrive:
     Args:
         session: to drive.
         policy: drives when no human does.
-        human: asked for an action (2,) float32 while a human drives; None: there is none.
+        human: asked for an action (2,) float32 while a human drives; None: there is no human.
         fps: steps a second at normal pace.
         open_twin: opens the simulator beside the dream, see `pairing.open_twin`.
 
     Attributes:
         by_hand: whether the human drives. pace, strength: indices into `PACES` and `STRENGTHS`. palette: see `theme`.
-        paused: shown as such; the caller of `tick` keeps it. steps: taken. model_times: [s] of each of them.
+        paused: shown as such; the caller of `tick` keeps to it. steps: taken. model_times: [s] of each of them.
         display_ms: of a picture, set by what draws it. recording: in progress, or None. written: files so far.
         script: frames of a replay to be shown instead of driving, see `replay.Replay.frames`.
     """
@@ -78,10 +78,11 @@ class InteractiveDrive:
         self._follower: TwinFollower | None = None
         self._approach: Iterator[int] | None = None
         self._futures: FutureBundles | None = None
-        self._overlay: tuple[np.ndarray, float] | None = None
+        self._overlay: tuple[Views, int] | None = None
         self._overlaid: TimelineMoment | None = None
         self._scripted: Frame | None = None
         self._held = 0
+        self._appearance = ""
         self._note, self._noted = "", 0.0
         self._recent: deque[float] = deque(maxlen=TIMED)
 
@@ -145,7 +146,7 @@ class InteractiveDrive:
             paused=self.paused,
             recording=self.recording is not None,
             marked=-1 if self.session.mark is None else self.session.mark.info["imagined_steps"],
-            strength=STRENGTHS[self.strength],
+            strength=STRENGTHS[self.strength] if self.session.can_perturb else 0.0,
             model_ms=1e3 * median(self._recent) if self._recent else 0.0,
             display_ms=self.display_ms,
             palette=self.palette,
@@ -211,6 +212,19 @@ class InteractiveDrive:
             self._follower = TwinFollower(self._open_twin(), self.session.contexts)
         self._twin_wanted = True
         self.say("the simulator sets out")
+
+    def next_appearance(self) -> None:
+        """Show the simulator's cameras in the next light or weather.
+
+        Raises:
+            ValueError: if no simulator with cameras of its own drawing is shown.
+        """
+        if self._follower is None or not self._follower.appearances:
+            raise ValueError("not applicable: T shows a simulator, and only some have cameras that are drawn")
+        known = self._follower.appearances
+        self._appearance = known[(known.index(self._appearance) + 1) % len(known)] if self._appearance else known[0]
+        self._follower.show_in(self._appearance)
+        self.say(f"the simulator: {self._appearance}")
 
     def toggle_overlay(self) -> None:
         """Show where other futures differ, or no longer."""

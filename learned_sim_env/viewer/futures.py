@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.display.frame import Views
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start
@@ -15,6 +16,31 @@ from learned_sim_env.viewer.timeline import TimelineMoment
 COUNT = 8
 # [steps] A bundle of futures is shown from this age on, until it is twice as old and the next one takes its place.
 APART = 15
+# [of 255] Mean difference of a pixel's colours that is as large as differences are shown.
+FAR_APART = 64.0
+
+
+def overlaid(views: Views) -> tuple[str, ...]:
+    """Views that are compared with those of other futures: of classes where there are any, else the middle camera."""
+    maps = tuple(name for name, view in views.items() if view.ndim == 2)
+    return maps or tuple(views)[len(views) // 2 :][:1]
+
+
+def disagreement(view: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How much of a view the same views of n other futures show otherwise.
+
+    Args:
+        view: class ids (H, W) or RGB (H, W, 3), uint8.
+        others: (n, *view.shape) uint8.
+
+    Returns:
+        (H, W) uint8: the share of those that show another class, 255 for all; or the mean difference of colours, 255
+        for `FAR_APART` or more.
+    """
+    if view.ndim == 2:
+        return np.rint((others != view).mean(0) * 255).astype(np.uint8)
+    apart = np.abs(others.astype(np.float32) - view).mean((0, -1))
+    return np.rint(np.minimum(apart / FAR_APART, 1.0) * 255).astype(np.uint8)
 
 
 @dataclass(eq=False)
@@ -45,11 +71,13 @@ class FutureBundles:
         self._bundles: list[Bundle] = []
         self._at: TimelineMoment | None = None
 
-    def overlay(self, moment: TimelineMoment) -> tuple[np.ndarray, float]:
-        """How many of the futures show another class, pixel by pixel.
+    def overlay(self, moment: TimelineMoment) -> tuple[Views, int]:
+        """How many of the futures show another class, pixel by pixel; see `disagreement` for cameras.
+
+        Only of `overlaid`: to draw all cameras of all futures takes longer than a clock step.
 
         Returns:
-            (H, W) uint8, 255 for all of them, and how many steps ago they parted.
+            (H, W) uint8 by view, 255 for all of them, and how many steps ago they parted.
         """
         if moment.parent is not None and moment.parent is self._at:
             self._advance(moment)
@@ -57,8 +85,9 @@ class FutureBundles:
             self._catch_up(moment)
         self._at = moment
         oldest = self._bundles[0]
-        views = oldest.rollout.drawn("bev", np.arange(COUNT))
-        return np.rint((views != moment.view).mean(0) * 255).astype(np.uint8), oldest.age
+        rows = np.arange(COUNT)
+        found = {n: disagreement(moment.views[n], oldest.rollout.drawn(n, rows)) for n in overlaid(moment.views)}
+        return found, oldest.age
 
     def _advance(self, moment: TimelineMoment) -> None:
         assert moment.action is not None

@@ -37,6 +37,7 @@ KEYS = (
     Key("V", "back to the mark: try again", "return_to_mark", "vV"),
     Key("Z", "rewind, step by step", "rewind", "zZ"),
     Key("T", "the simulator beside it, and the difference", "twin", "tT"),
+    Key("E", "the simulator's cameras by day, at night, in fog, in rain", "appearance", "eE"),
     Key("U", "where other futures differ", "overlay", "uU"),
     Key("L", "perturb the latent; shift: how strongly", "perturb", "l"),
     Key("", "", "perturb_strength", "L"),

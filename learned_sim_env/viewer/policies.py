@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from learned_sim_env.drivers.catalogue import FILE, names, open_driver
-from learned_sim_env.drivers.driver import Driver
+from learned_sim_env.drivers.driver import Driver, needs_bev
 from learned_sim_env.drivers.ray_features import LAG
 from learned_sim_env.spec import unknown
 
@@ -59,12 +59,12 @@ class DriverPolicy:
         return self._action
 
 
-# The policy that ships, learned in the dream: takes over from a human.
+# The policy that ships, learned in the dream: it takes over from a human.
 LEARNED = "dream"
 
 
 def expert() -> SessionPolicy:
-    """Follows the route at a steady speed, in the lane where it took over, without regard to traffic."""
+    """Follows the route at a steady speed, in the lane where the episode began or it took over; blind to traffic."""
     return DriverPolicy("expert (route follower)", open_driver("follow-8", [0]))
 
 
@@ -72,22 +72,29 @@ def open_policy(name: str, session: Session) -> SessionPolicy:
     """The policy that `--policy` names; for "human", the one that takes over when the human lets go.
 
     Raises:
-        ValueError, FileNotFoundError: for neither a name nor the file of a policy, or one that does not fit.
+        ValueError, FileNotFoundError: for neither a name nor the file of a policy, or one that does not fit: that needs
+            the view from above, say, where the model draws none.
         ImportError: if Stable-Baselines3 is needed and not installed, or for the module of one's own.
     """
+    if name == "human":
+        name = LEARNED if "bev" in session.moment.observation else "expert"
     if name == "expert":
         return expert()
-    if name == "human":
-        name = LEARNED
     path = Path(name)
     if name in names() or path.suffix == FILE:
-        return DriverPolicy(path.name, open_driver(name, [session.seed]))
+        return _fitting(path.name, open_driver(name, [session.seed]), session)
     if path.is_file() or path.with_name(path.name + ".zip").is_file():
         from learned_sim_env.viewer import sb3
 
         return sb3.open_policy(path if path.is_file() else path.with_name(path.name + ".zip"), session)
     if ":" in name:
-        return DriverPolicy(name, open_driver(name, [session.seed]))
+        return _fitting(name, open_driver(name, [session.seed]), session)
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"policy file {name} does not exist")
     raise unknown("policy", name, (*NAMES, *names(), "<file>.zip"))
+
+
+def _fitting(name: str, driver: Driver, session: Session) -> DriverPolicy:
+    if needs_bev(driver) and "bev" not in session.moment.observation:
+        raise ValueError(f"policy {name} needs the view from above, which is not observed here: give --policy expert")
+    return DriverPolicy(name, driver)

@@ -17,34 +17,40 @@ if TYPE_CHECKING:
 STEPS = 40
 
 
-def recorded_contexts(twin: TwinDrivingEnv, scenarios: Iterable[int]) -> Contexts:
+def recorded_contexts(
+    twin: TwinDrivingEnv, scenarios: Iterable[int], names: Iterable[str], moments: int = CONTEXT_STEPS
+) -> Contexts:
     """A context of each of `scenarios`, but of those that end within `STEPS` steps.
 
     Args:
         twin: obs_type "dict", continuous actions; its simulator must have an "expert".
         scenarios: the simulator's seeds.
+        names: modalities that a model observes, "ego" among them.
+        moments: of each context, the last of those that were driven.
 
     Raises:
         SimulatorError: if the simulator fails.
         ValueError: if no scenario lasts long enough.
     """
-    driven = [(seed, rows) for seed in scenarios if len(rows := list(_driven(twin, seed))) == STEPS]
+    names = tuple(names)
+    driven = [(seed, rows) for seed in scenarios if len(rows := list(_driven(twin, seed, names))) == STEPS]
     if not driven:
         raise ValueError(f"no scenario lasts {STEPS} steps: the simulator can give the dream no start")
-    last = [rows[-CONTEXT_STEPS:] for _, rows in driven]
-    views, egos, actions = (np.array([[row[k] for row in rows] for rows in last]) for k in range(3))
+    last = [rows[-moments:] for _, rows in driven]
     return Contexts(
-        {"bev": views, "ego": egos},
-        actions=actions,
-        tags=np.array([rows[-1][3] for _, rows in driven]),
+        {name: np.array([[seen[name] for seen, *_ in rows] for rows in last]) for name in names},
+        actions=np.array([[action for _, action, _ in rows] for rows in last]),
+        tags=np.array([rows[-1][2] for _, rows in driven]),
         scenarios=np.array([seed for seed, _ in driven]),
-        replay=np.array([row[2] for _, rows in driven for row in rows]),
+        replay=np.array([action for _, rows in driven for _, action, _ in rows]),
         replay_starts=STEPS * np.arange(len(driven) + 1),
     )
 
 
-def _driven(twin: TwinDrivingEnv, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """View, ego vector, action that led there, and tags of each step, until the episode ends."""
+def _driven(
+    twin: TwinDrivingEnv, seed: int, names: tuple[str, ...]
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+    """Modalities, the action that led there, and tags of each step, until the episode ends."""
     simulator: Any = twin.simulator
     twin.reset(seed=seed)
     for _ in range(STEPS):
@@ -54,4 +60,4 @@ def _driven(twin: TwinDrivingEnv, seed: int) -> Iterator[tuple[np.ndarray, np.nd
             raise SimulatorError(f"the simulator failed in scenario {seed}, before a dream could start there")
         if terminated or truncated:
             return
-        yield twin.semantic, twin.ego_vector, action, twin.tags
+        yield {name: value.copy() for name, value in twin.observed(names).items()}, action, twin.tags

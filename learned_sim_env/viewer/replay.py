@@ -11,7 +11,8 @@ import numpy as np
 from learned_sim_env.display.frame import Frame
 from learned_sim_env.viewer.policies import SessionPolicy
 from learned_sim_env.viewer.session import Session, frame_of
-from learned_sim_env.viewer.tape import JUMP, STEP, Tape, crc
+from learned_sim_env.viewer.tape import Tape, crc
+from learned_sim_env.viewer.tape_format import CRC, JUMP, STEP, group
 
 # How a file of actions alone may end; a recording ends in .npz.
 PLAIN = (".npy", ".csv")
@@ -23,7 +24,7 @@ class Replay:
     """Drives a session as a tape says.
 
     Attributes:
-        first_deviation: frame from which view or reward are others than on the tape, or -1.
+        first_deviation: frame from which views or reward are others than on the tape, or -1.
     """
 
     tape: Tape
@@ -37,6 +38,7 @@ class Replay:
             ValueError: for a tape of another checkpoint.
         """
         a, session = self.tape.arrays, self.session
+        crcs = group(a, CRC)
         for t, kind in enumerate(a["kind"].tolist()):
             if kind == JUMP:
                 session.open(self.tape.snapshot(a["jump"][t]), self.tape.trail(a["jump"][t]))
@@ -44,7 +46,8 @@ class Replay:
             elif kind == STEP:
                 session.step(a["action"][t])
             moment = session.moment
-            if self.first_deviation < 0 and (moment.reward, crc(moment.view)) != (a["reward"][t], a["view_crc"][t]):
+            alike = all(crc(moment.views[name]) == seen[t] for name, seen in crcs.items())
+            if self.first_deviation < 0 and not (alike and moment.reward == a["reward"][t]):
                 self.first_deviation = t
             yield kind, self.tape.dressed(t, frame_of(session))
 
@@ -57,7 +60,7 @@ class Given:
 
     @property
     def name(self) -> str:
-        """The name of the present driver."""
+        """The driver of now."""
         return "given actions" if self._taken < len(self._actions) else self._then.name
 
     def __call__(self, session: Session) -> np.ndarray:

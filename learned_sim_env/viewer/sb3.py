@@ -17,10 +17,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from learned_sim_env.drivers.ray_features import LAG, features
 from learned_sim_env.environments.actions import to_continuous
+from learned_sim_env.environments.observations import needed, shown
 from learned_sim_env.optional import require
-from learned_sim_env.rendering.palette import classes_of
-from learned_sim_env.spec import ACTION_TYPES, OBS_TYPES
+from learned_sim_env.spec import ACTION_TYPES
 from learned_sim_env.viewer.session import Session
 
 PACKAGE = "stable_baselines3"
@@ -35,15 +36,19 @@ class PolicyDriver:
 
     def __call__(self, session: Session) -> np.ndarray:
         """Action (2,) float32 for the session's present moment."""
-        observation: Any = session.moment.observation
-        if self.obs_type == "latent":
-            observation = session.features()
-        elif self.obs_type == "bev":
-            observation = observation["bev"]
-        elif self.obs_type == "semantic":
-            observation = classes_of(observation["bev"])
-        action, _ = self._policy.predict(observation, deterministic=True)
+        action, _ = self._policy.predict(observed(session, self.obs_type), deterministic=True)
         return to_continuous(action, self.action_type)
+
+
+def observed(session: Session, obs_type: str) -> Any:
+    """What an environment of that `obs_type` shows at the session's present moment."""
+    if obs_type == "latent":
+        return session.features()
+    if obs_type == "flat":
+        now, *earlier = [moment for _, moment in zip(range(LAG + 1), session.moment.back())]
+        first = earlier[-1] if earlier else now
+        return features(*({"semantic": m.views["bev"], "ego": m.observation["ego"]} for m in (now, first)))
+    return shown(session.modalities(needed(session.contract, obs_type)), obs_type, session.contract)
 
 
 def open_policy(path: Path, session: Session) -> PolicyDriver:
@@ -125,7 +130,7 @@ def _settings(path: Path, described: Any) -> dict[str, Any]:
 
 
 def _observations(session: Session) -> Iterator[tuple[str, gym.Space]]:
-    """The contract's observations, as policies see them: with the channels of a picture before its rows."""
+    """Observations that the model can give, as policies see them: with the channels of a picture before its rows."""
     from stable_baselines3.common.preprocessing import is_image_space
     from stable_baselines3.common.vec_env import VecTransposeImage
 
@@ -133,7 +138,9 @@ def _observations(session: Session) -> Iterator[tuple[str, gym.Space]]:
         return VecTransposeImage.transpose_space(space) if is_image_space(space) else space
 
     size = len(session.features())
-    for obs_type in OBS_TYPES:
+    for obs_type in session.contract.obs_types:
+        if not set(needed(session.contract, obs_type)) <= {"ego", *session.draws}:
+            continue
         space = session.contract.observation_space(obs_type, size)
         if isinstance(space, gym.spaces.Dict):
             yield obs_type, gym.spaces.Dict({name: transposed(part) for name, part in space.items()})

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.display.frame import Frame, Status
+from learned_sim_env.display.frame import Frame, Status, Views
+from learned_sim_env.environments.observations import in_view
 from learned_sim_env.viewer.timeline import NO_TRAIL, TimelineMoment
 
 # What a perturbation changes: the recurrent part of a model's state.
 PERTURBED = "h"
+# The only row of the environment.
+ROW = np.array([0])
 
 
 class Session:
@@ -23,6 +27,7 @@ class Session:
         scenario: one of `spec.SCENARIO_TAGS` to begin at; None: anywhere.
 
     Attributes:
+        draws: modalities that the model draws. viewed: those that are shown.
         moment: where it stands.
         mark: what `return_to_mark` goes back to, or None.
 
@@ -32,7 +37,9 @@ class Session:
 
     def __init__(self, env: gym.Env, seed: int = 0, scenario: str | None = None):
         self.env, self.seed, self.scenario = env, seed, scenario
-        self._dream: Any = env.unwrapped
+        self._dream = dream = cast(Any, env.unwrapped)
+        self.draws = tuple(dream.episodes.rollout.model.draws)
+        self.viewed = in_view(self.contract, self.draws)
         self.mark: TimelineMoment | None = None
         self.moment: TimelineMoment
         self._begin({} if scenario is None else {"scenario": scenario})
@@ -61,12 +68,16 @@ class Session:
         """(latent_size,) float32 of the model's present state, as obs_type "latent" gives them."""
         return self._dream.episodes.rollout.features()[0]
 
+    def modalities(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Modalities of now, as arrays of their shapes: "ego", and what the model draws."""
+        drawn, ego = self._dream.episodes.rollout.drawn, self.moment.observation["ego"]
+        return {name: ego if name == "ego" else drawn(name, ROW)[0] for name in names}
+
     def step(self, action: np.ndarray) -> TimelineMoment:
         """One clock step under `action` (2,) float32."""
         observation, reward, _, _, info = self.env.step(action)
-        self.moment = TimelineMoment(
-            observation, info, self._dream.snapshot(), float(reward), self.moment, np.array(action, np.float32)
-        )
+        taken = np.array(action, np.float32)
+        self.moment = TimelineMoment(observation, info, *self._seen(), float(reward), self.moment, taken)
         return self.moment
 
     def again(self) -> TimelineMoment:
@@ -113,8 +124,14 @@ class Session:
     def open(self, snapshot: dict[str, Any], trail: np.ndarray = NO_TRAIL) -> TimelineMoment:
         """Go to a moment of which only the snapshot is left, and the uncertainty `trail` (n,) float32 before it."""
         observation, info = self._dream.restore(snapshot)
-        self.moment = TimelineMoment(observation, info, snapshot, trail=trail)
+        # Taken anew, so that all snapshots of a session are alike, whichever version of the package took this one.
+        self.moment = TimelineMoment(observation, info, *self._seen(), trail=trail)
         return self.moment
+
+    @property
+    def can_perturb(self) -> bool:
+        """Whether the model has a recurrent state, which `perturb` pushes."""
+        return PERTURBED in self.moment.snapshot["state"]
 
     def perturb(self, strength: float) -> TimelineMoment:
         """Push the model's recurrent state at random, by `strength` of its own spread.
@@ -125,18 +142,18 @@ class Session:
             ValueError: if the model has no such state.
         """
         here, snapshot = self.moment, self.moment.snapshot
-        if PERTURBED not in snapshot["state"]:
-            raise ValueError("this model has no recurrent state to perturb")
+        if not self.can_perturb:
+            raise ValueError("not applicable: this model has no recurrent state to perturb")
         latent = snapshot["state"][PERTURBED]
         push = np.random.default_rng([snapshot["seed"], snapshot["step"]]).standard_normal(latent.shape)
         moved = (latent + strength * latent.std() * push).astype(latent.dtype)
         state = {**snapshot["state"], PERTURBED: moved}
-        # Without its view, which is drawn anew.
+        # Without its views, which are drawn anew.
         observation, info = self._dream.restore({**snapshot, "state": state, "drawn": {}})
         self.moment = TimelineMoment(
             observation,
             info,
-            self._dream.snapshot(),
+            *self._seen(),
             here.reward,
             here.parent,
             here.action,
@@ -151,8 +168,14 @@ class Session:
     def _begin(self, options: dict[str, Any]) -> TimelineMoment:
         observation, info = self.env.reset(seed=self.seed, options=options)
         real = info["context"] >= 0 and hasattr(self.contexts, "scenarios")
-        self.moment = TimelineMoment(observation, info, self._dream.snapshot(), real_start=real)
+        self.moment = TimelineMoment(observation, info, *self._seen(), real_start=real)
         return self.moment
+
+    def _seen(self) -> tuple[Views, dict[str, Any]]:
+        """All views of now, and a snapshot, taken after they were drawn: restored, it shows them again as they were."""
+        rollout = self._dream.episodes.rollout
+        rollout.draw(self.viewed, ROW)
+        return {name: rollout.drawn(name, ROW)[0] for name in self.viewed}, self._dream.snapshot()
 
 
 def frame_of(session: Session, status: Status | None = None) -> Frame:
@@ -160,7 +183,7 @@ def frame_of(session: Session, status: Status | None = None) -> Frame:
     moment = session.moment
     record = moment.snapshot["record"]
     return Frame(
-        view=moment.view,
+        views=moment.views,
         ego=moment.observation["ego"],
         info=moment.info,
         step=int(moment.snapshot["step"]),

@@ -108,7 +108,7 @@ class Pad:
                 return
 
     def action(self, speed: float) -> np.ndarray | None:
-        """What it says, the wheel within what a car of `speed` [m/s] can follow; None if it is not touched."""
+        """What it says, the wheel within what a car of `speed` [m/s] can follow; None where it is not touched."""
         if self._device is None:
             return None
         axis, pygame = self._device.get_axis, self._pygame

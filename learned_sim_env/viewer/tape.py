@@ -1,8 +1,8 @@
 """What happened in a recorded drive, as arrays: enough to drive it again, bit for bit.
 
-A drive is a sequence of frames. Most come from the one before by an action; some jump: at the start, and where the
-driver reset, rewound, went back to a mark or perturbed the model. A jump stores a snapshot of its moment. What the
-simulator and the overlay showed is stored as it was seen; what was imagined is imagined again.
+A drive is a sequence of frames. Most come from the one before by an action; some jump: at the start, and where the user
+reset, rewound, went back to a mark or perturbed the model. A jump stores a snapshot of its moment. What the simulator
+and the overlay showed is stored as it was seen; what was imagined is imagined again.
 """
 
 from __future__ import annotations
@@ -16,26 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.display.frame import Frame, Status, TwinFrame
+from learned_sim_env.display.frame import Frame, Status, TwinFrame, Views
 from learned_sim_env.environments import snapshots
 from learned_sim_env.files import replacing
 from learned_sim_env.version import __version__
+from learned_sim_env.viewer.tape_format import (
+    CRC,
+    FORMAT,
+    JUMP,
+    OVERLAY,
+    STEP,
+    TWIN,
+    TWIN_VALUES,
+    check,
+    group,
+    upgraded,
+)
 from learned_sim_env.viewer.timeline import TimelineMoment
-
-FORMAT = 1
-# What leads to a frame: an action, a jump, or nothing (the same moment is shown again).
-STEP, JUMP, HOLD = range(3)
-# Of every frame: shape, and kinds of type.
-FRAMES: dict[str, tuple[tuple[int, ...], str]] = {
-    **dict.fromkeys(("kind", "jump", "seed", "context", "step", "overlay", "twin"), ((), "i")),
-    **dict.fromkeys(("reward", "cost"), ((), "f")),
-    "action": ((2,), "f"),
-    "end_reason": ((), "U"),
-    "view_crc": ((), "u"),
-    "twin_wanted": ((), "b"),
-}
-# Values of a twin's frame besides its view.
-TWIN_VALUES = ("speed", "reward_total", "cost_total", "apart")
 
 
 @dataclass(eq=False)
@@ -46,12 +43,12 @@ class Tape:
     arrays, by name:
         kind: (T,) int8, of `STEP`, `JUMP`, `HOLD`. jump: (T,) int32, index of the snapshot, -1 without.
         action: (T, 2) float32 that led to the frame, zero where none did. reward, cost: (T,) float64 of the frame's
-        step. seed, context, step: (T,) int64. end_reason: (T,) text. view_crc: (T,) uint32, checksum of the view.
+        step. seed, context, step: (T,) int64. end_reason: (T,) text. crc/...: (T,) uint32, checksum of each view.
         status/...: (T,), fields of `Status`.
         snapshot/...: (J, ...), what `snapshot()` gave. trail: uncertainties before the jumps, one after the other, that
         of jump j from trail_start[j] to trail_start[j + 1].
-        overlay: (T,) int32 index into overlay_view (n, H, W) uint8, -1 without; twin: the same, into twin_view and
-        twin_... (m, ...).
+        overlay: (T,) int32 index into overlay_view/... (n, H, W) uint8, -1 without; twin: the same, into twin_view/...
+        (m, H, W) or (m, H, W, 3) uint8 and twin_... (m,).
     """
 
     about: dict[str, Any]
@@ -63,18 +60,14 @@ class Tape:
     def snapshot(self, j: int) -> dict[str, Any]:
         """What `snapshot()` gave at jump `j`."""
         nested: dict[str, Any] = {"state": {}, "record": {}}
-        for name, values in self.arrays.items():
-            part, _, rest = name.partition("/")
-            if part != "snapshot":
-                continue
-            group, _, key = rest.partition("/")
+        for name, values in group(self.arrays, "snapshot").items():
+            part, _, key = name.partition("/")
             if key:
-                nested[group][key] = values[j]
+                nested.setdefault(part, {})[key] = values[j]
             else:
-                nested[group] = values[j]
+                nested[part] = values[j]
         numbers = {name: int(nested[name]) for name in ("seed", "step")}
-        # Tapes from before snapshots had a format hold the first.
-        return {"format": self.about.get("snapshot", 1), "checkpoint": self.about["checkpoint"], **nested, **numbers}
+        return {"format": self.about["snapshot"], "checkpoint": self.about["checkpoint"], **nested, **numbers}
 
     def trail(self, j: int) -> np.ndarray:
         """(n,) float32, the uncertainties before jump `j`."""
@@ -85,14 +78,18 @@ class Tape:
         """Frame `t` as it was shown, from what was imagined again."""
         a = self.arrays
         status = {f.name: a[f"status/{f.name}"][t].item() for f in fields(Status)}
-        overlay = None if a["overlay"][t] < 0 else a["overlay_view"][a["overlay"][t]]
+        overlay = self._views(OVERLAY, a["overlay"][t])
         twin, m = None, a["twin"][t]
         if m >= 0:
             values = {name: float(a[f"twin_{name}"][m]) for name in TWIN_VALUES}
-            twin = TwinFrame(a["twin_view"][m], end_reason=str(a["twin_end_reason"][m]), **values)
+            twin = TwinFrame(self._views(TWIN, m) or {}, end_reason=str(a["twin_end_reason"][m]), **values)
         wanted = bool(a["twin_wanted"][t])
         seed = int(a["seed"][t])
         return replace(frame, status=Status(**status), overlay=overlay, twin=twin, twin_wanted=wanted, seed=seed)
+
+    def _views(self, name: str, i: int) -> Views | None:
+        """Views of a group, of the i-th entry; None for -1."""
+        return None if i < 0 else {key: values[i] for key, values in group(self.arrays, name).items()}
 
     def save(self, path: Path) -> Path:
         """Write it as a compressed `.npz`; returns the path."""
@@ -116,21 +113,22 @@ class Tape:
             about = json.loads(str(arrays.pop("about")))
         except (KeyError, ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
             raise ValueError(f"{path} is not the recording of a drive: {error}") from error
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
-            about = about if isinstance(about, dict) else {}
+        about = about if isinstance(about, dict) else {}
+        about, arrays = upgraded(about, arrays)
+        if about.get("format") != FORMAT:
             raise ValueError(
                 f"{path} has format {about.get('format')!r}, this package reads {FORMAT}: it was made with version "
                 f"{about.get('version')!r} of the package"
             )
         try:
-            _check(about, arrays)
+            check(about, arrays)
         except ValueError as error:
             raise ValueError(f"{path} is not a whole recording: {error}") from error
         return Tape(about, arrays)
 
 
 class Recorder:
-    """Collects a tape during a drive.
+    """Collects a tape, frame by frame.
 
     Args:
         about: see `Tape`.
@@ -140,7 +138,7 @@ class Recorder:
         self._about = {"format": FORMAT, "snapshot": snapshots.FORMAT, "version": __version__, **about}
         self._rows: list[dict[str, Any]] = []
         self._jumps: list[TimelineMoment] = []
-        self._overlays: list[np.ndarray] = []
+        self._overlays: list[Views] = []
         self._twins: list[TwinFrame] = []
 
     def __len__(self) -> int:
@@ -162,7 +160,7 @@ class Recorder:
                 "context": frame.info["context"],
                 "step": frame.step,
                 "end_reason": frame.info["end_reason"],
-                "view_crc": crc(frame.view),
+                **{f"{CRC}/{name}": crc(view) for name, view in frame.views.items()},
                 "overlay": self._kept(self._overlays, frame.overlay),
                 "twin": self._kept(self._twins, frame.twin),
                 "twin_wanted": frame.twin_wanted,
@@ -179,16 +177,16 @@ class Recorder:
         if not self._rows:
             raise ValueError("there is no frame to save")
         types: dict[str, Any] = {"kind": np.int8, "jump": np.int32, "overlay": np.int32, "twin": np.int32}
-        types |= {"action": np.float32, "reward": np.float64, "cost": np.float64, "view_crc": np.uint32}
+        types |= {"action": np.float32, "reward": np.float64, "cost": np.float64}
+        types |= {name: np.uint32 for name in self._rows[0] if name.startswith(f"{CRC}/")}
         arrays = {name: np.array([row[name] for row in self._rows], types.get(name)) for name in self._rows[0]}
         trails = [moment.uncertainties()[:-1] for moment in self._jumps]
         arrays["trail_start"] = np.cumsum([0, *map(len, trails)])
         arrays["trail"] = np.concatenate(trails)
         arrays |= _snapshots([moment.snapshot for moment in self._jumps])
-        if self._overlays:
-            arrays["overlay_view"] = np.stack(self._overlays)
+        arrays |= _stacked(OVERLAY, self._overlays)
+        arrays |= _stacked(TWIN, [twin.views for twin in self._twins])
         if self._twins:
-            arrays["twin_view"] = np.stack([twin.view for twin in self._twins])
             for name in (*TWIN_VALUES, "end_reason"):
                 arrays[f"twin_{name}"] = np.array([getattr(twin, name) for twin in self._twins])
         return Tape(self._about, arrays)
@@ -203,48 +201,20 @@ class Recorder:
         return len(kept) - 1
 
 
-def _check(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """`ValueError` for what is missing or does not fit the rest; snapshots are checked where they are used."""
-    missing = [name for name in ("checkpoint", "fps") if name not in about]
-    frames = {**FRAMES, **{f"status/{f.name}": ((), "Ufib") for f in fields(Status)}}
-    seen = [f"twin_{name}" for name in ("view", "end_reason", *TWIN_VALUES)] if "twin_view" in arrays else []
-    jumps = [name for name in arrays if name.startswith("snapshot/")]
-    wanted = [*frames, *seen, "trail", "trail_start", "snapshot/seed", "snapshot/step", "snapshot/view"]
-    missing += [name for name in wanted if name not in arrays]
-    if missing:
-        raise ValueError(f"it lacks {', '.join(missing)}")
-    count, starts = len(arrays["kind"]), arrays["trail_start"]
-    if not count:
-        raise ValueError("it has no frame")
-    for name, (shape, kinds) in frames.items():
-        found = arrays[name]
-        if found.shape != (count, *shape) or found.dtype.kind not in kinds:
-            raise ValueError(f"{name} is {found.dtype} of shape {found.shape}, for {count} frames")
-    lengths = {name: len(arrays[name]) for name in (*jumps, *seen)}
-    for names, number in ((jumps, len(starts) - 1), (seen, lengths.get("twin_view", 0))):
-        for name in names:
-            if lengths[name] != number:
-                raise ValueError(f"{name} has {lengths[name]} entries, not {number}")
-    if (np.diff(starts) < 0).any() or starts[0] != 0 or starts[-1] != len(arrays["trail"]):
-        raise ValueError("trail_start does not divide trail")
-    overlays = len(arrays["overlay_view"]) if "overlay_view" in arrays else 0
-    for name, number in (("jump", len(starts) - 1), ("overlay", overlays), ("twin", lengths.get("twin_view", 0))):
-        low, high = arrays[name].min(), arrays[name].max()
-        if low < -1 or high >= number:
-            raise ValueError(f"{name} holds {low}..{high}, of {number}")
-    if (arrays["jump"][arrays["kind"] == JUMP] < 0).any() or arrays["kind"][0] != JUMP:
-        raise ValueError("a jump has no snapshot, or the first frame is none")
-
-
 def crc(view: np.ndarray) -> int:
     """Checksum of a view."""
     return zlib.crc32(view.tobytes())
 
 
+def _stacked(name: str, kept: list[Views]) -> dict[str, np.ndarray]:
+    """Views of several moments as a group of arrays; nothing of none."""
+    return {f"{name}/{key}": np.stack([views[key] for views in kept]) for key in (kept[0] if kept else ())}
+
+
 def _snapshots(found: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     stacked = {}
     for name, value in found[0].items():
-        if name in ("format", "checkpoint"):  # alike in all of them, and told by `about`
+        if name in ("format", "checkpoint"):  # alike in all of them, and in `about`
             continue
         if isinstance(value, dict):
             for key in value:

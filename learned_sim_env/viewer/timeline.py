@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.display.frame import TRAIL, TwinFrame
-from learned_sim_env.rendering.palette import classes_of
+from learned_sim_env.display.frame import TRAIL, TwinFrame, Views
 
 NO_TRAIL = np.zeros(0, np.float32)
 
@@ -18,15 +17,16 @@ NO_TRAIL = np.zeros(0, np.float32)
 class TimelineMoment:
     """One moment.
 
-    observation, info: what the environment gave, observation of type "dict". snapshot: to come back to it. reward: of
-    the step that led here. parent, action: the moment before and what was done there, None where it begins. trail: (n,)
-    float32, the uncertainty of what came before the moment that has no parent. real_start: of that moment, whether it
-    is a context of the checkpoint, which a simulator can be brought to. pose: (3,) x, y, heading of the ego in its
-    frame at that moment [m, m, rad]. twin: the simulator then, once it was there.
+    observation, info: what the environment gave, observation of type "dict". views: what is shown of it. snapshot: to
+    come back to it. reward: of the step that led here. parent, action: the moment before and what was done there, None
+    where it begins. trail: (n,) float32, the uncertainty of what came before the moment that has no parent. real_start:
+    of that moment, whether it is a context of the checkpoint, which a simulator can be brought to. pose: (3,) x, y,
+    heading of the ego in its frame at that moment [m, m, rad]. twin: the simulator then, once it was there.
     """
 
     observation: dict[str, np.ndarray]
     info: dict[str, Any]
+    views: Views
     snapshot: dict[str, Any]
     reward: float = 0.0
     parent: TimelineMoment | None = None
@@ -37,7 +37,6 @@ class TimelineMoment:
     twin: TwinFrame | None = None
 
     def __post_init__(self) -> None:
-        self.view = classes_of(self.observation["bev"])
         if self.parent is not None:
             self.pose = moved(self.parent.pose, self.info["ego_motion"])
 

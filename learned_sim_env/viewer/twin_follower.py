@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.display.frame import TwinFrame
-from learned_sim_env.twins.pairing import NOT_THE_SAME, agreement, approach
+from learned_sim_env.spec import unknown
+from learned_sim_env.twins.approach import NOT_THE_SAME, approach
 from learned_sim_env.viewer.timeline import TimelineMoment, moved
 
 if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.world_model.contexts import Contexts
-
-# Share of equal pixels below which a simulator does not stand at the moment that a context shows.
-SAME_MOMENT = 0.9
 
 
 class TwinFollower:
@@ -30,9 +28,32 @@ class TwinFollower:
     def __init__(self, twin: TwinDrivingEnv, contexts: Contexts):
         self._twin, self._contexts = twin, contexts
         self._at: TimelineMoment | None = None
+        self._options: dict[str, Any] = {}
         self._pose = np.zeros(3)
         self._reward = self._cost = 0.0
         self._end = ""
+
+    @property
+    def appearances(self) -> tuple[str, ...]:
+        """Conditions in which the simulator's cameras can be drawn; none where it has no such cameras."""
+        from learned_sim_env.rendering.camera import CONDITIONS
+
+        return CONDITIONS if self._twin.contract.cameras and self._twin.cameras.source == "drawn" else ()
+
+    def show_in(self, appearance: str) -> None:
+        """Draw the simulator's cameras in another light from now on, and what they show now anew.
+
+        Raises:
+            ValueError: if it has no cameras that are drawn, or for an unknown condition.
+        """
+        if not self.appearances:
+            raise ValueError("not applicable: the simulator has no cameras that are drawn")
+        if appearance not in self.appearances:
+            raise unknown("appearance", appearance, self.appearances)
+        self._options = {"appearance": appearance}
+        if self._at is not None:
+            self._twin.set_appearance(appearance)
+            self._arrive(self._at)
 
     def can_follow(self, moment: TimelineMoment) -> bool:
         """Whether it is known how the simulator gets to this moment."""
@@ -64,10 +85,10 @@ class TwinFollower:
         """
         first, *later = moment.since_start()
         self._at = None
-        for left in approach(self._twin, self._contexts, first.info["context"]):
-            yield left + len(later)
-        if agreement(self._twin, self._contexts, first.info["context"]) < SAME_MOMENT:
-            raise ValueError(f"the simulator does not show what the dream began with: {NOT_THE_SAME}")
+        context = first.info["context"]
+        agreement = yield from approach(self._twin, self._contexts, context, self._options, len(later))
+        if not agreement.same:
+            raise ValueError(f"the simulator does not come to where the dream began: {agreement}; {NOT_THE_SAME}")
         self._pose, self._reward, self._cost, self._end = np.zeros(3), 0.0, 0.0, ""
         self._arrive(first)
         for i, step in enumerate(later, start=1):
@@ -82,4 +103,5 @@ class TwinFollower:
         self._at = moment
         speed: Any = self._twin.ego_vector[0]
         apart = float(np.hypot(*(self._pose - moment.pose)[:2]))
-        moment.twin = TwinFrame(self._twin.semantic.copy(), float(speed), self._reward, self._cost, self._end, apart)
+        views = {name: view.copy() for name, view in self._twin.observed(moment.views).items()}
+        moment.twin = TwinFrame(views, float(speed), self._reward, self._cost, self._end, apart)

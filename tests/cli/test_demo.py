@@ -27,7 +27,7 @@ def test_dream_beside_its_twin(tmp_path, capsys):
     pytest.importorskip("PIL", reason="films need the extra [viewer]")
     assert main(["demo", "--seconds", "1", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert set(re.findall(r"equal in ([\d.]+)%", out)) == {"100.0"}
+    assert set(re.findall(r"  MetaDrive: .* the same moment, .*, ([\d.]+)% of bev equal", out)) == {"100.0"}
     assert re.search(r"^10 steps in \d+ episodes?, return -?\d", out, re.MULTILINE)
     assert re.search(r"\d steps/s imagined and drawn, \d+ in MetaDrive", out)
     assert out.endswith(f"written: {tmp_path / 'demo.gif'}\n")

@@ -10,7 +10,8 @@ import pytest
 
 from learned_sim_env.cli.main import main
 from learned_sim_env.viewer.drive import HELD
-from learned_sim_env.viewer.tape import HOLD, STEP, Tape
+from learned_sim_env.viewer.tape import Tape
+from learned_sim_env.viewer.tape_format import HOLD, STEP
 from tests.standin import Standin
 
 pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
@@ -36,7 +37,7 @@ def test_film_picture_and_replay(tmp_path, capsys):
 def test_a_replay_that_differs_is_said(tmp_path, capsys):
     main([*HEADLESS, "--steps", "5", "--record", str(tmp_path / "a.gif")])
     tape = Tape.load(tmp_path / "a.npz")
-    tape.arrays["view_crc"][3] ^= 1
+    tape.arrays["crc/bev"][3] ^= 1
     tape.save(tmp_path / "a.npz")
     assert main(["drive", "--headless", "--actions", str(tmp_path / "a.npz")]) == 1
     assert "from frame 3 on they differ" in capsys.readouterr().out
@@ -57,7 +58,7 @@ def test_the_seed_decides(tmp_path):
     views = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         main([*HEADLESS, "--steps", "5", "--seed", seed, "--record", str(tmp_path / f"{name}.gif")])
-        views.append(Tape.load(tmp_path / f"{name}.npz").arrays["view_crc"].tolist())
+        views.append(Tape.load(tmp_path / f"{name}.npz").arrays["crc/bev"].tolist())
     assert views[0] == views[1] != views[2]
 
 
@@ -103,7 +104,7 @@ def test_without_the_encoder_a_gif(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--headless"], "nothing can be driven by hand: give --policy expert, or --actions"),
+        (["--headless"], "driven by hand without a display: give --policy expert, or --actions"),
         (["--headless", "--policy", "expert"], "give --steps"),
         (["--headless", "--policy", "expert", "--steps", "0"], "steps is 0"),
         (["--headless", "--policy", "exprt", "--steps", "5"], "Did you mean 'expert'?"),

@@ -45,7 +45,7 @@ def frame(**changes) -> Frame:
         note="perturbed: strength 0.2",
     )
     whole = Frame(
-        view=rng.integers(0, NUM_CLASSES, (64, 64), dtype=np.uint8),
+        views={"bev": rng.integers(0, NUM_CLASSES, (64, 64), dtype=np.uint8)},
         ego=np.array([12.3, 0.0, -0.42, 0.71, 0.0, 0.0], np.float32),
         info=info,
         step=37,
@@ -60,7 +60,7 @@ def frame(**changes) -> Frame:
 
 
 def twin_frame(view: np.ndarray, **changes) -> TwinFrame:
-    return replace(TwinFrame(view, 12.1, 118.0, 1.0, "", 0.42), **changes)
+    return replace(TwinFrame({"bev": view}, 12.1, 118.0, 1.0, "", 0.42), **changes)
 
 
 def drawn(shown: Frame, size=(1120, 840), keys=()):
@@ -78,7 +78,31 @@ def part(picture: np.ndarray, rect: Rect) -> np.ndarray:
     return picture[rect.y : rect.bottom, rect.x : rect.right]
 
 
+def cameras(*names: str) -> dict[str, np.ndarray]:
+    """Pictures that are bright at the top and dark at the bottom, with a map where "bev" is asked for."""
+    rng = np.random.default_rng(1)
+    picture = np.linspace(230, 60, 64).astype(np.uint8)[:, None, None].repeat(96, 1).repeat(3, 2)
+    made = {name: picture + rng.integers(0, 20, (64, 96, 3), dtype=np.uint8) for name in names}
+    return {name: frame().views["bev"] if name == "bev" else view for name, view in made.items()}
+
+
+def seen_twice(*names: str) -> Frame:
+    """Views of a dream and of its twin."""
+    return frame(views=cameras(*names), twin=replace(twin_frame(None), views=cameras(*names)), twin_wanted=True)
+
+
+ABREAST = ("left", "front", "right")
 VARIANTS = {
+    "cameras": frame(views=cameras(*ABREAST)),
+    "cameras watched": frame(views=cameras(*ABREAST, "bev"), status=Status()),
+    "cameras and a map": frame(views=cameras(*ABREAST, "bev"), info={**frame().info, "end_reason": "collision"}),
+    "cameras and twin": seen_twice(*ABREAST),
+    "cameras, map and twin": seen_twice(*ABREAST, "bev"),
+    "two cameras": frame(views=cameras("left", "right")),
+    "one camera": seen_twice("front"),
+    "six cameras and two maps": frame(views={**cameras(*"abcdef", "bev"), "other": frame().views["bev"]}),
+    "two maps": frame(views={"bev": frame().views["bev"], "other": frame().views["bev"]}),
+    "nothing to see": frame(views={}),
     "driven": frame(),
     "watched": frame(status=Status()),
     "real": frame(source="metadrive", status=Status(), trail=np.zeros(0, np.float32)),
@@ -86,7 +110,7 @@ VARIANTS = {
     "twin on its way": frame(twin_wanted=True),
     "ended": frame(info={**frame().info, "end_reason": "collision"}),
     "busy": frame(
-        overlay=np.full((64, 64), 128, np.uint8),
+        overlay={"bev": np.full((64, 64), 128, np.uint8)},
         status=replace(frame().status, paused=True, recording=True, futures=2.9, palette="colour-blind safe"),
     ),
 }
@@ -98,7 +122,8 @@ def test_nothing_is_cut_and_nothing_overlaps(name, size):
     board, picture = drawn(VARIANTS[name], size)
     layout, whole = board.layout, Rect(0, 0, *size)
     colours = theme(VARIANTS[name].status.palette)
-    places = [*layout.panels.values(), *layout.views, *layout.captions, layout.header, layout.footer]
+    places = [*layout.panels.values(), *layout.captions.values(), layout.header, layout.footer]
+    places += [*layout.views.values(), *layout.twin_views.values(), *layout.differences.values()]
     places += [layout.numbers] if layout.numbers else []
     assert all(whole.holds(place) for place in places)
     assert not any(a.meets(b) for a, b in combinations(places, 2))
@@ -124,9 +149,9 @@ def test_text_grows_with_the_window(size):
 def test_classes_keep_sharp_edges(palette):
     shown = frame(status=replace(frame().status, palette=palette))
     board, picture = drawn(shown)
-    factor, view = board.layout.factor, part(picture, board.layout.views[0])
+    factor, view = board.layout.views["bev"].width // 64, part(picture, board.layout.views["bev"])
     assert factor == 11
-    assert np.array_equal(view, theme(palette).classes[shown.view].repeat(factor, 0).repeat(factor, 1))
+    assert np.array_equal(view, theme(palette).classes[shown.views["bev"]].repeat(factor, 0).repeat(factor, 1))
 
 
 def test_all_panels_and_what_they_say():
@@ -164,7 +189,7 @@ def test_every_frame_says_what_it_is(changes, words):
 def test_the_end_and_its_reason():
     plain, ended = drawn(frame())[1], drawn(VARIANTS["ended"])
     assert "COLLISION" in said(ended[0])
-    view = ended[0].layout.views[0]
+    view = ended[0].layout.views["bev"]
     assert not np.array_equal(part(plain, view), part(ended[1], view))
 
 
@@ -184,9 +209,9 @@ def test_uncertainty_over_its_bound_looks_different():
 def test_overlay_is_strongest_where_nothing_is_certain():
     overlay = np.zeros((64, 64), np.uint8)
     overlay[:, 32:] = np.linspace(0, 255, 64).astype(np.uint8)[:, None]
-    shown = frame(view=np.zeros((64, 64), np.uint8), overlay=overlay)
+    shown = frame(views={"bev": np.zeros((64, 64), np.uint8)}, overlay={"bev": overlay})
     board, picture = drawn(shown)
-    cells = part(picture, board.layout.views[0]).reshape(64, 11, 64, 11, 3).swapaxes(1, 2)
+    cells = part(picture, board.layout.views["bev"]).reshape(64, 11, 64, 11, 3).swapaxes(1, 2)
     ground = theme("standard").classes[0]
     assert (cells[:, :32] == ground).all()
     covered = (cells[:, 40] != ground).any(-1).mean((1, 2))
@@ -204,9 +229,11 @@ def test_twin_stands_beside_with_the_difference():
     twin = dream.copy()
     twin[:32] = SemanticClass.OFF_ROAD
     twin[40:44, 30:34] = SemanticClass.VEHICLE
-    board, picture = drawn(frame(view=dream, twin=twin_frame(twin), twin_wanted=True))
-    factor, colours = board.layout.factor, theme("standard")
-    shown = [part(picture, view)[factor // 2 :: factor, factor // 2 :: factor] for view in board.layout.views]
+    board, picture = drawn(frame(views={"bev": dream}, twin=twin_frame(twin), twin_wanted=True))
+    layout, colours = board.layout, theme("standard")
+    factor = layout.views["bev"].width // 64
+    rects = [places["bev"] for places in (layout.views, layout.twin_views, layout.differences)]
+    shown = [part(picture, rect)[factor // 2 :: factor, factor // 2 :: factor] for rect in rects]
     assert np.array_equal(shown[0], colours.classes[dream])
     assert np.array_equal(shown[1], colours.classes[twin])
     assert np.array_equal(shown[2], difference(dream, twin, colours))
@@ -229,10 +256,16 @@ def test_the_same_frame_gives_the_same_pixels():
     assert np.array_equal(one, other)
 
 
+MAP = {"bev": (64, 64)}
+
+
 def test_views_grow_by_whole_factors_as_far_as_they_can():
     for size in SIZES:
-        alone, beside = arrange(size, (64, 64), twin=False), arrange(size, (64, 64), twin=True)
-        assert {(v.width, v.height) for v in alone.views} == {(64 * alone.factor, 64 * alone.factor)}
-        assert len({(v.width, v.height) for v in beside.views}) == 1
-        assert 1 <= beside.factor <= alone.factor
-    assert arrange((2400, 600), (64, 64), twin=True).views[2].y == arrange((2400, 600), (64, 64), twin=True).views[0].y
+        alone, beside = arrange(size, {}, MAP, twin=False), arrange(size, {}, MAP, twin=True)
+        (whole,) = alone.views.values()
+        assert whole.width == whole.height and whole.width % 64 == 0
+        cells = [places["bev"] for places in (beside.views, beside.twin_views, beside.differences)]
+        assert len({(cell.width, cell.height) for cell in cells}) == 1
+        assert 64 <= cells[0].width <= whole.width
+    wide = arrange((2400, 600), {}, MAP, twin=True)
+    assert wide.differences["bev"].y == wide.views["bev"].y

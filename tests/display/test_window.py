@@ -39,9 +39,9 @@ def test_a_dream_is_shown_with_its_panels():
         observation, *_ = env.step(IDLE)
     assert tuple(board(env).layout.panels) == WATCHING
     assert "imagined, 4 steps since real (0.4 s)" in said(env)
-    view = board(env).layout.views[0]
+    view = board(env).layout.views["bev"]
     shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
-    factor = board(env).layout.factor
+    factor = board(env).layout.views["bev"].width // 64
     assert np.array_equal(shown[view.y : view.bottom : factor, view.x : view.right : factor], observation["bev"])
     env.close()
 
@@ -104,7 +104,7 @@ def test_its_keys():
     env.step(IDLE)
     env.step(IDLE)
     assert pygame.display.get_surface().get_flags() & pygame.FULLSCREEN
-    view = board(env).layout.views[0]
+    view = board(env).layout.views["bev"]
     middle = pygame.display.get_surface().get_at((view.x + view.width // 2, view.y + 2))[:3]
     assert middle in {tuple(c) for c in theme("colour-blind safe").classes.tolist()}
     env.close()
@@ -122,7 +122,7 @@ def test_two_share_the_window_and_closing_one_leaves_the_other():
     second.close()
     observation, *_ = first.step(IDLE)
     assert board(first).layout.views == whole.views
-    view, factor = board(first).layout.views[0], board(first).layout.factor
+    view, factor = board(first).layout.views["bev"], board(first).layout.views["bev"].width // 64
     shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
     assert np.array_equal(shown[view.y : view.bottom : factor, view.x : view.right : factor], observation["bev"])
     first.close()

@@ -13,7 +13,7 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.twins.comparison_page import compare, distance
-from learned_sim_env.twins.driven_episodes import ComparisonPlan, drive, pooled
+from learned_sim_env.twins.driven_episodes import ComparisonPlan, drive, pictured, pooled
 from tests import toy_simulator
 
 pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
@@ -78,6 +78,35 @@ def test_each_driver_drives_in_its_own_way_and_always_alike():
 def test_nothing_driven_is_refused():
     with pytest.raises(ValueError, match="other drove no episode"):
         compare(("one", "other"), (drive(TwinDrivingEnv("toy"), PLAN)[0], []))
+
+
+def test_cameras_are_compared_where_both_have_them():
+    names = ("front", "bev", "ego")
+    day, _ = drive(TwinDrivingEnv("toy", contract="driving-camera", modalities=names, appearance="clear"), PLAN)
+    night, _ = drive(TwinDrivingEnv("toy", contract="driving-camera", modalities=names, appearance="night"), PLAN)
+    part = compare(("day", "night"), (day, night))[-1]
+    assert set(part.values) == {"front", "bev"}
+    assert [table.title for table in part.tables] == ["bev", "front"]
+    bright = part.values["front"]["brightness"]
+    assert bright["day"]["low"] > 1.5 * bright["night"]["high"] > 0
+    assert part.values["bev"]["road"]["day"] == part.values["bev"]["road"]["night"]
+    above, _ = drive(TwinDrivingEnv("toy"), PLAN)
+    assert set(compare(("day", "above"), (day, above))[-1].values) == {"bev"}
+
+
+def test_drivers_that_need_more_than_is_shown_are_left_out_and_told():
+    names = ("front", "ego")
+    episodes, missing = drive(TwinDrivingEnv("toy", contract="driving-camera", modalities=names), PLAN)
+    assert missing == dict.fromkeys(("careful", "noisy-2"), "needs the view from above")
+    assert {e.driver for e in episodes} == {"follow-10"}
+    assert all(np.isnan(e.headway).all() and not e.classes for e in episodes)
+
+
+def test_brightness_contrast_and_detail_of_pictures():
+    plain, stripes = np.full((8, 10, 3), 51, np.uint8), np.zeros((8, 10, 3), np.uint8)
+    stripes[:, ::2] = 255
+    np.testing.assert_allclose(pictured(plain), [0.2, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(pictured(stripes), [0.5, 0.5, 1.0])
 
 
 def test_distance_is_the_shift_of_a_distribution():

@@ -10,7 +10,8 @@ import pytest
 
 import learned_sim_env  # noqa: F401  registers the ids
 from learned_sim_env.drivers.route import RouteFollower
-from learned_sim_env.twins.pairing import Pair, bring_to_context, open_twin
+from learned_sim_env.twins.approach import bring_to_context
+from learned_sim_env.twins.pairing import Pair, open_twin
 
 ENV_ID = "LearnedDriving-v0"
 
@@ -39,14 +40,20 @@ def quickest(dream) -> np.ndarray:
 def test_simulator_comes_to_the_moment_of_a_context(dream, twin, quickest):
     contexts = dream.unwrapped.checkpoint.contexts
     for index in quickest[:3]:
-        assert bring_to_context(twin, contexts, int(index)) == 1.0
+        agreement = bring_to_context(twin, contexts, int(index))
+        assert agreement.identical and agreement.same, agreement
+        assert agreement.views == {"bev": 1.0}
+        assert max(agreement.speed, agreement.route_distance, agreement.route_heading_error) < 1e-5
         np.testing.assert_allclose(twin.ego_vector, contexts.ego[index, -1], atol=1e-5)
 
 
 def test_other_scenarios_are_other_moments(dream, twin, quickest):
     contexts = dream.unwrapped.checkpoint.contexts
     moved = replace(contexts, scenarios=np.roll(contexts.scenarios, 1))
-    assert bring_to_context(twin, moved, int(quickest[0])) < 1.0
+    for index in quickest[:3]:
+        agreement = bring_to_context(twin, moved, int(index))
+        assert not agreement.same and not agreement.identical
+        assert "it differs in" in str(agreement)
 
 
 def test_an_episode_that_ends_on_the_way_is_an_error(dream, twin, quickest):
@@ -61,7 +68,7 @@ def test_both_take_the_same_actions(dream, twin, quickest):
     pytest.importorskip("PIL", reason="pictures need the extra [viewer]")
     pair = Pair(dream, twin)
     moment = pair.reset(seed=0, options={"context": int(quickest[0])})
-    assert pair.agreement == 1.0
+    assert pair.agreement.identical
     assert not moment.over
     driver = RouteFollower.from_ego(moment.observation["ego"])
     for _ in range(3):
@@ -125,7 +132,7 @@ def test_a_twin_is_not_taken_where_it_cannot_be(dream, twin, quickest):
     assert pair.step(taken[0]).info["imagined_steps"] == 3
 
     again = pair.reset(seed=2, options={"snapshot": snapshot}, actions=taken)
-    assert pair.agreement == 1.0
+    assert pair.agreement.identical
     np.testing.assert_array_equal(again.dream.frame, before.dream.frame)
     np.testing.assert_array_equal(again.twin.frame, before.twin.frame)
     dream.reset(seed=0, options={"context": int(quickest[0])})

@@ -206,7 +206,7 @@ def test_u_lays_other_futures_over_it(app, keyboard):
     without = app.drive.frame()
     keyboard.press("u")
     assert without.overlay is None
-    assert app.drive.frame().overlay.any()
+    assert app.drive.frame().overlay["bev"].any()
     assert "8 futures, 1.0 s apart" in said(app)
     keyboard.press("u")
     assert app.drive.frame().overlay is None
@@ -232,7 +232,7 @@ def test_c_changes_the_colours(app, keyboard):
     before = pygame.surfarray.array3d(app.display.surface)
     keyboard.press("p", "c")
     assert note(app) == "colours: colour-blind safe"
-    view = app.board.layout.views[0]
+    view = app.board.layout.views["bev"]
     middle = view.x + view.width // 2, view.y + view.height // 2
     assert not np.array_equal(pygame.surfarray.array3d(app.display.surface)[middle], before[middle])
     keyboard.press("c")
@@ -370,7 +370,7 @@ def test_a_recording_is_shown_again_and_can_be_driven_on(app, keyboard, tmp_path
     assert steps(app) == 15
 
 
-def test_whoever_takes_the_wheel_ends_a_replay(app, keyboard, tmp_path):
+def test_taking_the_wheel_ends_a_replay(app, keyboard, tmp_path):
     keyboard.press("g")
     keyboard.wait(1)
     keyboard.press("g")

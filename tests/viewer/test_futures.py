@@ -17,7 +17,8 @@ def test_without_chance_there_is_one_future(shipped):
     futures, driver = FutureBundles(session.env), RouteFollower.from_ego(session.moment.observation["ego"])
     for _ in range(20):
         session.step(driver(session.moment.observation["ego"]))
-        overlay, age = futures.overlay(session.moment)
+        found, age = futures.overlay(session.moment)
+    overlay = found["bev"]
     assert overlay.shape == (64, 64)
     assert overlay.dtype == np.uint8
     # Several rows at once may round otherwise than one, which moves an edge by a pixel here and there.
@@ -41,7 +42,7 @@ def followed(env, scenario, steps):
 
 def test_futures_differ_where_the_model_guesses(shipped):
     session = followed(shipped, "roundabout", 25)
-    overlay, _ = FutureBundles(shipped.unwrapped).overlay(session.moment)
+    overlay = FutureBundles(shipped.unwrapped).overlay(session.moment)[0]["bev"]
     assert 0 < (overlay > 0).mean() < 0.9
     # What the context has shown stays what it was: where the ego is, less is in doubt than far ahead.
     assert overlay[40:56].mean() < overlay[:16].mean()
@@ -59,10 +60,11 @@ def test_futures_part_between_one_and_a_half_and_three_seconds_ago(session):
 
 def test_the_toys_futures_all_differ(session):
     futures = FutureBundles(session.env)
-    assert not futures.overlay(session.moment)[0].any()
+    assert not futures.overlay(session.moment)[0]["bev"].any()
     for _ in range(10):
         session.step(ACTION)
-    overlay, age = futures.overlay(session.moment)
+    found, age = futures.overlay(session.moment)
+    overlay = found["bev"]
     # Its views are of one class, which chance decides: most of the futures show another one.
     assert len(np.unique(overlay)) == 1
     assert overlay[0, 0] >= 255 // 2
@@ -85,11 +87,11 @@ def test_it_follows_jumps(session):
         session.step(ACTION)
     there = futures.overlay(session.moment)
     session.again()
-    assert not futures.overlay(session.moment)[0].any()
+    assert not futures.overlay(session.moment)[0]["bev"].any()
     for _ in range(12):
         session.step(ACTION)
     again = futures.overlay(session.moment)
-    assert np.array_equal(again[0], there[0])
+    assert np.array_equal(again[0]["bev"], there[0]["bev"])
     assert again[1] == there[1]
 
 
@@ -108,5 +110,5 @@ def test_the_futures_of_a_dream_in_bfloat16_are_in_bfloat16():
     futures = FutureBundles(session.env)
     for _ in range(4):
         session.step(ACTION)
-    overlay, _ = futures.overlay(session.moment)
+    overlay = futures.overlay(session.moment)[0]["bev"]
     assert not overlay.any()

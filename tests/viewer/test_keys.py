@@ -21,6 +21,7 @@ TYPED = {
     "v": "return_to_mark",
     "z": "rewind",
     "t": "twin",
+    **dict.fromkeys("eE", "appearance"),
     "u": "overlay",
     "l": "perturb",
     "L": "perturb_strength",

@@ -8,6 +8,7 @@ import zipfile
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
 
 from learned_sim_env.environments.actions import to_continuous
 from learned_sim_env.environments.learned import LearnedDrivingEnv
@@ -15,6 +16,8 @@ from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.viewer import sb3 as files
 from learned_sim_env.viewer.policies import expert, open_policy
 from learned_sim_env.viewer.session import Session
+from tests.toy_model import NeuralToy, toy_checkpoint
+from tests.viewer.conftest import ACTION
 
 sb3 = pytest.importorskip("stable_baselines3", reason="needs the extra [rl]")
 from torch import nn  # noqa: E402
@@ -147,3 +150,15 @@ def test_without_stable_baselines3_the_extra_is_named(session, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(ImportError, match=r"learned-sim-env\[rl\]"):
         open_policy(str(tmp_path / "p.zip"), session)
+
+
+@pytest.mark.parametrize("obs_type", ["dict", "classes", "bev", "semantic", "flat", "latent"])
+def test_a_policy_sees_what_it_was_trained_on(obs_type):
+    session = Session(LearnedDrivingEnv(toy_checkpoint(NeuralToy())), seed=0)
+    env = LearnedDrivingEnv(toy_checkpoint(NeuralToy()), obs_type=obs_type)
+    seen, _ = env.reset(seed=0, options={"context": session.moment.info["context"]})
+    session.again()
+    for _ in range(6):
+        assert data_equivalence(files.observed(session, obs_type), seen, exact=True)
+        session.step(ACTION)
+        seen, *_ = env.step(ACTION)

@@ -33,13 +33,16 @@ class DrivenContexts(ToyContexts):
     def __init__(self):
         super().__init__()
         # What the toy simulator shows there; but for the corner, from which the toy model reads its state.
-        corner, shown = self.semantic[:, :, 0, 0].copy(), TwinDrivingEnv("toy")
+        semantic, simulator = self.observations["bev"], TwinDrivingEnv("toy")
+        corner = semantic[:, :, 0, 0].copy()
         for i in range(len(self)):
-            shown.reset(seed=10 * i)
-            for action in self.replay_actions(i):
-                shown.step(action)
-            self.semantic[i] = shown.semantic
-        self.semantic[:, :, 0, 0] = corner
+            simulator.reset(seed=10 * i)
+            self.ego[i] = simulator.ego_vector
+            for t, action in enumerate(self.replay_actions(i), start=-STEPS):
+                simulator.step(action)
+                self.ego[i, t] = simulator.ego_vector
+            semantic[i] = simulator.semantic
+        semantic[:, :, 0, 0] = corner
         self.scenarios = np.arange(len(self)) * 10
 
     def replay_actions(self, index):
@@ -94,7 +97,7 @@ def test_it_is_driven_to_the_moment_of_the_dream(drive, session):
     np.testing.assert_array_equal(taken[STEPS:], np.tile(ACTION, (4, 1)))
     shown = drive.frame().twin
     assert shown.speed == pytest.approx(5.0)
-    assert shown.view.shape == (64, 64)
+    assert shown.views["bev"].shape == (64, 64)
 
 
 def test_it_steps_with_the_dream(drive, session):
@@ -130,7 +133,7 @@ def test_what_was_seen_is_kept_and_driving_on_goes_back_there(drive, session):
         if session.moment.info["imagined_steps"] == 6:
             break
     assert len(drive._follower._twin.simulator.calls) > before
-    assert np.array_equal(session.moment.twin.view, there.view)
+    assert np.array_equal(session.moment.twin.views["bev"], there.views["bev"])
     assert session.moment.twin.reward_total == pytest.approx(there.reward_total)
 
 
@@ -147,7 +150,7 @@ def test_it_may_end_before_the_dream(drive, session, monkeypatch):
     frozen = session.moment.twin
     drive.tick()
     assert session.moment.twin.end_reason == "off_road"
-    assert np.array_equal(session.moment.twin.view, frozen.view)
+    assert np.array_equal(session.moment.twin.views["bev"], frozen.views["bev"])
     assert session.moment.twin.cost_total == frozen.cost_total
 
 
@@ -180,11 +183,22 @@ def test_a_simulator_that_ends_on_the_way_is_said(drive, session, monkeypatch):
     assert not drive.frame().twin_wanted
 
 
-def test_a_simulator_that_comes_to_something_else_is_said(drive, session):
-    session.contexts.observations["bev"][:, -1, :16] += 1
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        ({"bev": np.s_[:, -1, :16]}, "bev in 25.0% of its pixels"),
+        ({"ego": np.s_[:, -2, 0]}, "speed by 1 m/s"),
+        ({"ego": np.s_[:, -1, 4]}, "route distance by 1 m"),
+    ],
+    ids=str,
+)
+def test_a_simulator_that_comes_to_something_else_is_said(spoilt, message, drive, session):
+    for name, where in spoilt.items():
+        session.contexts.observations[name][where] += 1
     drive.toggle_twin()
     arrive(drive)
-    assert "does not show what the dream began with" in drive.frame().status.note
+    note = drive.frame().status.note
+    assert f"does not come to where the dream began: it differs in {message}" in note
     assert not drive.frame().twin_wanted
 
 
@@ -227,7 +241,7 @@ def test_a_recording_shows_the_simulator_again_without_having_one(drive, session
     frames = [frame for _, frame in Replay(Tape.load(tmp_path / "a.npz"), session).frames()]
     assert frames[0].twin is None
     for frame, twin in zip(frames[1:], seen[1:]):
-        assert np.array_equal(frame.twin.view, twin.view)
+        assert np.array_equal(frame.twin.views["bev"], twin.views["bev"])
         assert (frame.twin.speed, frame.twin.apart, frame.twin.reward_total) == pytest.approx(
             (twin.speed, twin.apart, twin.reward_total)
         )
@@ -248,8 +262,8 @@ def test_metadrive_stands_where_the_dream_began(shipped):
     left = list(follower.catch_up(session.moment))
     assert left == sorted(left, reverse=True)
     first, *_, last = session.moment.since_start()
-    assert np.array_equal(first.twin.view, contexts.observations["bev"][index, -1])
+    assert np.array_equal(first.twin.views["bev"], contexts.observations["bev"][index, -1])
     assert first.twin.apart == 0.0
     assert last.twin.apart < 0.2
-    assert (last.twin.view == last.view).mean() > 0.8
+    assert (last.twin.views["bev"] == last.views["bev"]).mean() > 0.8
     follower.close()

@@ -17,7 +17,8 @@ import pytest
 from learned_sim_env.display.layout import PANELS, arrange
 from learned_sim_env.display.theme import theme
 from learned_sim_env.spec import PALETTE
-from learned_sim_env.viewer.tape import JUMP, STEP, Tape
+from learned_sim_env.viewer.tape import Tape
+from learned_sim_env.viewer.tape_format import JUMP, STEP
 
 pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
 pytest.importorskip("PIL", reason="the viewer needs the extra [viewer]")
@@ -107,13 +108,14 @@ def look_at(screen: np.ndarray) -> None:
     inside = (screen != 0).any(-1)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     window = screen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    layout = arrange(window.shape[1::-1], (64, 64), twin=False)
+    layout = arrange(window.shape[1::-1], {}, {"bev": (64, 64)}, twin=False)
     for name in PANELS:
         rect = layout.panels[name]
         panel = window[rect.y : rect.bottom, rect.x : rect.right]
         assert 0.5 < (panel == theme("standard").panel).all(-1).mean() < 0.995, name
-    view, half = layout.views[0], layout.factor // 2
-    cells = window[view.y + half : view.bottom : layout.factor, view.x + half : view.right : layout.factor]
+    view = layout.views["bev"]
+    factor = view.width // 64
+    cells = window[view.y + factor // 2 : view.bottom : factor, view.x + factor // 2 : view.right : factor]
     known = (cells[:, :, None] == PALETTE).all(-1).any(-1)
     assert cells.shape == (64, 64, 3)
     assert known.all()

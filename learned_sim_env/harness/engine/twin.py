@@ -20,7 +20,8 @@ from learned_sim_env.harness.engine.job import CRASHES, STEPS, DriveResult, Job,
 from learned_sim_env.harness.engine.pilot import Pilot
 from learned_sim_env.simulators import installed_version
 from learned_sim_env.spec import CONTRACTS, COST_TERMS, REWARD_TERMS
-from learned_sim_env.twins.pairing import bring_to_context, open_twin, twin_settings
+from learned_sim_env.twins.approach import bring_to_context
+from learned_sim_env.twins.pairing import open_twin, twin_settings
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.contexts import Contexts
 
@@ -112,8 +113,8 @@ class TwinRunner:
             ValueError: if the twin does not come to the moment where the job starts, or fails on the way.
         """
         agreement = bring_to_context(twin, self.bank, job.place(self.bank))
-        if agreement < 1.0:
-            raise ValueError(f"the twin comes to a moment of which only {agreement:.1%} looks like the recorded one")
+        if not agreement.identical:
+            raise ValueError(f"the twin does not come to exactly the recorded moment: {agreement}")
         views, columns = [twin.semantic.copy()], dict[str, list[np.ndarray]]({name: [] for name in STEPS})
         driver, end = open_driver(self.driver, [job.seed]), ""
         names = tuple(dict.fromkeys(("ego", *observed_by(driver))))

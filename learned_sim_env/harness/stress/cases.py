@@ -15,7 +15,8 @@ from learned_sim_env.harness.engine.dream import DreamRunner
 from learned_sim_env.harness.engine.job import DriveResult, Job
 from learned_sim_env.harness.engine.perturbed_model import PerturbedModel
 from learned_sim_env.viewer.session import Session, frame_of
-from learned_sim_env.viewer.tape import JUMP, STEP, Recorder, Tape
+from learned_sim_env.viewer.tape import Recorder, Tape
+from learned_sim_env.viewer.tape_format import JUMP, STEP
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import compact

@@ -25,7 +25,7 @@ from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.measures.reward import foreseen_reward
 from learned_sim_env.scene import to_frame, wrap_angle
 from learned_sim_env.simulators.metadrive import MetaDriveSimulator
-from learned_sim_env.twins.pairing import bring_to_context
+from learned_sim_env.twins.approach import bring_to_context
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
@@ -113,7 +113,10 @@ class TwinCounterfactuals:
         return self.folder / f"{key_of(about, arrays)}.npz"
 
     def branches(self, twin: TwinDrivingEnv, index: int) -> dict[str, Any]:
-        """`pose`, `reward`, `running` as in `Counterfactuals` of context `index`, without its axis, and `agreement`."""
+        """`pose`, `reward`, `running` as in `Counterfactuals` of context `index`, without its axis.
+
+        And `agreement`: whether they begin at the very moment of the context, see `Agreement.identical`.
+        """
         # A copy of MetaDrive's process is a copy of all its state, which it has no other way to give.
         if isinstance(twin.simulator, MetaDriveSimulator) and hasattr(os, "fork"):
             agreement = bring_to_context(twin, self.contexts, index)
@@ -124,7 +127,7 @@ class TwinCounterfactuals:
                 agreement = bring_to_context(twin, self.contexts, index)
                 parts.append(self.hold(twin, action))
         arrays = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
-        return {**arrays, "agreement": np.array(agreement)}
+        return {**arrays, "agreement": np.array(agreement.identical)}
 
     def hold(self, twin: TwinDrivingEnv, action: np.ndarray) -> dict[str, np.ndarray]:
         """What one action leads to from the twin's present moment: (T, ...) arrays."""
@@ -169,6 +172,7 @@ def gather(source: TwinCounterfactuals, indices: np.ndarray, workers: int) -> tu
     for i in indices:
         if source.file(i).exists():
             with np.load(source.file(i), allow_pickle=False) as file:
+                # Earlier versions kept the share of equal pixels.
                 if file["agreement"] == 1.0:
                     found[int(i)] = dict(file)
     if not found:
