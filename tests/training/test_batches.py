@@ -142,5 +142,5 @@ def test_windows_have_the_modalities_asked_for():
     np.testing.assert_array_equal(batch.observations["route"][2].numpy(), one.observations["route"][2:7])
     half = sampler.total // 2
     assert batch.known["left"][:half].equal(batch.valid[:half]) and not batch.known["left"][half:].any()
-    with pytest.raises(ValueError, match="unknown modality of the data: 'right'.*Known: ego, route, front, left"):
+    with pytest.raises(ValueError, match=r"unknown modality of the data: 'right'.*Known: ego, route, front, left"):
         sampler_of(one, names=("right",))
