@@ -13,6 +13,7 @@ from gymnasium.error import ResetNeeded
 from learned_sim_env import task
 from learned_sim_env.drivers.sight import Sight
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
+from learned_sim_env.environments.cameras import PICTURES, Cameras
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.environments.observations import in_picture, needed, picture, shown
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from learned_sim_env.imagination.filter import Filter
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
+# Of `reset`.
+OPTIONS = ("scenario", "appearance")
 # The only row of what is made for many.
 ROW = np.array([0])
 
@@ -59,9 +62,13 @@ class TwinDrivingEnv(Made, gym.Env):
         checkpoint: whose features obs_type "latent" shows: the name of a shipped one, a path, or a `Checkpoint`.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         modalities: of obs_type "dict" and "classes", such as ("bev", "ego", "route"); the contract's own if None.
+        camera_source: of the contract's cameras: "drawn" from the scene, or "sensor", the simulator's own.
+        appearance: of cameras that are drawn: a condition such as "night", a seed, or an `Appearance`; None: drawn from
+            the scenario's seed.
         settings: the simulator's own keyword arguments.
 
-    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`.
+    `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`, and
+    `options={"appearance": "fog"}` for a look of this episode.
 
     Attributes:
         scene: of the present moment. semantic: (H, W) uint8 class ids. ego_vector: (6,) float32. events: (4,) bool, of
@@ -83,6 +90,8 @@ class TwinDrivingEnv(Made, gym.Env):
         checkpoint: str | Path | Checkpoint | None = None,
         info_type: str = "full",
         modalities: Sequence[str] | None = None,
+        camera_source: str = "drawn",
+        appearance: Any = None,
         **settings: Any,
     ):
         if contract not in CONTRACTS:
@@ -102,9 +111,9 @@ class TwinDrivingEnv(Made, gym.Env):
         self.action_space = self.contract.action_space(action_type)
         self._asked, self.max_episode_steps = max_episode_steps, self.contract.episode_steps(max_episode_steps)
         self.renderer = BevRenderer(self.contract.bev)
-        self._cameras: Any = None
+        self.cameras = Cameras(self.contract, camera_source, appearance)
         self._name = simulator
-        self.simulator = open_simulator(simulator, self.contract, isolate, **settings)
+        self.simulator = open_simulator(simulator, self.contract, isolate, **self.cameras.settings(), **settings)
         self._running = False
         self._window: Any = None
 
@@ -121,9 +130,10 @@ class TwinDrivingEnv(Made, gym.Env):
         self.max_episode_steps = episode_limit(self, self.contract, self._asked)
         options = dict(options or {})
         for name in options:
-            if name != "scenario":
-                raise unknown("option", name, ("scenario",))
+            if name not in OPTIONS:
+                raise unknown("option", name, OPTIONS)
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
+        self.cameras.begin(scenario, options.pop("appearance", None))
         self.scene = _checked(self.simulator.reset(scenario, options))
         self._steps, self._running, self._scenario = 0, True, scenario
         self._totals = np.zeros(2)
@@ -221,7 +231,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.ego_vector = task.ego_vector(scene, self.contract)
         self.events = task.events(scene, self.contract)
         self.tags = task.scenario_tags(scene)
-        self._images: Any = None
+        self.cameras.look()
 
     @property
     def _available(self) -> tuple[str, ...]:
@@ -233,21 +243,28 @@ class TwinDrivingEnv(Made, gym.Env):
 
     def _observed(self, modality: Modality) -> np.ndarray:
         if modality.camera is not None:
-            return self._camera_images()[modality.name].rgb
+            return self.cameras.picture(modality.name, self.scene)
         if modality.name == "route":
             waypoints = road_index(self.scene.road_map).waypoints(self.scene.ego.pose)
             return np.clip(waypoints, *modality.limits)
         return {"bev": self.semantic, "ego": self.ego_vector}[modality.name]
 
-    def _camera_images(self) -> dict[str, Any]:
-        """Pictures of the contract's cameras, drawn when they are first asked for."""
-        from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+    def set_appearance(self, appearance: Any) -> None:
+        """Let cameras that are drawn show the world in another light from the next observation on.
 
-        if self._cameras is None:
-            self._cameras = CameraRenderer({m.name: m.camera for m in self.contract.cameras if m.camera is not None})
-        if self._images is None:
-            self._images = self._cameras.images(self.scene, Appearance.draw(self._scenario))
-        return self._images
+        Args:
+            appearance: a condition ("clear", "overcast", "dusk", "night", "fog", "rain") in the colours of this
+                episode, a seed, or an `Appearance`.
+
+        Raises:
+            ResetNeeded: before the first reset.
+            ValueError: for an unknown condition, or where no cameras are drawn.
+        """
+        if self.cameras.appearance is None:
+            if self.contract.cameras and self.cameras.source == "drawn":
+                raise ResetNeeded("call reset() first: there is no episode to be seen")
+            raise ValueError(f"appearance {appearance!r}: no cameras are drawn here")
+        self.cameras.dress(appearance, self.cameras.appearance.seed)
 
     def _shown(self, motion: np.ndarray, end_reason: str) -> tuple[Any, dict[str, Any]]:
         """Observation and info of now, shown in mode "human"."""
@@ -293,7 +310,8 @@ class TwinDrivingEnv(Made, gym.Env):
             "imagined_steps": 0,
             "context": -1,
             "scenario_tags": self._start_tags,
-            **self.scene.extras,
+            **self.cameras.info(),
+            **{name: value for name, value in self.scene.extras.items() if name != PICTURES},
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
 from typing import Any
 
 from learned_sim_env.scene import Simulator
@@ -28,12 +29,14 @@ def open_simulator(name: str, contract: Contract, isolate: bool | None = None, *
         settings: the simulator's own keyword arguments.
 
     Raises:
-        ValueError: if there is no such simulator.
+        ValueError: if there is no such simulator, or it is to have "cameras" and cannot.
         ImportError: if what it needs is not installed.
     """
     if name not in SIMULATORS:
         raise unknown("simulator", name, SIMULATORS)
     simulator_class = load(SIMULATORS[name])
+    if "cameras" in settings and "cameras" not in signature(simulator_class).parameters:
+        raise ValueError(f'simulator {name!r} has no cameras of its own: use camera_source="drawn"')
     if isolate or (isolate is None and simulator_class.in_use()):
         from learned_sim_env.simulators.process import ProcessSimulator
 

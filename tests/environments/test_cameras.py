@@ -5,13 +5,16 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.rendering.camera import Appearance
 from learned_sim_env.simulators import SIMULATORS
+from tests import standin
 from tests.toy_model import toy_camera_checkpoint
 
 CAMERAS = ("front", "left", "right")
@@ -130,9 +133,19 @@ def test_episodes_begin_at_observations_of_ones_own():
         env.reset(options={"observations": mine, "actions": np.zeros((3, 2))})
 
 
-def test_the_twin_shows_the_same_modalities(monkeypatch):
+@pytest.fixture
+def toy(monkeypatch):
+    """The toy simulator is one of the known ones."""
     monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
-    twin = TwinDrivingEnv("toy", contract="driving-camera", render_mode="rgb_array")
+
+
+def twin_of(**settings):
+    return TwinDrivingEnv("toy", **{"contract": "driving-camera", **settings})
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_twin_shows_the_same_modalities():
+    twin = twin_of(render_mode="rgb_array")
     assert isinstance(twin.observation_space, gym.spaces.Dict)
     observation, _ = twin.reset(seed=3)
     assert observation in twin.observation_space
@@ -144,3 +157,80 @@ def test_the_twin_shows_the_same_modalities(monkeypatch):
     moved, *_ = twin.step(np.array([0, 1], np.float32))
     assert moved in twin.observation_space
     twin.close()
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_seed_decides_the_light_and_an_option_another():
+    twin = twin_of()
+    first, info = twin.reset(seed=3)
+    assert info["appearance"] == {"condition": Appearance.draw(3).condition, "seed": 3}
+    night, info = twin.reset(seed=3, options={"appearance": "night"})
+    assert info["appearance"] == {"condition": "night", "seed": 3}
+    assert night["front"].mean() < 0.7 * first["front"].mean()
+    assert np.array_equal(night["ego"], first["ego"])
+    # It counts for that episode alone.
+    again, _ = twin.reset(seed=3)
+    assert np.array_equal(again["front"], first["front"])
+    always = twin_of(appearance="night")
+    assert np.array_equal(always.reset(seed=3)[0]["front"], night["front"])
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_light_can_change_on_the_way():
+    twin = twin_of()
+    with pytest.raises(ResetNeeded):
+        twin.set_appearance("fog")
+    twin.reset(seed=1, options={"appearance": "clear"})
+    twin.set_appearance("fog")
+    _, _, _, _, info = twin.step(STRAIGHT)
+    assert info["appearance"] == {"condition": "fog", "seed": 1}
+
+
+@pytest.mark.usefixtures("toy")
+def test_light_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match=r"unknown appearance 'nigth'\. Did you mean 'night'\?"):
+        twin_of(appearance="nigth")
+    with pytest.raises(ValueError, match="appearance 'fog': this environment has no cameras"):
+        twin_of(contract="driving", appearance="fog")
+    with pytest.raises(ValueError, match=r"unknown camera_source 'sensors'\. Did you mean 'sensor'\?"):
+        twin_of(camera_source="sensors")
+    with pytest.raises(ValueError, match="simulator 'toy' has no cameras of its own"):
+        twin_of(camera_source="sensor")
+    twin = twin_of()
+    with pytest.raises(ValueError, match="unknown appearance"):
+        twin.reset(options={"appearance": "nigth"})
+    with pytest.raises(ValueError, match="appearance 'fog': no cameras are drawn here"):
+        twin_of(contract="driving").set_appearance("fog")
+
+
+def test_metadrive_shows_what_is_there():
+    pytest.importorskip("metadrive", reason="MetaDrive is not installed")
+    env = gym.make("MetaDriveDrivingCamera-v0", render_mode="rgb_array")
+    observation, info = env.reset(seed=5, options={"appearance": "clear"})
+    assert observation in env.observation_space
+    assert info["appearance"]["condition"] == "clear"
+    # Sky above, road below, and the route straight ahead within a lane's width at first.
+    front = observation["front"].astype(float)
+    assert front[:8].mean() > front[-8:].mean()
+    assert np.abs(observation["route"][0] - [4, 0]).max() < 3
+    env.close()
+
+
+def test_carlas_own_cameras_are_where_the_contracts_are():
+    pytest.importorskip("carla", reason="the CARLA client is not installed")
+    with standin.server() as settings:
+        env = TwinDrivingEnv("carla", contract="driving-camera", camera_source="sensor", **settings)
+        try:
+            observation, info = env.reset(seed=0)
+            assert observation in env.observation_space
+            assert "appearance" not in info
+            assert "cameras" not in info
+            assert len({observation[name].tobytes() for name in CAMERAS}) == 3
+            # The stand-in paints sky, roads and ground in colours of their own: the horizon is in the middle.
+            front = observation["front"]
+            assert (front[:30] == front[0, 0]).all(-1).mean() > 0.9
+            assert (front[40:] == front[0, 0]).all(-1).mean() < 0.05
+            with pytest.raises(ValueError, match="the simulator's own cameras show its weather"):
+                env.reset(options={"appearance": "fog"})
+        finally:
+            env.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators.carla.connection import role
-from learned_sim_env.spec import SemanticClass, unknown
+from learned_sim_env.spec import CameraSpec, SemanticClass, unknown
 
 # Name of an extra of `info` -> CARLA's blueprint, for those that are sensors.
 BLUEPRINTS = {
@@ -39,10 +40,18 @@ def contact_class(type_id: str) -> SemanticClass:
 class Sensors:
     """What listens on one ego.
 
-    patience: [s] that a camera's picture may come late. size: (width, height) of pictures.
+    size: (width, height) of pictures that are extras. cameras: the contract's, by name.
     """
 
-    def __init__(self, carla: Any, world: Any, ego: Any, extras: tuple[str, ...], size: tuple[int, int]):
+    def __init__(
+        self,
+        carla: Any,
+        world: Any,
+        ego: Any,
+        extras: tuple[str, ...],
+        size: tuple[int, int],
+        cameras: Mapping[str, CameraSpec],
+    ):
         self.actors: list[Any] = []
         self._collisions: queue.SimpleQueue[SemanticClass] = queue.SimpleQueue()
         self._data: dict[str, queue.SimpleQueue[Any]] = {}
@@ -64,6 +73,16 @@ class Sensors:
             self.actors.append(sensor)
             data = self._data[name] = queue.SimpleQueue()
             sensor.listen(data.put)
+        self._pictures: dict[str, queue.SimpleQueue[Any]] = {}
+        for name, camera in cameras.items():
+            blueprint = library.find(BLUEPRINTS["rgb"])
+            attributes = {"image_size_x": camera.width, "image_size_y": camera.height, "fov": camera.fov}
+            for attribute, value in {"role_name": role(), **attributes}.items():
+                blueprint.set_attribute(attribute, str(value))
+            sensor = world.spawn_actor(blueprint, _mount(carla, camera, ego.bounding_box), attach_to=ego)
+            self.actors.append(sensor)
+            data = self._pictures[name] = queue.SimpleQueue()
+            sensor.listen(data.put)
 
     def contacts(self) -> frozenset[SemanticClass]:
         """What has touched the ego and was not told before; nothing is waited for, as most frames have no contact."""
@@ -83,11 +102,23 @@ class Sensors:
                 found[name] = tuple(m.type.name for event in _drained(data) for m in event.crossed_lane_markings)
         return found
 
+    def pictures(self, frame: int, patience: float) -> dict[str, np.ndarray]:
+        """(H, W, 3) uint8 RGB of the contract's cameras, by name; raises as `extras` does."""
+        return {name: _picture(name, data, frame, patience) for name, data in self._pictures.items()}
+
     def stop(self) -> None:
         """Let none of them speak any more."""
         for sensor in self.actors:
             if sensor.is_listening:
                 sensor.stop()
+
+
+def _mount(carla: Any, camera: CameraSpec, box: Any) -> Any:
+    """Where a camera is fixed, in CARLA's left-handed frame of the ego, whose origin is not the middle of its box."""
+    x, y, z = camera.position
+    middle, ground = box.location, box.location.z - box.extent.z
+    place = carla.Location(middle.x + x, middle.y - y, ground + z)
+    return carla.Transform(place, carla.Rotation(pitch=camera.pitch, yaw=-camera.yaw))
 
 
 def _drained(data: queue.SimpleQueue[Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from learned_sim_env.simulators.carla.routes import START, pose_at
 from learned_sim_env.simulators.carla.scenario import WEATHERS, Scenario
 from learned_sim_env.simulators.carla.sensors import CAMERAS, Sensors, check_extras
 from learned_sim_env.simulators.carla.traffic import Traffic
-from learned_sim_env.spec import SCENARIO_TAGS, Contract, unknown
+from learned_sim_env.spec import SCENARIO_TAGS, CameraSpec, Contract, unknown
 
 # Steps in which cars that were put on the road come to rest on it.
 SETTLING = 5
@@ -42,7 +42,8 @@ class CarlaSimulator:
         weather: "keep", "random" (drawn by the seed) or a preset of CARLA such as "ClearNoon".
         extras: more of `info`: "red_light" (whether a stop line was crossed at red), "lane_invasion" (kinds of the
             markings crossed), "rgb" (H, W, 3) uint8, "semantic_camera" (H, W) uint8, CARLA's tags.
-        camera_size: width, height of pictures.
+        camera_size: width, height of these pictures.
+        cameras: RGB cameras on the ego by name, whose pictures scenes have in their `extras`, by name under "cameras".
 
     Raises:
         ImportError: if the client is not installed.
@@ -65,6 +66,7 @@ class CarlaSimulator:
         weather: str = "keep",
         extras: tuple[str, ...] = (),
         camera_size: tuple[int, int] = (320, 180),
+        cameras: Mapping[str, CameraSpec] | None = None,
     ):
         self._carla = require("carla", extra="carla")
         check_extras(extras)
@@ -82,7 +84,7 @@ class CarlaSimulator:
         if opendrive:
             open_map(opendrive, self._opendrive)
         self._vehicles, self._walkers, self._weather = (vehicles[0], vehicles[1]), walkers, weather
-        self._extras, self._camera_size = tuple(extras), camera_size
+        self._extras, self._camera_size, self._cameras = tuple(extras), camera_size, dict(cameras or {})
         self._connection: Connection | None = None
         self._actor: Any = None
         self._ego: Ego
@@ -158,7 +160,7 @@ class CarlaSimulator:
 
     def _connect(self) -> Connection:
         if self._connection is None:
-            rendering = any(name in CAMERAS for name in self._extras)
+            rendering = bool(self._cameras) or any(name in CAMERAS for name in self._extras)
             self._connection = Connection(self._address, self._contract.dt, rendering)
             self._boxes: dict[str, Any] = {}
         return self._connection
@@ -199,7 +201,9 @@ class CarlaSimulator:
         connection.manager.set_random_device_seed(int(rng.integers(1 << 31)))
         connection.ask(connection.world.reset_all_traffic_lights)
         self._actor = self._spawn_ego(connection)
-        self._sensors = Sensors(self._carla, connection.world, self._actor, self._extras, self._camera_size)
+        self._sensors = Sensors(
+            self._carla, connection.world, self._actor, self._extras, self._camera_size, self._cameras
+        )
         self._traffic = Traffic(connection)
         self._traffic.spawn(scenario, rng, pose_at(self._route.path, START)[:2])
         self._actor.apply_control(self._carla.VehicleControl(brake=1.0))
@@ -235,6 +239,8 @@ class CarlaSimulator:
         assert self._sensors is not None
         self._red = self._stop_lines.closed("Red")
         extras = {**extras, **self._sensors.extras(snapshot.frame, self._address.timeout)}
+        if self._cameras:
+            extras["cameras"] = self._sensors.pictures(snapshot.frame, self._address.timeout)
         contacts = self._sensors.contacts()
         agents = self._reader.agents(snapshot, self._ego)
         closed = self._red + self._stop_lines.closed("Yellow")
