@@ -28,6 +28,7 @@ from learned_sim_env.scene import Agents
 from learned_sim_env.spec import (
     COST_TERMS,
     EGO_FIELDS,
+    NUM_CLASSES,
     REWARD_TERMS,
     SCENARIO_TAGS,
     BevSpec,
@@ -190,10 +191,12 @@ class Episode:
         return {name: getattr(self, name) for name in METADATA}
 
     def check(self, contract: Contract) -> None:
-        """`ValueError` if a modality is not the contract's, or has another shape or type there."""
+        """`ValueError` if a modality is not the contract's, or has a shape, type or class that it has not there."""
         for name, seen in self.observations.items():
             modality = contract.modality(name)
             self._check(name, seen, (len(self) + 1, *modality.shape), modality.dtype.type)
+            if modality.kind == "classes" and seen.max() >= NUM_CLASSES:
+                raise ValueError(f"{self._name}: {name} has the class {seen.max()}; there are 0 to {NUM_CLASSES - 1}")
 
 
 def agent_slots(agents: Agents) -> dict[str, np.ndarray]:

@@ -39,10 +39,10 @@ class Imagined:
         """The same, but that rows which are not finite say nothing: 0 in all of it."""
         if self.everywhere:
             return self
-        arrays = [getattr(self, f.name).copy() for f in fields(self) if f.name != "everywhere"]
-        for values in arrays:
+        said = {f.name: getattr(self, f.name).copy() for f in fields(self) if f.name != "everywhere"}
+        for values in said.values():
             values[~self.finite] = 0
-        return Imagined(*arrays, False)
+        return Imagined(**said, everywhere=False)
 
 
 class Rollout:

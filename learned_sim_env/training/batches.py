@@ -107,7 +107,8 @@ class WindowSampler:
     ) -> None:
         if not len(data):
             raise ValueError(
-                "the data set has no episodes for this split: collect more (seeds ending in 9 are validation)"
+                "the data set has no episodes for this split: collect more (seeds ending in 9 are validation; of "
+                "recordings, one in ten)"
             )
         self.data, self.context, self.horizon, self.dt = data, context, horizon, dt
         self.names = tuple(dict.fromkeys((*names, "ego")))

@@ -32,7 +32,7 @@ def uncertainty_bound(model: WorldModel, data: PackedData) -> float:
 def imagined_futures(model: WorldModel, data: PackedData, windows: int = 128) -> Iterator[tuple[State, State, Tensor]]:
     """Steps imagined with chance from unseen episodes: states before and after, and (windows,) bool, which count."""
     c, device = model.context_steps, next(iter(model.initial(1).values())).device
-    sampler = WindowSampler(data.split("validation"), c, FUTURE_STEPS, model.contract.dt)
+    sampler = WindowSampler(data.split("validation"), c, FUTURE_STEPS, model.contract.dt, model.observes)
     batch = sampler.sample(windows, 0, 0).to(device)
     with torch.no_grad():
         state = after_context(model, batch)

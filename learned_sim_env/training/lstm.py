@@ -66,15 +66,14 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
     known = torch.stack(features, 1)
     numbers, terms, events = model.predict(known)
     true = torch.cat([batch.ego[..., [0, 1, 4, 5]], batch.motion], -1) / model.scale
-    # A window's first moment may be an episode's, to which no step has led.
-    stepped = valid & batch.stepped
+    judged, moved = batch.known["reward"], batch.known["motion"]
     parts = {
         "kl": masked_mean(torch.stack(kls, 1), valid),
         "reconstruction": _reconstruction(model, batch, known, settings.drawn_moments),
-        "numbers": masked_mean(huber(numbers - true), stepped),
-        "terms": masked_mean(huber(terms - batch.terms[..., : len(UNCERTAIN_TERMS)]), stepped),
+        "numbers": masked_mean(huber(numbers - true), moved),
+        "terms": masked_mean(huber(terms - batch.terms[..., : len(UNCERTAIN_TERMS)]), judged),
         "events": masked_mean(
-            F.binary_cross_entropy_with_logits(events, batch.events.float(), reduction="none").sum(-1), stepped
+            F.binary_cross_entropy_with_logits(events, batch.events.float(), reduction="none").sum(-1), judged
         ),
         "doubt": masked_mean(torch.stack(doubts, 1), valid),
     }
@@ -85,7 +84,7 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
 def _reconstruction(model: DrivingLSTM, batch: Batch, features: Tensor, count: int) -> Tensor:
     """Cross-entropy of classes, squared error of all else, at `count` moments, summed over what is drawn."""
     some, seen = torch.randperm(features.shape[1])[:count], batch.observations
-    valid, loss = batch.valid[:, some].flatten(), features.new_zeros(())
+    loss = features.new_zeros(())
     for name in model.draws:
         found = model.reconstruct(name, features[:, some].flatten(0, 1))
         true = seen[name][:, some].flatten(0, 1)
@@ -93,5 +92,5 @@ def _reconstruction(model: DrivingLSTM, batch: Batch, features: Tensor, count: i
             error = F.cross_entropy(found.movedim(-1, 1), true.long(), reduction="none")
         else:
             error = (found - model.as_counted(name, true)).square()
-        loss = loss + masked_mean(error.flatten(1).mean(-1), valid)
+        loss = loss + masked_mean(error.flatten(1).mean(-1), batch.known[name][:, some].flatten())
     return loss

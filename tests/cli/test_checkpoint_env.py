@@ -39,5 +39,7 @@ def test_the_id_that_declares_it_comes_first(monkeypatch):
 
 def test_a_contract_that_no_environment_has():
     checkpoint = SimpleNamespace(name="mine", contract=Contract("flying"))
-    with pytest.raises(ValueError, match=r"mine is for contract 'flying', .*: declare one in envs/<id>\.toml"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint mine is for contract 'flying', .*: declare one in envs/<id>.toml"
+    ):
         env_id_for(checkpoint)

@@ -17,13 +17,15 @@ import pytest
 
 from learned_sim_env.data.behaviours import choose_behaviour
 from learned_sim_env.data.collect import CollectConfig, collect, record_episode
-from learned_sim_env.data.dataset import load_episodes
+from learned_sim_env.data.dataset import load_episodes, pack
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import CONTRACTS, SemanticClass
 from tests import standin
+from tests.data.recordings import same
 
 
 def test_a_collection_is_complete(collection: Path) -> None:
@@ -181,3 +183,50 @@ def test_carla_episodes_are_collected(tmp_path: Path) -> None:
         assert episode.simulator == "carla"
         assert 1 <= len(episode) <= 12
         assert SemanticClass.EGO in episode.observations["bev"][-1]
+
+
+def test_cameras_are_collected(tmp_path: Path) -> None:
+    minari = pytest.importorskip("minari", reason="Minari is not installed")
+    pytest.importorskip("metadrive", reason="MetaDrive is not installed")
+    config = CollectConfig(
+        tmp_path / "cameras-v0", 2, max_steps=5, workers=1, modalities=("front", "right", "bev", "ego", "route")
+    )
+    collect(config)
+    episodes = load_episodes(config.out)
+    dataset = minari.MinariDataset(config.out / "data")
+    packed = PackedData.load(pack(config.out))
+    twin = dataset.recover_environment()
+    assert set(twin.observation_space) == {"front", "right", "semantic", "ego", "route"}
+    assert twin.observation_space == dataset.observation_space
+    for i, episode in enumerate(episodes):
+        episode.check(CONTRACTS["driving-camera"])
+        assert same(packed.episode(i), episode)
+        observation, _ = twin.reset(seed=episode.seed)
+        for t, action in enumerate(episode.actions):
+            assert np.array_equal(observation["front"], episode.observations["front"][t])
+            assert np.array_equal(observation["semantic"], episode.observations["bev"][t])
+            assert observation["route"] == pytest.approx(episode.observations["route"][t], abs=1e-4)
+            observation, *_ = twin.step(action)
+    twin.close()
+    with pytest.raises(ValueError, match="use its settings or another folder"):
+        collect(CollectConfig(config.out, 2, max_steps=5, contract="driving-camera"))
+
+
+def test_modalities_and_contract_go_together(tmp_path: Path) -> None:
+    def config(**settings: object) -> CollectConfig:
+        return CollectConfig(tmp_path, 1, **settings)  # type: ignore[arg-type]
+
+    assert (config().kept.name, config().names) == ("driving", ("bev", "ego"))
+    cameras = config(contract="driving-camera")
+    assert cameras.names == ("front", "left", "right", "ego", "route", "bev")
+    assert config(modalities=("ego", "left")).kept.name == "driving-camera"
+    assert config(modalities=("ego", "route")).kept.name == "driving"
+    for settings, message in (
+        ({"contract": "diving"}, "'driving'"),
+        ({"modalities": ("ego", "fron")}, "unknown modality 'fron'. Did you mean 'front'"),
+        ({"modalities": ("front",)}, "without ego"),
+        ({"contract": "driving", "modalities": ("ego", "front")}, "unknown modality"),
+        ({"modalities": ("front", "ego"), "flat": True}, "made of bev and ego"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            config(**settings)

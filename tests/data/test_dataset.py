@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.dataset import PackedData, iterate_episodes, load_episodes, pack
-from learned_sim_env.data.episode import MOMENTS, TRANSITIONS, Episode
+from learned_sim_env.data.episode import MOMENTS, TRANSITIONS
 from learned_sim_env.data.splits import split_of
 from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.spec import CONTRACTS
+from tests.data.recordings import same
 
 # Writes a dataset where no file may grow beyond so many bytes.
 FULL = """
@@ -31,16 +32,6 @@ if __name__ == "__main__":
     except (DiskFull, ChildProcessError) as error:
         print(error)
 """
-
-
-def same(a: Episode, b: Episode) -> bool:
-    """Whether all arrays, masks and metadata are equal."""
-    pairs = [(a.arrays(), b.arrays()), (a.valid, b.valid)]
-    return a.metadata() == b.metadata() and all(
-        set(one) == set(other)
-        and all(np.array_equal(v, other[k]) and v.dtype == other[k].dtype for k, v in one.items())
-        for one, other in pairs
-    )
 
 
 def test_minari_opens_it_and_holds_what_was_recorded(collection: Path) -> None:

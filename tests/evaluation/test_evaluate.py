@@ -170,7 +170,7 @@ def test_a_model_that_is_not_finite_is_refused(world: PackedData) -> None:
 
 
 def test_data_that_does_not_suit_is_refused(world: PackedData) -> None:
-    with pytest.raises(ValueError, match="for another task"):
+    with pytest.raises(ValueError, match="another task"):
         evaluate(checkpoint(Oracle(world)), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)
     with pytest.raises(ValueError, match="none of the 1 episodes is long enough"):
         evaluate(checkpoint(Oracle(world)), world.select(np.array([5])), CONFIG)

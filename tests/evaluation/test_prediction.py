@@ -153,7 +153,7 @@ def test_settings_that_make_no_sense_are_refused(setting: dict[str, int]) -> Non
 
 
 def test_data_that_does_not_suit_is_refused(world: PackedData) -> None:
-    with pytest.raises(ValueError, match="for another task"):
+    with pytest.raises(ValueError, match="another task"):
         measure_prediction(checkpoint(Oracle(world)), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)
     with pytest.raises(ValueError, match="no window of the 2 episodes reaches 30 steps"):
         measure_prediction(checkpoint(Oracle(world)), world.select(np.array([4, 5])), CONFIG)

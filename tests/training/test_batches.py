@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.data.episode import PARTS
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training.batches import BEGINNINGS, WindowSampler
 from learned_sim_env.world_model.geometry import compose
+from tests.data.recordings import CONTRACT, recording
 from tests.evaluation.world import PIXEL, SPEED
 
 
@@ -81,3 +84,63 @@ def test_windows_reach_past_the_end_and_say_so(sampler):
 def test_no_episodes_is_an_error(packed):
     with pytest.raises(ValueError, match="no episodes for this split"):
         WindowSampler(packed.select(np.array([], int)), 5, 12, 0.1)
+
+
+def sampler_of(*episodes, names=("ego",)) -> WindowSampler:
+    packed = PackedData.of(episodes, CONTRACT.fingerprints())
+    return WindowSampler(packed, 2, 3, 0.1, names)
+
+
+def test_all_of_a_whole_episode_is_known(sampler):
+    batch = sampler.windows(np.arange(sampler.total))
+    for name in ("bev", "ego", "map", "pose", "agents", "stations", "events", "tags"):
+        assert torch.equal(batch.known[name], batch.valid), name
+    for name in ("actions", "motion", "reward"):
+        assert torch.equal(batch.known[name], batch.valid & batch.stepped), name
+
+
+def test_windows_of_a_bare_recording_say_that_nothing_else_is_known():
+    bare = sampler_of(recording(0, 6, (), masks={"actions": np.zeros(7, bool)}))
+    batch = bare.windows(np.arange(bare.total))
+    assert batch.known["ego"].equal(batch.valid) and batch.known["bev"].equal(batch.valid)
+    assert not any(batch.known[name].any() for name in ("actions", "motion", *PARTS))
+    # Whatever is not known is there all the same, so that losses need no cases.
+    assert (batch.agent_ids == -1).all() and (batch.terms == 0).all() and not batch.events.any()
+    assert batch.static.shape == (bare.total, 5, 64, 64) and batch.ground.shape == (bare.total, 64, 64)
+
+
+def test_parts_are_known_where_they_were_recorded():
+    there = np.array([True, True, False, True, True, True, True])
+    whole = recording(0, 6)
+    gaps = recording(1, 6, masks={"pose": there, "agents": ~there, "actions": there})
+    no_map = recording(2, 6, parts=set(PARTS) - {"map", "reward"}, modalities=("ego",))
+    sampler = sampler_of(whole, gaps, no_map)
+    batch = sampler.windows(np.arange(sampler.total))
+    of_each = sampler.total // 3
+    a, b, c = (slice(i * of_each, (i + 1) * of_each) for i in range(3))
+    assert all(batch.known[name][a].equal(batch.valid[a]) for name in ("bev", "map", "pose", "agents"))
+    # The second window of the second episode begins at its moment 1, and its context ends at 2, where no pose is known.
+    first, second = batch.known["pose"][b][:2].tolist()
+    assert first == [True, True, False, True, True] and not any(second)
+    assert batch.known["motion"][b][0].tolist() == [False, True, False, False, True]
+    assert batch.known["actions"][b][0].tolist() == [False, True, False, True, True]
+    assert batch.known["agents"][b][0].tolist() == [False, False, True, False, False]
+    for name in ("bev", "map", "reward"):
+        assert not batch.known[name][c].any() and batch.known[name][a].any()
+    moved = batch.to("cpu")
+    assert moved.known["pose"].equal(batch.known["pose"]) and set(moved.observations) == {"ego"}
+
+
+def test_windows_have_the_modalities_asked_for():
+    names = ("front", "left", "ego", "route")
+    one, other = recording(0, 6, modalities=names), recording(1, 6, modalities=("ego", "route"))
+    sampler = sampler_of(one, other, names=("left", "route"))
+    batch = sampler.windows(np.arange(sampler.total))
+    assert set(batch.observations) == {"left", "route", "ego"}
+    # Window 2 begins at moment 2 of the first episode.
+    np.testing.assert_array_equal(batch.observations["left"][2].numpy(), one.observations["left"][2:7])
+    np.testing.assert_array_equal(batch.observations["route"][2].numpy(), one.observations["route"][2:7])
+    half = sampler.total // 2
+    assert batch.known["left"][:half].equal(batch.valid[:half]) and not batch.known["left"][half:].any()
+    with pytest.raises(ValueError, match=r"unknown modality of the data: 'right'.*Known: ego, route, front, left"):
+        sampler_of(one, names=("right",))

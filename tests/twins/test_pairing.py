@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import learned_sim_env  # noqa: F401  registers the ids
-from learned_sim_env.drivers.policies import RouteFollower
+from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.simulators import SIMULATORS

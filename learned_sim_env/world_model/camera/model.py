@@ -64,9 +64,9 @@ class CameraWorldModel(nn.Module):
         self.painter = Painter(self.rig, config.look, (fine, coarse))
         for part in (self.perception, self.painting_parts()):
             # What a CPU is fastest with.
-            part.to(memory_format=torch.channels_last)
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Its input is not, and large.
-        self.painter.inward.to(memory_format=torch.contiguous_format)
+        self.painter.inward.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def painting_parts(self) -> nn.ModuleDict:
         """What pictures are painted with, as far as it is learned."""
