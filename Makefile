@@ -51,5 +51,5 @@ clean:
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[metadrive,carla,viewer,rl,train,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[metadrive,carla,viewer,rl,train,recordings,dev]"
 	touch $@
