@@ -20,16 +20,23 @@ PUBLIC = (
         f"learned_sim_env.{name}"
         for name in (
             "carla_standin",
+            "data",
             "drivers",
+            "environments",
             "evaluation",
             "harness",
+            "imagination",
             "measures",
+            "recordings",
             "rendering",
             "reporting",
             "reinforcement",
             "simulators",
+            "spec",
+            "training",
             "twins",
             "viewer",
+            "world_model",
         )
     ),
 )
