@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from learned_sim_env.recordings import formats, lines
 from learned_sim_env.recordings.checks import figures
 from learned_sim_env.recordings.drives import drives_of
-from learned_sim_env.recordings.recording import Recording
+from learned_sim_env.recordings.recording import Recording, RecordingError
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import CameraSpec, SemanticClass
+from tests.recordings import more_writers
 from tests.recordings.conftest import WRITERS
 
 # Which say nothing of others, of the road, of the size of the car; and which say what was done.
@@ -166,3 +168,47 @@ def test_headings_that_are_not_recorded(world, tmp_path):
     (drive,) = drives_of(only(path))
     turned = np.abs(drive.states[5:-5, 2] - world.rear[5:-5, 2])
     assert np.abs((turned + np.pi) % (2 * np.pi) - np.pi).max() < 0.05
+
+
+def test_rows_of_a_long_list(tmp_path):
+    from learned_sim_env.recordings.formats.json_files import rows_of
+
+    path = tmp_path / "rows.json"
+    rows = [{"k": k, "text": "]},{[" * (k % 7), "inner": {"list": [1, [2]]}} for k in range(500)]
+    for indent in (None, 2):
+        path.write_text(json.dumps(rows, indent=indent))
+        for chunk in (7, 100, 2**20):
+            assert list(rows_of(path, chunk)) == rows
+    path.write_text(json.dumps(rows)[:-2])
+    with pytest.raises(RecordingError, match="no whole JSON"):
+        list(rows_of(path))
+    path.write_text("[1]")
+    with pytest.raises(RecordingError, match="a row that is a int"):
+        list(rows_of(path))
+
+
+def test_cameras_of_nuscenes(world, tmp_path):
+    path = more_writers.nuscenes(tmp_path, world)
+    (path / "samples" / "CAM_FRONT").mkdir(parents=True)
+    tables = path / "v1.0-mini"
+    rows = json.loads((tables / "sample_data.json").read_text())
+    for k in (0, 5):
+        (path / "samples" / "CAM_FRONT" / f"{k}.jpg").write_bytes(b"x")
+        shot = {"filename": f"samples/CAM_FRONT/{k}.jpg", "fileformat": "jpg", "calibrated_sensor_token": "front"}
+        rows.append({**rows[k], **shot, "token": f"c{k}"})
+    (tables / "sample_data.json").write_text(json.dumps(rows))
+    matrix = [[1266.0, 0.0, 816.0], [0.0, 1266.0, 491.0], [0.0, 0.0, 1.0]]
+    # Looking ahead: its right is the car's right, its axis the car's x.
+    calibrated = {
+        "token": "front",
+        "sensor_token": "s",
+        "translation": [1.7, 0.0, 1.5],
+        "rotation": [0.5, -0.5, 0.5, -0.5],
+    }
+    (tables / "calibrated_sensor.json").write_text(json.dumps([{**calibrated, "camera_intrinsic": matrix}]))
+    (tables / "sensor.json").write_text(json.dumps([{"token": "s", "channel": "CAM_FRONT"}]))
+    (camera,) = only(path).cameras
+    assert camera.name == "CAM_FRONT" and len(camera.files) == 2
+    assert np.allclose(camera.times, [0.0, 0.5])
+    assert np.allclose(camera.rotation, CameraSpec().rotation)
+    assert np.allclose(camera.matrix, matrix)
