@@ -18,8 +18,8 @@ from tests.recordings import more_writers
 from tests.recordings.conftest import WRITERS
 
 # Which say nothing of others, of the road, of the size of the car; and which say what was done.
-ALONE = ("comma", "rosbag", "rosbag-ros1", "rosbag-autoware")
-ROADLESS = (*ALONE, "nuplan", "nuscenes-plain")
+ALONE = ("comma", "rosbag", "rosbag-ros1")
+ROADLESS = (*ALONE, "rosbag-autoware", "nuplan", "nuscenes-plain")
 STEERING = ("nuscenes", "comma", "rosbag", "rosbag-ros1", "rosbag-autoware")
 LIT = ("scenarionet", "waymo", "table")
 ALL = pytest.mark.parametrize("name", WRITERS)

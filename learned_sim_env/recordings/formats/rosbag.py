@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, topics_of
+from learned_sim_env.recordings.formats.rosbag_objects import topic_of, tracks_of
 from learned_sim_env.recordings.formats.rosbag_presets import preset_for
 from learned_sim_env.recordings.formats.rotations import yaw_of
 from learned_sim_env.recordings.recording import SIGNALS, EgoPath, Recording, RecordingError, Signal, Vehicle, in_order
@@ -40,7 +41,8 @@ def read(path: Path) -> Iterator[Recording]:
     topics = topics_of(path)
     mapping, notes = mapping_of(path, topics)
     wanted = {mapping["ego"]["topic"], *(s["topic"] for s in mapping.get("signals", {}).values())}
-    rows = messages(path, wanted & set(topics))
+    objects = topic_of(topics)
+    rows = messages(path, (wanted & set(topics)) | ({objects} if objects else set()))
     ego = mapping["ego"]
     if not rows.get(ego["topic"]):
         raise RecordingError(f"topic {ego['topic']!r} of the ego has no messages; topics: {_told(topics)}")
@@ -78,6 +80,8 @@ def read(path: Path) -> Iterator[Recording]:
         ),
         vehicle=Vehicle(**sizes, guessed=vehicle.guessed - set(told)),
         signals=signals,
+        tracks=None if objects is None else tracks_of(rows.get(objects, []), start),
+        sources={"tracks": "perception of the car"},
         notes=tuple(notes),
     )
 
