@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +213,35 @@ def test_cameras_of_nuscenes(world, tmp_path):
     assert np.allclose(camera.times, [0.0, 0.5])
     assert np.allclose(camera.rotation, CameraSpec().rotation)
     assert np.allclose(camera.matrix, matrix)
+
+
+def test_bag_whose_metadata_differs_from_its_file(write, world):
+    path = write("rosbag")
+    from rosbags.highlevel import AnyReader
+
+    about = path / "metadata.yaml"
+    # As recorders write it; the file itself says nothing of qualities of service.
+    none = {"sec": 0, "nsec": 0}
+    quality = {"history": 3, "depth": 0, "reliability": 1, "durability": 2, "deadline": none, "lifespan": none}
+    quality |= {"liveliness": 1, "liveliness_lease_duration": none, "avoid_ros_namespace_conventions": False}
+    other = about.read_text().replace("offered_qos_profiles: []", f"offered_qos_profiles: [{json.dumps(quality)}]")
+    other = re.sub(r"version: \d+", "version: 5", other)
+    assert "history" in other
+    about.write_text(other)
+    # The library finds nothing then, and says nothing.
+    with AnyReader([path]) as reader:
+        assert list(reader.messages()) == [] and reader.message_count > 0
+    (drive,) = drives_of(only(path))
+    assert len(drive) == len(world.times) - 1
+
+
+def test_type_that_cannot_be_read_costs_its_topic_only(write, world):
+    path = write("rosbag-autoware")
+    file = path / "drive.mcap"
+    data = file.read_bytes()
+    assert data.count(b"TrackedObject[] objects") > 0
+    file.write_bytes(data.replace(b"TrackedObject[] objects", b"TrackedObject[] obj-cts"))
+    recording = only(path)
+    assert recording.tracks is None
+    assert any("others are not read" in note for note in recording.notes)
+    assert len(drives_of(recording)[0]) == len(world.times) - 1

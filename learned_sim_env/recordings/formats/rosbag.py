@@ -16,7 +16,16 @@ from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, 
 from learned_sim_env.recordings.formats.rosbag_objects import topic_of, tracks_of
 from learned_sim_env.recordings.formats.rosbag_presets import preset_for
 from learned_sim_env.recordings.formats.rotations import yaw_of
-from learned_sim_env.recordings.recording import SIGNALS, EgoPath, Recording, RecordingError, Signal, Vehicle, in_order
+from learned_sim_env.recordings.recording import (
+    SIGNALS,
+    EgoPath,
+    Recording,
+    RecordingError,
+    Signal,
+    Track,
+    Vehicle,
+    in_order,
+)
 from learned_sim_env.spec import unknown
 
 if sys.version_info >= (3, 11):
@@ -41,8 +50,7 @@ def read(path: Path) -> Iterator[Recording]:
     topics = topics_of(path)
     mapping, notes = mapping_of(path, topics)
     wanted = {mapping["ego"]["topic"], *(s["topic"] for s in mapping.get("signals", {}).values())}
-    objects = topic_of(topics)
-    rows = messages(path, (wanted & set(topics)) | ({objects} if objects else set()))
+    rows = messages(path, wanted & set(topics))
     ego = mapping["ego"]
     if not rows.get(ego["topic"]):
         raise RecordingError(f"topic {ego['topic']!r} of the ego has no messages; topics: {_told(topics)}")
@@ -80,10 +88,22 @@ def read(path: Path) -> Iterator[Recording]:
         ),
         vehicle=Vehicle(**sizes, guessed=vehicle.guessed - set(told)),
         signals=signals,
-        tracks=None if objects is None else tracks_of(rows.get(objects, []), start),
+        tracks=_tracks(path, topics, start, notes),
         sources={"tracks": "perception of the car"},
         notes=tuple(notes),
     )
+
+
+def _tracks(path: Path, topics: Mapping[str, Topic], start: float, notes: list[str]) -> tuple[Track, ...] | None:
+    """Who else was there, None if no topic says so, or none that can be read; then `notes` tell why."""
+    topic = topic_of(topics)
+    if topic is None:
+        return None
+    try:
+        return tracks_of(messages(path, {topic}).get(topic, []), start)
+    except (RecordingError, AttributeError) as error:
+        notes.append(f"others are not read: {error}")
+        return None
 
 
 def mapping_of(path: Path, topics: Mapping[str, Topic]) -> tuple[dict[str, Any], list[str]]:
