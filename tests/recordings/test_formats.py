@@ -245,3 +245,25 @@ def test_type_that_cannot_be_read_costs_its_topic_only(write, world):
     assert recording.tracks is None
     assert any("others are not read" in note for note in recording.notes)
     assert len(drives_of(recording)[0]) == len(world.times) - 1
+
+
+def test_lanelet2_map_beside_a_bag(write, world):
+    path = write("rosbag-autoware")
+    more_writers.lanelet2(path / "map.osm", world)
+    recording = only(path)
+    by_name = {lane.name: lane for lane in recording.road.lanes}
+    assert {name: lane.beside for name, lane in by_name.items()} == {"r0": ("r1",), "r1": ("r0",), "r2": ()}
+    for number in range(3):
+        truth, found = world.lane(number), by_name[f"r{number}"].centre
+        assert np.hypot(*(truth[0] - found[0])) < 4.0 and np.hypot(*(truth[-1] - found[-1])) < 4.0
+    (drive,) = drives_of(recording)
+    assert drive.road.route == "map" and figures(drive).on_lane == 1.0
+    assert len(drive.scene(40).agents) == 4
+
+
+def test_lanelet2_map_without_lanelets(write):
+    path = write("rosbag-autoware")
+    (path / "map.osm").write_text('<osm><node id="1"><tag k="local_x" v="1"/><tag k="local_y" v="1"/></node></osm>')
+    assert any("no lanelets" in note for note in only(path).notes)
+    (path / "map.osm").write_text('<osm><node id="1" lat="1" lon="2"/></osm>')
+    assert any("no local_x" in note for note in only(path).notes)

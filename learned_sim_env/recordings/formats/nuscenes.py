@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.recordings.formats import lanelet2
 from learned_sim_env.recordings.formats.features import kind_of, track_of
 from learned_sim_env.recordings.formats.nuscenes_can import signals_of
 from learned_sim_env.recordings.formats.nuscenes_map import read_map
@@ -68,7 +69,8 @@ def _recording(path: Path, root: Path, tables: Tables, scene: Mapping[str, Any])
     times, places, headings = in_order((poses[:, 0] - first) * MICRO, poses[:, 1:3], yaw_of(poses[:, 3:]))
     log = tables.get("log", scene["log_token"])
     signals, notes = signals_of(root, tables.folder, scene["name"], first)
-    road, note = read_map(root, str(log.get("location", "")))
+    osm = lanelet2.map_in(root)
+    road, note = read_map(root, str(log.get("location", ""))) if osm is None else lanelet2.read_map(osm)
     # The data set's own cars are called n008 and n015; others are not known.
     known = str(log.get("vehicle", "")).startswith("n0")
     boxes = tables.boxes(token)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.recordings.formats import lanelet2
 from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, topics_of
 from learned_sim_env.recordings.formats.rosbag_objects import topic_of, tracks_of
 from learned_sim_env.recordings.formats.rosbag_presets import preset_for
@@ -78,6 +79,9 @@ def read(path: Path) -> Iterator[Recording]:
     told = mapping.get("vehicle", {})
     vehicle = Vehicle.of_box(told["length"], told["width"]) if {"length", "width"} <= set(told) else Vehicle()
     sizes = {name: float(told.get(name, getattr(vehicle, name))) for name in ("length", "width", "wheelbase", "rear")}
+    osm = lanelet2.map_in(path if path.is_dir() else path.parent)
+    road, why = (None, "") if osm is None else lanelet2.read_map(osm)
+    notes += [why] if why else []
     yield Recording(
         name=path.stem,
         format="rosbag",
@@ -89,6 +93,7 @@ def read(path: Path) -> Iterator[Recording]:
         vehicle=Vehicle(**sizes, guessed=vehicle.guessed - set(told)),
         signals=signals,
         tracks=_tracks(path, topics, start, notes),
+        road=road,
         sources={"tracks": "perception of the car"},
         notes=tuple(notes),
     )
