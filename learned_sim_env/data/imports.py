@@ -28,6 +28,7 @@ from learned_sim_env.recordings.formats import FORMATS
 from learned_sim_env.recordings.looking import Look, look_at
 from learned_sim_env.recordings.recording import Recording
 from learned_sim_env.spec import unknown
+from learned_sim_env.version import __version__
 
 # [s] A folder of a whole data set is one file.
 LONGEST = 24 * 3600.0
@@ -213,9 +214,9 @@ def drive_of(record: Path, number: int) -> Path:
 
 
 def record_of(folder: Path, path: Path, keep: bool) -> Path:
-    """Where what was found in a file is kept: another place as soon as the file is another one."""
+    """Where what was found in a file is kept: another place as soon as the file, or this package, is another one."""
     size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep} {__version__}".encode()).hexdigest()[:16]
     return folder / "files" / f"{path.stem[:40]}-{key}.json"
 
 

@@ -23,8 +23,6 @@ SIGNALS = {
     "brake": "0 to 1",
     "throttle_brake": "-1 (full brake) to 1 (full throttle)",
     "speed": "m/s, negative in reverse",
-    "yaw_rate": "rad/s, + is left",
-    "acceleration": "m/s^2 along the car",
     "autonomous": "1 while a program drives, 0 while a person does",
 }
 # [m] Length, width, wheelbase and how far the box's middle is ahead of the rear axle, of a car that is not known.

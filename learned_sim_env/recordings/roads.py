@@ -1,34 +1,24 @@
-"""From a recorded map and a driven path to a `RoadMap`: outlines of lanes, and a route to follow."""
+"""From a recorded map and a driven path to a `RoadMap`: what is near, outlines of lanes, and a route to follow."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from learned_sim_env.recordings import lines
 from learned_sim_env.recordings.recording import MapLane, RecordedMap
-from learned_sim_env.scene import Lane, Line, RoadMap, wrap_angle
+from learned_sim_env.recordings.routes import choose_route
+from learned_sim_env.scene import Lane, Line, RoadMap
 
 # [m] What is farther than this from the driven path is left out.
 REACH = 110.0
 # [m] Half widths of lanes whose borders are not recorded: the usual one, and those within which a border is theirs.
 HALF_WIDTH, BORDERS = 1.75, (1.2, 2.6)
-# [m] between points of centre lines, and of the driven path where it is matched to lanes.
+# [m] between points of centre lines.
 SPACING = 2.0
-# A place belongs to a lane whose centre line is at most so far [m] and differs at most so much in direction [rad].
-ASIDE, ASKEW = 3.0, 1.0
-# What it costs a match to go on into a following lane, into one beside, and anywhere else; a metre aside costs 1.
-FOLLOW, CHANGE, JUMP = 0.1, 3.0, 20.0
-# [m] by which a route goes on after the end of the drive, and over which changes of lane are eased.
-BEYOND, EASING = 80.0, 15
 # [rad] in all that make a lane a curve.
 CURVE = 0.4
-# [rad] Lanes whose ends differ by more in direction lead elsewhere.
-PARALLEL = 0.5
-# Share of the path that has to be on lanes for the route to follow them.
-ENOUGH = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,91 +40,65 @@ def build_road(recorded: RecordedMap | None, path: np.ndarray, route: np.ndarray
         origin: place in the recording's frame that becomes (0, 0).
     """
     path = lines.clean(path - origin)
-    chosen: list[str] = []
-    lanes: dict[str, MapLane] = {}
-    centres: dict[str, np.ndarray] = {}
-    outlines: dict[str, np.ndarray] = {}
-    if recorded is not None:
-        low, high = path.min(0) + origin - REACH, path.max(0) + origin + REACH
-        borders = _borders(recorded, origin, low, high)
-        for lane in recorded.lanes:
-            shape = _shape(lane, origin, borders, low, high)
-            if shape is not None:
-                lanes[lane.name], (centres[lane.name], outlines[lane.name]) = lane, shape
-    matched = _match(path, lanes, centres) if len(path) > 1 else []
-    kind = "recorded"
-    if route is not None and len(lines.clean(route)) > 1:
-        line = lines.spaced(lines.clean(route - origin), SPACING)
-        chosen = [name for name in _match(line, lanes, centres) if name]
-    elif matched and sum(bool(m) for m in matched) > ENOUGH * len(matched):
-        kind = "map"
-        line, chosen = _along_lanes(path, matched, lanes, centres)
-    else:
-        kind, line = "driven", _driven(path)
-    wide = {beside for name in chosen for beside in _row(name, lanes, centres)}
+    near = RecordedMap(()) if recorded is None else _near(recorded, path, origin)
+    borders = _borders(near)
+    shapes = {lane.name: shape for lane in near.lanes if (shape := _shape(lane, borders)) is not None}
+    lanes = {lane.name: lane for lane in near.lanes if lane.name in shapes}
+    centres = {name: centre for name, (centre, _) in shapes.items()}
+    told = None if route is None else lines.clean(route - origin)
+    kind, line, on_route = choose_route(path, told, lanes, centres)
     found = [
-        Lane(outlines[name], centres[name], name in wide, _tag(lane, centres[name])) for name, lane in lanes.items()
+        Lane(outline, centre, name in on_route, _tag(lanes[name], centre)) for name, (centre, outline) in shapes.items()
     ]
-    markings: list[Line] = []
-    if recorded is not None:
-        found += [
-            Lane(area - origin, np.zeros((0, 2)))
-            for area in recorded.areas
-            if len(area) > 2 and _touches(area, low, high)
-        ]
-        markings = [
-            Line(points, marking.broken, marking.dash, marking.period)
-            for marking in recorded.lines
-            if _touches(marking.points, low, high) and len(points := lines.clean(marking.points - origin)) > 1
-        ]
-        markings += [
-            Line(points)
-            for edge in recorded.edges
-            if _touches(edge, low, high) and len(points := lines.clean(edge - origin)) > 1
-        ]
-    return Road(RoadMap(tuple(found), tuple(markings), line), kind, centres)
+    found += [Lane(area, np.zeros((0, 2))) for area in near.areas if len(area) > 2]
+    markings = (*near.lines, *(Line(edge) for edge in near.edges))
+    return Road(RoadMap(tuple(found), markings, line), kind, centres)
 
 
-def _touches(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    points = np.asarray(points)[:, :2]
-    return len(points) > 1 and bool((points.max(0) >= low).all() and (points.min(0) <= high).all())
+def _near(recorded: RecordedMap, path: np.ndarray, origin: np.ndarray) -> RecordedMap:
+    """What is near the path, in the frame of the drive; lines of one point are none."""
+    low, high = path.min(0) - REACH, path.max(0) + REACH
 
+    def moved(points: np.ndarray | None) -> np.ndarray | None:
+        """Without what is far away, or has no length."""
+        if points is None or len(points) < 2:
+            return None
+        points = lines.clean(np.asarray(points, np.float64)[:, :2] - origin)
+        inside = len(points) > 1 and (points.max(0) >= low).all() and (points.min(0) <= high).all()
+        return points if inside else None
 
-def _borders(recorded: RecordedMap, origin: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(P, 2) points of markings and edges, a metre apart, for lanes whose borders are not recorded."""
-    pieces = [marking.points for marking in recorded.lines] + list(recorded.edges)
-    near = [lines.clean(piece) for piece in pieces if _touches(piece, low, high)]
-    near = [lines.spaced(piece - origin, 1.0) for piece in near if len(piece) > 1]
-    return np.concatenate(near) if near else np.zeros((0, 2))
-
-
-def _shape(
-    lane: MapLane, origin: np.ndarray, borders: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Centre line (M, 2) and outline (N, 2) of a lane; None if it is far away or has no length."""
-    known = [p for p in (lane.centre, lane.left, lane.right, lane.polygon) if p is not None and len(p) > 1]
-    if not known or not any(_touches(p, low, high) for p in known):
-        return None
-    left, right, centre, polygon = (
-        None if p is None or len(p) < 2 else lines.clean(np.asarray(p)[:, :2] - origin)
-        for p in (lane.left, lane.right, lane.centre, lane.polygon)
+    lanes = [
+        replace(
+            lane, centre=moved(lane.centre), left=moved(lane.left), right=moved(lane.right), polygon=moved(lane.polygon)
+        )
+        for lane in recorded.lanes
+    ]
+    markings = [replace(line, points=points) for line in recorded.lines if (points := moved(line.points)) is not None]
+    edges, areas = (
+        tuple(points for p in pieces if (points := moved(p)) is not None) for pieces in (recorded.edges, recorded.areas)
     )
-    if left is not None and right is not None and min(len(left), len(right)) > 1:
-        if centre is None or len(centre) < 2:
+    return RecordedMap(tuple(lanes), tuple(markings), edges, areas)
+
+
+def _borders(near: RecordedMap) -> np.ndarray:
+    """(P, 2) points of markings and edges, a metre apart, for lanes whose borders are not recorded."""
+    pieces = [lines.spaced(piece, 1.0) for piece in (*(line.points for line in near.lines), *near.edges)]
+    return np.concatenate(pieces) if pieces else np.zeros((0, 2))
+
+
+def _shape(lane: MapLane, borders: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre line (M, 2) and outline (N, 2) of a lane; None if there is none of it."""
+    centre, left, right = lane.centre, lane.left, lane.right
+    if left is not None and right is not None:
+        if centre is None:
             count = max(2, int(np.ceil(max(lines.lengths(left)[-1], lines.lengths(right)[-1]) / SPACING)) + 1)
             centre = (lines.resampled(left, count) + lines.resampled(right, count)) / 2
-        return _even(centre), np.concatenate([left, right[::-1]])
-    if centre is None or len(centre) < 2:
-        # An outline alone is road without direction; the format says so by putting it among the areas.
+        return lines.spaced(centre, SPACING), np.concatenate([left, right[::-1]])
+    if centre is None:
+        # An outline alone is road without direction: formats put that among the areas.
         return None
-    centre = _even(centre)
-    if polygon is not None and len(polygon) > 2:
-        return centre, polygon
-    return centre, _outline(centre, borders)
-
-
-def _even(centre: np.ndarray) -> np.ndarray:
-    return lines.spaced(centre, SPACING)
+    centre = lines.spaced(centre, SPACING)
+    return centre, lane.polygon if lane.polygon is not None and len(lane.polygon) > 2 else _outline(centre, borders)
 
 
 def _outline(centre: np.ndarray, borders: np.ndarray) -> np.ndarray:
@@ -159,147 +123,6 @@ def _outline(centre: np.ndarray, borders: np.ndarray) -> np.ndarray:
             half = np.full(len(centre), HALF_WIDTH)
         sides.append(lines.beside(centre, sign * half))
     return np.concatenate([sides[0], sides[1][::-1]])
-
-
-def _match(path: np.ndarray, lanes: dict[str, MapLane], centres: dict[str, np.ndarray]) -> list[str]:
-    """Name of the lane of each point of a path (N, 2), "" where there is none: the cheapest sequence (Viterbi)."""
-    if not lanes:
-        return [""] * len(path)
-    angle = lines.headings(path)
-    names = list(lanes)
-    costs = np.full((len(path), len(names) + 1), np.inf)
-    for k, name in enumerate(names):
-        centre = centres[name]
-        inside = ((path > centre.min(0) - ASIDE) & (path < centre.max(0) + ASIDE)).all(-1)
-        if not inside.any():
-            continue
-        _, aside, direction = lines.nearest(centre, path[inside])
-        askew = np.abs(wrap_angle(direction - angle[inside]))
-        costs[inside, k] = np.where((aside < ASIDE) & (askew < ASKEW), aside + 2 * askew, np.inf)
-    costs[:, -1] = 2 * ASIDE
-    index = {name: k for k, name in enumerate(names)}
-    best = costs[0]
-    back = np.zeros(costs.shape, np.int64)
-    own = np.arange(len(names) + 1)
-    for i in range(1, len(path)):
-        jump = int(best.argmin())
-        came, total = np.full(len(own), jump), np.full(len(own), best[jump] + JUMP)
-        stay = best < total
-        came[stay], total[stay] = own[stay], best[stay]
-        for k in np.flatnonzero(np.isfinite(best[:-1])).tolist():
-            lane = lanes[names[k]]
-            for others, price in ((lane.following, FOLLOW), (lane.beside, CHANGE)):
-                for other in others:
-                    j = index.get(other)
-                    if j is not None and best[k] + price < total[j]:
-                        came[j], total[j] = k, best[k] + price
-        back[i], best = came, total + costs[i]
-    state = int(best.argmin())
-    found = []
-    for i in range(len(path) - 1, -1, -1):
-        found.append("" if state == len(names) else names[state])
-        state = int(back[i, state])
-    return found[::-1]
-
-
-def _along_lanes(
-    path: np.ndarray, matched: list[str], lanes: dict[str, MapLane], centres: dict[str, np.ndarray]
-) -> tuple[np.ndarray, list[str]]:
-    """A route along the middles of matched lanes and on through those that follow: (N, 2), and the lanes' names."""
-    points = path.copy()
-    for name in set(matched) - {""}:
-        rows = np.array([m == name for m in matched])
-        s, _, _ = lines.nearest(centres[name], path[rows])
-        points[rows] = lines.at(centres[name], s)
-    chosen = list(dict.fromkeys(m for m in matched if m))
-    rest = np.zeros((0, 2))
-    if matched[-1]:
-        rest, more = _onwards(matched[-1], path[-1], lanes, centres)
-        chosen += more
-    line = _forwards(np.concatenate([points, rest]))
-    line = _eased(lines.spaced(line, 1.0), [points[i] for i in _changes(matched, lanes)])
-    # Where the map ends, the route goes straight on: nobody arrives because a recording ends.
-    left = BEYOND - (lines.lengths(rest)[-1] if len(rest) > 1 else 0.0)
-    return _extended(lines.spaced(line, SPACING), left), chosen
-
-
-def _changes(matched: list[str], lanes: dict[str, MapLane]) -> list[int]:
-    """Where a match goes over into a lane beside."""
-    return [i for i, (a, b) in enumerate(pairwise(matched), 1) if a and b and a != b and b not in lanes[a].following]
-
-
-def _eased(line: np.ndarray, changes: list[np.ndarray]) -> np.ndarray:
-    """A line with a point a metre, averaged over some, and over many around changes of lane alone: bends stay bends."""
-    little = lines.averaged(line, 3)
-    if not changes:
-        return little
-    away = np.hypot(*np.moveaxis(line[:, None] - np.array(changes), -1, 0)).min(1)
-    share = np.clip(2.0 - away / EASING, 0.0, 1.0)[:, None]
-    return share * lines.averaged(line, EASING) + (1 - share) * little
-
-
-def _onwards(
-    name: str, place: np.ndarray, lanes: dict[str, MapLane], centres: dict[str, np.ndarray]
-) -> tuple[np.ndarray, list[str]]:
-    """What follows on the map: points (N, 2) of `BEYOND` metres after a place (2,) on a lane, and the lanes' names."""
-    centre = centres[name]
-    s = float(lines.nearest(centre, place[None])[0][0])
-    total = lines.lengths(centre)[-1]
-    pieces, more, left = [lines.at(centre, np.arange(s + SPACING, total, SPACING))], [], BEYOND - (total - s)
-    while left > 0:
-        ahead = [f for f in lanes[name].following if f in centres and f not in more]
-        if not ahead:
-            break
-        # The straightest: where the drive would have led is not known.
-        end = lines.headings(centres[name])[-1]
-        name = min(
-            ahead, key=lambda f: abs(lines.turn(centres[f])) + abs(wrap_angle(lines.headings(centres[f])[0] - end))
-        )
-        more.append(name)
-        pieces.append(centres[name])
-        left -= lines.lengths(centres[name])[-1]
-    found = np.concatenate(pieces)
-    return (found if len(found) else centre[-1:]), more
-
-
-def _driven(path: np.ndarray) -> np.ndarray:
-    """A route along the driven path itself, and straight on after it."""
-    if len(path) < 2 or lines.lengths(path)[-1] < 1.0:
-        return path[0] + np.array([[0.0, 0.0], [BEYOND, 0.0]])
-    return _extended(lines.spaced(lines.averaged(lines.spaced(path, 1.0), 3), SPACING), BEYOND)
-
-
-def _forwards(line: np.ndarray) -> np.ndarray:
-    """The line without points that are behind the one before, as seen a few metres on."""
-    kept = [line[0]]
-    for i in range(1, len(line)):
-        ahead = line[min(i + 4, len(line) - 1)] - kept[-1]
-        if (line[i] - kept[-1]) @ ahead > 1e-3 * max(float(np.hypot(*ahead)), 1e-6):
-            kept.append(line[i])
-    return np.array(kept) if len(kept) > 1 else line[[0, -1]]
-
-
-def _extended(line: np.ndarray, by: float) -> np.ndarray:
-    """The line, straight on for `by` metres."""
-    if by <= 0:
-        return line
-    towards = line[-1] - line[-min(3, len(line))]
-    towards = towards / max(float(np.hypot(*towards)), 1e-9)
-    more = np.arange(SPACING, by, SPACING)
-    return np.concatenate([line, line[-1] + more[:, None] * towards])
-
-
-def _row(name: str, lanes: dict[str, MapLane], centres: dict[str, np.ndarray]) -> set[str]:
-    """A lane and all beside it that end in its direction: where roads cross, lanes beside it may turn off."""
-    found, waiting, end = {name}, [name], lines.headings(centres[name])[-1]
-    while waiting:
-        for other in lanes[waiting.pop()].beside:
-            if other not in centres or other in found:
-                continue
-            if abs(wrap_angle(lines.headings(centres[other])[-1] - end)) < PARALLEL:
-                found.add(other)
-                waiting.append(other)
-    return found
 
 
 def _tag(lane: MapLane, centre: np.ndarray) -> str:

@@ -11,6 +11,18 @@ import numpy as np
 
 from tests.recordings.world import LANE, LENGTH, WIDTH, World, aside
 
+PERCEIVED, PERCEPTION = "/perception/object_recognition/tracking/objects", "autoware_perception_msgs/msg"
+OBJECTS = {
+    "Id": "uint8[16] uuid\n",
+    "Label": "uint8 label\nfloat32 probability\n",
+    "Kinematics": "geometry_msgs/PoseWithCovariance pose_with_covariance\n",
+    "Shape": "geometry_msgs/Vector3 dimensions\n",
+    "TrackedObject": (
+        "autoware_perception_msgs/Id object_id\nautoware_perception_msgs/Label[] classification\n"
+        "autoware_perception_msgs/Kinematics kinematics\nautoware_perception_msgs/Shape shape\n"
+    ),
+    "TrackedObjects": "std_msgs/Header header\nautoware_perception_msgs/TrackedObject[] objects\n",
+}
 MICRO, NANO = 1_000_000, 1_000_000_000
 START = 1_700_000_000
 
@@ -214,6 +226,30 @@ def _expansion(world: World) -> dict[str, Any]:
     }
 
 
+def lanelet2(path: Path, world: World) -> None:
+    """A map as Autoware writes it; the points of some borders are in the other order."""
+    parts, node = [], 0
+    for number in range(4):
+        refs = []
+        line = world.border(number)[::4]
+        for x, y in line[::-1] if number == 1 else line:
+            node += 1
+            parts.append(f'<node id="{node}"><tag k="local_x" v="{x}"/><tag k="local_y" v="{y}"/></node>')
+            refs.append(f'<nd ref="{node}"/>')
+        kind, sub = (("road_border", "solid"), ("line_thin", "dashed"), ("line_thin", "solid"), ("road_border", ""))[
+            number
+        ]
+        tags = f'<tag k="type" v="{kind}"/><tag k="subtype" v="{sub}"/>'
+        parts.append(f'<way id="w{number}">{"".join(refs)}{tags}</way>')
+    for number in range(3):
+        # The last one leads back, so that what is left of it is the line that it shares with the one before.
+        left, right = (number + 1, number) if number < 2 else (number, number + 1)
+        members = f'<member type="way" ref="w{left}" role="left"/><member type="way" ref="w{right}" role="right"/>'
+        tags = '<tag k="type" v="lanelet"/><tag k="subtype" v="road"/>'
+        parts.append(f'<relation id="r{number}">{members}{tags}</relation>')
+    path.write_text(f"<?xml version='1.0'?><osm>{''.join(parts)}</osm>")
+
+
 def nuplan(folder: Path, world: World) -> Path:
     """A nuPlan log with one scene."""
     path = folder / "log.db"
@@ -393,8 +429,42 @@ def rosbag(folder: Path, world: World, ros: int = 2, autoware: bool = False) -> 
             drive = types["ackermann_msgs/msg/AckermannDrive"](steering_angle=angle, **zeros)
             message = types[kind](header=header(stamp), drive=drive)
         messages.append((steering, kind, late, message))
+        if autoware:
+            messages.append((PERCEIVED, f"{PERCEPTION}/TrackedObjects", late, _objects(store, header(stamp), world, t)))
     messages.sort(key=lambda m: m[2])
     return _write_bag(folder, store, messages, ros)
+
+
+def _objects(store: Any, header: Any, world: World, t: int) -> Any:
+    """What the car perceives, in messages that have the fields of Autoware's that are read."""
+    from rosbags.typesys import get_types_from_msg
+
+    types = store.types
+    for name, text in OBJECTS.items():
+        if f"{PERCEPTION}/{name}" not in types:
+            store.register(get_types_from_msg(text, f"{PERCEPTION}/{name}"))
+    labels = {"VEHICLE": 1, "PEDESTRIAN": 7, "TRAFFIC_CONE": 0}
+    things = []
+    for k, m in enumerate(world.movers):
+        x, y, heading = m.poses[t]
+        w, _, _, z = quaternion(heading)
+        pose = types["geometry_msgs/msg/Pose"](
+            position=types["geometry_msgs/msg/Point"](x, y, 0.0),
+            orientation=types["geometry_msgs/msg/Quaternion"](0.0, 0.0, z, w),
+        )
+        covariant = types["geometry_msgs/msg/PoseWithCovariance"](pose=pose, covariance=np.zeros(36))
+        things.append(
+            types[f"{PERCEPTION}/TrackedObject"](
+                object_id=types[f"{PERCEPTION}/Id"](uuid=np.full(16, k + 1, np.uint8)),
+                classification=[
+                    types[f"{PERCEPTION}/Label"](label=2, probability=0.1),
+                    types[f"{PERCEPTION}/Label"](label=labels[m.kind], probability=0.8),
+                ],
+                kinematics=types[f"{PERCEPTION}/Kinematics"](pose_with_covariance=covariant),
+                shape=types[f"{PERCEPTION}/Shape"](dimensions=types["geometry_msgs/msg/Vector3"](*m.size, 1.5)),
+            )
+        )
+    return types[f"{PERCEPTION}/TrackedObjects"](header=header, objects=things)
 
 
 def _write_bag(folder: Path, store: Any, messages: list, ros: int) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,15 @@ import pytest
 from learned_sim_env.recordings import formats, lines
 from learned_sim_env.recordings.checks import figures
 from learned_sim_env.recordings.drives import drives_of
-from learned_sim_env.recordings.recording import Recording
+from learned_sim_env.recordings.recording import Recording, RecordingError
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import CameraSpec, SemanticClass
+from tests.recordings import more_writers
 from tests.recordings.conftest import WRITERS
 
 # Which say nothing of others, of the road, of the size of the car; and which say what was done.
-ALONE = ("comma", "rosbag", "rosbag-ros1", "rosbag-autoware")
-ROADLESS = (*ALONE, "nuplan", "nuscenes-plain")
+ALONE = ("comma", "rosbag", "rosbag-ros1")
+ROADLESS = (*ALONE, "rosbag-autoware", "nuplan", "nuscenes-plain")
 STEERING = ("nuscenes", "comma", "rosbag", "rosbag-ros1", "rosbag-autoware")
 LIT = ("scenarionet", "waymo", "table")
 ALL = pytest.mark.parametrize("name", WRITERS)
@@ -166,3 +169,101 @@ def test_headings_that_are_not_recorded(world, tmp_path):
     (drive,) = drives_of(only(path))
     turned = np.abs(drive.states[5:-5, 2] - world.rear[5:-5, 2])
     assert np.abs((turned + np.pi) % (2 * np.pi) - np.pi).max() < 0.05
+
+
+def test_rows_of_a_long_list(tmp_path):
+    from learned_sim_env.recordings.formats.json_files import rows_of
+
+    path = tmp_path / "rows.json"
+    rows = [{"k": k, "text": "]},{[" * (k % 7), "inner": {"list": [1, [2]]}} for k in range(500)]
+    for indent in (None, 2):
+        path.write_text(json.dumps(rows, indent=indent))
+        for chunk in (7, 100, 2**20):
+            assert list(rows_of(path, chunk)) == rows
+    path.write_text(json.dumps(rows)[:-2])
+    with pytest.raises(RecordingError, match="no whole JSON"):
+        list(rows_of(path))
+    path.write_text("[1]")
+    with pytest.raises(RecordingError, match="a row that is a int"):
+        list(rows_of(path))
+
+
+def test_cameras_of_nuscenes(world, tmp_path):
+    path = more_writers.nuscenes(tmp_path, world)
+    (path / "samples" / "CAM_FRONT").mkdir(parents=True)
+    tables = path / "v1.0-mini"
+    rows = json.loads((tables / "sample_data.json").read_text())
+    for k in (0, 5):
+        (path / "samples" / "CAM_FRONT" / f"{k}.jpg").write_bytes(b"x")
+        shot = {"filename": f"samples/CAM_FRONT/{k}.jpg", "fileformat": "jpg", "calibrated_sensor_token": "front"}
+        rows.append({**rows[k], **shot, "token": f"c{k}"})
+    (tables / "sample_data.json").write_text(json.dumps(rows))
+    matrix = [[1266.0, 0.0, 816.0], [0.0, 1266.0, 491.0], [0.0, 0.0, 1.0]]
+    # Looking ahead: its right is the car's right, its axis the car's x.
+    calibrated = {
+        "token": "front",
+        "sensor_token": "s",
+        "translation": [1.7, 0.0, 1.5],
+        "rotation": [0.5, -0.5, 0.5, -0.5],
+    }
+    (tables / "calibrated_sensor.json").write_text(json.dumps([{**calibrated, "camera_intrinsic": matrix}]))
+    (tables / "sensor.json").write_text(json.dumps([{"token": "s", "channel": "CAM_FRONT"}]))
+    (camera,) = only(path).cameras
+    assert camera.name == "CAM_FRONT" and len(camera.files) == 2
+    assert np.allclose(camera.times, [0.0, 0.5])
+    assert np.allclose(camera.rotation, CameraSpec().rotation)
+    assert np.allclose(camera.matrix, matrix)
+
+
+def test_bag_whose_metadata_differs_from_its_file(write, world):
+    path = write("rosbag")
+    from rosbags.highlevel import AnyReader
+
+    about = path / "metadata.yaml"
+    # As recorders write it; the file itself says nothing of qualities of service.
+    none = {"sec": 0, "nsec": 0}
+    quality = {"history": 3, "depth": 0, "reliability": 1, "durability": 2, "deadline": none, "lifespan": none}
+    quality |= {"liveliness": 1, "liveliness_lease_duration": none, "avoid_ros_namespace_conventions": False}
+    other = about.read_text().replace("offered_qos_profiles: []", f"offered_qos_profiles: [{json.dumps(quality)}]")
+    other = re.sub(r"version: \d+", "version: 5", other)
+    assert "history" in other
+    about.write_text(other)
+    # The library finds nothing then, and says nothing.
+    with AnyReader([path]) as reader:
+        assert list(reader.messages()) == [] and reader.message_count > 0
+    (drive,) = drives_of(only(path))
+    assert len(drive) == len(world.times) - 1
+
+
+def test_type_that_cannot_be_read_costs_its_topic_only(write, world):
+    path = write("rosbag-autoware")
+    file = path / "drive.mcap"
+    data = file.read_bytes()
+    assert data.count(b"TrackedObject[] objects") > 0
+    file.write_bytes(data.replace(b"TrackedObject[] objects", b"TrackedObject[] obj-cts"))
+    recording = only(path)
+    assert recording.tracks is None
+    assert any("others are not read" in note for note in recording.notes)
+    assert len(drives_of(recording)[0]) == len(world.times) - 1
+
+
+def test_lanelet2_map_beside_a_bag(write, world):
+    path = write("rosbag-autoware")
+    more_writers.lanelet2(path / "map.osm", world)
+    recording = only(path)
+    by_name = {lane.name: lane for lane in recording.road.lanes}
+    assert {name: lane.beside for name, lane in by_name.items()} == {"r0": ("r1",), "r1": ("r0",), "r2": ()}
+    for number in range(3):
+        truth, found = world.lane(number), by_name[f"r{number}"].centre
+        assert np.hypot(*(truth[0] - found[0])) < 4.0 and np.hypot(*(truth[-1] - found[-1])) < 4.0
+    (drive,) = drives_of(recording)
+    assert drive.road.route == "map" and figures(drive).on_lane == 1.0
+    assert len(drive.scene(40).agents) == 4
+
+
+def test_lanelet2_map_without_lanelets(write):
+    path = write("rosbag-autoware")
+    (path / "map.osm").write_text('<osm><node id="1"><tag k="local_x" v="1"/><tag k="local_y" v="1"/></node></osm>')
+    assert any("no lanelets" in note for note in only(path).notes)
+    (path / "map.osm").write_text('<osm><node id="1" lat="1" lon="2"/></osm>')
+    assert any("no local_x" in note for note in only(path).notes)

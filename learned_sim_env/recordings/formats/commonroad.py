@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from learned_sim_env.recordings.formats.features import kind_of, track_of
+from learned_sim_env.recordings.formats.xml_files import load_xml
 from learned_sim_env.recordings.recording import (
     EgoPath,
     MapLane,
@@ -23,8 +24,6 @@ from learned_sim_env.recordings.recording import (
 from learned_sim_env.scene import Line
 from learned_sim_env.spec import SemanticClass
 
-# [bytes]
-LARGEST = 256 * 2**20
 # Kinds of obstacles that can be the ego.
 CARS = ("car", "taxi", "truck", "bus", "unknown")
 
@@ -50,7 +49,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Recording]:
     """The one scenario of a file."""
-    root = _root(path)
+    root = load_xml(path)
     if root.tag == "CommonRoadSolution":
         raise RecordingError(
             f"it is a solution of {root.get('benchmark_id', 'a scenario')}, without road and others: take the scenario"
@@ -81,18 +80,6 @@ def read(path: Path) -> Iterator[Recording]:
         sources={"ego": f"obstacle {ego.name}"},
         notes=(f"it has no recorded ego: obstacle {ego.name}, which drives farthest, is taken",),
     )
-
-
-def _root(path: Path) -> ElementTree.Element:
-    if path.stat().st_size > LARGEST:
-        raise RecordingError(f"it has more than {LARGEST >> 20} MiB")
-    data = path.read_bytes()
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise RecordingError("it declares entities, which no scenario needs: it is not read")
-    try:
-        return ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
-        raise RecordingError(f"it is no whole XML ({error})") from None
 
 
 def _elements(root: ElementTree.Element) -> Iterator[ElementTree.Element]:

@@ -12,10 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.recordings.formats import lanelet2
 from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, topics_of
+from learned_sim_env.recordings.formats.rosbag_objects import topic_of, tracks_of
 from learned_sim_env.recordings.formats.rosbag_presets import preset_for
 from learned_sim_env.recordings.formats.rotations import yaw_of
-from learned_sim_env.recordings.recording import SIGNALS, EgoPath, Recording, RecordingError, Signal, Vehicle, in_order
+from learned_sim_env.recordings.recording import (
+    SIGNALS,
+    EgoPath,
+    Recording,
+    RecordingError,
+    Signal,
+    Track,
+    Vehicle,
+    in_order,
+)
 from learned_sim_env.spec import unknown
 
 if sys.version_info >= (3, 11):
@@ -68,6 +79,9 @@ def read(path: Path) -> Iterator[Recording]:
     told = mapping.get("vehicle", {})
     vehicle = Vehicle.of_box(told["length"], told["width"]) if {"length", "width"} <= set(told) else Vehicle()
     sizes = {name: float(told.get(name, getattr(vehicle, name))) for name in ("length", "width", "wheelbase", "rear")}
+    osm = lanelet2.map_in(path if path.is_dir() else path.parent)
+    road, why = (None, "") if osm is None else lanelet2.read_map(osm)
+    notes += [why] if why else []
     yield Recording(
         name=path.stem,
         format="rosbag",
@@ -78,8 +92,23 @@ def read(path: Path) -> Iterator[Recording]:
         ),
         vehicle=Vehicle(**sizes, guessed=vehicle.guessed - set(told)),
         signals=signals,
+        tracks=_tracks(path, topics, start, notes),
+        road=road,
+        sources={"tracks": "perception of the car"},
         notes=tuple(notes),
     )
+
+
+def _tracks(path: Path, topics: Mapping[str, Topic], start: float, notes: list[str]) -> tuple[Track, ...] | None:
+    """Who else was there, None if no topic says so, or none that can be read; then `notes` tell why."""
+    topic = topic_of(topics)
+    if topic is None:
+        return None
+    try:
+        return tracks_of(messages(path, {topic}).get(topic, []), start)
+    except (RecordingError, AttributeError) as error:
+        notes.append(f"others are not read: {error}")
+        return None
 
 
 def mapping_of(path: Path, topics: Mapping[str, Topic]) -> tuple[dict[str, Any], list[str]]:
