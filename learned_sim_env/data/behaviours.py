@@ -58,7 +58,7 @@ class OrnsteinUhlenbeck:
         return self._value
 
 
-class Policy:
+class SimulatorPolicy:
     """One of the simulator's own policies, unchanged."""
 
     def __init__(self, name: str) -> None:
@@ -168,9 +168,9 @@ def _gap_ahead(env: TwinDrivingEnv) -> float:
 
 # Every behaviour, and its share of the episodes. Those that crash early give fewer frames than their share.
 BEHAVIOURS: dict[str, tuple[Callable[[], Behaviour], float]] = {
-    "expert": (lambda: Policy("expert"), 0.12),
+    "expert": (lambda: SimulatorPolicy("expert"), 0.12),
     "noisy_expert": (NoisyExpert, 0.23),
-    "idm": (lambda: Policy("idm"), 0.10),
+    "idm": (lambda: SimulatorPolicy("idm"), 0.10),
     "drift": (Drift, 0.13),
     "brake_swerve": (BrakeSwerve, 0.18),
     "stop_and_go": (StopAndGo, 0.08),

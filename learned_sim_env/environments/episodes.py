@@ -89,7 +89,7 @@ class Episodes:
             # A checkpoint that was loaded already stays where it is.
             where = next(iter(model.initial(1).values())).device
         self._inference = inference = Inference(where, num_rows)
-        self._sight = RayFeatures(num_rows) if obs_type == "flat" else None
+        self._ray_features = RayFeatures(num_rows) if obs_type == "flat" else None
         self._flat = np.zeros((num_rows, SIZE), np.float32)
         self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
@@ -128,8 +128,8 @@ class Episodes:
         fresh["end"], fresh["started"], fresh["ego"] = -1, True, self._clipped(start.ego)
         self.rollout.start(rows, start, seeds)
         self.records[rows] = fresh
-        if self._sight is not None:
-            self._flat[rows] = self._sight.begin(self._classes(rows), rows)
+        if self._ray_features is not None:
+            self._flat[rows] = self._ray_features.begin(self._classes(rows), rows)
 
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take one step in every row under `actions` (B, 2) float32 in [-1, 1].
@@ -155,8 +155,8 @@ class Episodes:
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
-        if self._sight is not None:
-            self._flat = self._sight.update(self._classes(self._all), np.zeros_like(late))
+        if self._ray_features is not None:
+            self._flat = self._ray_features.update(self._classes(self._all), np.zeros_like(late))
         return rewards, judged.terminated, judged.truncated
 
     @property
@@ -202,7 +202,7 @@ class Episodes:
         """
         if not self.records["started"][row]:
             raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
-        past = None if self._sight is None else self._sight.past[:, row]
+        past = None if self._ray_features is None else self._ray_features.past[:, row]
         return snapshots.taken(self.rollout, row, self.records[row], self.checkpoint, past)
 
     def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
@@ -215,13 +215,13 @@ class Episodes:
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
         self.records[rows] = record
-        if self._sight is None:
+        if self._ray_features is None:
             return
         # What was seen before is known where the snapshot is of this obs_type.
         if "sight" in snapshot:
-            self._flat[rows] = self._sight.restore(self._classes(rows), rows, snapshot["sight"])
+            self._flat[rows] = self._ray_features.restore(self._classes(rows), rows, snapshot["sight"])
         else:
-            self._flat[rows] = self._sight.begin(self._classes(rows), rows)
+            self._flat[rows] = self._ray_features.begin(self._classes(rows), rows)
 
     def _seen(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Modalities of `rows` (n,) int64, copied."""

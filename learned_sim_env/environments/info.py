@@ -90,20 +90,20 @@ def numeric(info: dict[str, Any]) -> dict[str, Any]:
         goes on. "scenario_tags": bool, one for each of `spec.SCENARIO_TAGS`. "final_obs" is as it was: with
         `info_type="numeric"`, a vector environment gives it as it gives observations. What simulators add is left out.
     """
-    told: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     for key, value in info.items():
         if key == "final_info":
-            told[key] = numeric(value)
+            numbers[key] = numeric(value)
         elif key.startswith("_") or key == "final_obs":
-            told[key] = value
+            numbers[key] = value
         elif key in _TERMS:
-            told[key] = np.stack([value[name] for name in _TERMS[key]], -1).astype(np.float32)
+            numbers[key] = np.stack([value[name] for name in _TERMS[key]], -1).astype(np.float32)
         elif key in _NUMBERS:
             number = _NUMBERS[key]
-            told[key] = np.array([number(v) for v in value]) if isinstance(value, np.ndarray) else number(value)
+            numbers[key] = np.array([number(v) for v in value]) if isinstance(value, np.ndarray) else number(value)
         elif key in INFO_KEYS:
-            told[key] = value if isinstance(value, np.ndarray) else np.asarray(value)[()]
-    return told
+            numbers[key] = value if isinstance(value, np.ndarray) else np.asarray(value)[()]
+    return numbers
 
 
 _TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}

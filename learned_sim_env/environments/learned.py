@@ -125,7 +125,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         super().reset(seed=seed)
         self.episodes.max_episode_steps = episode_limit(self, self.contract, self._asked)
         self.episodes.begin(ROW, [self.np_random], options)
-        return self._looked()
+        return self._observed()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Imagine one clock step.
@@ -138,7 +138,7 @@ class LearnedDrivingEnv(Made, gym.Env):
             raise ResetNeeded("call reset() first: there is no running episode")
         actions = to_continuous(action, self.action_type)[None]
         (reward,), (terminated,), (truncated,) = self.episodes.advance(actions)
-        observation, info = self._looked()
+        observation, info = self._observed()
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def render(self) -> np.ndarray | None:
@@ -200,7 +200,7 @@ class LearnedDrivingEnv(Made, gym.Env):
                 changed.
         """
         self.episodes.restore(ROW, snapshot)
-        return self._looked()
+        return self._observed()
 
     def branch(self, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
         """n rows at the present moment, ready to be stepped: what would happen if?
@@ -217,7 +217,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         settings["info_type"] = self.info_type
         return LearnedDrivingVectorEnv.from_snapshot(self.snapshot(), n, seeds, **settings)
 
-    def _looked(self) -> tuple[Any, dict[str, Any]]:
+    def _observed(self) -> tuple[Any, dict[str, Any]]:
         if self.render_mode == "human":
             self.render()
         info = self.episodes.info(0)

@@ -135,7 +135,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
                 generators[i] = seeding.np_random(seeds[i])
         self._begin(mask, options)
         self._show()
-        return self.episodes.observe(self._all), self._told(self.episodes.infos(mask))
+        return self.episodes.observe(self._all), self._formatted(self.episodes.infos(mask))
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one step in every row.
@@ -167,7 +167,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
             self._begin(over)
             replace(observations, over, self.episodes.observe(np.flatnonzero(over)))
         self._show()
-        infos = self._told({**infos, **self.episodes.infos(np.ones_like(over))})
+        infos = self._formatted({**infos, **self.episodes.infos(np.ones_like(over))})
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
@@ -197,7 +197,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)
-        return take(self.episodes.observe(rows), 0), self._told(self.episodes.info(row))
+        return take(self.episodes.observe(rows), 0), self._formatted(self.episodes.info(row))
 
     def branch(self, row: int, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
         """n rows at the present moment of `row`, see `LearnedDrivingEnv.branch`."""
@@ -245,7 +245,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
             "_final_info": over.copy(),
         }
 
-    def _told(self, infos: dict[str, Any]) -> dict[str, Any]:
+    def _formatted(self, infos: dict[str, Any]) -> dict[str, Any]:
         """What is told of infos, see `info_type`."""
         return numeric(infos) if self.info_type == "numeric" else infos
 

@@ -103,7 +103,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.contract = CONTRACTS[contract]
         self.obs_type, self.action_type = obs_type, action_type
         self.render_mode, self.info_type = render_mode, info_type
-        self._sight = RayFeatures(1)
+        self._ray_features = RayFeatures(1)
         self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
         latent_size = 0 if self._filter is None else self._filter.size
         self.observation_space = self.contract.observation_space(obs_type, latent_size, modalities)
@@ -138,7 +138,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.scene = _checked(self.simulator.reset(scenario, options))
         self._steps, self._running, self._scenario = 0, True, scenario
         self._totals = np.zeros(2)
-        self._look()
+        self._read_scene()
         self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
         self._features = self._first_features()
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
@@ -162,7 +162,7 @@ class TwinDrivingEnv(Made, gym.Env):
         except SimulatorError as error:
             return self._broken_off(error)
         self._steps += 1
-        self._look()
+        self._read_scene()
         self._features = self._next_features(action)
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
@@ -217,10 +217,10 @@ class TwinDrivingEnv(Made, gym.Env):
         gym.logger.warn(f"episode broken off after {self._steps} steps: {error}")
         self._running = False
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
-        info = self._told(self._info(np.zeros(3, np.float32), "simulator_error"))
+        info = self._formatted(self._info(np.zeros(3, np.float32), "simulator_error"))
         return self._observation(), 0.0, False, True, info
 
-    def _look(self) -> None:
+    def _read_scene(self) -> None:
         """Everything read off the scene, once a step."""
         scene: Scene = self.scene
         self.map_layer = self.renderer.map_layer(scene)
@@ -268,9 +268,9 @@ class TwinDrivingEnv(Made, gym.Env):
         self._shown_info = self._info(motion, end_reason)
         if self.render_mode == "human":
             self.render()
-        return self._observation(), self._told(self._shown_info)
+        return self._observation(), self._formatted(self._shown_info)
 
-    def _told(self, info: dict[str, Any]) -> dict[str, Any]:
+    def _formatted(self, info: dict[str, Any]) -> dict[str, Any]:
         """What is told of an info, see `info_type`."""
         return numeric(info) if self.info_type == "numeric" else info
 
@@ -278,13 +278,13 @@ class TwinDrivingEnv(Made, gym.Env):
         """What `obs_type` "flat" and "latent" show where an episode begins."""
         if self._filter is not None:
             return self._filter.begin(self.observed(self._filter.observes))
-        return self._sight.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
+        return self._ray_features.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
 
     def _next_features(self, action: np.ndarray) -> np.ndarray | None:
         """What they show after `action` (2,) float32."""
         if self._filter is not None:
             return self._filter.go_on(self.observed(self._filter.observes), action)
-        return self._sight.update(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
+        return self._ray_features.update(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
 
     def _row(self) -> dict[str, np.ndarray]:
         """View and ego vector, as of the only row of many."""

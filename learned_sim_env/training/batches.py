@@ -61,7 +61,7 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Traffic(Paths):
+class TrafficWindows(Paths):
     """What is known of other road users as well, and of the ground they drive on.
 
     ground: (B, H, W) uint8, what stands still in the view of the last moment of the context, where "map" is known.
@@ -78,7 +78,7 @@ class Traffic(Paths):
 
 
 @dataclass(frozen=True)
-class Batch(Traffic):
+class Batch(TrafficWindows):
     """Everything.
 
     observations: the modalities asked for, by name, (B, L, *shape) of their dtype.
@@ -150,7 +150,7 @@ class WindowSampler:
         """How the ego moved in `size` windows: without pictures, many are cheap."""
         return self._paths(*self._rows(self._drawn(size, seed, step, rank, 1)))
 
-    def sample_traffic(self, size: int, seed: int, step: int, rank: int = 0) -> Traffic:
+    def sample_traffic(self, size: int, seed: int, step: int, rank: int = 0) -> TrafficWindows:
         """How everybody moved in `size` windows."""
         return self._traffic(*self._rows(self._drawn(size, seed, step, rank, 2)))
 
@@ -198,7 +198,7 @@ class WindowSampler:
         known["stations"] = known["stations"] & data.known("pose", row)
         return known
 
-    def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Traffic:
+    def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> TrafficWindows:
         now = row[:, self.context - 1]
         anchor = self._read("ego_pose", now)[:, None]
         ids = self._read("agent_ids", row)[..., :MOVER_SLOTS]
@@ -207,7 +207,7 @@ class WindowSampler:
         heading = world[..., 2]
         speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
         yaw_rate = self._yaw_rate(row, stepped, ids, heading)
-        return Traffic(
+        return TrafficWindows(
             **vars(self._paths(row, stepped, valid)),
             ground=torch.from_numpy(self._standing(now)),
             agent_ids=torch.from_numpy(ids),

@@ -99,7 +99,7 @@ def integrate(motion: Tensor) -> Tensor:
     return torch.stack(poses, 1)
 
 
-def look_up(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]:
+def sample_nearest(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]:
     """Values (B, N) of a view (B, H, W) at the pixels nearest to ego-frame `places` (B, N, 2) [m].
 
     Also whether a place is in the view (B, N) bool; where it is not, the value is that of the nearest pixel in it.
@@ -110,7 +110,7 @@ def look_up(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]
     return view.flatten(1).gather(1, index), inside
 
 
-def look_between(views: Tensor, places: Tensor, bev: BevSpec) -> Tensor:
+def sample_bilinear(views: Tensor, places: Tensor, bev: BevSpec) -> Tensor:
     """Values (B, C, N) float32 of views (B, C, H, W) at ego-frame `places` (B, N, 2) [m], between pixels as well; 0
     beyond the view.
     """

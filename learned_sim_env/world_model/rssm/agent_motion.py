@@ -174,8 +174,8 @@ class AgentMotion(nn.Module):
         # Whose headings differ by more than 120 degrees drives elsewhere. Nobody is ahead of itself.
         free = torch.where((straight > 1.0) & (distance > 0) & (counts > 0), distance - half - own_half, FAR)
         lane = (across > self.lanes[0]) & (across < self.lanes[1])
-        gap, who = torch.where(lane, free, FAR).min(1)
-        other = others[:, 0].gather(0, who.flatten(0, 1)).view_as(who)
+        gap, leader = torch.where(lane, free, FAR).min(1)
+        other = others[:, 0].gather(0, leader.flatten(0, 1)).view_as(leader)
         closing = torch.where(gap < FAR, own_speed - other, 0.0)
         gap = gap.clamp(0, FAR)
         near = (gap + NEAREST).reciprocal()

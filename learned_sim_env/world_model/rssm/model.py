@@ -41,7 +41,14 @@ from learned_sim_env.world_model.rssm.latent import Encoder, Latent
 from learned_sim_env.world_model.rssm.map_decoder import MapDecoder
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, Exact, MapMemory
 from learned_sim_env.world_model.rssm.route_finder import RouteFinder
-from learned_sim_env.world_model.rssm.route_path import TOLD, RoutePath, alongside, chain, seen_from, waypoints
+from learned_sim_env.world_model.rssm.route_path import (
+    HEADING_CHORDS,
+    RoutePath,
+    alongside,
+    chain,
+    seen_from,
+    waypoints,
+)
 from learned_sim_env.world_model.rssm.surroundings import NEARBY, Surroundings
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
@@ -49,7 +56,7 @@ EXACT = ("ego_path", "detector", "route_finder", "route_path", "births.common")
 # Views kept for the detector.
 VIEWS = max(LAGS)
 # How much networks are told of the ego and its route, see `DrivingRSSM.inputs`.
-INPUTS = 7 + 2 * len(TOLD)
+INPUTS = 7 + 2 * len(HEADING_CHORDS)
 
 
 class DrivingRSSM(nn.Module):
@@ -201,7 +208,7 @@ class DrivingRSSM(nn.Module):
             "seen": torch.ones_like(seen),
         }
         new.update(
-            self.detector.look(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
+            self.detector.detect(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
             if detect
             else agents_module.no_agents(len(h), self.config.slots, h.device)
         )
@@ -363,7 +370,7 @@ class DrivingRSSM(nn.Module):
         return torch.cat([inputs, action, motion / self.ego_path.scale], -1)
 
     def inputs(self, ego: Tensor, ahead: Tensor) -> Tensor:
-        """The ego vector (B, 6) and the route's headings ahead (B, len(TOLD)) as network inputs (B, INPUTS).
+        """The ego vector (B, 6) and the route's headings ahead (B, len(HEADING_CHORDS)) as network inputs (B, INPUTS).
 
         Angles by cosine and sine.
         """

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import NUM_MAP_CLASSES, BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import look_between, points_from, turn
+from learned_sim_env.world_model.geometry import points_from, sample_bilinear, turn
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.rssm.line_pieces import is_line
 from learned_sim_env.world_model.rssm.route_path import TURN_SCALE, beside_ego
@@ -49,10 +49,10 @@ class RouteFinder(nn.Module):
             # What is said of a station is held against its own turn alone.
             heading, where, last, before = heading.detach(), where.detach(), last.detach(), before.detach()
             station = torch.cat([torch.view_as_real(where), heading[:, None]], -1)
-            look = look_between(view, points_from(self.grid, station), self.bev).flatten(1)
+            sampled = sample_bilinear(view, points_from(self.grid, station), self.bev).flatten(1)
             facing, near = turn(heading), where / PLACE_SCALE
             facts = torch.stack([last, before, near.real, near.imag, facing.real, facing.imag], -1)
-            before, last = last, self.net(torch.cat([look, facts], -1))[:, 0].float() * TURN_SCALE
+            before, last = last, self.net(torch.cat([sampled, facts], -1))[:, 0].float() * TURN_SCALE
             heading = heading + last
             where = where + STATION * turn(heading)
             headings.append(heading)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import BevSpec
-from learned_sim_env.world_model.geometry import compose, look_between, points_from, relative
+from learned_sim_env.world_model.geometry import compose, points_from, relative, sample_bilinear
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.agent_motion import advance
@@ -22,10 +22,10 @@ ERRORS = (0.5, 0.3, 0.1, 1.0, 0.1, 0.3, 0.15)  # [m, m, rad, m/s, rad/s, m, m]
 # Where views are read, in the frame of the box [m].
 HALF_LENGTH, HALF_WIDTH, APART = 4.5, 2.25, 0.5
 # Times that a box is looked at.
-LOOKS = 2
+REFINEMENTS = 2
 
 
-class CloseLook(nn.Module):
+class BoxRefiner(nn.Module):
     """Corrects boxes by `views` successive views, the latest first."""
 
     def __init__(self, bev: BevSpec, dt: float, views: int, hidden: tuple[int, ...] = (256, 128)):
@@ -50,18 +50,18 @@ class CloseLook(nn.Module):
             movers: (N, V, H, W) float32, 1 where a mover was seen; the present view first, then ever earlier ones.
             frames: (N, V, 3) of those views' egos in the present ego frame.
         """
-        looks = []
+        sampled = []
         for i in range(movers.shape[1]):
             # Back along its way.
             then = advance(boxes[:, :3], boxes[:, 3:5], -i * self.dt)
             places = points_from(self.grid, relative(then, frames[:, i]))
             # Beyond the view nothing is known, which is not the same as nobody.
             view = torch.stack([movers[:, i], torch.ones_like(movers[:, i])], 1)
-            looks.append(look_between(view, places, self.bev).flatten(1))
+            sampled.append(sample_bilinear(view, places, self.bev).flatten(1))
         speed, yaw_rate, length, width = boxes[:, 3:].unbind(-1)
         heading = boxes[:, 2]
         facts = [speed / 10, yaw_rate, length / 5, width / 2, heading.cos(), heading.sin()]
-        return self.net(torch.cat([*looks, torch.stack(facts, -1)], -1)).float() * self.scale
+        return self.net(torch.cat([*sampled, torch.stack(facts, -1)], -1)).float() * self.scale
 
     def corrected(self, agents: State, movers: Tensor, frames: Tensor) -> State:
         """Agents as in `agents`, looked at again.
@@ -71,7 +71,7 @@ class CloseLook(nn.Module):
         row, slot = (agents["agent_class"] > 0).nonzero(as_tuple=True)
         pose, motion, size = (agents[key][row, slot] for key in ("agent_pose", "agent_motion", "agent_size"))
         boxes = torch.cat([pose, motion[:, :2], size], -1)
-        for _ in range(LOOKS if len(row) else 0):
+        for _ in range(REFINEMENTS if len(row) else 0):
             boxes = corrected(boxes, self(boxes, movers[row], frames[row]))
         pose, moves, size = boxes.split([3, 2, 2], -1)
         found = {"agent_pose": pose, "agent_motion": torch.cat([moves, motion[:, 2:]], -1), "agent_size": size}
