@@ -117,11 +117,11 @@ _NUMBERS: dict[str, Callable[[Any], Any]] = {
 
 def _masked(values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     infos: dict[str, Any] = {}
-    everyone = mask.all()
+    all_rows = mask.all()
     for key, value in values.items():
         if isinstance(value, dict):
             infos[key] = _masked(value, mask)
-        elif everyone:
+        elif all_rows:
             infos[key] = value.copy()
         else:
             infos[key] = np.full(value.shape, None if value.dtype == object else 0, value.dtype)

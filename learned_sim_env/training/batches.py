@@ -151,7 +151,7 @@ class WindowSampler:
         return self._paths(*self._rows(self._drawn(size, seed, step, rank, 1)))
 
     def sample_traffic(self, size: int, seed: int, step: int, rank: int = 0) -> TrafficWindows:
-        """How everybody moved in `size` windows."""
+        """How the ego and all other road users moved in `size` windows."""
         return self._traffic(*self._rows(self._drawn(size, seed, step, rank, 2)))
 
     def _drawn(self, size: int, *key: int) -> np.ndarray:

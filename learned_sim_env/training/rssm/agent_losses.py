@@ -21,10 +21,10 @@ from learned_sim_env.world_model.rssm.detector import LAGS, SIZE_SCALE, detectio
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
-# By how much what `agent_motion` is told in training is off: a speed that was read off views by as much for as long as
-# the agent is imagined; and what is new in every step.
+# Noise on the inputs of `agent_motion` in training: an error of the speed that lasts for as long as the agent is
+# imagined, and errors that are new in every step.
 SPEED_OFF, SPEED_NOISE, ACCELERATION_NOISE = 0.4, 0.1, 0.2  # [m/s, m/s, m/s^2]
-# By how much boxes are off that are looked at closely in training, see `box_refiner.ERRORS`.
+# Noise on the boxes that are refined in training, see `box_refiner.ERRORS`.
 BOX_NOISE = (0.4, 0.25, 0.1, 1.2, 0.1, 0.4, 0.15)
 
 
@@ -55,7 +55,7 @@ def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State,
 
 
 def box_refiner_loss(refiner: BoxRefiner, true: Tensor, seen: Tensor, movers: Tensor, frames: Tensor) -> Tensor:
-    """How well boxes that are a little off are put right.
+    """Loss of the corrections of boxes that are slightly off.
 
     true: (B, N, 7) as `BoxRefiner` has them, of which those `seen` (B, N) count. movers, frames: of the B views.
     """
@@ -93,11 +93,11 @@ def start_agents(model: DrivingRSSM, state: State, batch: Batch, config: LossCon
 
 
 def traffic_loss(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
-    """How well `agent_motion` foresees what those do who are in view at the end of the context.
+    """How well `agent_motion` predicts the agents that are in view at the end of the context.
 
-    Along their roads they are where they truly are, and the loss is the cross-entropy of their accelerations: of what
-    several might do, none is wrong. How they steer is a matter of the road: aside and in heading they go on from the
-    model's own predictions, and the loss is how far these lead away.
+    Along their paths agents are kept at their true positions, and the loss is the cross-entropy of their accelerations,
+    because several may be plausible. Steering follows from the road: laterally and in heading agents continue from the
+    model's own predictions, and the loss is the deviation.
     """
     c, motion = batch.context - 1, model.agent_motion
     order, there = _nearest(model, batch)

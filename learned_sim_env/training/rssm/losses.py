@@ -103,7 +103,7 @@ def _kl(prior: Tensor, posterior: Tensor, config: LossConfig) -> Tensor:
 
 
 def _with_limited_view(model: DrivingRSSM, state: State, config: LossConfig) -> State:
-    """The state as if, in a share of rows, little of the road ahead had been seen: it must not be needed for long."""
+    """The state as if, in a share of rows, only little of the road ahead had been seen: the model must cope with it."""
     b, device = len(state["h"]), state["h"].device
     far = torch.empty(b, device=device).uniform_(*config.seen_ahead)
     far = torch.where(torch.rand(b, device=device) < config.unseen, far, torch.inf)

@@ -1,8 +1,8 @@
-"""A second look at each box that was found: where exactly it is, and how fast.
+"""Refinement of detected boxes: their exact place, motion and size.
 
-The views are read again along the box's own way through them, in its own frame, so that what is left to be found is how
-far the box is off; as the second stage of Faster R-CNN (arXiv 1506.01497) does, over time. Another road user that is
-three pixels long is two pixels wide: half a metre a second is a tenth of a pixel from a view to the next.
+The views are sampled again along the box's own path, in the frame of the box, so that the network only has to predict
+the errors of the box: as the second stage of Faster R-CNN (arXiv 1506.01497), over time. Road users are a few pixels
+large, and half a metre a second is a tenth of a pixel between successive views.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.agent_motion import advance
 
-# What is said of a box: how far its place (2) and heading are off in its own frame, speed, yaw rate, length and width;
-# and what an output of 1 means.
+# Errors of a box: of its place (2) and heading in its own frame, speed, yaw rate, length and width. The values are what
+# an output of 1 means.
 ERRORS = (0.5, 0.3, 0.1, 1.0, 0.1, 0.3, 0.15)  # [m, m, rad, m/s, rad/s, m, m]
 # Where views are read, in the frame of the box [m].
 HALF_LENGTH, HALF_WIDTH, APART = 4.5, 2.25, 0.5
-# Times that a box is looked at.
+# Times that a box is refined.
 REFINEMENTS = 2
 
 
@@ -55,7 +55,7 @@ class BoxRefiner(nn.Module):
             # Back along its way.
             then = advance(boxes[:, :3], boxes[:, 3:5], -i * self.dt)
             places = points_from(self.grid, relative(then, frames[:, i]))
-            # Beyond the view nothing is known, which is not the same as nobody.
+            # The second channel tells places without a mover from places beyond the view.
             view = torch.stack([movers[:, i], torch.ones_like(movers[:, i])], 1)
             sampled.append(sample_bilinear(view, places, self.bev).flatten(1))
         speed, yaw_rate, length, width = boxes[:, 3:].unbind(-1)
@@ -64,7 +64,7 @@ class BoxRefiner(nn.Module):
         return self.net(torch.cat([*sampled, torch.stack(facts, -1)], -1)).float() * self.scale
 
     def corrected(self, agents: State, movers: Tensor, frames: Tensor) -> State:
-        """Agents as in `agents`, looked at again.
+        """Agents as in `agents`, with refined poses, motions and sizes.
 
         movers: (B, V, H, W) and frames: (B, V, 3) as for `forward`, one a row.
         """

@@ -2,7 +2,7 @@
 
 A view is cut into cells; each says whether an agent's middle lies in it, and where, how large and how fast that agent
 is (as CenterNet, arXiv 1904.07850, at one scale). Earlier views are given moved into the present ego frame, so that
-what still moves between them is the agent's own motion. What is found is looked at once more, see `box_refiner`.
+what still moves between them is the agent's own motion. The boxes are then refined, see `box_refiner`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Detector(nn.Module):
     def boxes(
         self, outputs: Tensor, semantic: Tensor, earlier: Tensor, earlier_pose: Tensor, slots: int
     ) -> dict[str, Tensor]:
-        """The `slots` best agents of `forward`'s outputs, looked at closely; keys and shapes as in `agents`.
+        """The `slots` best agents of `forward`'s outputs, refined; keys and shapes as in `agents`.
 
         semantic, earlier, earlier_pose: as for `forward`.
         """
@@ -123,7 +123,7 @@ class Detector(nn.Module):
 
 
 def is_mover(semantic: Tensor) -> Tensor:
-    """Which pixels, by their class ids, show somebody who moves, the ego left out."""
+    """Pixels, given as class ids, that show a road user other than the ego."""
     return (semantic == SemanticClass.VEHICLE) | (semantic == SemanticClass.PEDESTRIAN)
 
 
