@@ -1,6 +1,6 @@
 """The `info` of learned environments: one record a row, shown as the dict of one environment or of a vector of them.
 
-And of any environment, single or vectorised, in numbers alone: `numeric`.
+`numeric` converts the infos of any environment, single or vectorised, to numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def single(record: np.void, tags: np.ndarray) -> dict[str, Any]:
 
 
 def batched(records: np.ndarray, tags: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-    """The infos of B rows in Gymnasium's vector form: arrays, and beside each, as `_key`, which rows it is known of.
+    """The infos of B rows in Gymnasium's vector form: an array for each key, and as `_key` a mask of the rows with it.
 
     Args:
         records: (B,) of `RECORD`.
@@ -84,11 +84,11 @@ def numeric(info: dict[str, Any]) -> dict[str, Any]:
         info: of one environment, or of a vector of B.
 
     Returns:
-        The same keys, with NumPy scalars and arrays of fixed shapes behind all of them; (B,) before each shape in the
-        infos of a vector. "reward_terms" and "cost_terms": float32, in the order of `spec.REWARD_TERMS` and
+        The same keys, whose values are NumPy scalars and arrays of fixed shapes, preceded by (B,) in the infos of a
+        vector. "reward_terms" and "cost_terms": float32, in the order of `spec.REWARD_TERMS` and
         `spec.COST_TERMS`. "end_reason": int64, index in `(*spec.TERMINATIONS, *spec.TRUNCATIONS)`, -1 where the episode
-        goes on. "scenario_tags": bool, one for each of `spec.SCENARIO_TAGS`. "final_obs" is as it was: with
-        `info_type="numeric"`, a vector environment gives it as it gives observations. What simulators add is left out.
+        goes on. "scenario_tags": bool, one for each of `spec.SCENARIO_TAGS`. "final_obs" is unchanged: with
+        `info_type="numeric"`, a vector environment batches it like observations. Keys that simulators add are left out.
     """
     numbers: dict[str, Any] = {}
     for key, value in info.items():
@@ -108,7 +108,7 @@ def numeric(info: dict[str, Any]) -> dict[str, Any]:
 
 _TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}
 _ENDS = {name: np.int64(i) for i, name in enumerate(ENDS)}
-# What becomes of names; None is what stands in rows that nothing is known of.
+# How names become numbers; None stands for rows without a value.
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "end_reason": lambda name: _ENDS.get(name, np.int64(-1)),
     "scenario_tags": lambda names: np.array([tag in (names or ()) for tag in SCENARIO_TAGS]),

@@ -39,11 +39,11 @@ class LearnedDrivingEnv(Made, gym.Env):
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
     the time limit, when the model's uncertainty about a step is over its bound, and when the model gives numbers that
-    are not finite: that step has no reward and no cost, and shows what was observed last. `info["end_reason"]` names
-    which.
+    are not finite: that step has no reward and no cost, and repeats the last observation. `info["end_reason"]` names
+    the reason.
 
-    A model call runs on one thread of the CPU. What a program has set of torch (default dtype and device, autocast,
-    gradients, threads, random state) changes nothing in it, and stays as it was.
+    A model call runs on one thread of the CPU. A program's own torch settings (default dtype and device, autocast,
+    gradients, threads, random state) have no effect on it, and are left unchanged.
 
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its
@@ -55,7 +55,7 @@ class LearnedDrivingEnv(Made, gym.Env):
             argument instead; the wrapper counts the steps that are taken, whatever `restore` goes back to.
         device: where the model is loaded, as torch names it.
         dtype: "float32", or "bfloat16" for the model's matrix products.
-        temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
+        temperature: of imagination; 1 samples from the model's distributions, 0 takes the mode.
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
         contract: name of the one that the checkpoint must have been trained for, as an id declares it; any if None.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
@@ -196,8 +196,7 @@ class LearnedDrivingEnv(Made, gym.Env):
             Observation and info, as when the snapshot was taken.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
-                changed.
+            ValueError: for a snapshot of another checkpoint or format, or an incomplete one. Then nothing has changed.
         """
         self.episodes.restore(ROW, snapshot)
         return self._observed()

@@ -27,8 +27,8 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
 
     Behaves as `gymnasium.vector.SyncVectorEnv` over single environments does: seeds, infos with their `_key` masks,
     `final_obs` and `final_info`, `options={"reset_mask": ...}`, `call`, `get_attr` and `set_attr`. A row's future
-    depends on its own seed and actions only, and is bit for bit that of a single environment, as far as
-    `imagination.rollout.Rollout` says. A model call takes at most one thread of the CPU for every 16 rows. An episode
+    depends on its own seed and actions only, and is bit for bit that of a single environment, within the limits that
+    `imagination.rollout.Rollout` states. A model call takes at most one thread of the CPU for every 16 rows. An episode
     that ended in mode DISABLED must be reset before the next step.
 
     Args:
@@ -192,8 +192,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         """Put a row where a snapshot was taken; its observation and info, as of a single environment.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
-                changed.
+            ValueError: for a snapshot of another checkpoint or format, or an incomplete one. Then nothing has changed.
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)
@@ -246,7 +245,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         }
 
     def _formatted(self, infos: dict[str, Any]) -> dict[str, Any]:
-        """What is told of infos, see `info_type`."""
+        """Infos in the form that `info_type` asks for."""
         return numeric(infos) if self.info_type == "numeric" else infos
 
     def _checked_mask(self, mask: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""All actors but the ego: vehicles driven by CARLA's TrafficManager, walkers moved from here, obstacles on the road."""
+"""All actors but the ego: vehicles of CARLA's TrafficManager, walkers controlled here, obstacles on the road."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ class Detector(nn.Module):
     def __init__(self, bev: BevSpec, dt: float, width: int = 48):
         super().__init__()
         self.bev = bev
+        # The attribute keeps the name that it has in the tensors of checkpoints.
         self.close_look = BoxRefiner(bev, dt, 1 + len(LAGS))
         self.cell = STRIDE * bev.metres_per_pixel  # [m]
         self.points: Tensor

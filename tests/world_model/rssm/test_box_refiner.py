@@ -1,4 +1,4 @@
-"""Boxes that are put right by a second look."""
+"""Boxes that are corrected by refinement."""
 
 from __future__ import annotations
 
