@@ -1,4 +1,4 @@
-"""Who drives while data is collected: several ways of driving, so that the data also holds odd actions and crashes.
+"""Driving behaviours for data collection: several, so that the data also holds odd actions and crashes.
 
 A behaviour is reset with a generator at the start of an episode and then asked for one action (2,) float32
 `[steer, throttle_brake]` a step. All its randomness comes from that generator.
@@ -58,7 +58,7 @@ class OrnsteinUhlenbeck:
         return self._value
 
 
-class Policy:
+class SimulatorPolicy:
     """One of the simulator's own policies, unchanged."""
 
     def __init__(self, name: str) -> None:
@@ -83,7 +83,7 @@ class NoisyExpert:
 
 
 class Drift:
-    """Smooth random steering and throttle that look at nothing, biased to move forward."""
+    """Smooth random steering and throttle, independent of the scene and biased to move forward."""
 
     def reset(self, rng: np.random.Generator) -> None:
         scale = np.array([rng.uniform(0.05, 0.35), 0.5])
@@ -95,7 +95,7 @@ class Drift:
 
 
 class BrakeSwerve:
-    """A good driver interrupted by bursts of 0.3 to 2 s (brake, swerve, full throttle, coasting), who then recovers."""
+    """A good driver, interrupted by bursts of 0.3 to 2 s (brake, swerve, full throttle, coasting); it then recovers."""
 
     _calm, _burst = 3.0, (0.3, 2.0)  # [s] mean time between bursts, bounds of their length
 
@@ -126,7 +126,7 @@ class BrakeSwerve:
 
 
 class StopAndGo:
-    """Follows the route as the IDM driver steers, at a speed that jumps between standing and fast."""
+    """Follows the route with the IDM driver's steering, at a speed that jumps between standing and fast."""
 
     def reset(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -143,9 +143,9 @@ class StopAndGo:
 
 
 class Fast:
-    """Follows the route as the IDM driver steers, faster than is good for it, now and then without regard for anybody.
+    """Follows the route with the IDM driver's steering, too fast, and in some episodes without regard for traffic.
 
-    Whoever learns to drive in a dream learns to drive fast, because that pays: the model must know where it leads.
+    Policies that are trained in a dream learn to drive fast, because that pays: the model must know the consequences.
     """
 
     def reset(self, rng: np.random.Generator) -> None:
@@ -168,9 +168,9 @@ def _gap_ahead(env: TwinDrivingEnv) -> float:
 
 # Every behaviour, and its share of the episodes. Those that crash early give fewer frames than their share.
 BEHAVIOURS: dict[str, tuple[Callable[[], Behaviour], float]] = {
-    "expert": (lambda: Policy("expert"), 0.12),
+    "expert": (lambda: SimulatorPolicy("expert"), 0.12),
     "noisy_expert": (NoisyExpert, 0.23),
-    "idm": (lambda: Policy("idm"), 0.10),
+    "idm": (lambda: SimulatorPolicy("idm"), 0.10),
     "drift": (Drift, 0.13),
     "brake_swerve": (BrakeSwerve, 0.18),
     "stop_and_go": (StopAndGo, 0.08),

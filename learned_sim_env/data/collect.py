@@ -122,7 +122,7 @@ class CollectConfig:
         return self.out.resolve().with_name(f"{stem}-flat{version or '-v0'}")
 
     def env_spec(self, obs_type: str) -> EnvSpec | None:
-        """Of the environment whose episodes these are, None for a simulator that no id declares."""
+        """The spec of the environment of these episodes; None for a simulator that no id declares."""
         contract = self.kept
         fitting = [
             d for d in declarations().values() if d.backend == self.simulator and d.form == ("dict", "continuous")

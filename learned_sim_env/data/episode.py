@@ -12,7 +12,7 @@ So, as in Waymax (arXiv 2310.08710), what is not known is masked and never made 
   no mask is known throughout. Where a mask is False the arrays hold zeros (-1 in `agent_ids`), which nothing may read.
   Masks of "actions" and "reward" stand, as `reward_terms` do, at the moment that the step led to; their row 0 says
   nothing.
-* Within the agents of a moment, slots with an `agent_ids` of -1 are empty: nobody was there.
+* Within the agents of a moment, slots with an `agent_ids` of -1 are empty.
 """
 
 from __future__ import annotations

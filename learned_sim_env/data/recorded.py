@@ -27,7 +27,7 @@ LEAST_VALID = 0.9
 class _Moments:
     """Everything read off a drive's scenes, moment by moment, as `EpisodeRecorder` asks for it.
 
-    A recorded car that drives on has not collided, whatever boxes say, and nobody arrives because a recording ends.
+    A recorded car that drives on has not collided, even where boxes overlap, and the end of a recording is no arrival.
     """
 
     def __init__(self, contract: Contract):

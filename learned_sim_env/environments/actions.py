@@ -1,4 +1,4 @@
-"""Actions as users give them, checked and brought to `[steer, throttle_brake]`."""
+"""Actions as users give them, checked and converted to `[steer, throttle_brake]`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Cameras:
     """What the contract's cameras show of a twin's scenes.
 
     Args:
-        contract: whose cameras they are.
+        contract: that has the cameras.
         source: "drawn" by `rendering.camera`, the same for every simulator; or "sensor", the simulator's own.
         appearance: a condition such as "night", a seed, or an `Appearance`, of every episode; None: drawn from the
             scenario's seed.
@@ -43,7 +43,7 @@ class Cameras:
             self.begin(0)
 
     def begin(self, seed: int, appearance: Any = None) -> None:
-        """A new episode, of scenario `seed`; `appearance` counts for it alone."""
+        """Begin an episode of scenario `seed`; `appearance` holds for it alone."""
         asked = self._asked if appearance is None else appearance
         if self.source == "sensor":
             if asked is not None:
@@ -58,14 +58,14 @@ class Cameras:
         self.dress(asked, seed)
 
     def dress(self, appearance: Any, seed: int) -> None:
-        """Look so from now on; see the class for what can be given."""
+        """Use another appearance from now on; see the class for what can be given."""
         from learned_sim_env.rendering.camera import Appearance
 
         self.appearance = Appearance.of(appearance, seed)
         self._pictures = None
 
     def look(self) -> None:
-        """The scene has changed: what was drawn is old."""
+        """Discard the pictures, because the scene has changed."""
         self._pictures = None
 
     def picture(self, name: str, scene: Scene) -> np.ndarray:
@@ -75,13 +75,13 @@ class Cameras:
         return self._pictures[name]
 
     def info(self) -> dict[str, Any]:
-        """What `info` tells: "appearance", its condition and seed, where there is one."""
+        """What is added to `info`: "appearance", its condition and seed, if there is one."""
         if self.appearance is None:
             return {}
         return {"appearance": {"condition": self.appearance.condition, "seed": self.appearance.seed}}
 
     def settings(self) -> dict[str, Any]:
-        """What the simulator is to be made with."""
+        """Keyword arguments for the simulator."""
         return {PICTURES: self._specs} if self.source == "sensor" and self._specs else {}
 
     def _drawn(self, scene: Scene) -> dict[str, np.ndarray]:

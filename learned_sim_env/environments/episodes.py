@@ -60,7 +60,7 @@ class Episodes:
         model, self.contract = checkpoint.model, wanted or checkpoint.contract
         self.observation_space = self.contract.observation_space(obs_type, model.latent_size, modalities)
         self._needed = needed(self.contract, obs_type, modalities)
-        # The ego is told by the heads.
+        # The heads give the ego.
         self._drawn = tuple(name for name in self._needed if name != "ego")
         for name in self._drawn:
             if name not in model.draws:
@@ -89,7 +89,7 @@ class Episodes:
             # A checkpoint that was loaded already stays where it is.
             where = next(iter(model.initial(1).values())).device
         self._inference = inference = Inference(where, num_rows)
-        self._sight = RayFeatures(num_rows) if obs_type == "flat" else None
+        self._ray_features = RayFeatures(num_rows) if obs_type == "flat" else None
         self._flat = np.zeros((num_rows, SIZE), np.float32)
         self._all = np.arange(num_rows)
         self.rollout = Rollout(model, num_rows, inference, temperature)
@@ -101,7 +101,7 @@ class Episodes:
         self._warned = False
 
     def abandon(self, rows: np.ndarray) -> None:
-        """Leave no episode in `rows` (n,) int64: whatever fails before the next begins, none goes on."""
+        """End the episodes in `rows` (n,) int64, so that none goes on if the next one fails to begin."""
         self.records["started"][rows], self.records["end"][rows] = False, -1
 
     def begin(self, rows: np.ndarray, generators: list[np.random.Generator], options: dict[str, Any] | None) -> None:
@@ -128,8 +128,8 @@ class Episodes:
         fresh["end"], fresh["started"], fresh["ego"] = -1, True, self._clipped(start.ego)
         self.rollout.start(rows, start, seeds)
         self.records[rows] = fresh
-        if self._sight is not None:
-            self._flat[rows] = self._sight.begin(self._classes(rows), rows)
+        if self._ray_features is not None:
+            self._flat[rows] = self._ray_features.begin(self._classes(rows), rows)
 
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take one step in every row under `actions` (B, 2) float32 in [-1, 1].
@@ -141,7 +141,7 @@ class Episodes:
         finite, everywhere, r = imagined.finite, imagined.everywhere, self.records
         if not everywhere:
             self._warn(self.running & ~finite)
-        if self._drawn:  # of all rows at once, before any of them begins anew
+        if self._drawn:  # in all rows at once, before any of them begins a new episode
             self.rollout.draw(self._drawn)
         late = self.rollout.steps >= self.max_episode_steps
         judged = judge(imagined, self.contract, self.uncertainty_bound, late)
@@ -149,14 +149,14 @@ class Episodes:
         rewards = outcome.reward.astype(np.float64)
         r["reward_terms"], r["cost_terms"] = outcome.reward_terms, outcome.cost_terms
         r["end"], r["ego_motion"] = judged.end, imagined.motion
-        # What was known last still holds where nothing new is.
+        # Rows that are not finite keep their last values.
         ego, known = self._clipped(imagined.ego), slice(None) if everywhere else finite
         r["ego"][known], r["uncertainty"][known] = ego[known], imagined.uncertainty[known]
         r["imagined_steps"] += 1
         r["reward_total"] += rewards
         r["cost_total"] += outcome.cost
-        if self._sight is not None:
-            self._flat = self._sight.update(self._classes(self._all), np.zeros_like(late))
+        if self._ray_features is not None:
+            self._flat = self._ray_features.update(self._classes(self._all), np.zeros_like(late))
         return rewards, judged.terminated, judged.truncated
 
     @property
@@ -166,7 +166,7 @@ class Episodes:
 
     @property
     def ended(self) -> np.ndarray:
-        """(B,) bool: rows whose episode has ended and not begun anew."""
+        """(B,) bool: rows whose episode has ended, and in which no new one has begun."""
         return self.records["end"] >= 0
 
     def observe(self, rows: np.ndarray) -> Any:
@@ -174,7 +174,7 @@ class Episodes:
         if self.obs_type == "latent":
             features = self.rollout.features()[rows]
             lost = self.records["end"][rows] == task.NOT_FINITE
-            if lost.any():  # where already the start was not, neither is what was observed last
+            if lost.any():  # if even the start was not finite, neither is the last observation
                 features[lost] = np.nan_to_num(features[lost])
             return features
         if self.obs_type == "flat":
@@ -202,37 +202,36 @@ class Episodes:
         """
         if not self.records["started"][row]:
             raise ResetNeeded("call reset() first: there is no episode to take a snapshot of")
-        past = None if self._sight is None else self._sight.past[:, row]
+        past = None if self._ray_features is None else self._ray_features.past[:, row]
         return snapshots.taken(self.rollout, row, self.records[row], self.checkpoint, past)
 
     def restore(self, rows: np.ndarray, snapshot: dict[str, Any], seeds: np.ndarray | None = None) -> None:
         """Put `rows` (n,) int64 where a snapshot was taken; other `seeds` (n,) int64 give them other futures.
 
         Raises:
-            ValueError: for something else than a snapshot, one of another checkpoint, or one that is not whole. Then
-                nothing has changed.
+            ValueError: for anything but a complete snapshot of this checkpoint. Then nothing has changed.
         """
         start, record = self._opened(snapshot)
         self.rollout.start(rows, start, snapshot["seed"] if seeds is None else seeds, snapshot["step"])
         self.records[rows] = record
-        if self._sight is None:
+        if self._ray_features is None:
             return
-        # What was seen before is known where the snapshot is of this obs_type.
+        # Earlier observations are in snapshots of this obs_type only.
         if "sight" in snapshot:
-            self._flat[rows] = self._sight.restore(self._classes(rows), rows, snapshot["sight"])
+            self._flat[rows] = self._ray_features.restore(self._classes(rows), rows, snapshot["sight"])
         else:
-            self._flat[rows] = self._sight.begin(self._classes(rows), rows)
+            self._flat[rows] = self._ray_features.begin(self._classes(rows), rows)
 
     def _seen(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Modalities of `rows` (n,) int64, copied."""
         return {n: self.records["ego"][rows] if n == "ego" else self.rollout.drawn(n, rows) for n in names}
 
     def _classes(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What a flat observation is made of."""
+        """The modalities that a flat observation is computed from."""
         return shown(self._seen(rows, self._needed), "classes", self.contract)
 
     def _warn(self, lost: np.ndarray) -> None:
-        """Tell, the first time, in which rows (B,) bool the model gave what is not finite."""
+        """Warn, once, if the model gave numbers that are not finite in some rows (B,) bool."""
         if lost.any() and not self._warned:
             self._warned = True
             row = int(lost.argmax())

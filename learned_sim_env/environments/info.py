@@ -1,6 +1,6 @@
 """The `info` of learned environments: one record a row, shown as the dict of one environment or of a vector of them.
 
-And of any environment, single or vectorised, in numbers alone: `numeric`.
+`numeric` converts the infos of any environment, single or vectorised, to numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def single(record: np.void, tags: np.ndarray) -> dict[str, Any]:
 
 
 def batched(records: np.ndarray, tags: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-    """The infos of B rows in Gymnasium's vector form: arrays, and beside each, as `_key`, which rows it is known of.
+    """The infos of B rows in Gymnasium's vector form: an array for each key, and as `_key` a mask of the rows with it.
 
     Args:
         records: (B,) of `RECORD`.
@@ -84,31 +84,31 @@ def numeric(info: dict[str, Any]) -> dict[str, Any]:
         info: of one environment, or of a vector of B.
 
     Returns:
-        The same keys, with NumPy scalars and arrays of fixed shapes behind all of them; (B,) before each shape in the
-        infos of a vector. "reward_terms" and "cost_terms": float32, in the order of `spec.REWARD_TERMS` and
+        The same keys, whose values are NumPy scalars and arrays of fixed shapes, preceded by (B,) in the infos of a
+        vector. "reward_terms" and "cost_terms": float32, in the order of `spec.REWARD_TERMS` and
         `spec.COST_TERMS`. "end_reason": int64, index in `(*spec.TERMINATIONS, *spec.TRUNCATIONS)`, -1 where the episode
-        goes on. "scenario_tags": bool, one for each of `spec.SCENARIO_TAGS`. "final_obs" is as it was: with
-        `info_type="numeric"`, a vector environment gives it as it gives observations. What simulators add is left out.
+        goes on. "scenario_tags": bool, one for each of `spec.SCENARIO_TAGS`. "final_obs" is unchanged: with
+        `info_type="numeric"`, a vector environment batches it like observations. Keys that simulators add are left out.
     """
-    told: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     for key, value in info.items():
         if key == "final_info":
-            told[key] = numeric(value)
+            numbers[key] = numeric(value)
         elif key.startswith("_") or key == "final_obs":
-            told[key] = value
+            numbers[key] = value
         elif key in _TERMS:
-            told[key] = np.stack([value[name] for name in _TERMS[key]], -1).astype(np.float32)
+            numbers[key] = np.stack([value[name] for name in _TERMS[key]], -1).astype(np.float32)
         elif key in _NUMBERS:
             number = _NUMBERS[key]
-            told[key] = np.array([number(v) for v in value]) if isinstance(value, np.ndarray) else number(value)
+            numbers[key] = np.array([number(v) for v in value]) if isinstance(value, np.ndarray) else number(value)
         elif key in INFO_KEYS:
-            told[key] = value if isinstance(value, np.ndarray) else np.asarray(value)[()]
-    return told
+            numbers[key] = value if isinstance(value, np.ndarray) else np.asarray(value)[()]
+    return numbers
 
 
 _TERMS = {"reward_terms": REWARD_TERMS, "cost_terms": COST_TERMS}
 _ENDS = {name: np.int64(i) for i, name in enumerate(ENDS)}
-# What becomes of names; None is what stands in rows that nothing is known of.
+# How names become numbers; None stands for rows without a value.
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "end_reason": lambda name: _ENDS.get(name, np.int64(-1)),
     "scenario_tags": lambda names: np.array([tag in (names or ()) for tag in SCENARIO_TAGS]),
@@ -117,11 +117,11 @@ _NUMBERS: dict[str, Callable[[Any], Any]] = {
 
 def _masked(values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     infos: dict[str, Any] = {}
-    everyone = mask.all()
+    all_rows = mask.all()
     for key, value in values.items():
         if isinstance(value, dict):
             infos[key] = _masked(value, mask)
-        elif everyone:
+        elif all_rows:
             infos[key] = value.copy()
         else:
             infos[key] = np.full(value.shape, None if value.dtype == object else 0, value.dtype)

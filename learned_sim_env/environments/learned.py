@@ -39,11 +39,11 @@ class LearnedDrivingEnv(Made, gym.Env):
     Reward: the sum of `info["reward_terms"]`, each bounded; `info["cost"]` is 1 in a step with a collision, off the
     road or driving the wrong way. An episode terminates on collision, off the road and on arrival; it is truncated at
     the time limit, when the model's uncertainty about a step is over its bound, and when the model gives numbers that
-    are not finite: that step has no reward and no cost, and shows what was observed last. `info["end_reason"]` names
-    which.
+    are not finite: that step has no reward and no cost, and repeats the last observation. `info["end_reason"]` names
+    the reason.
 
-    A model call runs on one thread of the CPU. What a program has set of torch (default dtype and device, autocast,
-    gradients, threads, random state) changes nothing in it, and stays as it was.
+    A model call runs on one thread of the CPU. A program's own torch settings (default dtype and device, autocast,
+    gradients, threads, random state) have no effect on it, and are left unchanged.
 
     Args:
         checkpoint: name of a shipped checkpoint, a path, or a `Checkpoint` that is loaded already (and stays on its
@@ -55,7 +55,7 @@ class LearnedDrivingEnv(Made, gym.Env):
             argument instead; the wrapper counts the steps that are taken, whatever `restore` goes back to.
         device: where the model is loaded, as torch names it.
         dtype: "float32", or "bfloat16" for the model's matrix products.
-        temperature: of what is imagined; 1 samples what the model believes, 0 takes the mode.
+        temperature: of imagination; 1 samples from the model's distributions, 0 takes the mode.
         uncertainty_bound: the checkpoint's if None; `float("inf")` never truncates.
         contract: name of the one that the checkpoint must have been trained for, as an id declares it; any if None.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
@@ -125,7 +125,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         super().reset(seed=seed)
         self.episodes.max_episode_steps = episode_limit(self, self.contract, self._asked)
         self.episodes.begin(ROW, [self.np_random], options)
-        return self._looked()
+        return self._observed()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Imagine one clock step.
@@ -138,7 +138,7 @@ class LearnedDrivingEnv(Made, gym.Env):
             raise ResetNeeded("call reset() first: there is no running episode")
         actions = to_continuous(action, self.action_type)[None]
         (reward,), (terminated,), (truncated,) = self.episodes.advance(actions)
-        observation, info = self._looked()
+        observation, info = self._observed()
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def render(self) -> np.ndarray | None:
@@ -196,11 +196,10 @@ class LearnedDrivingEnv(Made, gym.Env):
             Observation and info, as when the snapshot was taken.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
-                changed.
+            ValueError: for a snapshot of another checkpoint or format, or an incomplete one. Then nothing has changed.
         """
         self.episodes.restore(ROW, snapshot)
-        return self._looked()
+        return self._observed()
 
     def branch(self, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
         """n rows at the present moment, ready to be stepped: what would happen if?
@@ -217,7 +216,7 @@ class LearnedDrivingEnv(Made, gym.Env):
         settings["info_type"] = self.info_type
         return LearnedDrivingVectorEnv.from_snapshot(self.snapshot(), n, seeds, **settings)
 
-    def _looked(self) -> tuple[Any, dict[str, Any]]:
+    def _observed(self) -> tuple[Any, dict[str, Any]]:
         if self.render_mode == "human":
             self.render()
         info = self.episodes.info(0)

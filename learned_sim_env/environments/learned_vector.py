@@ -27,8 +27,8 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
 
     Behaves as `gymnasium.vector.SyncVectorEnv` over single environments does: seeds, infos with their `_key` masks,
     `final_obs` and `final_info`, `options={"reset_mask": ...}`, `call`, `get_attr` and `set_attr`. A row's future
-    depends on its own seed and actions only, and is bit for bit that of a single environment, as far as
-    `imagination.rollout.Rollout` says. A model call takes at most one thread of the CPU for every 16 rows. An episode
+    depends on its own seed and actions only, and is bit for bit that of a single environment, within the limits that
+    `imagination.rollout.Rollout` states. A model call takes at most one thread of the CPU for every 16 rows. An episode
     that ended in mode DISABLED must be reset before the next step.
 
     Args:
@@ -135,7 +135,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
                 generators[i] = seeding.np_random(seeds[i])
         self._begin(mask, options)
         self._show()
-        return self.episodes.observe(self._all), self._told(self.episodes.infos(mask))
+        return self.episodes.observe(self._all), self._formatted(self.episodes.infos(mask))
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one step in every row.
@@ -167,7 +167,7 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
             self._begin(over)
             replace(observations, over, self.episodes.observe(np.flatnonzero(over)))
         self._show()
-        infos = self._told({**infos, **self.episodes.infos(np.ones_like(over))})
+        infos = self._formatted({**infos, **self.episodes.infos(np.ones_like(over))})
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
@@ -192,12 +192,11 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         """Put a row where a snapshot was taken; its observation and info, as of a single environment.
 
         Raises:
-            ValueError: for a snapshot of another checkpoint, of another format, or that is not whole. Then nothing has
-                changed.
+            ValueError: for a snapshot of another checkpoint or format, or an incomplete one. Then nothing has changed.
         """
         rows = np.array([row])
         self.episodes.restore(rows, snapshot)
-        return take(self.episodes.observe(rows), 0), self._told(self.episodes.info(row))
+        return take(self.episodes.observe(rows), 0), self._formatted(self.episodes.info(row))
 
     def branch(self, row: int, n: int, seeds: Sequence[int] | None = None) -> LearnedDrivingVectorEnv:
         """n rows at the present moment of `row`, see `LearnedDrivingEnv.branch`."""
@@ -245,8 +244,8 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
             "_final_info": over.copy(),
         }
 
-    def _told(self, infos: dict[str, Any]) -> dict[str, Any]:
-        """What is told of infos, see `info_type`."""
+    def _formatted(self, infos: dict[str, Any]) -> dict[str, Any]:
+        """Infos in the form that `info_type` asks for."""
         return numeric(infos) if self.info_type == "numeric" else infos
 
     def _checked_mask(self, mask: Any) -> np.ndarray:

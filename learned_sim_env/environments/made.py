@@ -1,4 +1,4 @@
-"""What `gym.make` asks of an environment: a `spec` that JSON can hold, and to keep a limit that a wrapper knows."""
+"""What `gym.make` requires of an environment: a `spec` that JSON can hold, and the time limit of its wrapper."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from learned_sim_env.spec import Contract
 
 
 class Made:
-    """For an environment or a vector of them: `spec`, whose arguments are such that `spec.to_json()` works."""
+    """Mixin for environments and vector environments: a `spec` for which `spec.to_json()` works."""
 
     _spec: EnvSpec | None = None
 
     @property
     def spec(self) -> EnvSpec | None:
-        """What it was made from, None where its class was called; Gymnasium sets it."""
+        """The spec that Gymnasium made it from; None if its class was called directly."""
         return self._spec
 
     @spec.setter
@@ -42,13 +42,13 @@ def _plain(value: Any) -> Any:
 
 
 def episode_limit(env: gym.Env, contract: Contract, asked: int | None) -> int:
-    """Steps after which the episode that `env` is about to begin ends: to be called by its `reset`.
+    """Time limit [steps] of the episode that `env` is about to begin. To be called by its `reset`.
 
     Where Gymnasium's `TimeLimit` is among the wrappers, it ends the episode in any case. The environment follows it, so
     that `info["end_reason"]` says so, and so that a limit above the contract's holds as well.
 
     Args:
-        env: whose `reset` is running.
+        env: the environment, while its `reset` is running.
         contract: its contract.
         asked: the limit that its constructor was given, None if none.
 
@@ -62,8 +62,7 @@ def episode_limit(env: gym.Env, contract: Contract, asked: int | None) -> int:
 def _wrapped_limit(env: gym.Env) -> int | None:
     """The least limit of the `TimeLimit`s around `env`, None without one.
 
-    A wrapper knows what it wraps, and what is wrapped knows of no wrapper. But its `reset` is called by theirs, so they
-    are among the callers.
+    An environment has no reference to its wrappers. But their `reset` calls its own, so they are on the call stack.
     """
     limits = []
     frame: FrameType | None = sys._getframe()

@@ -44,7 +44,7 @@ def in_picture(contract: Contract, available: Iterable[str]) -> tuple[str, ...]:
 
 
 def in_view(contract: Contract, available: Iterable[str]) -> tuple[str, ...]:
-    """What a window shows: what `picture` does, and beside cameras the view from above."""
+    """What a window shows: the modalities of `picture`, and beside cameras the view from above."""
     there = tuple(available)
     names = in_picture(contract, there)
     return (*names, "bev") if "bev" in there and "bev" not in names else names

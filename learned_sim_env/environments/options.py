@@ -40,8 +40,8 @@ def real_steps(
         observations: dict of the modalities `names`, each (T, *shape), as an environment's observations have them:
             class ids as "bev" (T, H, W, 3) uint8 in the palette, or as "semantic" (T, H, W) integers. Further
             modalities of the contract are left out.
-        actions: (T, 2), of which action t led to observation t; or (T - 1, 2), those between the observations, the
-            first one being what the first `ego` says; None where T = 1.
+        actions: (T, 2), of which action t led to observation t; or (T - 1, 2), those between the observations, with
+            the first one read off the first `ego`; None where T = 1.
         contract: that has the modalities.
         names: of the modalities needed; "ego" is among them.
 

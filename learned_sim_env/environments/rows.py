@@ -1,4 +1,4 @@
-"""`call`, `get_attr` and `set_attr`, which programs know from Gymnasium's own vector environments."""
+"""`call`, `get_attr` and `set_attr`, as in Gymnasium's own vector environments."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ if TYPE_CHECKING:
 else:
     Base = object
 
-# Called for each row; a vector environment's take the row first.
+# Methods of single rows, which take the row as their first argument.
 BY_ROW = ("snapshot", "restore", "branch")
-# One value a row already.
+# Attributes that have one value a row already.
 VALUES = ("np_random", "np_random_seed")
 # What a single environment calls its spaces.
 SPACES = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
-# What only all rows together can do.
+# Methods of all rows together.
 TOGETHER = ("reset", "step", "close", "close_extras", "call", "get_attr", "set_attr")
 
 
 class Rows(Base):
-    """For a vector environment whose rows share one object: as if each row were an environment of its own."""
+    """Mixin for a vector environment whose rows share one object, as if each row were an environment of its own."""
 
     _of_rows: dict[str, tuple[Any, ...]]
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """What a method gives when it is called for every row, or an attribute's value in every row.
+        """Results of a method that is called for every row, or an attribute's value in every row.
 
         Raises:
-            AttributeError: if rows have no such thing, or only all of them together.
+            AttributeError: if there is no such attribute, or only one of all rows together.
         """
         n = self.num_envs
         if name in self._added():

@@ -1,4 +1,4 @@
-"""Snapshots of rows: what is in one, and that it is whole, which is known before anything of it is used."""
+"""Snapshots of rows: their contents, and the checks that come before any of it is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from learned_sim_env.rendering.rays import ANGLES
 from learned_sim_env.spec import NUM_CLASSES, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
-# Of the layout below; another layout is another number.
+# Version of the layout below.
 FORMAT = 2
 _KEYS = ("format", "checkpoint", "state", "drawn", "seed", "step", "record")
 _OPTIONAL = ("sight",)
@@ -35,11 +35,11 @@ def taken(
 
 
 def opened(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> tuple[dict[str, Any], np.ndarray]:
-    """A snapshot of this format, and the record, (1,) of `info.RECORD`, in it; found to be whole and to fit.
+    """A snapshot of this format, and the record, (1,) of `info.RECORD`, in it, after all checks.
 
     Raises:
-        ValueError: for something else than a snapshot, another format, one of another checkpoint, or a part that is
-            missing, unknown, or of another shape, type or range.
+        ValueError: for anything but a snapshot, another format or checkpoint, or a part that is missing, unknown, or
+            of another shape, type or range.
     """
     if not isinstance(snapshot, Mapping) or "checkpoint" not in snapshot:
         raise ValueError(f"a snapshot is what `snapshot()` returned, not {type(snapshot).__name__}")
@@ -76,7 +76,7 @@ def opened(snapshot: Any, rollout: Rollout, checkpoint: Checkpoint) -> tuple[dic
 
 
 def _from_format_1(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """In which the view from above was all that could be drawn."""
+    """A snapshot of format 1, in which only the view from above could be drawn, in the present format."""
     kept = {name: value for name, value in snapshot.items() if name != "view"}
     drawn = {} if snapshot["view"] is None else {"bev": snapshot["view"]}
     return {**kept, "format": FORMAT, "drawn": drawn}

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Of `reset`.
 OPTIONS = ("scenario", "appearance")
-# The only row of what is made for many.
+# The only row, for functions of many rows.
 ROW = np.array([0])
 
 
@@ -52,14 +52,14 @@ class TwinDrivingEnv(Made, gym.Env):
     Args:
         simulator: "metadrive", "carla" or "recorded".
         contract: name of the shared contract.
-        obs_type: one of `spec.OBS_TYPES`, or the name of a modality of the contract; "latent" are a world model's
-            features of what is really seen, see `imagination.filter.Filter`.
+        obs_type: one of `spec.OBS_TYPES`, or the name of a modality of the contract; "latent" is a world model's
+            features of real observations, see `imagination.filter.Filter`.
         action_type: "continuous" or "discrete".
         render_mode: None, "rgb_array" or "human".
         max_episode_steps: the contract's if None, or that of Gymnasium's `TimeLimit`, to which `gym.make` gives this
             argument instead.
         isolate: run the simulator in a process of its own; None: only where this process already has one.
-        checkpoint: whose features obs_type "latent" shows: the name of a shipped one, a path, or a `Checkpoint`.
+        checkpoint: of the model for obs_type "latent": the name of a shipped one, a path, or a `Checkpoint`.
         info_type: "full", or "numeric" for infos of numbers alone, see `environments.info.numeric`.
         modalities: of obs_type "dict" and "classes", such as ("bev", "ego", "route"); the contract's own if None.
         camera_source: of the contract's cameras: "drawn" from the scene, or "sensor", the simulator's own.
@@ -68,7 +68,7 @@ class TwinDrivingEnv(Made, gym.Env):
         settings: the simulator's own keyword arguments.
 
     `reset(seed=s)` drives scenario s; `options={"scenario": tag}` asks for one of `spec.SCENARIO_TAGS`,
-    `options={"appearance": "fog"}` for a look of this episode, and a simulator may have options of its own.
+    `options={"appearance": "fog"}` for the appearance of this episode, and a simulator may have options of its own.
 
     Attributes:
         simulator_name: as it was asked for. scene: of the present moment. semantic: (H, W) uint8 class ids.
@@ -103,7 +103,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.contract = CONTRACTS[contract]
         self.obs_type, self.action_type = obs_type, action_type
         self.render_mode, self.info_type = render_mode, info_type
-        self._sight = RayFeatures(1)
+        self._ray_features = RayFeatures(1)
         self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
         latent_size = 0 if self._filter is None else self._filter.size
         self.observation_space = self.contract.observation_space(obs_type, latent_size, modalities)
@@ -138,7 +138,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.scene = _checked(self.simulator.reset(scenario, options))
         self._steps, self._running, self._scenario = 0, True, scenario
         self._totals = np.zeros(2)
-        self._look()
+        self._read_scene()
         self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
         self._features = self._first_features()
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
@@ -162,7 +162,7 @@ class TwinDrivingEnv(Made, gym.Env):
         except SimulatorError as error:
             return self._broken_off(error)
         self._steps += 1
-        self._look()
+        self._read_scene()
         self._features = self._next_features(action)
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
@@ -213,15 +213,15 @@ class TwinDrivingEnv(Made, gym.Env):
             self._window = None
 
     def _broken_off(self, error: SimulatorError) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """The last step of an episode whose simulator failed: nothing is known of it but that."""
+        """The last step of an episode whose simulator failed."""
         gym.logger.warn(f"episode broken off after {self._steps} steps: {error}")
         self._running = False
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
-        info = self._told(self._info(np.zeros(3, np.float32), "simulator_error"))
+        info = self._formatted(self._info(np.zeros(3, np.float32), "simulator_error"))
         return self._observation(), 0.0, False, True, info
 
-    def _look(self) -> None:
-        """Everything read off the scene, once a step."""
+    def _read_scene(self) -> None:
+        """Compute everything that is read off the scene, once a step."""
         scene: Scene = self.scene
         self.map_layer = self.renderer.map_layer(scene)
         self.semantic = self.renderer.semantic(scene, self.map_layer)
@@ -235,7 +235,7 @@ class TwinDrivingEnv(Made, gym.Env):
         return tuple(m.name for m in self.contract.modalities)
 
     def observed(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """What the present moment shows, by modality of the contract, as arrays that nothing writes to."""
+        """Observations of the present moment, by modality of the contract, as arrays not to be written to."""
         return {name: self._observed(self.contract.modality(name)) for name in names}
 
     def _observed(self, modality: Modality) -> np.ndarray:
@@ -247,7 +247,7 @@ class TwinDrivingEnv(Made, gym.Env):
         return {"bev": self.semantic, "ego": self.ego_vector}[modality.name]
 
     def set_appearance(self, appearance: Any) -> None:
-        """Let cameras that are drawn show the world in another light from the next observation on.
+        """Change the appearance of drawn cameras from the next observation on.
 
         Args:
             appearance: a condition ("clear", "overcast", "dusk", "night", "fog", "rain") in the colours of this
@@ -264,27 +264,27 @@ class TwinDrivingEnv(Made, gym.Env):
         self.cameras.dress(appearance, self.cameras.appearance.seed)
 
     def _shown(self, motion: np.ndarray, end_reason: str) -> tuple[Any, dict[str, Any]]:
-        """Observation and info of now, shown in mode "human"."""
+        """Present observation and info; rendered in mode "human"."""
         self._shown_info = self._info(motion, end_reason)
         if self.render_mode == "human":
             self.render()
-        return self._observation(), self._told(self._shown_info)
+        return self._observation(), self._formatted(self._shown_info)
 
-    def _told(self, info: dict[str, Any]) -> dict[str, Any]:
-        """What is told of an info, see `info_type`."""
+    def _formatted(self, info: dict[str, Any]) -> dict[str, Any]:
+        """An info in the form that `info_type` asks for."""
         return numeric(info) if self.info_type == "numeric" else info
 
     def _first_features(self) -> np.ndarray | None:
-        """What `obs_type` "flat" and "latent" show where an episode begins."""
+        """The observation of `obs_type` "flat" or "latent" at the start of an episode; None for others."""
         if self._filter is not None:
             return self._filter.begin(self.observed(self._filter.observes))
-        return self._sight.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
+        return self._ray_features.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
 
     def _next_features(self, action: np.ndarray) -> np.ndarray | None:
-        """What they show after `action` (2,) float32."""
+        """The same after `action` (2,) float32."""
         if self._filter is not None:
             return self._filter.go_on(self.observed(self._filter.observes), action)
-        return self._sight.update(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
+        return self._ray_features.update(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
 
     def _row(self) -> dict[str, np.ndarray]:
         """View and ego vector, as of the only row of many."""
@@ -313,14 +313,14 @@ class TwinDrivingEnv(Made, gym.Env):
 
 
 def _checked(scene: Scene) -> Scene:
-    """The scene. `SimulatorError` if its numbers are not finite: every comparison with them would say no."""
+    """The scene; `SimulatorError` if its numbers are not finite, because every comparison with NaN is false."""
     if not scene.finite:
         raise SimulatorError("the simulator gave numbers that are not finite")
     return scene
 
 
 def _filter(checkpoint: str | Path | Checkpoint | None, contract: Contract) -> Filter:
-    """What turns observations of `contract` into features."""
+    """The filter that turns observations of `contract` into features."""
     from learned_sim_env.imagination.filter import Filter
     from learned_sim_env.world_model.checkpoint import check_contract, from_pretrained
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.geometry import integrate, look_up, points_from, relative, view_points
+from learned_sim_env.world_model.geometry import integrate, points_from, relative, sample_nearest, view_points
 
 
 def copied(batch: Batch) -> np.ndarray:
@@ -60,6 +60,6 @@ def warp(view: Tensor, pose: Tensor, bev: BevSpec) -> Tensor:
     The nearest pixel counts; what lies outside the view is off-road.
     """
     places = points_from(view_points(bev), pose)
-    seen, inside = look_up(view, places.flatten(1, 2), bev)
+    seen, inside = sample_nearest(view, places.flatten(1, 2), bev)
     seen = torch.where(inside, seen, int(SemanticClass.OFF_ROAD)).to(torch.uint8)
     return seen.view(*places.shape[:2], *view.shape[1:])

@@ -1,4 +1,4 @@
-"""A world model's features of what is really seen."""
+"""A world model's features of real observations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Filter:
     """The posterior of one row: it takes in every observation and the action that led to it.
 
     Args:
-        checkpoint: whose model it is.
+        checkpoint: of the model.
     """
 
     def __init__(self, checkpoint: Checkpoint):
@@ -27,7 +27,7 @@ class Filter:
 
     @property
     def observes(self) -> tuple[str, ...]:
-        """Modalities that it takes in."""
+        """Modalities that it needs."""
         return tuple(self._model.observes)
 
     @property

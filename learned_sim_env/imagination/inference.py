@@ -1,4 +1,4 @@
-"""How calls of a frozen model are made: without gradients, on a sensible number of threads, in a state of their own."""
+"""How a frozen model is called: without gradients, on a suitable number of threads, with torch settings of its own."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 
 from learned_sim_env.world_model.torch_state import own_state
 
-# Rows that are worth a thread of the CPU; fewer in a thread would be rounded otherwise as well, see `layers.linear`.
+# Rows for each thread of the CPU. Fewer in a thread are slower, and are rounded differently, see `layers.linear`.
 ROWS_PER_THREAD = 16
 
 
 class Inference:
-    """Called, it gives the context in which to call a model.
+    """Call it for the context in which to call a model.
 
-    Inside, torch's state is what `own_state` makes it, without gradients, and calls take at most a thread of the CPU
-    for every `ROWS_PER_THREAD` rows; afterwards all of it is what it was.
+    Inside, torch has the settings of `own_state` and no gradients, and calls take at most one thread of the CPU for
+    every `ROWS_PER_THREAD` rows. Afterwards the caller's settings are restored.
 
     Args:
         device: where the model is.
-        rows: that it is called with; None: many.
+        rows: batch size of the calls; None: large.
     """
 
     def __init__(self, device: torch.device, rows: int | None = None):
@@ -31,7 +31,7 @@ class Inference:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """The context; may be entered again and again, not recursively."""
+        """The context, which can be entered repeatedly but not recursively."""
         threads = torch.get_num_threads()
         if threads > self._most:
             torch.set_num_threads(self._most)

@@ -1,4 +1,4 @@
-"""How reward, cost and end of a step follow from what a model's heads say: for all that drives dreams."""
+"""Reward, cost and end of an imagined step, from the outputs of a model's heads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from learned_sim_env.spec import Contract
 class Judgement:
     """One imagined step of B rows, judged.
 
-    imagined: what was, with nothing where it was not finite. outcome: reward, cost, and ends by what happened.
+    imagined: the step, with zeros in rows that are not finite. outcome: reward, cost and termination.
     end: (B,) int8, index into `task.ENDS`, or -1 where the episode goes on.
     """
 
@@ -25,17 +25,17 @@ class Judgement:
 
     @property
     def terminated(self) -> np.ndarray:
-        """(B,) bool: by what happened."""
+        """(B,) bool: ended by an event."""
         return self.outcome.terminated
 
     @property
     def truncated(self) -> np.ndarray:
-        """(B,) bool: by what says nothing about the driving."""
+        """(B,) bool: ended by a limit or a failure, which says nothing about the driving."""
         return (self.end >= 0) & ~self.terminated
 
 
 def judge(imagined: Imagined, contract: Contract, bound: float, late: np.ndarray | bool = False) -> Judgement:
-    """What a step was worth, and whether it was the last.
+    """Judge an imagined step.
 
     Args:
         imagined: of B rows.

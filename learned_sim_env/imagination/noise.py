@@ -26,7 +26,7 @@ def uniforms(seeds: Tensor, steps: Tensor, size: int) -> Tensor:
 
     Args:
         seeds: (B,) int64, any value.
-        steps: (B,) int64, which step of the row's life.
+        steps: (B,) int64, steps since the row started.
         size: columns; a column's values do not depend on how many there are.
 
     Returns:

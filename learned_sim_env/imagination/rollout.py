@@ -1,4 +1,4 @@
-"""Batched rollouts of a world model: rows have their own past, seed and step, and cannot tell that others exist."""
+"""Batched rollouts of a world model: each row has its own past, seed and step, and is independent of the others."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Imagined:
 
     ego: (B, 6) float32, see `spec.EGO_FIELDS`. motion: (B, 3) float32, see `spec.MOTION_FIELDS`. terms: (B, 4) float32,
     see `task.GRADED_TERMS`. events: (B, 4) bool, sampled, see `task.EVENTS`. uncertainty: (B,) float32.
-    finite: (B,) bool, whether all of it was, and the features and the events' probabilities behind it. everywhere:
-    whether that is so in all rows.
+    finite: (B,) bool, whether all of these, the features and the probabilities of events were finite. everywhere:
+    whether `finite` holds in all rows.
     """
 
     ego: np.ndarray
@@ -36,7 +36,7 @@ class Imagined:
     everywhere: bool
 
     def or_nothing(self) -> Imagined:
-        """The same, but that rows which are not finite say nothing: 0 in all of it."""
+        """The same, with zeros in rows that are not finite."""
         if self.everywhere:
             return self
         said = {f.name: getattr(self, f.name).copy() for f in fields(self) if f.name != "everywhere"}
@@ -51,14 +51,14 @@ class Rollout:
     A row's future is the same bit for bit whatever the other rows do, however many there are and wherever among them it
     stands, for a model whose operations are so (see `world_model.layers.linear`). This holds on one machine, with one
     version of torch, on a CPU: on one thread for any number of rows, on several for up to 112 rows and for multiples of
-    16 up to 336. Beyond, some numbers may be rounded otherwise where tensors are cut for the threads. Memory and time
-    of a step do not depend on how many went before.
+    16 up to 336. Beyond, some numbers may be rounded differently where tensors are split over threads. Memory and time
+    of a step do not depend on the number of earlier steps.
 
     Args:
         model: the world model, frozen.
         num_rows: B.
         inference: how to call the model.
-        temperature: 1 samples from what the model believes, 0 takes the mode and the events that are likelier than not.
+        temperature: 1 samples from the model's distributions; 0 takes the mode, and events likelier than not.
 
     Raises:
         ValueError: for a negative temperature.
@@ -105,7 +105,7 @@ class Rollout:
     def step(self, actions: np.ndarray) -> Imagined:
         """Imagine one clock step of every row under `actions` (B, 2) float32 in [-1, 1].
 
-        A row that comes to something which is not finite stays where it was.
+        A row whose result is not finite keeps its state.
         """
         device, step = self._inference.device, self._step
         with self._inference():
@@ -136,7 +136,7 @@ class Rollout:
             return self._features.float().cpu().numpy().copy()
 
     def draw(self, names: Sequence[str], rows: np.ndarray | None = None) -> None:
-        """Draw what is asked for of those of `rows` (n,) int64, or of all, in which it was not since their last step.
+        """Draw the modalities `names` in `rows` (n,) int64, or in all, where they were not drawn since the last step.
 
         Raises:
             ValueError: for a modality that the model does not draw.

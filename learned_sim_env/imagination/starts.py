@@ -15,7 +15,7 @@ from learned_sim_env.world_model.protocol import State, WorldModel, expand, warm
 if TYPE_CHECKING:
     from learned_sim_env.world_model.contexts import Contexts
 
-# Contexts that are warmed up together. Which ones is fixed, because a batch of another size may round differently.
+# Contexts that are warmed up together, in fixed groups, because a batch of another size may round differently.
 CHUNK = 16
 
 
@@ -52,8 +52,8 @@ class Start:
 class Starts:
     """Starts from a checkpoint's contexts or from a user's own observations.
 
-    A context is warmed up when it is first asked for, and kept: its start is the same bit for bit whoever asks, in
-    whatever order. What is kept is bounded by the number of contexts.
+    A context is warmed up on first use and kept: its start is the same bit for bit, in whatever order contexts are
+    used. Memory is bounded by the number of contexts.
 
     Args:
         model: the world model.
@@ -89,7 +89,7 @@ class Starts:
         if i not in self._warm:
             c = self._contexts
             rows = range(i // CHUNK * CHUNK, min(i // CHUNK * CHUNK + CHUNK, len(c)))
-            # What the model needs, if there is more.
+            # Contexts may be longer than the model needs.
             last = slice(-self._model.context_steps, None)
             seen = {name: c.observations[name][rows][:, last] for name in self._model.observes}
             chunk = self.from_observations(seen, c.actions[rows][:, last])

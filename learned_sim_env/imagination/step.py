@@ -1,4 +1,4 @@
-"""All that one step of many rows computes, as one function of tensors."""
+"""One step of many rows as a single function of tensors."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Step(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(self, state: State, action: Tensor, seeds: Tensor, steps: Tensor) -> tuple[State, Tensor, Tensor]:
-        """From a state, actions (B, 2) float32, and the (B,) int64 that the noise comes from.
+        """Take a step from a state, with actions (B, 2) float32 and the seeds and steps (B,) int64 of the noise.
 
         Returns:
-            The state after it, what its heads say in `COLUMNS` (B, 19) float32, events by how far they are above
-            what was drawn, and its features.
+            The state after it; the outputs of its heads, (B, 19) float32 as in `COLUMNS`, events as the difference
+            between probability and drawn threshold; and its features.
         """
         model = self.model
         noise: Tensor | None = None
@@ -45,7 +45,7 @@ class Step(nn.Module):
         heads = model.decode(after)
         columns = {
             **heads,
-            # Differences rather than truths, because what is not finite stays so.
+            # Differences rather than booleans, so that values that are not finite stay so.
             "events": heads["events"] - threshold,
             "uncertainty": heads["uncertainty"][:, None],
             "features": heads["features"].sum(1, keepdim=True),

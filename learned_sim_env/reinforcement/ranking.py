@@ -51,12 +51,12 @@ def rank(sides: Mapping[str, tuple[DrivenStretches, DrivenStretches]], quantity:
     weights = resample(np.arange(moments), moments, REPLICATES, seed=0)
     share = weights / weights.sum(1, keepdims=True)
     x, y = share @ dream.T, share @ twin.T
-    everyone = np.ones(x.shape, bool)
+    included = np.ones(x.shape, bool)
     return Ranking(
         quantity,
         tuple(sides),
         repeatability(twin),
-        *(Estimate.of(v) for v in (x, y, x - y, pearson(x, y), spearman(x, y, everyone), mmrv(x, y))),
+        *(Estimate.of(v) for v in (x, y, x - y, pearson(x, y), spearman(x, y, included), mmrv(x, y))),
     )
 
 

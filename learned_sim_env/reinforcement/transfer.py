@@ -34,9 +34,9 @@ class TransferPlan:
     seeds: int = 3
     """Runs of each kind."""
     episodes: int = 100
-    """Whole episodes by which everybody is judged."""
+    """Whole episodes in which each driver is evaluated."""
     split: str = "test"
-    """Whose scenarios these are: test, or validation for trials of settings, which the test seeds must not choose."""
+    """Scenarios to evaluate on: test, or validation for trials of settings, which must not be chosen on test seeds."""
     contexts: int = 96
     """Moments from which policies are ranked."""
     repeats: int = 4

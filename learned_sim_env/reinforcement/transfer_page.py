@@ -63,7 +63,7 @@ def measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Estimate]
 
 
 def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], runs: Mapping[str, list[Any]]) -> Part:
-    """How well everybody drives in the simulator, and what it took to learn it.
+    """How well each driver drives in the simulator, and what its training took.
 
     Args:
         results: episodes by driver: a list of runs each.

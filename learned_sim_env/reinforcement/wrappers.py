@@ -147,10 +147,10 @@ class SafetyGymnasium(gym.Wrapper):
 
 
 class Curriculum(gym.Wrapper):
-    """Begins episodes in kinds of places whose shares change while one learns.
+    """Begins episodes in kinds of places whose shares change during training.
 
     Args:
-        env: whose `reset` takes the option "scenario".
+        env: an environment whose `reset` takes the option "scenario".
         stages: from which step of this environment on, which of `spec.SCENARIO_TAGS` with which weight; the first
             begins at 0. Episodes that are reset with options of their own begin where those say.
 

@@ -41,8 +41,8 @@ class RewardSpec:
 class Contract:
     """A task (clock, action, reward, cost, ends) and the modalities that its environments offer.
 
-    modalities: all that there is; `ego` is among them.
-    observation: which of them an environment shows unless others are asked for.
+    modalities: all that can be observed or drawn; `ego` is among them.
+    observation: those that an environment shows by default.
     """
 
     name: str = "driving"
@@ -59,7 +59,7 @@ class Contract:
             self.modality(name)
 
     def modality(self, name: str) -> Modality:
-        """The modality called so; `ValueError` if the contract has none."""
+        """The modality with that name; `ValueError` if the contract has none."""
         for modality in self.modalities:
             if modality.name == name:
                 return modality
@@ -79,7 +79,7 @@ class Contract:
 
     @property
     def obs_types(self) -> tuple[str, ...]:
-        """All that `observation_space` knows: those of `OBS_TYPES` that need what there is, and single modalities."""
+        """What `observation_space` accepts: those of `OBS_TYPES` that the modalities allow, and single modalities."""
         seen_from_above = any(m.name == "bev" for m in self.modalities)
         common = OBS_TYPES if seen_from_above else ("dict", "classes", "latent")
         return (*common, *(m.name for m in self.modalities if m.name not in common))
@@ -122,7 +122,7 @@ class Contract:
         return action_space(action_type)
 
     def task_fingerprint(self) -> str:
-        """SHA-256 over clock, reward, cost and ends: what numbers mean, whatever is shown."""
+        """SHA-256 over clock, reward, cost and ends: the meaning of the numbers, whatever the modalities."""
         return digest(
             {
                 "dt": self.dt,
@@ -137,7 +137,7 @@ class Contract:
         )
 
     def fingerprints(self, names: Iterable[str] | None = None) -> Fingerprints:
-        """Of the task and of the modalities called so, or of all."""
+        """Those of the task and of the modalities `names`; None: of all modalities."""
         wanted = self.modalities if names is None else [self.modality(name) for name in names]
         return Fingerprints(self.task_fingerprint(), {m.name: m.fingerprint() for m in wanted})
 
@@ -145,7 +145,7 @@ class Contract:
         """`ValueError` if something was made for another task, or for other modalities.
 
         Args:
-            what: is checked, for the message, as in "checkpoint bev-rssm".
+            what: the thing that is checked, for the message, as in "checkpoint bev-rssm".
             declared: what it was made for.
             names: of the modalities that must be the contract's; None: all that are declared.
         """
@@ -166,7 +166,7 @@ class Contract:
 
 
 def observed_as(name: str) -> str:
-    """What observations of class ids call a modality: "bev" is there the name of the picture."""
+    """Key of a modality in observations of class ids: "semantic" for "bev", which names the picture."""
     return "semantic" if name == "bev" else name
 
 

@@ -40,7 +40,7 @@ class Fingerprints:
         return Fingerprints(pairs.pop("task"), pairs)
 
 
-# One hash over everything was written before modalities had their own.
+# The single hash over everything, as it was written before modalities had their own.
 _EARLIER = {
     "ab7955c44586203843d12e0197353327a2abe2f472b902f1d69e86d3b6351c42": Fingerprints(
         "129b5b32759a64a7cf2992e347d805ad7dfca3ab88a719fc845b33e5808f2153",

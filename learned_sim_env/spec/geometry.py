@@ -81,7 +81,7 @@ class CameraSpec:
         return np.stack([x, y, np.ones_like(x)], -1) @ self.rotation
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, column and depth [m], each (...), of ego-frame points (..., 3); depths behind it are negative."""
+        """Row, column and depth [m], each (...), of ego-frame points (..., 3); negative depths lie behind it."""
         x, y, depth = np.moveaxis((points - np.asarray(self.position)) @ self.rotation.T, -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             row = self.height / 2 + self.focal_length * y / depth

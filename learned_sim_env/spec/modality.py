@@ -60,7 +60,7 @@ class Modality:
 
     @property
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest value of every number, each of its shape and dtype."""
+        """Lowest and highest values, two arrays of its shape and dtype."""
         if self.kind == "vector":
             high = np.broadcast_to(np.array(self.bounds, np.float32), self.shape)
             low = np.where(np.isin(self.fields, self.positive), np.float32(0), -high)
@@ -71,12 +71,12 @@ class Modality:
 
     @property
     def space(self) -> gym.spaces.Box:
-        """Of what it is: class ids for "classes"."""
+        """Space of the values themselves: class ids for "classes"."""
         return gym.spaces.Box(*self.limits, dtype=self.dtype.type)
 
     @property
     def picture_space(self) -> gym.spaces.Box:
-        """Of how it is shown: "classes" in the colours of `PALETTE`, (H, W, 3) uint8; others as they are."""
+        """Space of what is shown: "classes" in the colours of `PALETTE`, (H, W, 3) uint8; others as they are."""
         if self.kind == "classes":
             return gym.spaces.Box(0, 255, (*self.shape, 3), np.uint8)
         return self.space

@@ -1,7 +1,7 @@
 """Windows of recorded episodes as batches of tensors.
 
-What the data does not know is masked: `known` tells, by the name of a modality or of a part of the episode (see
-`data.episode`), at which moments of a window there is something to learn from. Everywhere else tensors hold zeros.
+Unknown values are masked: `known` has, by the name of a modality or of a part of the episode (see `data.episode`), the
+moments of a window that can be learned from. Everywhere else tensors hold zeros.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from learned_sim_env.task import GRADED_TERMS
 # Fewest real steps a window holds after its context.
 MIN_FUTURE = 1
 
-# Share of windows that begin with an episode: few moments are like that, but many dreams begin there.
+# Share of windows that begin with an episode: such moments are rare, but many dreams begin there.
 BEGINNINGS = 0.1
 
 _Paths = TypeVar("_Paths", bound="Paths")
@@ -31,7 +31,7 @@ _Paths = TypeVar("_Paths", bound="Paths")
 
 @dataclass(frozen=True)
 class Paths:
-    """B windows of L moments, of which only how the ego moved is known.
+    """B windows of L moments, with the ego's motion only.
 
     The first `context` moments are the context; moments after an episode's end are not `valid`.
 
@@ -61,8 +61,8 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Traffic(Paths):
-    """What is known of other road users as well, and of the ground they drive on.
+class TrafficWindows(Paths):
+    """Windows that also have the other road users and the ground that they drive on.
 
     ground: (B, H, W) uint8, what stands still in the view of the last moment of the context, where "map" is known.
     agent_ids: (B, L, 16) int64, -1 empty. agent_pose: (B, L, 16, 3) in the same frame as `pose`. agent_motion:
@@ -78,8 +78,8 @@ class Traffic(Paths):
 
 
 @dataclass(frozen=True)
-class Batch(Traffic):
-    """Everything.
+class Batch(TrafficWindows):
+    """Windows with everything that is recorded.
 
     observations: the modalities asked for, by name, (B, L, *shape) of their dtype.
     static: (B, L, H, W) uint8, what stands still in the view from above (movers and ego removed), where "map" is known.
@@ -97,7 +97,7 @@ class Batch(Traffic):
 
 
 class WindowSampler:
-    """Draws windows of a packed data set; which, depends on (seed, step, rank) alone: a resumed run repeats them.
+    """Draws windows of a packed data set. They depend on (seed, step, rank) alone, so that a resumed run repeats them.
 
     names: modalities in `Batch.observations`; "ego" is there in any case. `ValueError` if no episode has one of them.
     """
@@ -150,8 +150,8 @@ class WindowSampler:
         """How the ego moved in `size` windows: without pictures, many are cheap."""
         return self._paths(*self._rows(self._drawn(size, seed, step, rank, 1)))
 
-    def sample_traffic(self, size: int, seed: int, step: int, rank: int = 0) -> Traffic:
-        """How everybody moved in `size` windows."""
+    def sample_traffic(self, size: int, seed: int, step: int, rank: int = 0) -> TrafficWindows:
+        """How the ego and all other road users moved in `size` windows."""
         return self._traffic(*self._rows(self._drawn(size, seed, step, rank, 2)))
 
     def _drawn(self, size: int, *key: int) -> np.ndarray:
@@ -191,14 +191,14 @@ class WindowSampler:
         known["motion"] = known["pose"] & data.known("pose", np.where(stepped, row - 1, row))
         for name in ("actions", "motion", "reward"):
             known[name] = known[name] & stepped
-        # Both are told in the frame of the ego at the last moment of the context.
+        # Both are in the frame of the ego at the last moment of the context.
         anchored = data.known("pose", row[:, self.context - 1 : self.context])
         known["pose"] = known["pose"] & anchored
         known["agents"] = known["agents"] & anchored
         known["stations"] = known["stations"] & data.known("pose", row)
         return known
 
-    def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Traffic:
+    def _traffic(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> TrafficWindows:
         now = row[:, self.context - 1]
         anchor = self._read("ego_pose", now)[:, None]
         ids = self._read("agent_ids", row)[..., :MOVER_SLOTS]
@@ -207,7 +207,7 @@ class WindowSampler:
         heading = world[..., 2]
         speed = velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading)
         yaw_rate = self._yaw_rate(row, stepped, ids, heading)
-        return Traffic(
+        return TrafficWindows(
             **vars(self._paths(row, stepped, valid)),
             ground=torch.from_numpy(self._standing(now)),
             agent_ids=torch.from_numpy(ids),
@@ -227,7 +227,7 @@ class WindowSampler:
         return np.where((view < NUM_STATIC_CLASSES) & self.data.known("bev", row)[..., None, None], view, ground)
 
     def _read(self, name: str, row: np.ndarray) -> np.ndarray:
-        """Rows (...) of an array; where no episode has it, what `unknown_rows` says."""
+        """Rows (...) of an array; those of `unknown_rows` if no episode has it."""
         if self.data.has(name):
             return self.data.read(name, row)
         shape, dtype = SCHEMA[name]

@@ -1,4 +1,4 @@
-"""What a finished model imagines of unseen episodes, and the uncertainty that is usual there."""
+"""Futures that a finished model imagines of unseen episodes, and their usual uncertainty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FUTURE_STEPS, BOUND_QUANTILE, BOUND_MARGIN = 50, 0.999, 1.5
 def uncertainty_bound(model: WorldModel, data: PackedData) -> float:
     """`BOUND_MARGIN` times the `BOUND_QUANTILE` quantile of the uncertainty in imagined futures of unseen episodes.
 
-    So hardly any step that is like the data is cut off. `ValueError` if the model's uncertainty is not finite.
+    So hardly any step that resembles the data is truncated. `ValueError` if the model's uncertainty is not finite.
     """
     futures = imagined_futures(model, data)
     values = torch.cat([model.decode(state)["uncertainty"][valid] for _, state, valid in futures])
@@ -30,7 +30,7 @@ def uncertainty_bound(model: WorldModel, data: PackedData) -> float:
 
 
 def imagined_futures(model: WorldModel, data: PackedData, windows: int = 128) -> Iterator[tuple[State, State, Tensor]]:
-    """Steps imagined with chance from unseen episodes: states before and after, and (windows,) bool, which count."""
+    """Steps sampled from unseen episodes: states before and after, and (windows,) bool, which of them are valid."""
     c, device = model.context_steps, next(iter(model.initial(1).values())).device
     sampler = WindowSampler(data.split("validation"), c, FUTURE_STEPS, model.contract.dt, model.observes)
     batch = sampler.sample(windows, 0, 0).to(device)

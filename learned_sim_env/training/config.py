@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What a run is; stored in its folder, so that a resumed run is the same run."""
+    """Settings of a run, stored in its folder, so that it is resumed with the same ones."""
 
     model: str = "rssm-small"
     """Architecture and size: rssm-tiny, rssm-small, rssm-base, lstm-tiny, lstm-small or lstm-camera-tiny."""
@@ -42,14 +42,14 @@ def described(config: TrainConfig, settings: Any) -> dict[str, Any]:
 
     settings: a dataclass.
     """
-    # JSON knows no tuples.
+    # JSON has no tuples.
     return json.loads(json.dumps({**asdict(config), **asdict(settings)}))
 
 
 def check_resumes(run: Mapping[str, Any], stored: Mapping[str, Any], folder: Path) -> None:
     """Raise `ValueError` naming the first setting in which a run differs from the one in `folder`; `steps` may grow.
 
-    run, stored: as `described`. What was stored before there was a `contract` was "driving".
+    run, stored: as `described`. Runs that were stored without a `contract` have "driving".
     """
     for name, value in run.items():
         old = stored.get(name, "driving" if name == "contract" else None)

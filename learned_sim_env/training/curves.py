@@ -13,9 +13,9 @@ from learned_sim_env.optional import require
 
 
 class Curves:
-    """Writes into `folder`. step: from which on; what an earlier run wrote beyond it is dropped.
+    """Writes into `folder`. step: the first one; what an earlier run wrote beyond it is dropped.
 
-    Every method raises `DiskFull` if there is no space, for what it was given or for what was given before.
+    Every method raises `DiskFull` if there is no space, be it for its own data or for earlier data.
 
     Raises:
         ImportError: if TensorBoard is not installed.
@@ -47,6 +47,6 @@ class Curves:
 
 
 def _said_once(arguments: threading.ExceptHookArgs) -> None:
-    """Leave it to the next call of `Curves`, which raises it again, to tell what went wrong in TensorBoard's thread."""
+    """Print no error of TensorBoard's thread: the next call of `Curves` raises it again."""
     if not type(arguments.thread).__module__.startswith("tensorboard"):
         threading.__excepthook__(arguments)

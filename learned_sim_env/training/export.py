@@ -17,9 +17,9 @@ from learned_sim_env.world_model.protocol import WorldModel
 if TYPE_CHECKING:
     from learned_sim_env.training.trainer import Trainer
 
-# An episode lasts at least this many steps after a context: nobody should start in the middle of a crash.
+# An episode lasts at least this many steps after a context, so that none lies in the middle of a crash.
 ROOM_TO_DRIVE = 20
-# Share of the contexts that are episodes' first steps, where the simulator begins: standing, among others who stand.
+# Share of the contexts that are episodes' first steps, in which the ego and the traffic around it stand still.
 BEGINNINGS = 0.25
 # [m], [rad] How far off the middle of the route, and how much askew, a start may be.
 START_OFFSET, START_HEADING = 7.0, 0.8
@@ -86,7 +86,7 @@ def export(trainer: Trainer, data: PackedData, count: int) -> Path:
 
 
 def _drivable(data: PackedData, row: int) -> bool:
-    """Whether one would want to start here: on the route, roughly along it, and doing nothing wrong."""
+    """Whether a row is a sensible start: near the route, roughly along it, and without an event."""
     _, _, _, _, distance, heading_error = data.arrays["ego"][row]
     good = abs(distance) < START_OFFSET and abs(heading_error) < START_HEADING
     return bool(good and not data.arrays["events"][row].any())
@@ -110,7 +110,7 @@ def _evenly(tags: np.ndarray, count: int) -> set[int]:
 def _contexts(episodes: PackedData, moments: list[tuple[int, int]], model: WorldModel) -> Contexts:
     a = episodes.arrays
     rows = np.array([episodes.starts[e] + np.arange(t - model.context_steps + 1, t + 1) for e, t in moments])
-    # Row 0 of an episode has no action: what was done from its start begins with row 1.
+    # Row 0 of an episode has no action: its actions begin with row 1.
     replays = [a["actions"][episodes.starts[e] + 1 : episodes.starts[e] + t + 1] for e, t in moments]
     return Contexts(
         {name: episodes.read(name, rows) for name in model.observes},

@@ -1,4 +1,4 @@
-"""What the LSTM is trained for: to reconstruct what it sees, from a latent that its prior could have foreseen."""
+"""Objective of the LSTM: reconstruct observations from a latent that the prior could have predicted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from learned_sim_env.world_model.lstm import DrivingLSTM
 
 @dataclass(frozen=True)
 class LSTMSettings:
-    """What an LSTM's run has beside `TrainConfig`: weights of the parts of its loss."""
+    """Settings of an LSTM's run beside `TrainConfig`: weights of the parts of its loss."""
 
     kl: float = 0.003
     """Of the latent. Reconstructions are averaged over pixels, not summed: a little goes a long way."""

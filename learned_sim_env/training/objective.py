@@ -1,6 +1,6 @@
-"""What a model is trained for: all that the trainer needs to know of an architecture, and which objectives there are.
+"""Objectives: all that the trainer needs to know of an architecture, and which of them there are.
 
-Adding one is adding a line here; see the page "Add your own world model" in the docs.
+A new one is a new line here; see the page "Add your own world model" in the docs.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Objective(Protocol):
 
 
 class WindowObjective:
-    """What objectives that learn from windows of recorded episodes have in common; subclasses say the loss.
+    """What objectives that learn from windows of recorded episodes have in common; subclasses define the loss.
 
     Args:
         config: the run.
@@ -112,7 +112,7 @@ class WindowObjective:
         return tuple(dict.fromkeys((*self.model.observes, *self.model.draws)))
 
     def samplers(self, horizon: int) -> tuple[WindowSampler, WindowSampler]:
-        """Of windows for training and validation, with so many steps after their context."""
+        """Samplers of windows for training and validation, with `horizon` steps after the context."""
         steps, dt = self.model.context_steps, self.model.contract.dt
         train, validation = (
             WindowSampler(self.data.split(name), steps, horizon, dt, self.needs) for name in ("train", "validation")
@@ -120,7 +120,7 @@ class WindowObjective:
         return train, validation
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """All alike."""
+        """One group with all parameters."""
         return [{"params": list(self.model.parameters()), "peak": self.config.learning_rate}]
 
     def batch(self, step: int) -> Any:

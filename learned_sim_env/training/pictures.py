@@ -1,4 +1,4 @@
-"""Film strips of dream beside truth, for people to judge a model by while it trains."""
+"""Film strips of dreams beside the truth, to judge a model by eye while it trains."""
 
 from __future__ import annotations
 

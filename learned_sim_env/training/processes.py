@@ -1,4 +1,4 @@
-"""What one of the processes that `torchrun` starts has for itself: a device, and a share of every batch."""
+"""One of the processes that `torchrun` starts: its device, and its share of every batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 class Process:
     """One of `world` processes, number `rank` of them all and `local_rank` on its machine; alone by default.
 
-    local_rank: None where whatever started the processes does not tell it.
+    local_rank: None if it is not set.
     """
 
     rank: int = 0
@@ -22,7 +22,7 @@ class Process:
 
     @staticmethod
     def started(environ: Mapping[str, str] = os.environ) -> Process:
-        """As the environment variables RANK, WORLD_SIZE and LOCAL_RANK say."""
+        """From the environment variables RANK, WORLD_SIZE and LOCAL_RANK."""
         local = environ.get("LOCAL_RANK")
         rank, world = (int(environ.get(name, alone)) for name, alone in (("RANK", 0), ("WORLD_SIZE", 1)))
         return Process(rank, world, None if local is None else int(local))
@@ -32,7 +32,7 @@ class Process:
 
         Args:
             wanted: cpu, cuda, or cuda with a number, which is taken as it is; "": cuda if there is a GPU.
-            gpus: how many of them this process sees; by default as torch says.
+            gpus: number of GPUs that this process sees; None: as torch reports.
 
         Raises:
             ValueError: if there is no GPU for this process alone.
@@ -57,10 +57,10 @@ class Process:
         return torch.device("cuda", index)
 
     def share(self, name: str, total: int) -> int:
-        """How many of `total` windows a step, the setting `name`, are this process's.
+        """This process's share of `total` windows a step, the value of the setting `name`.
 
         Raises:
-            ValueError: if not every process would get as many: gradients are averaged over processes alike.
+            ValueError: if the shares would differ: gradients of all processes have the same weight.
         """
         share, rest = divmod(total, self.world)
         if rest or not share:

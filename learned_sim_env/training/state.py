@@ -1,4 +1,4 @@
-"""A training run's state on disk: all that is needed to go on where it was killed, written atomically, no pickle."""
+"""A training run's state on disk: all that is needed to resume it, written atomically, without pickle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def save_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
 
 
 def load_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Read back what `save_state` wrote, into `model` and `optimizer`; the step it was at."""
+    """Read back what `save_state` wrote, into `model` and `optimizer`; returns the step."""
     moments: dict[str, dict[str, torch.Tensor]] = {}
     with safe_open(path, "pt") as file:
         step = int(file.metadata()["step"])

@@ -48,7 +48,7 @@ class Trainer:
     Args:
         config: the run.
         data: all episodes; training and validation are split by seed.
-        out: the run's folder; a run that is there is gone on with.
+        out: the run's folder; a run that is there is resumed.
         settings: the architecture's own, of its objective's `settings_class`; None: its defaults.
         device: where to compute, see `Process.device`.
         save_every, log_every, picture_every: in steps.
@@ -90,7 +90,7 @@ class Trainer:
         return self.objective.model
 
     def run(self) -> None:
-        """Train to the last step; returns at once where that was reached before.
+        """Train to the last step; returns at once if that was reached before.
 
         Raises:
             KeyboardInterrupt: when asked to end, once the step is finished and saved.
@@ -103,7 +103,7 @@ class Trainer:
     def _run(self, asked: list[KeyboardInterrupt]) -> None:
         module: nn.Module = Loss(self.objective)
         if self.device.type == "cuda":
-            # What names no device, as the exchange between processes, would be on the first one.
+            # Operations without a device, such as the exchange between processes, would use the first one.
             torch.cuda.set_device(self.device)
         if self.world > 1:
             torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
@@ -129,8 +129,8 @@ class Trainer:
         if curves is not None:
             curves.close()
         if self.world > 1:
-            # A thread of gloo's needs Python's lock to let go of what was reduced last, and ending the group holds that
-            # lock while it waits for the thread. It is free while processes wait for each other here.
+            # A thread of gloo needs Python's lock to release the tensors that were reduced last, and destroying the
+            # group holds that lock while it waits for the thread. The lock is free during the barrier.
             torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
@@ -143,7 +143,7 @@ class Trainer:
         return bool(flag)
 
     def hours(self) -> float:
-        """Hours that were trained so far, interruptions left out, by the log."""
+        """Hours of training so far, without interruptions, from the log."""
         total = last = 0.0
         for line in self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else ():
             seconds = json.loads(line).get("seconds", last)
@@ -158,7 +158,7 @@ class Trainer:
     def _train_step(self, module: nn.Module) -> dict[str, Tensor]:
         c = self.config
         batch = self.objective.batch(self.step)
-        # All chance of a step comes from its number, so nothing about chance has to be stored to resume.
+        # All randomness of a step follows from its number, so that no generator has to be stored.
         torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share_of_peak(self.step, c.steps, c.warmup, LAST)

@@ -11,7 +11,7 @@ def card(name: str, about: str, training: dict[str, Any], measured: str = "") ->
     Args:
         name: of the checkpoint.
         about: what kind of model it is, in a sentence.
-        training: how it was trained, as in `config.json`; what is called "history" is told below the table.
+        training: how it was trained, as in `config.json`; its "history" is written below the table.
         measured: Markdown of an evaluation, with the command that repeats it.
     """
     settings = {key: value for key, value in training.items() if key != "history"}

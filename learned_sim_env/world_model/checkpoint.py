@@ -1,6 +1,6 @@
 """Frozen models on disk: `model.safetensors`, `config.json`, `contexts.npz` and `card.md` in one folder, no pickle.
 
-Everything that could be wrong with a folder is found before any weight is used.
+A folder is checked completely before any weight is used.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEYS = (
     "training",
     "files",
 )
-# Version 2 did not say these: all its models saw the view from above and the ego.
+# Version 2 lacks these keys: all its models observe the view from above and the ego.
 _SINCE_3: dict[str, Any] = {"observes": ["bev", "ego"], "draws": ["bev", "route"], "context_steps": 5, "latent": None}
 _FILES = ("model.safetensors", "contexts.npz")
 CONFIG = "config.json"
@@ -72,11 +72,11 @@ def save_pretrained(
     uncertainty_bound: float,
     training: dict[str, Any],
 ) -> Path:
-    """Write a checkpoint folder; it appears whole or not at all, in place of one that was there.
+    """Write a checkpoint folder, atomically; an existing one is replaced.
 
     Args:
         model: a `protocol.WorldModel` that is an `nn.Module` of a registered architecture.
-        contexts: with all that it observes.
+        contexts: with all modalities that the model observes.
         uncertainty_bound, training: see `Checkpoint`.
 
     Raises:
@@ -130,7 +130,7 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
             raise unknown(f"contract of checkpoint {folder.name}", declared["name"], CONTRACTS)
         contract = CONTRACTS[declared["name"]]
     made_for = Fingerprints.parse(declared.get("fingerprint", declared))
-    # What was made before modalities had fingerprints of their own has those of two of them.
+    # The single fingerprint of older checkpoints stands for two modalities only.
     names = None if "fingerprint" in declared else sorted({*config["observes"], *config["draws"]})
     contract.check(f"checkpoint {folder.name}", made_for, names)
     for name in _FILES:
@@ -143,7 +143,7 @@ def from_pretrained(name_or_path: str | Path, device: str = "cpu", contract: Con
     contexts = Contexts.load(folder / _FILES[1])
     contexts.check_fit(contract, model.observes, model.context_steps)
     return Checkpoint(
-        # The folder of one from the hub is called after its commit.
+        # The folder of a checkpoint from the hub is named after its commit.
         name=str(_hub_id(name_or_path) or folder.name),
         model=model,
         contexts=contexts,
@@ -184,7 +184,7 @@ def check_contract(checkpoint: Checkpoint, contract: Contract) -> None:
 
 
 def _names(model: WorldModel) -> list[str]:
-    """The modalities that a model has to do with."""
+    """The modalities that a model observes or draws."""
     return sorted({*model.observes, *model.draws})
 
 

@@ -1,4 +1,4 @@
-"""Whether a model keeps `protocol.WorldModel`: what to run on a model of one's own before it is driven in."""
+"""Conformance of a model with `protocol.WorldModel`, to be checked before it serves as a simulator."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from learned_sim_env.task import EVENTS, GRADED_TERMS
 from learned_sim_env.world_model.protocol import CompactState, Observation, State, WorldModel, warmed_up
 from learned_sim_env.world_model.traced import played
 
-# Rows of the batch that is tried, and steps that are imagined.
+# Rows of the test batch, and imagined steps.
 ROWS, STEPS = 5, 4
-# How far numbers of one row may differ with the other rows, if not at all: rounding, and what grows from it.
+# How far numbers of a row may depend on the other rows if they need not be exact: rounding, and what grows from it.
 TOLERANCE = 1e-2
 
 
 def check_world_model(model: WorldModel, exact: bool = False, seed: int = 0) -> None:
-    """Try all that the protocol says of a model, on random observations and actions.
+    """Check all that the protocol requires of a model, on random observations and actions.
 
     Args:
         model: in evaluation mode, on any device; trained or not.
         exact: require that what is imagined of a row is the same to the bit whatever the other rows are, so that seeded
-            episodes are the same in vectors of any size; see `layers.linear`. Otherwise rounding is let pass.
-        seed: of what it is tried on.
+            episodes are the same in vectors of any size; see `layers.linear`. Otherwise rounding is accepted.
+        seed: of the random inputs.
 
     Raises:
-        ValueError: naming the first thing that is not as the protocol says.
+        ValueError: naming the first violation of the protocol.
     """
     threads = torch.get_num_threads()
     # As environments call models with few rows.
@@ -48,7 +48,7 @@ class _Check:
         self._chance = np.random.default_rng(seed)
 
     def run(self) -> None:
-        """All of it, what is declared first."""
+        """Run all checks, those of the declarations first."""
         model = self.model
         _require(not getattr(model, "training", False), "the model is in training mode: call its eval()")
         self._declared()
@@ -141,7 +141,7 @@ class _Check:
             _require(int(found.max()) <= most, f"draw gives {modality.name!r} with class {int(found.max())} of {most}")
 
     def _independent(self, seen: Observation, context: Tensor, state: State) -> None:
-        """Every row alone, and all of them in another order, come to the same."""
+        """Each row alone, and all rows in another order, give the same results."""
         actions, noise = self._actions(STEPS), torch.stack([self._noise() for _ in range(STEPS)], 1)
         observed, imagined = self.model.decode(state), self._future(state, actions, noise)
         for rows in (*([row] for row in range(ROWS)), list(range(ROWS))[::-1]):
@@ -163,7 +163,7 @@ class _Check:
             )
 
     def _future(self, state: State, actions: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """What the heads say after some imagined steps."""
+        """Outputs of the heads after some imagined steps."""
         for t in range(STEPS):
             state = self.model.imagine(state, actions[:, t], noise[:, t])
         return self.model.decode(state)
@@ -194,7 +194,7 @@ class _Check:
             _require(value.isfinite().all(), f"{what} gives {name!r} that is not finite")
 
     def _otherwise(self, call: Any) -> Any:
-        """The same once more, with another state of torch's own generator."""
+        """The result of the same call with another state of torch's own generator."""
         torch.manual_seed(int(self._chance.integers(2**31)))
         return call()
 

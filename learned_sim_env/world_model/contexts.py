@@ -90,7 +90,7 @@ class Contexts:
             raise ValueError(f"the contexts have {self.steps} moments, the model needs {steps}")
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of them by name: modalities, and what is known of the moments."""
+        """All arrays by name: the modalities, and what else is known of the moments."""
         return {**self.observations, **{name: getattr(self, name) for name in _ABOUT}}
 
     def save(self, path: Path) -> None:
@@ -115,7 +115,7 @@ class Contexts:
 
 
 _ABOUT = ("actions", "tags", "scenarios", "replay", "replay_starts")
-# What the view from above was called before there were others.
+# Earlier names of modalities in files.
 _EARLIER = {"semantic": "bev"}
 
 

@@ -19,9 +19,9 @@ MOTION_CHANGE = (0.05, 0.02, 0.02)
 SPEED_SCALE, SPEED_CHANGE = 10.0, 0.5
 # Inputs that are products of others.
 PRODUCTS = 16
-# [rad] How far a steer of 1 turns the wheels of a car, about; what a bicycle's turn follows from.
+# [rad] Approximate angle of a car's wheels at a steer of 1, for the turn of a bicycle model.
 WHEEL = 0.7
-# [m/s] Below this a car rolls to a stop, and nothing is as it is above.
+# [m/s] Below this a car rolls to a stop, with dynamics of its own.
 SLOW = 2.0
 
 
@@ -35,12 +35,12 @@ class EgoPath(nn.Module):
         self.change: Tensor
         self.register_buffer("scale", torch.tensor(MOTION_SCALE), persistent=False)
         self.register_buffer("change", torch.tensor((*MOTION_CHANGE, SPEED_CHANGE)), persistent=False)
-        # [m/s] Faster than this nothing was ever seen to drive: belongs to what was learned, so it is stored.
+        # [m/s] The highest speed in the training data: it belongs to what was learned, so it is stored.
         self.top_speed: Tensor
         self.register_buffer("top_speed", torch.tensor(torch.inf))
         inputs = 3 * MOTION_HISTORY + 2 * ACTION_HISTORY + 1 + PRODUCTS
         self.dynamics = MLP(inputs, hidden, 4)
-        # Two observations leave only the slip to be found: the turn is observed, the distance nearly.
+        # Between two observations only the slip is unknown: the turn is observed, the distance nearly so.
         self.inverse = MLP(inputs + 2, (96,), 2)
         for head in (self.dynamics.output, self.inverse.output):
             nn.init.zeros_(head.weight)
@@ -59,10 +59,10 @@ class EgoPath(nn.Module):
             motions, actions and speed after it; `motions[:, -1]` is the step's.
         """
         actions = torch.cat([actions[:, 1:], action[:, None]], 1)
-        # Millimetres add up: never in reduced precision.
+        # Errors of millimetres add up: never in reduced precision.
         with torch.autocast(motions.device.type, enabled=False):
             out = self.dynamics(self._inputs(motions, actions, speed)) * self.change
-        # Forward only: nothing in the contract's actions drives backwards.
+        # Forward only: no action of the contract drives backwards.
         later = torch.minimum((speed + out[:, 3]).clamp_min(0.0), self.top_speed)
         motion = self._motion(speed, later, motions[:, -1, 2] + out[:, 2], out[:, :2])
         return torch.cat([motions[:, 1:], motion[:, None]], 1), actions, later
@@ -75,8 +75,8 @@ class EgoPath(nn.Module):
         Args:
             motions, actions, speed, action: as for `imagine`.
             ego: (B, 6) observed ego vectors, see `spec.EGO_FIELDS`.
-            seen: (B,) bool, whether anything was observed before; else there was no step, and it is as if it had always
-                gone on like this.
+            seen: (B,) bool, whether anything was observed before; else there was no step, and the present motion and
+                action fill the history.
 
         Returns:
             motions and actions after it.
@@ -93,7 +93,7 @@ class EgoPath(nn.Module):
         return torch.where(seen[:, None, None], torch.cat([motions[:, 1:], motion], 1), motion), actions
 
     def _motion(self, speed: Tensor, later: Tensor, dyaw: Tensor, slip: Tensor) -> Tensor:
-        """(B, 3): an arc of length mean speed times dt that turns by dyaw, plus what the wheels slip (B, 2) [m]."""
+        """(B, 3): an arc of length mean speed times dt that turns by dyaw, plus the slip of the wheels (B, 2) [m]."""
         along = (speed + later) * (self.dt / 2)
         place = torch.view_as_real(torch.polar(along, dyaw / 2)) + slip
         return torch.cat([place, dyaw[:, None]], -1)
@@ -101,8 +101,8 @@ class EgoPath(nn.Module):
     def _inputs(self, motions: Tensor, actions: Tensor, speed: Tensor) -> Tensor:
         speed = speed[:, None] / SPEED_SCALE
         steer, throttle_brake = actions[:, -2:].unbind(-1)
-        # Products that forces are made of, which a small network would have to approximate: what turns a bicycle, now
-        # and before; by what angle it slips; and what comes to bear when it hardly moves.
+        # Products that occur in forces, which a small network would have to approximate: the turn of a bicycle model,
+        # now and before, its slip angle, and terms that matter at low speed only.
         turning, yaw = speed * steer, motions[:, -1, 2:] / self.scale[2]
         slow = speed * (SPEED_SCALE / SLOW)
         products = [

@@ -19,20 +19,20 @@ def rotate(points: Tensor, heading: Tensor) -> Tensor:
 
 
 def place(pose: Tensor) -> Tensor:
-    """Where poses (..., 2 or 3) are, as complex numbers (...): a turn is then a product, and many points are cheap."""
+    """Positions of poses (..., 2 or 3) as complex numbers (...): a rotation is then a product, which is cheap."""
     return torch.complex(pose[..., 0], pose[..., 1])
 
 
 def turn(angle: Tensor) -> Tensor:
-    """The complex numbers (...) by which a place is multiplied to turn it counter-clockwise by `angle` (...)."""
+    """The complex numbers (...) by which a place is multiplied to rotate it counter-clockwise by `angle` (...)."""
     return torch.polar(_one(angle.dtype, angle.device), angle)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """a * b, of complex numbers, broadcast; each the same to the bit wherever in a batch it stands.
 
-    A CPU multiplies most of a tensor by vectors and what is left over one by one, which rounds otherwise. In double
-    precision the products of single precision are exact, and the sum of two is rounded once, however it is done.
+    A CPU multiplies most of a tensor with vector instructions and the rest one by one, which rounds differently. In
+    double precision products of single-precision numbers are exact, and the sum of two is rounded once, either way.
     """
     if a.dtype != torch.complex64 or torch.is_grad_enabled():
         return a * b
@@ -99,7 +99,7 @@ def integrate(motion: Tensor) -> Tensor:
     return torch.stack(poses, 1)
 
 
-def look_up(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]:
+def sample_nearest(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]:
     """Values (B, N) of a view (B, H, W) at the pixels nearest to ego-frame `places` (B, N, 2) [m].
 
     Also whether a place is in the view (B, N) bool; where it is not, the value is that of the nearest pixel in it.
@@ -110,10 +110,8 @@ def look_up(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]
     return view.flatten(1).gather(1, index), inside
 
 
-def look_between(views: Tensor, places: Tensor, bev: BevSpec) -> Tensor:
-    """Values (B, C, N) float32 of views (B, C, H, W) at ego-frame `places` (B, N, 2) [m], between pixels as well; 0
-    beyond the view.
-    """
+def sample_bilinear(views: Tensor, places: Tensor, bev: BevSpec) -> Tensor:
+    """Values (B, C, N) float32 of views (B, C, H, W), interpolated at ego-frame `places` (B, N, 2) [m]; 0 outside."""
     row, column = bev.pixels(places)
     where = torch.stack([2 * column / (bev.width - 1) - 1, 2 * row / (bev.height - 1) - 1], -1)
     return F.grid_sample(views, where[:, None], align_corners=True, padding_mode="zeros")[:, :, 0]

@@ -1,6 +1,6 @@
 """Checkpoints on the Hugging Face hub, named `hf://OWNER/NAME` or `hf://OWNER/NAME@REVISION`.
 
-The scheme tells them from folders, whatever there is in the working directory, and nothing is downloaded without it.
+The scheme distinguishes them from folders, and nothing is downloaded without it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FORM = re.compile(rf"{SCHEME}([\w.-]+/[\w.-]+)(?:@(.+))?")
 
 @dataclass(frozen=True)
 class HubId:
-    """A repository of the hub. revision: a branch, a tag or a commit; None: what is newest."""
+    """A repository of the hub. revision: a branch, a tag or a commit; None: the newest one."""
 
     repository: str
     revision: str | None = None
@@ -54,7 +54,7 @@ class HubId:
         Raises:
             ImportError: if huggingface_hub is not installed.
             FileNotFoundError: if the hub has no such repository or revision.
-            ConnectionError: if the hub cannot be asked.
+            ConnectionError: if the hub cannot be reached.
         """
         hub, errors = _hub(), _errors()
         try:
@@ -75,5 +75,5 @@ def _hub() -> ModuleType:
 
 
 def _errors() -> ModuleType:
-    # They have moved, but all versions have them here.
+    # The errors have moved, but every version exports them here.
     return require("huggingface_hub.utils", extra="hub")

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# What decides how a CPU rounds a product of matrices: rows that are fewer than this, and, on several threads, columns
-# that are no multiple of this.
+# A CPU rounds a product of matrices differently for fewer rows than this and, on several threads, for a number of
+# columns that is no multiple of this.
 FEW_ROWS, COLUMNS = 4, 16
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`F.linear`, each row of its result the same to the bit whatever the other rows and however many there are.
 
-    So it is on a CPU, of a frozen model.
+    This holds on a CPU, for a frozen model.
 
     x: (..., size). weight: (out, size).
     """
@@ -28,7 +28,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if spare:
         weight, bias = F.pad(weight, (0, 0, 0, spare)), None if bias is None else F.pad(bias, (0, spare))
     if rows < FEW_ROWS:
-        # One row is shown several times rather than copied.
+        # A single row is expanded rather than copied.
         some = x.reshape(rows, -1)
         some = some.expand(FEW_ROWS, -1) if rows == 1 else some.repeat(FEW_ROWS, 1)
         y = F.linear(some, weight, bias)[:rows].view(*x.shape[:-1], -1)
@@ -38,7 +38,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """`x.to(dtype)`; where nothing is to be done nothing is, and no operation is recorded."""
+    """`x.to(dtype)`, without a recorded operation if `x` has that dtype."""
     return x if x.dtype == dtype else x.to(dtype)
 
 
@@ -53,7 +53,7 @@ class Linear(nn.Linear):
 class Norm(nn.LayerNorm):
     """Layer normalisation without offset, in the dtype of its input.
 
-    It serves as DreamerV3's RMSNorm does, and unlike that one it is a single operation on a CPU, if the weight has the
+    It takes the place of DreamerV3's RMSNorm, and unlike that one is a single operation on a CPU, if the weight has the
     dtype of the input.
     """
 
@@ -156,8 +156,8 @@ def _below(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 def logistic(x: Tensor) -> Tensor:
     """The sigmoid of narrow tensors (B, less than 32), each number the same to the bit wherever it stands.
 
-    `torch.sigmoid`, and `silu` by it, computes 32 numbers at a time on a CPU, and rounds otherwise what is left over:
-    in rows of a multiple of 32 nothing is.
+    `torch.sigmoid`, and with it `silu`, computes 32 numbers at a time on a CPU and rounds the remainder differently;
+    rows of a multiple of 32 have none.
     """
     return (1 + (-x).exp()).reciprocal()
 
@@ -177,7 +177,7 @@ def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor
 
 def _running(probabilities: Tensor) -> Tensor:
     # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
-    # The size as a number: while something is recorded it is a tensor, of which none is found in a cache again.
+    # The size as an integer: while tracing it is a tensor, which is never found in the cache.
     return linear(probabilities, _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device))
 
 
@@ -188,7 +188,7 @@ def _inverted(running: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def tempered(probabilities: Tensor, temperature: float) -> Tensor:
-    """Probabilities (..., classes) of which, for a `temperature` below 1, the likely have become likelier."""
+    """Probabilities (..., classes), sharpened by a `temperature` below 1."""
     return probabilities if temperature == 1 else (probabilities.log() / temperature).softmax(-1)
 
 

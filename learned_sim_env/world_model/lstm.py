@@ -1,9 +1,9 @@
-"""A plain world model in one file, convolutions around an LSTM: the example to write one's own after.
+"""A plain world model in one file, convolutions around an LSTM: an example to start from.
 
-An encoder for each modality that is observed, a long short-term memory (Hochreiter & Schmidhuber 1997) that is told the
-action, a latent with a prior (before seeing) and a posterior (after seeing) as in DreamerV2 (arXiv 2010.02193), a
-decoder for each modality that is drawn, and heads. Nothing in it knows what driving is: it is the baseline for models
-that do.
+An encoder for each modality that is observed, a long short-term memory (Hochreiter & Schmidhuber 1997) with the action
+as input, a latent with a prior (before the observation) and a posterior (after it) as in DreamerV2 (arXiv 2010.02193),
+a decoder for each modality that is drawn, and heads. Nothing in it is specific to driving: it is the baseline for
+models that are.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS, steering_term
 from learned_sim_env.world_model.layers import MLP, Linear, as_dtype, drawn, logistic, one_hot, tempered
 from learned_sim_env.world_model.protocol import Observation, State
 
-# Of the ego vector and the motion, what is predicted; the rest of the ego vector is the action.
+# Components of the ego vector and of the motion that are predicted; the rest of the ego vector is the action.
 EGO, MOTION = 4, 3
-# [m/s, rad/s, m, rad] and [m, m, rad]: what networks count in.
+# [m/s, rad/s, m, rad] and [m, m, rad]: units of the networks.
 EGO_SCALE, MOTION_SCALE = (10.0, 0.5, 2.0, 0.2), (1.0, 0.1, 0.05)
 # Share of the uniform distribution that is mixed into the latent's, so that nothing is impossible.
 UNIMIX = 0.01
@@ -102,7 +102,7 @@ class LSTMCell(nn.Module):
         """Input (B, size), h and c (B, hidden) float32 to the next h and c."""
         joined = as_dtype(torch.cat([x, h], -1), self.gates.weight.dtype)
         take, forget, show, candidate = as_dtype(self.gates(joined), torch.float32).chunk(4, -1)
-        # A gate that is open to begin with lets gradients through (Jozefowicz et al. 2015).
+        # A forget gate that is open at first lets gradients through (Jozefowicz et al. 2015).
         c = torch.sigmoid(forget + 1) * c + torch.sigmoid(take) * _tanh(candidate)
         return torch.sigmoid(show) * _tanh(c), c
 
@@ -111,9 +111,9 @@ class DrivingLSTM(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`.
 
     A state is h and c, the LSTM's (B, hidden); z (B, groups * classes), one-hot in each group; the last two actions
-    (B, 2, 2); and the surprise (B,) that the prior expects of what will be seen, in nats.
-    What is imagined and decoded of a row is the same to the bit whatever the other rows are. What is observed and drawn
-    nearly so: a CPU may round a convolution of another number of pictures otherwise.
+    (B, 2, 2); and the surprise (B,) [nats] that the prior expects of the next observation.
+    `imagine` and `decode` give the same bits for a row whatever the other rows are. `observe` and `draw` nearly do: a
+    CPU may round a convolution of another number of pictures differently.
     """
 
     about = "A plain world model of driving: convolutions around an LSTM with a categorical latent."
@@ -151,7 +151,7 @@ class DrivingLSTM(nn.Module):
 
     @property
     def static_graph(self) -> bool:
-        """There is no branch in it that depends on numbers."""
+        """No branch depends on values."""
         return True
 
     def in_bfloat16(self) -> DrivingLSTM:
@@ -162,7 +162,7 @@ class DrivingLSTM(nn.Module):
         return model
 
     def initial(self, batch_size: int) -> State:
-        """Nothing but zeros."""
+        """Zeros."""
         hidden, z = self.config.hidden, self.config.groups * self.config.classes
         shapes = {"h": (hidden,), "c": (hidden,), "z": (z,), "actions": (2, 2), "surprise": ()}
         return {name: torch.zeros(batch_size, *shape, device=self.scale.device) for name, shape in shapes.items()}
@@ -186,7 +186,7 @@ class DrivingLSTM(nn.Module):
     def observe_with_beliefs(
         self, state: State, action: Tensor, embedding: Tensor, noise: Tensor | None
     ) -> tuple[State, Tensor, Tensor]:
-        """`observe`, of what is encoded, and the probabilities (B, groups, classes) of prior and posterior."""
+        """`observe` with an encoded observation, and the probabilities (B, groups, classes) of prior and posterior."""
         state, prior = self._advance(state, action)
         posterior = self._probabilities(self.posterior(torch.cat([state["h"], embedding], -1)))
         return {**state, "z": self._sample(posterior, noise)}, prior, posterior
@@ -201,7 +201,7 @@ class DrivingLSTM(nn.Module):
         return torch.cat([state["h"], state["z"]], -1)
 
     def decode(self, state: State) -> dict[str, Tensor]:
-        """What the heads say; "uncertainty" is the surprise."""
+        """Outputs of the heads; "uncertainty" is the surprise."""
         features, (before, action) = self.features(state), state["actions"].unbind(1)
         numbers, terms, events = self.predict(features)
         speed_and_turn, place, motion = (numbers * self.scale).split([2, EGO - 2, MOTION], -1)
@@ -274,7 +274,7 @@ def _widths(modality: Modality, channels: int) -> list[int]:
 
 
 def _innermost(modality: Modality) -> tuple[int, int]:
-    """Height and width of a picture that was halved as often; `ValueError` if it cannot be."""
+    """Height and width of a picture after all convolutions; `ValueError` if it cannot be halved as often."""
     divisor = 2 ** len(_widths(modality, 1))
     height, width = modality.shape[:2]
     if height % divisor or width % divisor:
@@ -283,5 +283,5 @@ def _innermost(modality: Modality) -> tuple[int, int]:
 
 
 def _tanh(x: Tensor) -> Tensor:
-    # As in `layers.GRUCell`: a CPU computes it five times as fast so.
+    # As in `layers.GRUCell`: five times as fast on a CPU.
     return 2 * torch.sigmoid(2 * x) - 1

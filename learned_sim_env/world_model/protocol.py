@@ -1,4 +1,4 @@
-"""What a world model must do to be driven in, and what some can do beside that.
+"""The interface of a world model that can be driven in, and optional extensions.
 
 Everything about time lives in a `State`; the module itself holds none. Rows of a batch never influence each other.
 """
@@ -57,8 +57,8 @@ class WorldModel(Protocol):
 
     @property
     def static_graph(self) -> bool:
-        """Whether `imagine` and `decode` of a frozen model do the same, operation by operation, whatever the numbers
-        are that they are given, so that they can be recorded and played back.
+        """Whether `imagine` and `decode` of a frozen model run the same operations whatever the values of their
+        arguments, so that they can be recorded and played back.
         """
         ...
 
@@ -102,7 +102,7 @@ class WorldModel(Protocol):
         ...
 
     def decode(self, state: State) -> dict[str, Tensor]:
-        """The heads that are cheap; all float32, none dependent on pictures.
+        """Outputs of the heads that are cheap; all float32, none dependent on pictures.
 
         Returns:
             "ego": (B, 6), see `spec.EGO_FIELDS`.
@@ -115,7 +115,7 @@ class WorldModel(Protocol):
         ...
 
     def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
-        """The modalities called so, all of `draws`, and the state in which what was newly imagined is remembered.
+        """The modalities `names`, all of them in `draws`, and the state that remembers what was newly imagined.
 
         Returns:
             Each modality (B, *shape) of its dtype, and the state. Drawing that state again gives the same.
@@ -135,7 +135,7 @@ class LatentModel(WorldModel, Protocol):
 
 @runtime_checkable
 class MovableEgo(WorldModel, Protocol):
-    """A world model whose state says where the ego is, so that it can be put elsewhere."""
+    """A world model whose state has the ego's pose, so that the ego can be put elsewhere."""
 
     def at(self, state: State, pose: Tensor) -> State:
         """The same world with the ego at `pose` (B, 3) x, y, heading in its frame at the last real observation."""
@@ -153,24 +153,24 @@ class MapModel(WorldModel, Protocol):
 
 @runtime_checkable
 class CompactState(WorldModel, Protocol):
-    """A world model whose states are large for what they hold, such as one with a cache of keys and values."""
+    """A world model whose large states can be restored from less, such as one with a cache of keys and values."""
 
     def compact(self, state: State) -> State:
-        """What `expand` needs to give the state again: what is kept of it, in snapshots and tapes."""
+        """What `expand` needs to restore a state: the part that snapshots and tapes keep."""
         ...
 
     def expand(self, compact: State) -> State:
-        """The state that was made compact, near enough for its futures to be the same, bit for bit, every time."""
+        """The state that `compact` was given, or one near it; always the same, so that futures repeat bit for bit."""
         ...
 
 
 def compact(model: WorldModel, state: State) -> State:
-    """What is kept of a state; see `CompactState`."""
+    """The part of a state that is kept; see `CompactState`."""
     return model.compact(state) if isinstance(model, CompactState) else state
 
 
 def expand(model: WorldModel, kept: State) -> State:
-    """The state of which that was kept."""
+    """The state that `compact` reduced to `kept`."""
     return model.expand(kept) if isinstance(model, CompactState) else kept
 
 

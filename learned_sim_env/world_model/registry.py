@@ -1,6 +1,6 @@
-"""Which architectures there are: a name in a checkpoint's `config.json` -> what builds the model, imported when needed.
+"""The architectures: a name in a checkpoint's `config.json` -> the class of the model, imported when needed.
 
-Adding one is adding a line here; see the page "Add your own world model" in the docs.
+A new one is a new line here; see the page "Add your own world model" in the docs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Architecture:
         for name in values:
             if name not in known:
                 raise unknown("architecture key", name, known)
-        # JSON knows no tuples.
+        # JSON has no tuples.
         return self.config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     def build(self, config: Any, contract: Contract) -> Any:
@@ -59,7 +59,7 @@ class Architecture:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture called so.
+    """The architecture with that name.
 
     Raises:
         ValueError: if there is none.

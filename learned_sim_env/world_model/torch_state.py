@@ -1,4 +1,4 @@
-"""torch has settings that hold everywhere; models are made and called in settings of their own."""
+"""Isolation from torch's global settings: models are made and called with settings of their own."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 
 @contextmanager
 def own_state(device: str = "cpu") -> Iterator[None]:
-    """Inside, torch is as it is when a program starts, whatever the caller has set; afterwards as it was.
+    """Inside, torch has its default settings, whatever the caller has set; afterwards the caller's are restored.
 
-    That is: numbers are float32 by default, new tensors lie on the CPU, nothing is cast automatically, products are of
-    full precision. Inside an inference mode, or with gradients switched off, one stays.
+    That is: new tensors are float32 and on the CPU, there is no autocast, and matrix products have full precision.
+    An inference mode, or disabled gradients, stay in force.
 
-    device: type of the device that is computed on, as torch names it.
+    device: type of the device that is used, as torch names it.
     """
     # The default device is a function mode, as are others that a caller may be in.
     with torch._C.DisableTorchFunction():
         casts = [kind for kind in {"cpu", device} if torch.is_autocast_enabled(kind)]
         dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-        # Mostly nothing is set, and a step of one row takes less than a thousandth of a second.
+        # A shortcut, because mostly nothing is set, and a step of one row takes less than a millisecond.
         if not casts and dtype == torch.float32 and precision == "highest":
             yield
             return
@@ -37,6 +37,6 @@ def own_state(device: str = "cpu") -> Iterator[None]:
 
 @contextmanager
 def making() -> Iterator[None]:
-    """As `own_state`, to make a module in: its weights are no inference tensors, and no random numbers are used up."""
+    """As `own_state`, for making a module: weights are no inference tensors, and no random numbers are consumed."""
     with own_state(), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         yield

@@ -1,14 +1,13 @@
-"""Functions of a frozen network recorded once and played back: the one place that knows how.
+"""Methods of a frozen network, recorded once and played back.
 
-A few hundred numbers are added in less time than Python takes to say so. What is played back are the same operations in
-the same order, to the bit, with no Python in between, and what is done twice to the same numbers is done once.
+For small tensors Python's overhead outweighs the computation. A recording runs the same operations in the same order,
+with the same bits and without Python; repeated operations on the same values run once.
 
-torch's tracer and interpreter are used below `torch.jit`, which is deprecated from torch 2.14 on, and which keeps
-whatever it recorded until the program ends. What is to succeed it was measured, for a step of one row: plain Python
-takes 1.8 times as long as what is played back (as for 16 rows and for 256), a graph of `make_fx` 2.3 times, one of
-`torch.export` 3.5 times; `torch.compile` is about as fast, but needs a compiler and 50 s for each number of rows, and
-gives other results; what AOTInductor makes fails at complex numbers. So it is plain Python where this tracer is not to
-be had.
+torch's tracer and interpreter are used directly, not through `torch.jit`, which is deprecated from torch 2.14 on and
+keeps its recordings until the program ends. Its successors were measured, for a step of one row: plain Python takes 1.8
+times as long as a recording (as for 16 rows and for 256), a graph of `make_fx` 2.3 times, one of `torch.export` 3.5
+times; `torch.compile` is about as fast, but needs a compiler and 50 s for each number of rows, and gives other results;
+AOTInductor fails at complex numbers. So plain Python is used where this tracer is not available.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from torch import nn
 
 # Recordings that are kept of one owner, one for each number of rows.
 KEPT = 16
-# torch records under Python 3.13 and before.
+# torch's tracer supports Python 3.13 and before.
 AVAILABLE = sys.version_info < (3, 14) and all(
     hasattr(torch._C, name) for name in ("_create_graph_by_tracing", "_create_function_from_graph")
 )
@@ -36,22 +35,21 @@ _recordings: WeakKeyDictionary[Any, dict[tuple, Callable]] = WeakKeyDictionary()
 def played(module: nn.Module, method: str, arguments: tuple, owner: Any = None, key: Hashable = None) -> Callable:
     """A method of a module, faster, for arguments of the same shapes as these.
 
-    Recorded the first time, which takes as long as some fifty calls, where that can be done: on a GPU nobody has tried.
-    Weights that are changed in place count.
+    Recorded at the first call, which takes as long as some fifty calls. On a GPU, with gradients or without the tracer,
+    this is the plain method. In-place changes of the weights take effect.
 
     Args:
         module: does the same operations whatever the numbers in the arguments are.
         method: its name.
         arguments: tensors, or dicts of them; the second is a tensor (B, ...).
-        owner: the recording is kept for as long as this object exists: by default the module. For modules that are made
-            anew again and again around what they need.
-        key: what else makes modules of one owner differ.
+        owner: the recording is kept for as long as this object exists; by default the module. For short-lived modules.
+        key: tells modules of one owner apart.
     """
     second: torch.Tensor = arguments[1]
     if second.device.type != "cpu" or torch.is_grad_enabled() or not AVAILABLE:
         return getattr(module, method)
     kept = _recordings.setdefault(module if owner is None else owner, {})
-    # What is done depends on the number of threads, see `layers.linear`.
+    # The operations depend on the number of threads, see `layers.linear`.
     name = (type(module), method, len(second), torch.get_num_threads(), key)
     if name not in kept:
         if len(kept) >= KEPT:
@@ -61,10 +59,10 @@ def played(module: nn.Module, method: str, arguments: tuple, owner: Any = None, 
 
 
 def _recorded(module: nn.Module, function: Callable, arguments: tuple) -> Callable:
-    # Constants are made when they are first needed: now, and not as part of what is recorded.
+    # Cached constants are made at the first call, so that they are not recorded.
     function(*arguments)
     with warnings.catch_warnings(), _frozen(module):
-        # That shapes are taken for granted, which they may be.
+        # The tracer warns that shapes become constants, as they should.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         graph, _ = torch._C._create_graph_by_tracing(function, arguments, lambda _: "", False, False)
     torch._C._jit_pass_cse(graph)
@@ -73,7 +71,7 @@ def _recorded(module: nn.Module, function: Callable, arguments: tuple) -> Callab
     recorded = torch._C._create_function_from_graph(function.__name__, graph)
 
     def play(*arguments: Any) -> Any:
-        # As it was recorded: what else torch would do to it takes a while, and gains nothing.
+        # As it was recorded: torch's optimisations take a while, and gain nothing.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             return recorded(*arguments)
 
@@ -82,7 +80,7 @@ def _recorded(module: nn.Module, function: Callable, arguments: tuple) -> Callab
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """Weights can be constants only while no gradient is wanted of them."""
+    """Without gradients of the weights, which could not be constants otherwise."""
     wanted = [weight for weight in module.parameters() if weight.requires_grad]
     for weight in wanted:
         weight.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Everybody but the ego: vehicles driven by CARLA's TrafficManager, walkers that we lead, obstacles on the road."""
+"""All actors but the ego: vehicles of CARLA's TrafficManager, walkers controlled here, obstacles on the road."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TWO_WHEELS = ("bicycle", "motorcycle")
 
 @dataclass(eq=False)
 class Stroll:
-    """A walker who goes to and fro between two places (2, 2) [m]."""
+    """A walker that goes to and fro between two places (2, 2) [m]."""
 
     actor: Any
     ends: np.ndarray

@@ -14,9 +14,9 @@ from learned_sim_env.training.camera.moments import Moments
 from learned_sim_env.training.camera.painter_examples import Examples, OwnPictures, examples, looked_at
 from learned_sim_env.training.camera.painter_loss import paint, painter_loss
 from learned_sim_env.training.camera.perception_loss import perception_loss, square_rays
-from learned_sim_env.training.rssm.agent_losses import close_look_loss
+from learned_sim_env.training.rssm.agent_losses import box_refiner_loss
 from learned_sim_env.world_model.camera.model import CameraWorldModel, as_bytes, with_agents
-from learned_sim_env.world_model.geometry import look_up, relative
+from learned_sim_env.world_model.geometry import relative, sample_nearest
 from learned_sim_env.world_model.rssm.detector import LAGS, detection_loss, views_of_movers
 
 # Shares of examples whose keyframe is one of the painter's own pictures, once it has painted for so many steps.
@@ -98,7 +98,7 @@ class DetectingObjective:
         return last
 
     def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `detection_loss` and `close_look_loss`."""
+        """See `detection_loss` and `box_refiner_loss`."""
         data, detector, bev = self.data[split], self.model.rssm.detector, self.model.contract.bev
         moments = batch[:, None] - np.array([0, *LAGS])
         views = self._perceived(data, moments)
@@ -114,12 +114,12 @@ class DetectingObjective:
             outputs = detector(views[:, 0], views[:, 1:], where)
             found = detection_loss(detector, outputs, pose, motion, size, shown)
             true, movers = torch.cat([pose, motion, size], -1), views_of_movers(views[:, 0], views[:, 1:], where)
-            close = close_look_loss(detector.close_look, true, shown, *movers)
+            close = box_refiner_loss(detector.close_look, true, shown, *movers)
         return found + close, {"found": found.detach(), "close": close.detach()}
 
     def _shown(self, pose: Tensor) -> Tensor:
         """Whether a camera shows the places of poses (B, N, 3) in the ego frame: bool."""
-        seen, inside = look_up(
+        seen, inside = sample_nearest(
             self.model.perception.seen.expand(len(pose), -1, -1), pose[..., :2], self.model.contract.bev
         )
         return seen & inside

@@ -6,25 +6,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.training.batches import Batch, Traffic
+from learned_sim_env.training.batches import Batch, TrafficWindows
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.training.rssm.settings import LossConfig
 from learned_sim_env.world_model.ego_path import MOTION_HISTORY
-from learned_sim_env.world_model.geometry import look_up, points_from, relative
+from learned_sim_env.world_model.geometry import points_from, relative, sample_nearest
 from learned_sim_env.world_model.layers import two_hot
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.agent_motion import advance
 from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.rssm.births import BIRTH_GRID, DIRECTIONS
-from learned_sim_env.world_model.rssm.close_look import LOOKS, CloseLook, corrected, errors_of
+from learned_sim_env.world_model.rssm.box_refiner import REFINEMENTS, BoxRefiner, corrected, errors_of
 from learned_sim_env.world_model.rssm.detector import LAGS, SIZE_SCALE, detection_loss, views_of_movers
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
-# By how much what `agent_motion` is told in training is off: a speed that was read off views by as much for as long as
-# the agent is imagined; and what is new in every step.
+# Noise on the inputs of `agent_motion` in training: an error of the speed that lasts for as long as the agent is
+# imagined, and errors that are new in every step.
 SPEED_OFF, SPEED_NOISE, ACCELERATION_NOISE = 0.4, 0.1, 0.2  # [m/s, m/s, m/s^2]
-# By how much boxes are off that are looked at closely in training, see `close_look.ERRORS`.
+# Noise on the boxes that are refined in training, see `box_refiner.ERRORS`.
 BOX_NOISE = (0.4, 0.25, 0.1, 1.2, 0.1, 0.4, 0.15)
 
 
@@ -47,17 +47,17 @@ def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State,
     pose = relative(pose, frame)
     loss = detection_loss(model.detector, outputs, pose, motion, size, seen)
     true = torch.cat([pose, motion, size], -1)
-    loss = loss + close_look_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))
+    loss = loss + box_refiner_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))
     first = slice(len(batch.ego))
     with torch.no_grad():
         boxes = model.detector.boxes(outputs[first], semantic[first], earlier[first], where[first], model.config.slots)
     return boxes, loss
 
 
-def close_look_loss(look: CloseLook, true: Tensor, seen: Tensor, movers: Tensor, frames: Tensor) -> Tensor:
-    """How well boxes that are a little off are put right.
+def box_refiner_loss(refiner: BoxRefiner, true: Tensor, seen: Tensor, movers: Tensor, frames: Tensor) -> Tensor:
+    """Loss of the corrections of boxes that are slightly off.
 
-    true: (B, N, 7) as `CloseLook` has them, of which those `seen` (B, N) count. movers, frames: of the B views.
+    true: (B, N, 7) as `BoxRefiner` has them, of which those `seen` (B, N) count. movers, frames: of the B views.
     """
     row, slot = seen.nonzero(as_tuple=True)
     if not len(row):
@@ -66,9 +66,9 @@ def close_look_loss(look: CloseLook, true: Tensor, seen: Tensor, movers: Tensor,
     # Some are nearly right, some are far off.
     off = torch.randn_like(wanted) * wanted.new_tensor(BOX_NOISE) * 1.5 * torch.rand_like(wanted[:, :1])
     boxes, loss = corrected(wanted, off), true.new_zeros(())
-    for _ in range(LOOKS):
-        errors = look(boxes, movers[row], frames[row])
-        loss = loss + huber((errors - errors_of(boxes, wanted)) / look.scale).mean()
+    for _ in range(REFINEMENTS):
+        errors = refiner(boxes, movers[row], frames[row])
+        loss = loss + huber((errors - errors_of(boxes, wanted)) / refiner.scale).mean()
         boxes = corrected(boxes, errors.detach())
     return loss
 
@@ -92,12 +92,12 @@ def start_agents(model: DrivingRSSM, state: State, batch: Batch, config: LossCon
     return fresh
 
 
-def traffic_loss(model: DrivingRSSM, batch: Traffic) -> Tensor:
-    """How well `agent_motion` foresees what those do who are in view at the end of the context.
+def traffic_loss(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
+    """How well `agent_motion` predicts the agents that are in view at the end of the context.
 
-    Along their roads they are where they truly are, and the loss is the cross-entropy of their accelerations: of what
-    several might do, none is wrong. How they steer is a matter of the road: aside and in heading they go on from the
-    model's own predictions, and the loss is how far these lead away.
+    Along their paths agents are kept at their true positions, and the loss is the cross-entropy of their accelerations,
+    because several may be plausible. Steering follows from the road: laterally and in heading agents continue from the
+    model's own predictions, and the loss is the deviation.
     """
     c, motion = batch.context - 1, model.agent_motion
     order, there = _nearest(model, batch)
@@ -112,7 +112,7 @@ def traffic_loss(model: DrivingRSSM, batch: Traffic) -> Tensor:
     for t in range(1, pose.shape[1]):
         ego = batch.pose[:, c + t]
         seen = relative(here, ego[:, None])
-        places, inside = look_up(batch.ground, points_from(motion.places(seen), ego), model.contract.bev)
+        places, inside = sample_nearest(batch.ground, points_from(motion.places(seen), ego), model.contract.bev)
         felt = (speed[:, t - 1] + off + SPEED_NOISE * torch.randn_like(yaw_rate)).relu()
         if t > 1:
             acceleration = acceleration + ACCELERATION_NOISE * torch.randn_like(yaw_rate)
@@ -133,7 +133,7 @@ def traffic_loss(model: DrivingRSSM, batch: Traffic) -> Tensor:
     return masked_mean(torch.stack(losses, 1), known[:, 1:])
 
 
-def _nearest(model: DrivingRSSM, batch: Traffic) -> tuple[Tensor, Tensor]:
+def _nearest(model: DrivingRSSM, batch: TrafficWindows) -> tuple[Tensor, Tensor]:
     """Which agents (B, slots) a model remembers at the end of the context, and whether there is one: those in view."""
     seen = _in_view(model, batch.agent_pose[:, batch.context - 1], batch, batch.context - 1)
     # The nearest come first in the data; those in view move to the front.
@@ -141,7 +141,7 @@ def _nearest(model: DrivingRSSM, batch: Traffic) -> tuple[Tensor, Tensor]:
     return order, seen.gather(1, order)
 
 
-def _followed(ids: Tensor, batch: Traffic) -> tuple[Tensor, Tensor, Tensor]:
+def _followed(ids: Tensor, batch: TrafficWindows) -> tuple[Tensor, Tensor, Tensor]:
     """Poses (B, T, K, 3) and motions (B, T, K, 2) of agents `ids` (B, K), from the end of the context on, and whether
     they are known. Once lost from the data (out of reach, or gone) an agent is not known again.
     """
@@ -167,11 +167,11 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     before = torch.where(here[:, :-1], ids[:, c - 1 : -1], -2)
     was = (ids[:, c:, :, None] == before[:, :, None]).any(-1)
     born = (here[:, 1:] & ~was & batch.valid[:, c:, None]).flatten(0, 1)
-    who = born.float().argmax(-1)[:, None, None]
+    agent_index = born.float().argmax(-1)[:, None, None]
 
     def of_it(values: Tensor) -> Tensor:
         rows = values[:, c:].flatten(0, 1)
-        return rows.gather(1, who.expand(-1, 1, rows.shape[-1]))[:, 0]
+        return rows.gather(1, agent_index.expand(-1, 1, rows.shape[-1]))[:, 0]
 
     born = born.any(-1)
     pose = relative(of_it(batch.agent_pose), batch.pose[:, c:].flatten(0, 1))
@@ -187,7 +187,7 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     return masked_mean(wrong + torch.where(born, other + error.sum(-1), 0), batch.valid[:, c:].flatten())
 
 
-def _in_view(model: DrivingRSSM, pose: Tensor, batch: Traffic, t: int) -> Tensor:
+def _in_view(model: DrivingRSSM, pose: Tensor, batch: TrafficWindows, t: int) -> Tensor:
     """Which agents (B, N) have their middle in the ego's view at moment t."""
     bev = model.contract.bev
     row, column = bev.pixels(relative(pose, batch.pose[:, t, None]))

@@ -1,4 +1,4 @@
-"""How often somebody comes into view, calibrated on what a finished model imagines."""
+"""How often a road user comes into view, calibrated on what a finished model imagines."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.calibration import imagined_futures
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
-# Times as likely that somebody comes into view, at most.
+# Largest factor by which births become likelier.
 MOST_LIKELIER = 5.0
 
 
 def calibrate_birth_rate(model: DrivingRSSM, data: PackedData) -> float:
-    """Make it likelier that a road user comes into view, in place: not all can be put where the model wants them.
+    """Make births likelier, in place, because not every new road user can be put where the model wants it.
 
     One that would come into view off the road, or inside another, is left out; without this the roads of dreams are
     emptier than they should be, and policies that learn to drive there learn to drive too fast.
 
     Returns:
-        How many times as likely.
+        The factor by which they are likelier.
     """
     wanted = put = 0.0
     for before, after, valid in imagined_futures(model, data):

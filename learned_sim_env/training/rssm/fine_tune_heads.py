@@ -83,7 +83,7 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
     moments = set((torch.randperm(batch.actions.shape[1] - c)[:DRAWN] + c).tolist())
     features, errors = [], []
     for t in range(c, batch.actions.shape[1]):
-        # As in training: of others that which is likeliest, and nobody comes.
+        # As in training: the likeliest motion of other agents, and no births.
         model.train()
         state = model.imagine(state, batch.actions[:, t], torch.rand(len(batch.ego), model.noise_size, device=device))
         model.eval()

@@ -20,7 +20,7 @@ from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY,
 from learned_sim_env.world_model.geometry import integrate, relative, turn, unwound
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
-from learned_sim_env.world_model.rssm.route_path import TOLD
+from learned_sim_env.world_model.rssm.route_path import HEADING_CHORDS
 
 
 def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:
@@ -40,7 +40,7 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     state.update(boxes)
     state = start_agents(model, state, batch, config)
     state["surroundings"] = model.around(state)
-    states = imagine_window(model, _short_sighted(model, state, config), batch.actions[:, c:])
+    states = imagine_window(model, _with_limited_view(model, state, config), batch.actions[:, c:])
     parts["map"], wrong = map_loss(model, [state, *states], torch.stack(hs, 1), torch.stack(zs, 1), batch, config)
     parts.update(_rollout_losses(model, states, wrong, batch))
     total = torch.zeros((), device=batch.ego.device)
@@ -102,8 +102,8 @@ def _kl(prior: Tensor, posterior: Tensor, config: LossConfig) -> Tensor:
     return config.kl_dynamics * dynamics + config.kl_representation * representation
 
 
-def _short_sighted(model: DrivingRSSM, state: State, config: LossConfig) -> State:
-    """The state as if, in a share of rows, little of the road ahead had been seen: it must not be needed for long."""
+def _with_limited_view(model: DrivingRSSM, state: State, config: LossConfig) -> State:
+    """The state as if, in a share of rows, only little of the road ahead had been seen: the model must cope with it."""
     b, device = len(state["h"]), state["h"].device
     far = torch.empty(b, device=device).uniform_(*config.seen_ahead)
     far = torch.where(torch.rand(b, device=device) < config.unseen, far, torch.inf)
@@ -118,7 +118,7 @@ def _posterior_future(
     kls, hs, zs = [], [], []
     for t in range(batch.context, encodings.shape[1]):
         ego = batch.ego[:, t - 1]
-        inputs = model.inputs(ego, found[:, t - 1, TOLD] - ego[:, 5:])
+        inputs = model.inputs(ego, found[:, t - 1, HEADING_CHORDS] - ego[:, 5:])
         h = model.latent.advance(h, z, model.step_inputs(inputs, batch.actions[:, t], batch.motion[:, t]))
         prior, posterior = model.latent.believed(model.latent.foresee(h)), model.latent.seen(h, encodings[:, t])
         z = model.latent.sample(posterior, torch.rand(len(h), model.config.groups, device=h.device))

@@ -1,8 +1,8 @@
-"""How other road users move: a clock step at a time, the acceleration drawn from what others did in such a place.
+"""How other road users move, one clock step at a time, with accelerations drawn from a learned distribution.
 
-Of two vehicles that look alike one pulls away and the other waits; halfway between them, neither is foreseen. So the
-network gives a distribution over accelerations, and the one that was drawn is in the state: who has begun to pull away
-goes on with it. (As sets of motion tokens in MotionLM, arXiv 2309.16534, with a step's acceleration as the token.)
+Of two vehicles in the same situation one may pull away and the other wait, and their mean predicts neither. So the
+network gives a distribution over accelerations, and the drawn one is kept in the state: a vehicle that has begun to
+pull away continues. (As sets of motion tokens in MotionLM, arXiv 2309.16534, with a step's acceleration as the token.)
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ ACCELERATIONS = (
 # Places looked up in the remembered map, in the frame of an agent [m]: what lies ahead decides how it will steer.
 LOOK_AHEAD = [(x, y) for x in (8.0, 18.0) for y in (-3.5, 0.0, 3.5)]
 LOOK_AHEAD += [(4.0, -1.9), (4.0, 0.0), (4.0, 1.9), (12.0, 0.0), (26.0, 0.0)]
-# Which of them decides whether one sees where one goes.
+# Which of them decides whether the map ahead of an agent is known.
 JUST_AHEAD = LOOK_AHEAD.index((4.0, 0.0))
-# [rad] Who is turned farther from the route, either way, does not drive along it; [1/s] how fast others' headings are
-# brought into line with it.
+# [rad] An agent whose heading differs by more from the route's, in either direction, does not drive along it; [1/s] the
+# rate at which headings are aligned with the route.
 ASKEW, INTO_LINE = 0.6, 1.0
 # [m] Halves of a lane, and how far the lanes beside it reach.
 LANE, BESIDE = 1.7, 5.4
-# [m] Nobody ahead counts as somebody that far away.
+# [m] The gap where no vehicle is ahead.
 FAR = 45.0
 # [rad/s] What a network output of 1 changes the yaw rate by; [m/s] the speed of a town's traffic.
 TURN_SCALE, TOWN = 0.2, 8.3
-# [m] Nobody is nearer than this, by whom others' distances are told.
+# [m] Added to gaps before they are inverted.
 NEAREST = 2.0
 
 
 class AgentMotion(nn.Module):
-    """One clock step of every agent, from its motion, the map before it, the ego and whoever is ahead of it."""
+    """One clock step of every agent, from its motion, the map ahead of it, the ego and the vehicles ahead."""
 
     def __init__(self, dt: float, hidden: tuple[int, ...] = (64, 48)):
         super().__init__()
@@ -89,7 +89,7 @@ class AgentMotion(nn.Module):
         ego_speeds: (B, 2) [m/s], some steps ago and now: where the ego has just set off, others do as well.
         map_ids: (B, K * P) uint8, the map at `places`. uniforms: (B, K) at which the distributions of accelerations are
         inverted; None takes what is likeliest. route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`: where no
-        map was seen, one drives along it.
+        map was seen, agents drive along it.
         """
         logits, turning = self.guesses(agent_pose, agent_motion, agent_size, agent_class, ego_speeds, map_ids)
         likely = logits.softmax(-1)
@@ -154,12 +154,13 @@ class AgentMotion(nn.Module):
     def _ahead(
         self, pose: Tensor, facing: Tensor, speed: Tensor, length: Tensor, there: Tensor, ego_speed: Tensor
     ) -> Tensor:
-        """Who is next ahead in the lane to the left, in one's own, and in the one to the right.
+        """The next vehicle ahead in the lane to the left, in the agent's own lane, and in the lane to the right.
 
         pose: (3, K, B). facing: (K, B) complex. speed, length: (K, B). there: (K, B) bool. ego_speed: (B,).
 
         Returns:
-            (3, 5, K, B): the gap [m], its inverse [1/m], how fast it closes [m/s], both of these by the gap [1/s].
+            (3, 5, K, B): the gap [m], its inverse [1/m], the closing speed [m/s], and closing and own speed divided by
+            the gap [1/s].
         """
         own = torch.stack([pose[0], pose[1], facing.real, facing.imag, length / 2, there, speed])
         own_x, own_y, own_c, own_s, own_half, _, own_speed = own
@@ -171,11 +172,11 @@ class AgentMotion(nn.Module):
         straight = c.square() + s.square()
         unit = straight.clamp_min(0.01).rsqrt()
         distance, across = (x * c + y * s) * unit, (y * c - x * s) * unit
-        # Whose headings differ by more than 120 degrees drives elsewhere. Nobody is ahead of itself.
+        # Agents whose headings differ by more than 120 degrees are not ahead. No agent is ahead of itself.
         free = torch.where((straight > 1.0) & (distance > 0) & (counts > 0), distance - half - own_half, FAR)
         lane = (across > self.lanes[0]) & (across < self.lanes[1])
-        gap, who = torch.where(lane, free, FAR).min(1)
-        other = others[:, 0].gather(0, who.flatten(0, 1)).view_as(who)
+        gap, leader = torch.where(lane, free, FAR).min(1)
+        other = others[:, 0].gather(0, leader.flatten(0, 1)).view_as(leader)
         closing = torch.where(gap < FAR, own_speed - other, 0.0)
         gap = gap.clamp(0, FAR)
         near = (gap + NEAREST).reciprocal()
@@ -190,7 +191,7 @@ class AgentMotion(nn.Module):
 
 
 def along_route(pose: Tensor, speed: Tensor, route: Tensor) -> tuple[Tensor, Tensor]:
-    """Who drives along a route, or against it (..., K) bool, and with which yaw rates (..., K) [rad/s] one follows it.
+    """Which agents drive along a route or against it (..., K) bool, and the yaw rates (..., K) [rad/s] that follow it.
 
     pose: (..., K, 3). speed: (..., K) [m/s]. route: (..., STATIONS + 1, 3) in the same frame.
     """

@@ -95,9 +95,9 @@ def no_agents(batch_size: int, slots: int, device: torch.device | str) -> State:
 
 
 def appear(agents: State, come: Tensor, pose: Tensor, motion: Tensor, size: Tensor) -> State:
-    """The agents, with a vehicle more in the rows in `come` (B,) bool, in the first empty slot if there is one.
+    """The agents, with one more vehicle in the rows of `come` (B,) bool, in the first empty slot if there is one.
 
-    Nobody appears inside another.
+    No vehicle appears inside another agent.
 
     pose, motion: (B, 3). size: (B, 2), see the module's docstring.
     """

@@ -26,12 +26,12 @@ KINDS = DIRECTIONS * len(SPEEDS)
 # Place in the cell (2), how far it is turned from that direction [rad], log size relative to a common car (2).
 ATTRIBUTES = 5
 QUARTER = math.pi / 2  # [rad]
-# [m] So near to the route is the ego's own lane.
+# [m] Distance from the route within which it is the ego's own lane.
 OWN_LANE = 2.5
 
 
 class Born(NamedTuple):
-    """Who comes into view in B rows: whether anybody does (B,) bool, its pose (B, 3) in the ego frame, its motion
+    """New road users in B rows: whether one comes into view (B,) bool, its pose (B, 3) in the ego frame, its motion
     (B, 3) and size (B, 2), see `agents`.
     """
 
@@ -42,7 +42,7 @@ class Born(NamedTuple):
 
 
 class Births(nn.Module):
-    """Where a road user comes into view, if one does, and how it is, from what `Latent.foresee` gives."""
+    """Whether and where a road user comes into view, its motion and its size, from what `Latent.foresee` gives."""
 
     def __init__(self, bev: BevSpec, hidden: int):
         super().__init__()
@@ -57,7 +57,7 @@ class Births(nn.Module):
         # Middles of the cells, row by row from the front left: (cells, 2) in the ego frame [m].
         self.middles: Tensor
         self.register_buffer("middles", square_middles(bev, bev.height // BIRTH_GRID), persistent=False)
-        # How much likelier somebody comes than was learned (a difference of logits): belongs to a finished model, see
+        # How much likelier births are than was learned (a difference of logits): belongs to a finished model, see
         # `training.rssm.birth_rate`.
         self.likelier: Tensor
         self.register_buffer("likelier", torch.zeros(()))
@@ -67,7 +67,7 @@ class Births(nn.Module):
         self.register_buffer("common_size", torch.tensor(SIZE_SCALE), persistent=False)
 
     def forward(self, foreseen: Tensor, uniform: Tensor) -> Born:
-        """Who comes into view, from what is foreseen (B, hidden): the distribution is inverted at `uniform` (B,)."""
+        """Births, from what is foreseen (B, hidden): their distribution is inverted at `uniform` (B,)."""
         logits, kinds, attributes = self.guesses(foreseen)
         choice, uniform = drawn_first(logits.softmax(-1), uniform)
         cell = choice.clamp_max(BIRTH_GRID**2 - 1)
@@ -87,8 +87,8 @@ class Births(nn.Module):
         return row.clamp(0, BIRTH_GRID - 1) * BIRTH_GRID + column.clamp(0, BIRTH_GRID - 1)
 
     def kind_of(self, heading: Tensor, speed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of who has a heading (...) [rad] in the ego frame and a speed (...) [m/s]: the kind (...) int64, its
-        direction, and how far it is turned from that (...) [rad].
+        """For a heading (...) [rad] in the ego frame and a speed (...) [m/s]: the kind (...) int64, its direction, and
+        the heading relative to that direction (...) [rad].
         """
         quarters = torch.round(heading / QUARTER)
         direction = quarters.long() % DIRECTIONS
@@ -105,14 +105,15 @@ class Births(nn.Module):
 
 
 def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: Tensor) -> Born:
-    """Only those who are on a road; where it was not seen, the route is all that is known of it: near it there is road,
-    and one drives along it either way.
+    """The births that are on a road. Where the map was not seen, road is assumed near the route, and vehicles drive
+    along the route in either direction.
 
     Args:
-        born: who comes.
-        ids: (B,) uint8, what was seen of the map where they are.
+        born: the candidates.
+        ids: (B,) uint8, the observed map at their positions.
         route: (B, STATIONS + 1, 3), see `route_path`.
-        where, heading: (B, 2) and (B,), of those who come in the route's frame, and of the ego.
+        where: (B, 2) [m], positions of the candidates in the route's frame.
+        heading: (B,) [rad], of the ego in the route's frame.
     """
     away = place(where)[:, None] - place(route)
     far, which = away.abs().min(-1)
@@ -123,7 +124,7 @@ def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: 
     halves = torch.round((born.pose[:, 2] - along) / torch.pi)
     pose = torch.where(unseen, along + halves * torch.pi, born.pose[:, 2])
     road = (ids >= int(SemanticClass.ROAD)) & (ids <= int(SemanticClass.SOLID_LINE))
-    # Nobody drives against the ego in its own lane.
+    # No vehicle drives against the ego in the ego's lane.
     against = (halves % 2 == 1) & (far < ROADWAY) & (across < OWN_LANE)
     come = born.come & torch.where(unseen, far < ROADWAY, road) & ~against
     return born._replace(come=come, pose=torch.cat([born.pose[:, :2], pose[:, None]], -1))

@@ -2,7 +2,7 @@
 
 A view is cut into cells; each says whether an agent's middle lies in it, and where, how large and how fast that agent
 is (as CenterNet, arXiv 1904.07850, at one scale). Earlier views are given moved into the present ego frame, so that
-what still moves between them is the agent's own motion. What is found is looked at once more, see `close_look`.
+what still moves between them is the agent's own motion. The boxes are then refined, see `box_refiner`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import look_between, look_up, points_from, relative, view_points
+from learned_sim_env.world_model.geometry import points_from, relative, sample_bilinear, sample_nearest, view_points
 from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.rssm.close_look import CloseLook
+from learned_sim_env.world_model.rssm.box_refiner import BoxRefiner
 
 # Earlier views used: this many steps ago.
 LAGS = (1, 2, 3, 4)
@@ -31,7 +31,8 @@ class Detector(nn.Module):
     def __init__(self, bev: BevSpec, dt: float, width: int = 48):
         super().__init__()
         self.bev = bev
-        self.close_look = CloseLook(bev, dt, 1 + len(LAGS))
+        # The attribute keeps the name that it has in the tensors of checkpoints.
+        self.close_look = BoxRefiner(bev, dt, 1 + len(LAGS))
         self.cell = STRIDE * bev.metres_per_pixel  # [m]
         self.points: Tensor
         self.register_buffer("points", view_points(bev), persistent=False)
@@ -64,7 +65,7 @@ class Detector(nn.Module):
         # The earlier ego's frame from the present one: the inverse motion.
         back = relative(torch.zeros_like(pose), pose)
         # Between pixels: a tenth of a pixel in a step is the difference between driving and standing.
-        moved = look_between(is_mover(semantic)[:, None].float(), points_from(self.points, back), bev)
+        moved = sample_bilinear(is_mover(semantic)[:, None].float(), points_from(self.points, back), bev)
         return moved.view(-1, bev.height, bev.width)
 
     def centres(self, device: torch.device | str) -> Tensor:
@@ -72,7 +73,7 @@ class Detector(nn.Module):
         points = self.points.view(self.bev.height, self.bev.width, 2).to(device)
         return points[::STRIDE, ::STRIDE]
 
-    def look(
+    def detect(
         self, semantic: Tensor, views: Tensor, view_pose: Tensor, anchor: Tensor, seen: Tensor, slots: int
     ) -> dict[str, Tensor]:
         """The `slots` best agents in a view (B, H, W) uint8 that follows others; keys and shapes as in `agents`.
@@ -89,7 +90,7 @@ class Detector(nn.Module):
     def boxes(
         self, outputs: Tensor, semantic: Tensor, earlier: Tensor, earlier_pose: Tensor, slots: int
     ) -> dict[str, Tensor]:
-        """The `slots` best agents of `forward`'s outputs, looked at closely; keys and shapes as in `agents`.
+        """The `slots` best agents of `forward`'s outputs, refined; keys and shapes as in `agents`.
 
         semantic, earlier, earlier_pose: as for `forward`.
         """
@@ -104,7 +105,7 @@ class Detector(nn.Module):
         heading = torch.atan2(found[..., 4], found[..., 3])
         size = found[..., 7:9].clamp(-1, 1.2).exp() * found.new_tensor(SIZE_SCALE)
         there = value > THRESHOLD
-        pedestrian = look_up(semantic, place, self.bev)[0] == SemanticClass.PEDESTRIAN
+        pedestrian = sample_nearest(semantic, place, self.bev)[0] == SemanticClass.PEDESTRIAN
         classes = torch.where(pedestrian, int(SemanticClass.PEDESTRIAN), int(SemanticClass.VEHICLE))
         agents = {
             "agent_pose": torch.cat([place, heading[..., None]], -1),
@@ -123,12 +124,12 @@ class Detector(nn.Module):
 
 
 def is_mover(semantic: Tensor) -> Tensor:
-    """Which pixels, by their class ids, show somebody who moves, the ego left out."""
+    """Pixels, given as class ids, that show a road user other than the ego."""
     return (semantic == SemanticClass.VEHICLE) | (semantic == SemanticClass.PEDESTRIAN)
 
 
 def views_of_movers(semantic: Tensor, earlier: Tensor, earlier_pose: Tensor) -> tuple[Tensor, Tensor]:
-    """What `CloseLook` reads, from what `Detector` does: movers (B, V, H, W) float32 and frames (B, V, 3)."""
+    """What `BoxRefiner` reads, from what `Detector` does: movers (B, V, H, W) float32 and frames (B, V, 3)."""
     views = torch.cat([semantic[:, None], earlier], 1)
     return is_mover(views).float(), F.pad(earlier_pose, (0, 0, 1, 0))
 

@@ -57,10 +57,9 @@ class OutcomeHeads(nn.Module):
     ) -> Tensor:
         """(B, 4) float32 of the events, from their logits and where the ego is.
 
-        What was learned of collisions is how often the overlap of predicted boxes came true, or there was one without;
-        but whoever drives in a dream drives among these boxes, and has collided where they overlap, as in a simulator
-        (`task.events`), and nowhere far from them. So with arrival, where the end of the route was seen, as exactly as
-        it can be.
+        The collision head has learned how often predicted overlaps of boxes are real collisions. But in a dream the ego
+        drives among these boxes: it has collided where they overlap, as in a simulator (`task.events`), and never far
+        from them. Arrival likewise follows from geometry where the end of the route was seen.
 
         Args:
             events: (B, 4) logits.

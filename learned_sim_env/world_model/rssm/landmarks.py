@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learned_sim_env.road import STATION
 from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import look_up, place, product, turn
+from learned_sim_env.world_model.geometry import place, product, sample_nearest, turn
 from learned_sim_env.world_model.rssm.route_path import swath
 
 FAR = 1e4  # [m]
@@ -45,7 +45,7 @@ def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec, nearest: float
     """
     arcs = torch.arange(-STATION, REACH, APART, device=route.device)
     middle, heading, places = swath(route, arcs, torch.tensor(INNER + OUTER, device=route.device))
-    ids, inside = (x.view_as(places) for x in look_up(semantic, torch.view_as_real(places.flatten(1)), bev))
+    ids, inside = (x.view_as(places) for x in sample_nearest(semantic, torch.view_as_real(places.flatten(1)), bev))
     road = (ids != SemanticClass.OFF_ROAD) & inside
     on = road[..., : len(INNER)].float().mean(-1) >= 0.5
     last = torch.where(on, arcs, -torch.inf).argmax(1, keepdim=True)

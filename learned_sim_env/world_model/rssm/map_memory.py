@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec
-from learned_sim_env.world_model.geometry import look_up, points_from, rotate, view_points
+from learned_sim_env.world_model.geometry import points_from, rotate, sample_nearest, view_points
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, MIDDLE, PARTS, cells_of, classes
 
 # What can be remembered: everything that stands still. Movers and the ego hide it.
@@ -69,7 +69,7 @@ class MapMemory:
         """What is remembered of the canvas around an anchored `pose` (B, 3): uint8."""
         u, v = (place >> self._bits for place in self._canvas_places(pose))
         index, held = self._index(origin[:, None, None], u, v)
-        return torch.where(held, self._look(cells, index), UNKNOWN)
+        return torch.where(held, self._read(cells, index), UNKNOWN)
 
     def complete_view(
         self,
@@ -86,7 +86,7 @@ class MapMemory:
             imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
                 known in place of UNKNOWN; and what is known more exactly than by the pixel.
         """
-        view = self._look_closely(cells, pose)
+        view = self._read_subcell(cells, pose)
         # UNKNOWN is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
         blank = (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]
         for start in range(0, len(blank), CHUNK):
@@ -100,7 +100,7 @@ class MapMemory:
             self._redraw(mine, at, where, mine != before, exact)
             cells[rows] = mine
             # Read back, because two pixels of a turned view may share a cell: what is shown is what is remembered.
-            view[rows] = self._look_closely(mine, where)
+            view[rows] = self._read_subcell(mine, where)
         return view
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,7 +205,7 @@ class MapMemory:
         ids = torch.full(grid.shape[:2], UNKNOWN, dtype=torch.uint8, device=views.device)
         for i in range(t):
             seen = rotate(grid - poses[:, i, None, :2], -poses[:, i, 2, None])
-            shown, inside = look_up(views[:, i], seen, self.bev)
+            shown, inside = sample_nearest(views[:, i], seen, self.bev)
             ids = torch.where(inside & known[:, i, None], shown, ids)
         index, _ = self._index(origin[:, None], *self._grid(views.device).expand(b, -1, -1).unbind(-1))
         cells = torch.zeros_like(ids, dtype=torch.int16).scatter_(1, index, ids.short())
@@ -240,7 +240,7 @@ class MapMemory:
         u_row, v_row, u, v = self._shares(pose, MARGIN)
         return u_row + u, v_row + v
 
-    def _look_closely(self, cells: Tensor, pose: Tensor) -> Tensor:
+    def _read_subcell(self, cells: Tensor, pose: Tensor) -> Tensor:
         """Class ids (B, H, W) uint8 of views from `pose` (B, 3) that the windows hold."""
         # Of a place in the torus all that counts are the bits of a cell's index and those that were added to it.
         shares = [share.to(self._narrow) for share in self._shares(pose, 0, _MIDDLE)]
@@ -248,7 +248,7 @@ class MapMemory:
         return torch.cat(ids)
 
     def _seen(self, cells: Tensor, turned: Tensor, u_row: Tensor, v_row: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """As `_look_closely`, of few rows, from what rows and columns add."""
+        """As `_read_subcell`, of few rows, from what rows and columns add."""
         u, v = u_row + u, v_row + v
         # The bits of u stand already where the index wants them. One that goes through all maps need not be of 64 bits.
         cell = (u & self.size - 1 << self._bits) | ((v >> self._bits) & self.size - 1)
@@ -258,7 +258,7 @@ class MapMemory:
         part = (u >> less & PARTS - 1) * PARTS | v >> less & PARTS - 1
         return classes(found, part, turned)
 
-    def _look(self, cells: Tensor, index: Tensor) -> Tensor:
+    def _read(self, cells: Tensor, index: Tensor) -> Tensor:
         return (cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & CLASS).to(torch.uint8)
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

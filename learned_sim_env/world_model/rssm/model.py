@@ -41,19 +41,26 @@ from learned_sim_env.world_model.rssm.latent import Encoder, Latent
 from learned_sim_env.world_model.rssm.map_decoder import MapDecoder
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, Exact, MapMemory
 from learned_sim_env.world_model.rssm.route_finder import RouteFinder
-from learned_sim_env.world_model.rssm.route_path import TOLD, RoutePath, alongside, chain, seen_from, waypoints
+from learned_sim_env.world_model.rssm.route_path import (
+    HEADING_CHORDS,
+    RoutePath,
+    alongside,
+    chain,
+    seen_from,
+    waypoints,
+)
 from learned_sim_env.world_model.rssm.surroundings import NEARBY, Surroundings
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
 EXACT = ("ego_path", "detector", "route_finder", "route_path", "births.common")
 # Views kept for the detector.
 VIEWS = max(LAGS)
-# How much networks are told of the ego and its route, see `DrivingRSSM.inputs`.
-INPUTS = 7 + 2 * len(TOLD)
+# Network inputs about the ego and its route, see `DrivingRSSM.inputs`.
+INPUTS = 7 + 2 * len(HEADING_CHORDS)
 
 
 class DrivingRSSM(nn.Module):
-    """See the module's docstring; the interface is `protocol.WorldModel`, with all that some models can do beside."""
+    """See the module's docstring; the interface is `protocol.WorldModel`, with all optional extensions."""
 
     about = (
         "A world model of driving, seen from above: an RSSM whose state is factored into the ego's own motion, a "
@@ -99,7 +106,7 @@ class DrivingRSSM(nn.Module):
 
     @property
     def noise_size(self) -> int:
-        """Uniforms a row needs a step: a categorical latent's, an agent's, for who comes into view, for the route."""
+        """Uniforms that a row needs for a step: one each for categorical latents and agents, births, and the route."""
         return self.config.groups + self.config.slots + 2
 
     def in_bfloat16(self) -> DrivingRSSM:
@@ -201,7 +208,7 @@ class DrivingRSSM(nn.Module):
             "seen": torch.ones_like(seen),
         }
         new.update(
-            self.detector.look(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
+            self.detector.detect(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
             if detect
             else agents_module.no_agents(len(h), self.config.slots, h.device)
         )
@@ -242,7 +249,7 @@ class DrivingRSSM(nn.Module):
         born = None
         if coming is not None and temperature > 0 and not self.training:
             born = self.births(foreseen, coming)
-        # One look at the map for all who want to know something of it.
+        # The map is read once, for everything that needs it.
         wanted = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
         if born:
             wanted.append(born.pose[:, None, :2])
@@ -359,11 +366,11 @@ class DrivingRSSM(nn.Module):
         return torch.from_numpy(image).to(ids.device)
 
     def step_inputs(self, inputs: Tensor, action: Tensor, motion: Tensor) -> Tensor:
-        """What the latent is told of a step: `inputs` before it, the action (B, 2), the motion (B, 3)."""
+        """The latent's inputs for a step: `inputs` before it, the action (B, 2), the motion (B, 3)."""
         return torch.cat([inputs, action, motion / self.ego_path.scale], -1)
 
     def inputs(self, ego: Tensor, ahead: Tensor) -> Tensor:
-        """The ego vector (B, 6) and the route's headings ahead (B, len(TOLD)) as network inputs (B, INPUTS).
+        """The ego vector (B, 6) and the route's headings ahead (B, len(HEADING_CHORDS)) as network inputs (B, INPUTS).
 
         Angles by cosine and sine.
         """
@@ -376,10 +383,10 @@ class DrivingRSSM(nn.Module):
         return latents, agents, others[:, 0], others[:, 1]
 
     def around(self, state: State) -> Tensor:
-        """(B, 2 * surroundings): what was seen of the map around the ego, and who and what is around it."""
+        """(B, 2 * surroundings): the observed map around the ego, and the agents and obstacles there."""
         points = points_from(self.surroundings.points, state["pose"])
         return self.surroundings(self._ids_seen(state, points), state, obstacle_gap(state["obstacles"], state["pose"]))
 
     def _ids_seen(self, state: State, points: Tensor) -> Tensor:
-        # Only what was seen: the latent must not depend on whether anybody looked at what was imagined.
+        # Only what was observed: the latent must not depend on whether imagined parts of the map were drawn.
         return self.memory.read(state["map"], state["map_origin"], points, seen_only=True)

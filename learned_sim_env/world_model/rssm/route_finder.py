@@ -1,7 +1,8 @@
-"""Finds the route in a view by going along it, from where the ego is beside it, which is known.
+"""Finds the route in a view by following it, from the ego's known place beside it.
 
-From each station the view ahead is read in the station's own frame, and the turn to the next one follows: who has come
-off the route by half a metre sees it to one side, and comes back. (As RoadTracer, arXiv 1802.03680, does for maps.)
+At each station the view ahead is sampled in the station's own frame, which gives the turn to the next one: a station
+that is half a metre off the route shows the route to one side, and is corrected. (As RoadTracer, arXiv 1802.03680, does
+for maps.)
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from torch import Tensor, nn
 
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import NUM_MAP_CLASSES, BevSpec, SemanticClass
-from learned_sim_env.world_model.geometry import look_between, points_from, turn
+from learned_sim_env.world_model.geometry import points_from, sample_bilinear, turn
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.rssm.line_pieces import is_line
 from learned_sim_env.world_model.rssm.route_path import TURN_SCALE, beside_ego
 
-# Where a view is read, in the frame of a station [m]: from where, to where, ahead and to both sides, and how densely.
+# Where a view is sampled, in the frame of a station [m]: from behind to ahead, to both sides, and the spacing.
 BEHIND, AHEAD, ASIDE, APART = -1.0, 10.0, 6.0, 1.0
-# [m] Places in the ego frame are told in.
+# [m] Unit of ego-frame places as network inputs.
 PLACE_SCALE = 30.0
 
 
@@ -46,13 +47,13 @@ class RouteFinder(nn.Module):
         before = last = torch.zeros_like(heading)
         headings = []
         for _ in range(STATIONS):
-            # What is said of a station is held against its own turn alone.
+            # The loss of a station reaches its own turn alone.
             heading, where, last, before = heading.detach(), where.detach(), last.detach(), before.detach()
             station = torch.cat([torch.view_as_real(where), heading[:, None]], -1)
-            look = look_between(view, points_from(self.grid, station), self.bev).flatten(1)
+            sampled = sample_bilinear(view, points_from(self.grid, station), self.bev).flatten(1)
             facing, near = turn(heading), where / PLACE_SCALE
             facts = torch.stack([last, before, near.real, near.imag, facing.real, facing.imag], -1)
-            before, last = last, self.net(torch.cat([look, facts], -1))[:, 0].float() * TURN_SCALE
+            before, last = last, self.net(torch.cat([sampled, facts], -1))[:, 0].float() * TURN_SCALE
             heading = heading + last
             where = where + STATION * turn(heading)
             headings.append(heading)

@@ -18,16 +18,16 @@ from learned_sim_env.spec import WAYPOINTS
 from learned_sim_env.world_model.geometry import place, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn
 
-# [m] Where the map was not seen, there is road so near to a station of the route.
+# [m] Where the map was not seen, road is assumed within this distance of the route.
 ROADWAY = 7.0
-# Chords whose headings the networks are told, counted from the ego's own: evenly spaced, see `alongside`.
-TOLD = (0, 3, 6, 9, 12)
+# Chords whose headings are network inputs, counted from the ego's own: evenly spaced, see `alongside`.
+HEADING_CHORDS = (0, 3, 6, 9, 12)
 # Turns between successive chords from which the next one is guessed.
 PAST = 4
 # Turns that can be imagined [rad]: finest around none. A power of two, for a fast softmax.
 TURNS = 32
 SHARPEST = 0.6
-# [rad] Turns are told in.
+# [rad] Unit of turns in networks.
 TURN_SCALE = 0.2
 
 
@@ -118,7 +118,7 @@ def alongside(route: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Offset [m], left positive, and heading error [rad], both (B,): a cubic with the chain's tangents lies between
-        its stations. And the headings (B, len(TOLD)) [rad] of chords ahead, seen from the pose, not wrapped.
+        its stations. And the headings (B, len(HEADING_CHORDS)) [rad] of chords ahead, seen from the pose, not wrapped.
     """
     heading = route[:, :, 2]
     seen = product(place(pose) - place(route[:, 1]), turn(-heading[:, 1]))

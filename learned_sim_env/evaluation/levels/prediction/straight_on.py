@@ -8,7 +8,7 @@ import torch
 from learned_sim_env.evaluation.baselines import constant_motion
 from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.geometry import look_up, points_from
+from learned_sim_env.world_model.geometry import points_from, sample_nearest
 
 
 def blocked(batch: Batch, bev: BevSpec) -> np.ndarray:
@@ -24,7 +24,7 @@ def blocked(batch: Batch, bev: BevSpec) -> np.ndarray:
     # The middle one of them is the centre.
     centre = len(footprint) // 2
     pose = constant_motion(batch)
-    seen, inside = look_up(view, points_from(footprint, pose).flatten(1, 2), bev)
+    seen, inside = sample_nearest(view, points_from(footprint, pose).flatten(1, 2), bev)
     seen, inside = (v.unflatten(1, (pose.shape[1], -1)) for v in (seen, inside))
     touching = ((seen >= SemanticClass.STATIC_OBJECT) & inside).any(-1)
     off_road = (seen[..., centre] == SemanticClass.OFF_ROAD) & inside[..., centre]

@@ -1,4 +1,4 @@
-"""Boxes that are put right by a second look."""
+"""Boxes that are corrected by refinement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.rssm.agent_motion import advance
 from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION, no_agents
-from learned_sim_env.world_model.rssm.close_look import CloseLook, corrected, errors_of
+from learned_sim_env.world_model.rssm.box_refiner import BoxRefiner, corrected, errors_of
 
 BEV, DT, VIEWS = BevSpec(), 0.1, 3
 
@@ -52,38 +52,38 @@ def drawn(count, seed):
 @pytest.mark.slow
 def test_it_learns_where_boxes_are_and_how_fast():
     torch.manual_seed(0)
-    look = CloseLook(BEV, DT, VIEWS, hidden=(64,))
-    optimizer = torch.optim.AdamW(look.parameters(), 3e-3)
+    refiner = BoxRefiner(BEV, DT, VIEWS, hidden=(64,))
+    optimizer = torch.optim.AdamW(refiner.parameters(), 3e-3)
     noise = torch.tensor([0.4, 0.3, 0.1, 1.0, 0.0, 0.0, 0.0])
     for step in range(150):
         true, movers, frames = drawn(64, step)
         boxes = corrected(true, noise * torch.randn(64, 7))
-        loss = F.smooth_l1_loss(look(boxes, movers, frames) / look.scale, errors_of(boxes, true) / look.scale)
+        loss = F.smooth_l1_loss(refiner(boxes, movers, frames) / refiner.scale, errors_of(boxes, true) / refiner.scale)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     true, movers, frames = drawn(256, 1000)
     boxes = corrected(true, noise * torch.randn(256, 7))
     with torch.no_grad():
-        better = corrected(boxes, look(boxes, movers, frames))
+        better = corrected(boxes, refiner(boxes, movers, frames))
     before, after = (errors_of(b, true)[:, [0, 1, 3]].abs().mean(0) for b in (boxes, better))
     assert (after < 0.75 * before).all(), (before, after)
 
 
 def test_empty_slots_and_what_it_says_nothing_of_stay_as_they_are():
     torch.manual_seed(0)
-    look = CloseLook(BEV, DT, VIEWS)
-    torch.nn.init.normal_(look.net.output.weight, std=0.3)
+    refiner = BoxRefiner(BEV, DT, VIEWS)
+    torch.nn.init.normal_(refiner.net.output.weight, std=0.3)
     true, movers, frames = drawn(2, 0)
     agents = no_agents(2, 3, "cpu")
     agents["agent_motion"][..., 2] = UNKNOWN_ACCELERATION
     agents["agent_pose"][:, 1], agents["agent_motion"][:, 1, :2], agents["agent_size"][:, 1] = true.split([3, 2, 2], 1)
     agents["agent_class"][:, 1] = int(SemanticClass.VEHICLE)
-    after = look.corrected(agents, movers, frames)
+    after = refiner.corrected(agents, movers, frames)
     for key, value in agents.items():
         assert torch.equal(after[key][:, [0, 2]], value[:, [0, 2]]), key
     assert torch.equal(after["agent_class"], agents["agent_class"])
     assert (after["agent_motion"][..., 2] == UNKNOWN_ACCELERATION).all()
     assert not torch.equal(after["agent_pose"][:, 1], agents["agent_pose"][:, 1])
     nobody = no_agents(2, 3, "cpu")
-    assert all(torch.equal(v, nobody[k]) for k, v in look.corrected(nobody, movers, frames).items())
+    assert all(torch.equal(v, nobody[k]) for k, v in refiner.corrected(nobody, movers, frames).items())
