@@ -89,16 +89,17 @@ def windows_of_cameras(model: DrivingLSTM, moments: int = 6) -> SimpleNamespace:
     steps = torch.arange(moments)[None].expand(2, -1)
     seen = {"ego": torch.rand(2, moments, 6, generator=chance), "route": torch.rand(2, moments, 10, 2) * 40}
     seen["front"] = (20 * steps)[..., None, None, None].expand(-1, -1, 64, 96, 3).to(torch.uint8)
+    everywhere = torch.ones(2, moments, dtype=torch.bool)
     return SimpleNamespace(
         context=model.context_steps,
         observations=seen,
+        known=dict.fromkeys((*seen, "reward", "motion"), everywhere),
         ego=seen["ego"],
         actions=torch.zeros(2, moments, 2),
         motion=torch.rand(2, moments, 3, generator=chance),
         terms=torch.zeros(2, moments, 4),
         events=torch.zeros(2, moments, 4, dtype=torch.bool),
-        valid=torch.ones(2, moments, dtype=torch.bool),
-        stepped=torch.ones(2, moments, dtype=torch.bool),
+        valid=everywhere,
     )
 
 

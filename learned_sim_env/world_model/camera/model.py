@@ -44,6 +44,10 @@ class CameraWorldModel(nn.Module):
     the last real pictures, and `look` (B, look), how the world looks in them.
     """
 
+    about = (
+        "A world model of driving that is shown cameras: perception by geometry into a bird's-eye state, an RSSM that "
+        "imagines it, and a painter that draws cameras from it."
+    )
     config_class = CameraConfig
     sizes: ClassVar[dict[str, CameraConfig]] = SIZES
     context_steps = 5
