@@ -53,7 +53,11 @@ class LSTMObjective(WindowObjective):
 
 def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tuple[Tensor, dict[str, Tensor]]:
     """Total loss and its parts: every moment of the windows is observed, and the latent sampled (DreamerV2's)."""
-    (b, moments), valid, seen = batch.valid.shape, batch.valid, batch.observations
+    (b, moments), seen = batch.valid.shape, batch.observations
+    # From the first moment on at which an input is missing, nothing is learned.
+    valid = batch.imaginable
+    for name in model.observes:
+        valid = valid & batch.known[name]
     embeddings = model.embed({name: seen[name].flatten(0, 1) for name in model.observes}).unflatten(0, (b, moments))
     state, features, kls, doubts = model.initial(b), [], [], []
     for t in range(moments):
@@ -66,7 +70,7 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
     known = torch.stack(features, 1)
     numbers, terms, events = model.predict(known)
     true = torch.cat([batch.ego[..., [0, 1, 4, 5]], batch.motion], -1) / model.scale
-    judged, moved = batch.known["reward"], batch.known["motion"]
+    judged, moved, happened = (batch.known[name] & valid for name in ("reward", "motion", "events"))
     parts = {
         "kl": masked_mean(torch.stack(kls, 1), valid),
         "reconstruction": _reconstruction(model, batch, known, settings.drawn_moments),
