@@ -138,11 +138,11 @@ def test_what_was_not_recorded_is_not_in_the_dataset(tmp_path):
     assert report.to_dict()["lacking"] == {"map": 1, "others": 2}
     assert "bare/0: without a map: no view from above" in str(report)
     packed = PackedData.load(tmp_path / "out" / "packed.npz")
-    alone, whole, bare = (packed.episode(i) for i in range(3))
-    assert [alone.log, whole.log, bare.log] == ["alone", "all", "bare"]
-    assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego"}
-    assert set(alone.parts) == set(PARTS) - {"agents", "tags"} and set(alone.observations) == {"ego"}
-    assert set(whole.parts) == set(PARTS) and set(whole.observations) == {"bev", "ego"}
+    whole, alone, bare = (packed.episode(i) for i in range(3))
+    assert [whole.log, alone.log, bare.log] == ["all", "alone", "bare"]
+    assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego", "route"}
+    assert set(alone.parts) == set(PARTS) - {"agents", "tags"} and set(alone.observations) == {"ego", "route"}
+    assert set(whole.parts) == set(PARTS) and set(whole.observations) == {"bev", "ego", "route"}
     assert len({e.seed for e in (alone, whole, bare)}) == 3
 
 

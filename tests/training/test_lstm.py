@@ -89,7 +89,11 @@ def windows_of_cameras(model: DrivingLSTM, moments: int = 6) -> SimpleNamespace:
     steps = torch.arange(moments)[None].expand(2, -1)
     seen = {"ego": torch.rand(2, moments, 6, generator=chance), "route": torch.rand(2, moments, 10, 2) * 40}
     seen["front"] = (20 * steps)[..., None, None, None].expand(-1, -1, 64, 96, 3).to(torch.uint8)
+    everywhere = torch.ones(2, moments, dtype=torch.bool)
+    known = dict.fromkeys((*seen, "actions", "motion", "reward", "events"), everywhere)
     return SimpleNamespace(
+        known=known,
+        imaginable=everywhere,
         context=model.context_steps,
         observations=seen,
         ego=seen["ego"],
@@ -97,8 +101,8 @@ def windows_of_cameras(model: DrivingLSTM, moments: int = 6) -> SimpleNamespace:
         motion=torch.rand(2, moments, 3, generator=chance),
         terms=torch.zeros(2, moments, 4),
         events=torch.zeros(2, moments, 4, dtype=torch.bool),
-        valid=torch.ones(2, moments, dtype=torch.bool),
-        stepped=torch.ones(2, moments, dtype=torch.bool),
+        valid=everywhere,
+        stepped=everywhere,
     )
 
 

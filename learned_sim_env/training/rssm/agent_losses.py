@@ -43,10 +43,11 @@ def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State,
         torch.cat([values[:, t] for t in moments])
         for values in (batch.agent_pose, batch.agent_motion, batch.agent_size)
     )
-    seen = torch.cat([_in_view(model, batch.agent_pose[:, t], batch, t) & batch.valid[:, t, None] for t in moments])
-    pose = relative(pose, frame)
-    # Nobody is known not to be there where agents were not recorded.
+    # Where agents were not recorded, nobody is known not to be there.
     told = torch.cat([batch.known_past_end("agents")[:, t] for t in moments])
+    there = batch.known["agents"]
+    seen = torch.cat([_in_view(model, batch.agent_pose[:, t], batch, t) & there[:, t, None] for t in moments])
+    pose = relative(pose, frame)
     loss = detection_loss(model.detector, *(x[told] for x in (outputs, pose, motion, size, seen)))
     true = torch.cat([pose, motion, size], -1)
     loss = loss + box_refiner_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))

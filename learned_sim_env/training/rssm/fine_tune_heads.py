@@ -52,6 +52,8 @@ def fine_tune_heads(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSe
         for k in tqdm(range(count), desc="what follows", unit="batch", disable=None)
     ]
     lessons = Lessons(*map(torch.cat, zip(*parts)))
+    if not len(lessons.features):
+        return  # Neither reward nor events were recorded: there is nothing to learn.
     with torch.no_grad():
         before = torch.cat([model.heads(some.float())[1] for some in lessons.features.split(MOMENTS)])
 
