@@ -117,9 +117,7 @@ def _evenly(tags: np.ndarray, count: int) -> set[int]:
     return chosen
 
 
-def _contexts(
-    episodes: PackedData, moments: list[tuple[int, int]], tags: np.ndarray, model: WorldModel
-) -> Contexts:
+def _contexts(episodes: PackedData, moments: list[tuple[int, int]], tags: np.ndarray, model: WorldModel) -> Contexts:
     a = episodes.arrays
     rows = np.array([episodes.starts[e] + np.arange(t - model.context_steps + 1, t + 1) for e, t in moments])
     # Row 0 of an episode has no action: its actions begin with row 1.

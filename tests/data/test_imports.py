@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.dataset import load_episodes
-from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.data.episode import PARTS
+from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.data.recorded import episode_of
 from learned_sim_env.data.splits import SPLITS

@@ -116,8 +116,10 @@ def imported(tmp_path_factory) -> Path:
 
 def flags(data: Path, out: Path, model: str, *more: str) -> list[str]:
     run = ["--steps", "2", "--batch-size", "4", "--horizon", "8", "--device", "cpu", "--contexts", "8", "--no-bf16"]
-    own = ["--path-batch", "8", "--path-steps", "8", "--agent-steps", "2", "--head-windows", "64", "--head-steps", "2"]
-    return ["train", "--data", str(data), "--out", str(out), "--model", model, *run, *(own if model == "rssm-tiny" else ()), *more]
+    if model == "rssm-tiny":
+        run += ["--path-batch", "8", "--path-steps", "8", "--agent-steps", "2"]
+        run += ["--head-windows", "64", "--head-steps", "2"]
+    return ["train", "--data", str(data), "--out", str(out), "--model", model, *run, *more]
 
 
 def test_a_model_is_trained_on_recordings_and_adapted_to_them(imported, packed, tmp_path, monkeypatch):
