@@ -200,7 +200,7 @@ def _write(out: Path, report: Report) -> None:
         return
     # In the order of their names, so that the same recordings get the same seeds.
     episodes = RecordedEpisodes([(folder, k) for _, _, folder, k in sorted(pieces)])
-    summary, known = Summary(), set()
+    summary, known = Summary(), set[str]()
     for episode in episodes:
         summary.add(episode)
         known.update(episode.observations)

@@ -77,7 +77,7 @@ def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Epi
     episode = recorder.episode(seed, "recorded", "recorded", "time_limit")
     absent = set() if drive.has_map else {"map", "reward", "events", "tags"}
     absent |= set() if drive.others is not None else {"agents", "tags"}
-    return _masked(replace(episode, log=drive.log or drive.name), absent, drive.controls.valid.all(-1))
+    return _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
 
 
 def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:
