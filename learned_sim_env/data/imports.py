@@ -1,7 +1,8 @@
 """Recordings, read by many processes: what is in them, why some are refused, and a data set of the rest.
 
-The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and one `.npz` a drive),
-`report.json`, and, unless recordings are only looked at, `data/`, the Minari dataset, and `summary.json`.
+The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and its episodes in
+`<name>/`), `report.json`, and, unless recordings are only looked at, `data/`, the Minari dataset, `packed.npz`, what
+training reads, and `summary.json`. Episodes of one log belong to the same split.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from learned_sim_env.data.recorded import RecordedEpisodes, episode_of, seeds_of, why_not, write_drive
-from learned_sim_env.data.store import minari_id, write_minari
+from learned_sim_env.data.dataset import pack
+from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
+from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.files import remove_unfinished, write_json
@@ -25,7 +27,7 @@ from learned_sim_env.optional import require
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.formats import FORMATS
-from learned_sim_env.recordings.looking import Look, look_at
+from learned_sim_env.recordings.looking import LACKING, Look, look_at
 from learned_sim_env.recordings.recording import Recording
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
@@ -75,13 +77,11 @@ class LookTask:
             record = record_of(self.folder, path, self.keep)
             count = 0
 
-            def use(recording: Recording, drive: Drive) -> str:
+            def use(recording: Recording, drive: Drive) -> None:
                 nonlocal count
-                if not self.keep or (why := why_not(drive)):
-                    return why if self.keep else ""
-                write_drive(drive_of(record, count), episode_of(drive, 0))
-                count += 1
-                return ""
+                if self.keep:
+                    EpisodeFolder(episodes_of(record)).write(episode_of(drive, count))
+                    count += 1
 
             look = look_at(path, name, use)
             write_json(record, look.to_dict())
@@ -109,7 +109,7 @@ class Report:
             "files": len(self.looks) + len(self.broken),
             "drives": len(drives),
             "frames": sum(drive["steps"] for drive in drives),
-            "left_out": sum(bool(drive["left_out"]) for drive in drives),
+            "lacking": dict(Counter(lack for drive in drives for lack in drive["lacking"])),
             "hours": sum(look.seconds for look in self.looks) / 3600,
             "formats": dict(Counter(look.format for look in self.looks)),
             "sources": {
@@ -126,8 +126,9 @@ class Report:
         frames = f"{told['frames']} frames, {told['hours']:.2f} hours"
         rows = [f"{told['files']} files ({kinds}): {told['drives']} drives, {frames}"]
         said: dict[str, list[str]] = {}
-        for drive in (drive for look in self.looks for drive in look.drives if drive["left_out"]):
-            said.setdefault(f"left out of the data set: {drive['left_out']}", []).append(drive["name"])
+        for drive in (drive for look in self.looks for drive in look.drives):
+            for lack in drive["lacking"]:
+                said.setdefault(LACKING[lack], []).append(drive["name"])
         for look in self.looks:
             for name, sentences in look.warnings.items():
                 for sentence in sentences:
@@ -191,26 +192,28 @@ def _look_of(folder: Path, path: Path, keep: bool) -> Look:
 
 def _write(out: Path, report: Report) -> None:
     """The Minari dataset of all episodes, and its summary."""
-    files, names = [], []
+    pieces: list[tuple[str, str, Path, int]] = []
     for look in report.looks:
-        kept = [drive for drive in look.drives if not drive["left_out"]]
-        record = record_of(out, Path(look.file), True)
-        files += [drive_of(record, k) for k in range(len(kept))]
-        names += [(drive["log"], drive["name"]) for drive in kept]
-    if not files:
+        folder = episodes_of(record_of(out, Path(look.file), True))
+        pieces += [(drive["log"], drive["name"], folder, k) for k, drive in enumerate(look.drives)]
+    if not pieces:
         return
-    episodes = RecordedEpisodes(tuple(sorted(zip(files, seeds_of(names)), key=lambda pair: pair[1])))
-    summary = Summary()
+    # In the order of their names, so that the same recordings get the same seeds.
+    episodes = RecordedEpisodes([(folder, k) for _, _, folder, k in sorted(pieces)])
+    summary, known = Summary(), set[str]()
     for episode in episodes:
         summary.add(episode)
+        known.update(episode.observations)
     dataset_id = minari_id(out, otherwise="recorded-v0")
-    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.")
+    names = [name for name in NAMES if name in known]
+    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", names=names)
     write_json(out / "summary.json", summary.to_dict())
+    pack(out)
 
 
-def drive_of(record: Path, number: int) -> Path:
-    """Where an episode of a file is kept."""
-    return record.with_name(f"{record.stem}-{number}.npz")
+def episodes_of(record: Path) -> Path:
+    """The folder of the episodes of a file."""
+    return record.with_suffix("")
 
 
 def record_of(folder: Path, path: Path, keep: bool) -> Path:

@@ -151,6 +151,18 @@ class PackedData:
         """The episodes that a mask (E,) bool or indices name; the arrays are shared."""
         return replace(self, **{name: getattr(self, name)[which] for name in ("starts", "lengths", *ABOUT)})
 
+    def having(self, names: Iterable[str]) -> PackedData:
+        """The episodes in which all of these modalities, parts or arrays are known throughout.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        names, bounds = tuple(names), zip(self.starts, self.starts + self.lengths)
+        which = np.array([all(self.known(name, slice(a, b)).all() for name in names) for a, b in bounds], bool)
+        if len(self) and not which.any():
+            raise ValueError(f"none of the {len(self)} episodes has {', '.join(names)} throughout")
+        return self if which.all() else self.select(which)
+
     def episode(self, index: int) -> Episode:
         """One episode; its arrays are views, its camera frames read anew."""
         rows = slice(int(self.starts[index]), int(self.starts[index] + self.lengths[index]))

@@ -1,27 +1,25 @@
-"""Drives of recordings as episodes."""
+"""Drives of recordings as episodes: what was not recorded is left out or masked, see `data.episode`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from learned_sim_env import task
-from learned_sim_env.data.episode import METADATA, SCHEMA, Episode, EpisodeRecorder
-from learned_sim_env.data.splits import COLLECTED_SPLITS
-from learned_sim_env.data.store import write_npz
+from learned_sim_env.data.episode import PARTS, Episode, EpisodeRecorder
+from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.rendering.bev import BevRenderer
+from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene
 from learned_sim_env.spec import CONTRACTS, Contract
 
-# Of the logs, held out for test and for validation.
-TEST_SHARE, VALIDATION_SHARE = 0.1, 0.1
-# Of the actions that a car could not have done, at most.
-LEAST_VALID = 0.9
+# What a drive can have of the contract's modalities.
+NAMES = ("bev", "ego", "route")
 
 
 class _Moments:
@@ -31,13 +29,11 @@ class _Moments:
     """
 
     def __init__(self, contract: Contract):
-        self._contract, self._renderer = contract, BevRenderer(contract.bev)
+        self.contract, self._renderer = contract, BevRenderer(contract.bev)
 
     def look(self, before: Scene | None, scene: Scene) -> None:
-        contract, self.scene = self._contract, scene
+        contract, self.scene = self.contract, scene
         self.map_layer = self._renderer.map_layer(scene)
-        self.semantic = self._renderer.semantic(scene, self.map_layer)
-        self.ego_vector = task.ego_vector(scene, contract)
         self.events = task.events(scene, contract)
         self.events[[task.EVENTS.index("collision"), task.EVENTS.index("arrival")]] = False
         self.tags = task.scenario_tags(scene)
@@ -45,12 +41,31 @@ class _Moments:
         events = np.zeros_like(self.events) if before is None else self.events
         self.outcome = task.outcome(terms[None], events[None], contract.reward)
 
+    def observed(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """As `TwinDrivingEnv.observed`."""
+        return {name: self._observed(name) for name in names}
+
+    def _observed(self, name: str) -> np.ndarray:
+        if name == "bev":
+            return self._renderer.semantic(self.scene, self.map_layer)
+        if name == "ego":
+            return task.ego_vector(self.scene, self.contract)
+        waypoints = road_index(self.scene.road_map).waypoints(self.scene.ego.pose)
+        return np.clip(waypoints, *self.contract.modality(name).limits)
+
 
 def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Episode:
-    """A drive as an episode that ends by the time limit."""
+    """A drive as an episode that ends by the time limit.
+
+    Without a map there is no view from above, no map, reward, event or tag; without others no view, agents or tag.
+    Actions that a car could not have done, or that were not recorded, are masked, and so is the reward of the steps
+    that they belong to; what the ego vector says of them is what follows from the path.
+    """
     contract = CONTRACTS["driving"] if contract is None else contract
+    seen_whole = drive.has_map and drive.others is not None
+    names = [m.name for m in contract.modalities if m.name in NAMES and (m.name != "bev" or seen_whole)]
     moments = _Moments(contract)
-    recorder = EpisodeRecorder(moments)  # type: ignore[arg-type]
+    recorder = EpisodeRecorder(moments, names)  # type: ignore[arg-type]
     before = None
     for t, scene in enumerate(drive.scenes()):
         moments.look(before, scene)
@@ -59,55 +74,38 @@ def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Epi
             recorder.transition(drive.controls.actions[t - 1], reward, False, scene.last)
         recorder.moment()
         before = scene
-    return recorder.episode(seed, "recorded", "recorded", "time_limit")
+    episode = recorder.episode(seed, "recorded", "recorded", "time_limit")
+    absent = set() if drive.has_map else {"map", "reward", "events", "tags"}
+    absent |= set() if drive.others is not None else {"agents", "tags"}
+    return _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
 
 
-def why_not(drive: Drive) -> str:
-    """Why a drive is no episode for training, "" if it is one."""
-    if not drive.has_map:
-        return "it has no map"
-    if drive.others is None:
-        return "others were not recorded"
-    share = float(drive.controls.valid.all(-1).mean())
-    return "" if share >= LEAST_VALID else f"a car could have done {share:.0%} of its actions only"
-
-
-def seeds_of(names: Sequence[tuple[str, str]]) -> list[int]:
-    """A seed for each drive, told by its log and name: drives of one log belong to the same split.
-
-    In the order of their names, so that the same recordings get the same seeds.
-    """
-    free = {
-        "test": iter(COLLECTED_SPLITS["test"]),
-        "validation": iter(range(9, COLLECTED_SPLITS["train"].stop, 10)),
-        "train": (seed for seed in COLLECTED_SPLITS["train"] if seed % 10 != 9),
-    }
-    seeds = {drive: next(free[_split(drive[0])]) for drive in sorted(names)}
-    return [seeds[drive] for drive in names]
-
-
-def _split(log: str) -> str:
-    share = int(hashlib.sha256(log.encode()).hexdigest()[:8], 16) / 2**32
-    return "test" if share < TEST_SHARE else "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
+def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:
+    """Without the parts that are `absent`, and with actions known only where `able` (T,) bool."""
+    # A term of the reward is about how the action differs from the one before.
+    rewarded = able & np.concatenate([able[:1], able[:-1]])
+    if not rewarded.any():
+        absent = absent | {"reward"}
+    fields: dict[str, Any] = {name: None for part in absent for name in PARTS[part]}
+    if able.all():
+        return replace(episode, **fields)
+    fields["actions"] = np.where(able[:, None], episode.actions, np.float32(0))
+    masks = {"actions": able, **({} if "reward" in absent else {"reward": rewarded})}
+    valid = {name: np.concatenate([mask[:1], mask]) for name, mask in masks.items()}
+    if "reward" not in absent:
+        assert episode.rewards is not None
+        fields["rewards"] = np.where(rewarded, episode.rewards, np.float32(0))
+        for name in ("reward_terms", "cost_terms"):
+            fields[name] = np.where(valid["reward"][:, None], getattr(episode, name), np.float32(0))
+    return replace(episode, **fields, valid=valid)
 
 
 @dataclass(frozen=True)
 class RecordedEpisodes:
-    """Episodes in files, read one by one, each with its seed."""
+    """Episodes in files, read one by one: those of `pieces`, folder and number in it, get the seeds 0, 1, 2, ..."""
 
-    files: tuple[tuple[Path, int], ...]
+    pieces: Sequence[tuple[Path, int]]
 
     def __iter__(self) -> Iterator[Episode]:
-        return (replace(read_drive(path), seed=seed) for path, seed in self.files)
-
-
-def write_drive(path: Path, episode: Episode) -> None:
-    """Keep an episode in a file of its own."""
-    metadata = {name: np.array(value) for name, value in episode.metadata().items()}
-    write_npz(path, {**episode.arrays(), **metadata})
-
-
-def read_drive(path: Path) -> Episode:
-    """The episode of a file."""
-    with np.load(path, allow_pickle=False) as file:
-        return Episode(**{name: file[name] for name in SCHEMA}, **{name: file[name].item() for name in METADATA})
+        for seed, (folder, number) in enumerate(self.pieces):
+            yield replace(EpisodeFolder(folder).read(number), seed=seed)

@@ -47,6 +47,17 @@ def models_by_method(checkpoint: Checkpoint, beside: Sequence[Checkpoint] = ()) 
     return models
 
 
+def episodes_for(checkpoint: Checkpoint, data: PackedData, beside: Sequence[Checkpoint] = ()) -> PackedData:
+    """The episodes in which all is known that the models observe, and where the ego was.
+
+    Raises:
+        ValueError: if the data was recorded under another contract, or there is no such episode.
+    """
+    data.check_contract(checkpoint.contract, checkpoint.model.observes)
+    observed = dict.fromkeys(name for one in (checkpoint, *beside) for name in one.model.observes)
+    return data.having((*observed, "pose"))
+
+
 def context_of(models: Iterable[WorldModel]) -> int:
     """Real moments that all of them need before a dream."""
     return max(model.context_steps for model in models)
@@ -133,17 +144,18 @@ def dream(
     return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
 
 
-def baseline_views(batch: Batch, velocities: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
-    """(B, T, H, W) uint8 class ids by method of `VIEW_BASELINES`.
+def baseline_views(batch: Batch, velocities: np.ndarray | None, contract: Contract) -> dict[str, np.ndarray]:
+    """(B, T, H, W) uint8 class ids by method of `VIEW_BASELINES`, but for the last if there are no velocities.
 
     velocities: of the movers, see `windows.WindowReader.mover_velocities`.
     """
-    drawn = (
+    drawn = [
         baselines.copied(batch),
         baselines.moved(batch, contract.bev),
         drifting_blobs(batch, contract.bev, contract.dt),
-        baselines.drifted(batch, velocities, contract.bev, contract.dt),
-    )
+    ]
+    if velocities is not None:
+        drawn.append(baselines.drifted(batch, velocities, contract.bev, contract.dt))
     return dict(zip(VIEW_BASELINES, drawn))
 
 

@@ -21,8 +21,9 @@ from learned_sim_env.world_model.protocol import MovableEgo, WorldModel
 class Rollouts:
     """What was predicted and what happened, over N windows and T steps after their contexts.
 
-    episode: (N,) int64, as in `Windows`. valid: (N, T) bool. pose: (N, T, 3) by method and true_pose: (N, T, 3), in the
-    frame of the ego at the end of the context.
+    episode: (N,) int64, as in `Windows`. valid: (N, T) bool; rewarded, watched: those of them of which the reward, or
+    events, are known. pose: (N, T, 3) by method and true_pose: (N, T, 3), in the frame of the ego at the end of the
+    context.
     speed: (N, T) by method, true_speed: (N, T). terms, true_terms: (N, T, 4). events: (N, T, 4) probabilities,
     true_events: (N, T, 4) bool. views: (N, T, 9, 9) by method, see `iou.confusion`, with `TRUE_MOTION` where the
     model can be given the motion; empty if nothing was drawn.
@@ -30,6 +31,8 @@ class Rollouts:
 
     episode: np.ndarray
     valid: np.ndarray
+    rewarded: np.ndarray
+    watched: np.ndarray
     pose: dict[str, np.ndarray]
     true_pose: np.ndarray
     speed: dict[str, np.ndarray]
@@ -63,7 +66,8 @@ def roll_out(
         drawing = {name: ("bev",) if views_known and "bev" in m.draws else () for name, m in models.items()}
         dreamt = {name: dream(m, batch, seeds, drawing[name]) for name, m in models.items()}
         predicted, c = dreamt[MODEL], batch.context
-        valid, true_speed = batch.valid[:, c:].numpy(), batch.ego[:, c:, 0].numpy()
+        valid, true_speed = batch.imaginable[:, c:].numpy(), batch.ego[:, c:, 0].numpy()
+        known = {name: mask[:, c:].numpy() for name, mask in batch.known.items()}
         pose = {name: integrate(d["motion"]) for name, d in dreamt.items()}
         pose[CONSTANT_MOTION] = baselines.constant_motion(batch)
         views = {}
@@ -73,10 +77,12 @@ def roll_out(
             if drawing[MODEL] and isinstance(model, MovableEgo):
                 drawn[TRUE_MOTION] = dream(model, batch, seeds, ("bev",), true_motion=True)["bev"].numpy()
             truth = batch.observations["bev"][:, c:].numpy()
-            views = {name: confusion(view, truth, valid) for name, view in drawn.items()}
+            views = {name: confusion(view, truth, valid & known["bev"]) for name, view in drawn.items()}
         yield Rollouts(
             episode=some.episode,
             valid=valid,
+            rewarded=valid & known["reward"] & known["events"],
+            watched=valid & known["events"],
             pose={name: value.numpy() for name, value in pose.items()},
             true_pose=batch.pose[:, c:].numpy(),
             speed={

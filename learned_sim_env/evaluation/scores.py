@@ -76,6 +76,7 @@ class Report:
             f"In brackets 95% intervals over episodes, {a['replicates']} bootstrap replicates.",
             self._iou_table(),
             self._ego_table(),
+            *(f"No episode has {name}: what is said of it cannot be measured." for name in a.get("not_recorded", ())),
             "## Reward: correlation with the true one, all steps\n\n"
             + _markdown(["term", "Pearson r"], [[name, text(e, 3)] for name, e in self.reward.items()]),
             "## Events within 1 s of the context\n\n"

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.open_loop import context_of, join, models_by_method, window_reader
+from learned_sim_env.evaluation.open_loop import context_of, episodes_for, join, models_by_method, window_reader
 from learned_sim_env.evaluation.rollouts import Rollouts, mean_reward, roll_out
 from learned_sim_env.evaluation.scores import Forecast, Report
 from learned_sim_env.evaluation.windows import Windows, ending_windows, regular_windows
@@ -75,7 +75,7 @@ def evaluate(
     """
     config = config or EvaluateConfig()
     model, contract, models = checkpoint.model, checkpoint.contract, models_by_method(checkpoint, beside)
-    data.check_contract(contract, checkpoint.model.observes)
+    data = episodes_for(checkpoint, data, beside)
     context = context_of(models.values())
     regular = regular_windows(data, config.stride, context)
     ending = ending_windows(data, config.stride, WITHIN, context)
@@ -117,6 +117,7 @@ def evaluate(
         "windows_reaching_horizon": int(seen.valid[:, -1].sum()) // max(config.samples, 1),
         "ending_windows": len(ending),
         "dt": contract.dt,
+        "not_recorded": [name for name in ("reward", "events") if not data.has(name)],
         **asdict(config),
     }
     return Report(
@@ -144,6 +145,8 @@ def _ego(weights: np.ndarray, seen: Rollouts, method: str) -> dict[str, Estimate
 def _reward(
     weights: np.ndarray, seen: Rollouts, expected: np.ndarray | None, reward: RewardSpec
 ) -> dict[str, Estimate]:
+    if not seen.rewarded.any():
+        return {}
     # After the end of an episode there is no reward, and a prediction must know of the end by itself.
     predicted = foreseen_reward(seen.terms, seen.events, reward)
     true = expected_reward(seen.true_terms, seen.true_events, reward)
@@ -152,13 +155,13 @@ def _reward(
         "graded": (seen.terms.sum(-1), seen.true_terms.sum(-1)),
         **{name: (seen.terms[..., i], seen.true_terms[..., i]) for i, name in enumerate(GRADED_TERMS)},
     }
-    found = {name: Estimate.of(pearson(weights, *pair, seen.valid)) for name, pair in pairs.items()}
+    found = {name: Estimate.of(pearson(weights, *pair, seen.rewarded)) for name, pair in pairs.items()}
     # A crash foreseen a step too late is as wrong, step by step, as one not foreseen; added up over time it is not.
     # Where that is open, the likeliest future is not the mean.
-    its = np.where(seen.valid, true, 0.0)
+    its = np.where(seen.rewarded, true, 0.0)
     for steps in (WITHIN, 3 * WITHIN):
         if steps <= seen.valid.shape[1]:
-            known = happened_within(seen.true_events, seen.valid, TERMINATIONS, steps)[1][:, None]
+            known = happened_within(seen.true_events, seen.rewarded, TERMINATIONS, steps)[1][:, None]
             truly = its[:, :steps].sum(1, keepdims=True)
             for name, dreamt in (("", predicted), (", mean of futures", expected)):
                 if dreamt is not None:
@@ -172,11 +175,13 @@ def _events(weights: np.ndarray, parts: list[Rollouts]) -> dict[str, Forecast]:
 
     The added ones help to judge the order of forecasts. They are no fair sample, so frequencies are judged without.
     """
+    if not any(part.watched.any() for part in parts):
+        return {}
     fair = np.concatenate([np.full(len(part.valid), part is parts[0]) for part in parts])
     forecasts = {}
     for name, of in FORECASTS.items():
         p = np.concatenate([probability_within(part.events, of) for part in parts])
-        judged = [happened_within(part.true_events, part.valid, of) for part in parts]
+        judged = [happened_within(part.true_events, part.watched, of) for part in parts]
         happened, known = (np.concatenate(x) for x in zip(*judged))
         sample = known & fair
         forecasts[name] = Forecast(

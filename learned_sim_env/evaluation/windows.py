@@ -67,8 +67,13 @@ class WindowReader:
         """See `training.batches.Batch`."""
         return self._sampler.windows(self._first[windows.episode] + windows.start)
 
-    def mover_velocities(self, windows: Windows) -> np.ndarray:
-        """(B, 16, 2) float64 [m/s]: of the movers at the last moment of the context, in the frame of the ego then."""
+    def mover_velocities(self, windows: Windows) -> np.ndarray | None:
+        """(B, 16, 2) float64 [m/s]: of the movers at the last moment of the context, in the frame of the ego then.
+
+        None if no episode has road users.
+        """
+        if not self.data.has("agents"):
+            return None
         arrays = self.data.arrays
         row = self.data.starts[windows.episode] + windows.start + self._context - 1
         frame = np.zeros((len(windows), 1, 3))

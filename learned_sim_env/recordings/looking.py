@@ -12,6 +12,13 @@ from learned_sim_env.recordings.checks import figures, warnings_of
 from learned_sim_env.recordings.drives import Drive, drives_of
 from learned_sim_env.recordings.recording import Recording, RecordingError
 
+# What a drive may lack: what that means for a data set.
+LACKING = {
+    "map": "without a map: no view from above, reward, events or tags in a data set",
+    "others": "without other road users: no view from above, agents or tags in a data set",
+    "actions": "with actions that a car could not have done, or that were not recorded: masked in a data set",
+}
+
 
 @dataclass
 class Look:
@@ -19,7 +26,7 @@ class Look:
 
     Attributes:
         file: as it was named. format: of it.
-        drives: by drive its name, log, why it is left out ("": it is not) and figures, JSON-ready.
+        drives: by drive its name, log, what of `LACKING` holds of it, and figures, JSON-ready.
         warnings: by recording, sentences.
         refused: sentences, one for each recording that cannot be used, or for the file.
         seconds: of driving.
@@ -37,11 +44,10 @@ class Look:
         return asdict(self)
 
 
-def look_at(path: Path, name: str, use: Callable[[Recording, Drive], str] | None = None) -> Look:
+def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | None = None) -> Look:
     """Read a file of the format called `name` and give every drive in it to `use`; nothing that is wrong is raised.
 
-    What `use` says is why a drive is left out, "" if it is not. What cannot be read now, for want of rights or of a
-    package, is refused like what is damaged.
+    What cannot be read now, for want of rights or of a package, is refused like what is damaged.
 
     Raises:
         DiskFull: by `use`.
@@ -59,8 +65,10 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], str] | None
                 continue
             measured = [figures(drive) for drive in drives]
             for drive, figure in zip(drives, measured):
-                why = "" if use is None else use(found, drive)
-                look.drives.append({"name": drive.name, "log": drive.log, "left_out": why, **figure.to_dict()})
+                if use is not None:
+                    use(found, drive)
+                about = {"name": drive.name, "log": drive.log, "lacking": _lacking(drive)}
+                look.drives.append({**about, **figure.to_dict()})
                 look.seconds += len(drive) * drive.dt
             look.warnings[found.name] = warnings_of(found, drives, measured)
     except DiskFull:
@@ -72,3 +80,13 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], str] | None
     if not look.drives and not look.refused:
         look.refused.append(f"{path.name} is empty")
     return look
+
+
+def _lacking(drive: Drive) -> list[str]:
+    """Names in `LACKING`."""
+    lacks = {
+        "map": not drive.has_map,
+        "others": drive.others is None,
+        "actions": not drive.controls.valid.all(),
+    }
+    return [name for name, lacking in lacks.items() if lacking]

@@ -36,7 +36,8 @@ class Paths:
     The first `context` moments are the context; moments after an episode's end are not `valid`.
 
     ego: (B, L, 6). actions: (B, L, 2), leading to the moment. motion: (B, L, 3), of the step that led here.
-    pose: (B, L, 3) in the frame of the ego at the last moment of the context. valid: (B, L) bool.
+    pose: (B, L, 3) in the frame of the ego at the last moment of the context. valid: (B, L) bool. stepped: (B, L) bool,
+    whether a step led here.
     known: (B, L) bool each, at which of the valid moments these are known: modalities of the data, "actions", "pose",
     "motion" and other parts. What belongs to a step ("actions", "motion", "reward") never is where no step led.
     """
@@ -47,7 +48,19 @@ class Paths:
     motion: Tensor
     pose: Tensor
     valid: Tensor
+    stepped: Tensor
     known: dict[str, Tensor]
+
+    @property
+    def imaginable(self) -> Tensor:
+        """(B, L) bool: valid moments up to which no action of the window is unknown."""
+        acted = self.known["actions"] | ~self.stepped
+        return self.valid & acted.long().cumprod(1).bool()
+
+    def known_past_end(self, name: str) -> Tensor:
+        """(B, L) bool: `known`, and past the end of an episode that of its last moment, which is repeated there."""
+        last = self.valid.sum(1, keepdim=True) - 1
+        return torch.where(self.valid, self.known[name], self.known[name].gather(1, last))
 
     def to(self: _Paths, device: torch.device | str) -> _Paths:
         """The same on another device."""
@@ -85,7 +98,7 @@ class Batch(TrafficWindows):
     static: (B, L, H, W) uint8, what stands still in the view from above (movers and ego removed), where "map" is known.
     route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`; known as
     "stations".
-    terms: (B, L, 4), known as "reward". events: (B, L, 4) bool. stepped: (B, L) bool, whether a step led here.
+    terms: (B, L, 4), known as "reward". events: (B, L, 4) bool.
     """
 
     observations: dict[str, Tensor]
@@ -93,7 +106,6 @@ class Batch(TrafficWindows):
     route: Tensor
     terms: Tensor
     events: Tensor
-    stepped: Tensor
 
 
 class WindowSampler:
@@ -143,7 +155,6 @@ class WindowSampler:
             route=torch.from_numpy(headings),
             terms=torch.from_numpy(self._read("reward_terms", row)[..., : len(GRADED_TERMS)]),
             events=torch.from_numpy(self._read("events", row)),
-            stepped=torch.from_numpy(stepped),
         )
 
     def sample_paths(self, size: int, seed: int, step: int, rank: int = 0) -> Paths:
@@ -181,6 +192,7 @@ class WindowSampler:
             motion=torch.from_numpy(motion.astype(np.float32)),
             pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
             valid=torch.from_numpy(valid),
+            stepped=torch.from_numpy(stepped),
             known={name: torch.from_numpy(mask) for name, mask in self._known(row, stepped, valid).items()},
         )
 

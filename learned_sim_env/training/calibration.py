@@ -32,11 +32,12 @@ def uncertainty_bound(model: WorldModel, data: PackedData) -> float:
 def imagined_futures(model: WorldModel, data: PackedData, windows: int = 128) -> Iterator[tuple[State, State, Tensor]]:
     """Steps sampled from unseen episodes: states before and after, and (windows,) bool, which of them are valid."""
     c, device = model.context_steps, next(iter(model.initial(1).values())).device
-    sampler = WindowSampler(data.split("validation"), c, FUTURE_STEPS, model.contract.dt, model.observes)
+    seen = data.split("validation").having(model.observes)
+    sampler = WindowSampler(seen, c, FUTURE_STEPS, model.contract.dt, model.observes)
     batch = sampler.sample(windows, 0, 0).to(device)
     with torch.no_grad():
         state = after_context(model, batch)
         for t in range(c, c + FUTURE_STEPS):
             noise = torch.rand(windows, model.noise_size, generator=torch.Generator().manual_seed(t))
             before, state = state, model.imagine(state, batch.actions[:, t], noise.to(device))
-            yield before, state, batch.valid[:, t]
+            yield before, state, batch.imaginable[:, t]

@@ -28,12 +28,15 @@ START_OFFSET, START_HEADING = 7.0, 0.8
 def choose_contexts(data: PackedData, count: int, model: WorldModel, seed: int = 0) -> Contexts:
     """`count` moments of validation episodes, every scenario tag represented as evenly as the data allow.
 
-    They have what the model observes, for as many steps as it needs.
+    They have what the model observes, for as many steps as it needs. Of recordings, which are few and perhaps without
+    tags, there may be fewer.
 
     Raises:
-        ValueError: if a tag does not occur, or there are not enough moments.
+        ValueError: if a tag does not occur in simulated data, or there are not enough moments.
     """
-    episodes, steps = data.split("validation"), model.context_steps
+    episodes, steps = data.split("validation").having(model.observes), model.context_steps
+    recorded = bool((data.logs != "").any())
+    all_tags = data.arrays.get("tags", np.zeros((len(data.arrays["actions"]), len(SCENARIO_TAGS)), bool))
     rng = np.random.default_rng(seed)
 
     def some(count: int, first: int, last: int) -> list[tuple[int, int]]:
@@ -42,22 +45,22 @@ def choose_contexts(data: PackedData, count: int, model: WorldModel, seed: int =
             (e, t)
             for e, length in enumerate(episodes.lengths)
             for t in range(first, min(last + 1, int(length) - ROOM_TO_DRIVE), 5)
-            if _drivable(data, int(episodes.starts[e]) + t)
+            if _drivable(data, int(episodes.starts[e]) + t, t, steps)
         ]
         order = [moments[i] for i in rng.permutation(len(moments))]
         rows = np.array([episodes.starts[e] + t for e, t in order], np.int64)
-        return [order[i] for i in sorted(_evenly(data.arrays["tags"][rows], count))]
+        return [order[i] for i in sorted(_evenly(all_tags[rows], count))]
 
     chosen = some(round(BEGINNINGS * count), steps - 1, steps - 1)
     chosen += some(count - len(chosen), 10 + steps, episodes.steps)
-    if len(chosen) < count:
+    if len(chosen) < (1 if recorded else count):
         raise ValueError(
             f"only {len(chosen)} moments of validation episodes can be contexts, {count} asked for: collect more"
         )
-    chosen = [chosen[i] for i in rng.permutation(count)]
-    contexts = _contexts(episodes, chosen, model)
+    chosen = [chosen[i] for i in rng.permutation(len(chosen))]
+    contexts = _contexts(episodes, chosen, all_tags, model)
     missing = [name for i, name in enumerate(SCENARIO_TAGS) if not contexts.tags[:, i].any()]
-    if missing:
+    if missing and not recorded:
         raise ValueError(f"no validation moment has the tags {', '.join(missing)}: collect more episodes")
     return contexts
 
@@ -82,20 +85,27 @@ def export(trainer: Trainer, data: PackedData, count: int) -> Path:
         "device": f"{trainer.device.type}, {trainer.world} processes, {trainer.hours():.2f} hours",
     }
     contexts = choose_contexts(data, count, model)
+    if len(contexts) < count:
+        print(f"{len(contexts)} starting contexts instead of {count}: the validation episodes have no more")
     return save_pretrained(trainer.out / "checkpoint", model, contexts, uncertainty_bound(model, data), about)
 
 
-def _drivable(data: PackedData, row: int) -> bool:
-    """Whether a row is a sensible start: near the route, roughly along it, and without an event."""
+def _drivable(data: PackedData, row: int, moment: int, steps: int) -> bool:
+    """Whether a row is a sensible start: near the route, roughly along it, without an event, after known actions.
+
+    moment: of the episode that the row is. steps: of a context.
+    """
+    # No action led to an episode's first moment.
+    acted = data.known("actions", slice(row - min(steps - 1, moment - 1), row + 1)).all()
     _, _, _, _, distance, heading_error = data.arrays["ego"][row]
     good = abs(distance) < START_OFFSET and abs(heading_error) < START_HEADING
-    return bool(good and not data.arrays["events"][row].any())
+    return bool(good and acted and not (data.has("events") and data.arrays["events"][row].any()))
 
 
 def _evenly(tags: np.ndarray, count: int) -> set[int]:
-    """Indices of `count` rows of tags (N, 7) bool, taking turns among the tags."""
+    """Indices of `count` rows of tags (N, 7) bool, taking turns among the tags, and those without any."""
     chosen: set[int] = set()
-    queues = [list(np.flatnonzero(tags[:, k])) for k in range(tags.shape[1])]
+    queues = [list(np.flatnonzero(of_tag)) for of_tag in (*tags.T, ~tags.any(1))]
     while len(chosen) < count:
         for queue in queues:
             while queue and queue[0] in chosen:
@@ -107,7 +117,7 @@ def _evenly(tags: np.ndarray, count: int) -> set[int]:
     return chosen
 
 
-def _contexts(episodes: PackedData, moments: list[tuple[int, int]], model: WorldModel) -> Contexts:
+def _contexts(episodes: PackedData, moments: list[tuple[int, int]], tags: np.ndarray, model: WorldModel) -> Contexts:
     a = episodes.arrays
     rows = np.array([episodes.starts[e] + np.arange(t - model.context_steps + 1, t + 1) for e, t in moments])
     # Row 0 of an episode has no action: its actions begin with row 1.
@@ -115,7 +125,7 @@ def _contexts(episodes: PackedData, moments: list[tuple[int, int]], model: World
     return Contexts(
         {name: episodes.read(name, rows) for name in model.observes},
         actions=a["actions"][rows],
-        tags=a["tags"][rows[:, -1]],
+        tags=tags[rows[:, -1]],
         scenarios=np.array([episodes.seeds[e] for e, _ in moments]),
         replay=np.concatenate(replays),
         replay_starts=np.concatenate([[0], np.cumsum([len(r) for r in replays])]),

@@ -53,7 +53,11 @@ class LSTMObjective(WindowObjective):
 
 def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tuple[Tensor, dict[str, Tensor]]:
     """Total loss and its parts: every moment of the windows is observed, and the latent sampled (DreamerV2's)."""
-    (b, moments), valid, seen = batch.valid.shape, batch.valid, batch.observations
+    (b, moments), seen = batch.valid.shape, batch.observations
+    # Of moments with a missing input nothing is learned.
+    valid = batch.imaginable
+    for name in model.observes:
+        valid = valid & batch.known[name]
     embeddings = model.embed({name: seen[name].flatten(0, 1) for name in model.observes}).unflatten(0, (b, moments))
     state, features, kls, doubts = model.initial(b), [], [], []
     for t in range(moments):
@@ -66,14 +70,14 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
     known = torch.stack(features, 1)
     numbers, terms, events = model.predict(known)
     true = torch.cat([batch.ego[..., [0, 1, 4, 5]], batch.motion], -1) / model.scale
-    judged, moved = batch.known["reward"], batch.known["motion"]
+    judged, moved, happened = (batch.known[name] & valid & batch.stepped for name in ("reward", "motion", "events"))
     parts = {
         "kl": masked_mean(torch.stack(kls, 1), valid),
-        "reconstruction": _reconstruction(model, batch, known, settings.drawn_moments),
+        "reconstruction": _reconstruction(model, batch, valid, known, settings.drawn_moments),
         "numbers": masked_mean(huber(numbers - true), moved),
         "terms": masked_mean(huber(terms - batch.terms[..., : len(UNCERTAIN_TERMS)]), judged),
         "events": masked_mean(
-            F.binary_cross_entropy_with_logits(events, batch.events.float(), reduction="none").sum(-1), judged
+            F.binary_cross_entropy_with_logits(events, batch.events.float(), reduction="none").sum(-1), happened
         ),
         "doubt": masked_mean(torch.stack(doubts, 1), valid),
     }
@@ -81,7 +85,7 @@ def window_loss(model: DrivingLSTM, batch: Batch, settings: LSTMSettings) -> tup
     return total, {name: value.detach() for name, value in parts.items()}
 
 
-def _reconstruction(model: DrivingLSTM, batch: Batch, features: Tensor, count: int) -> Tensor:
+def _reconstruction(model: DrivingLSTM, batch: Batch, valid: Tensor, features: Tensor, count: int) -> Tensor:
     """Cross-entropy of classes, squared error of all else, at `count` moments, summed over what is drawn."""
     some, seen = torch.randperm(features.shape[1])[:count], batch.observations
     loss = features.new_zeros(())
@@ -92,5 +96,5 @@ def _reconstruction(model: DrivingLSTM, batch: Batch, features: Tensor, count: i
             error = F.cross_entropy(found.movedim(-1, 1), true.long(), reduction="none")
         else:
             error = (found - model.as_counted(name, true)).square()
-        loss = loss + masked_mean(error.flatten(1).mean(-1), batch.known[name][:, some].flatten())
+        loss = loss + masked_mean(error.flatten(1).mean(-1), (batch.known[name] & valid)[:, some].flatten())
     return loss

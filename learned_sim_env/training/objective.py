@@ -111,11 +111,18 @@ class WindowObjective:
         """Modalities that the data must have."""
         return tuple(dict.fromkeys((*self.model.observes, *self.model.draws)))
 
+    @property
+    def needs_parts(self) -> tuple[str, ...]:
+        """Parts of episodes, see `data.episode.PARTS`, without which it learns nothing from one."""
+        return ()
+
     def samplers(self, horizon: int) -> tuple[WindowSampler, WindowSampler]:
         """Samplers of windows for training and validation, with `horizon` steps after the context."""
         steps, dt = self.model.context_steps, self.model.contract.dt
+        having = (*self.needs, *self.needs_parts)
         train, validation = (
-            WindowSampler(self.data.split(name), steps, horizon, dt, self.needs) for name in ("train", "validation")
+            WindowSampler(self.data.split(name).having(having), steps, horizon, dt, self.needs)
+            for name in ("train", "validation")
         )
         return train, validation
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from learned_sim_env.data.dataset import load_episodes
+from learned_sim_env.data.episode import PARTS
 from learned_sim_env.data.imports import ImportConfig, look_at_all
-from learned_sim_env.data.recorded import seeds_of
-from learned_sim_env.data.splits import split_of
+from learned_sim_env.data.packed import PackedData
+from learned_sim_env.data.recorded import episode_of
+from learned_sim_env.data.splits import SPLITS
+from learned_sim_env.recordings import formats
+from learned_sim_env.recordings.drives import drives_of
 from learned_sim_env.recordings.looking import look_at
 from learned_sim_env.spec import SemanticClass
+from tests.data.recordings import CONTRACT, recording, same
 from tests.recordings.world import make_world
 from tests.recordings.writers import gpudrive, scenarionet, table
 
@@ -93,7 +99,7 @@ def test_wrong_settings(changes, words, logs):
 def test_makes_a_dataset(logs, tmp_path):
     pytest.importorskip("minari", reason="Minari is not installed")
     report = look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=2))
-    assert report.to_dict()["left_out"] == 0
+    assert report.to_dict()["lacking"] == {}
     episodes = load_episodes(tmp_path / "mine-v0")
     assert [len(e) for e in episodes] == [80, 80]
     world = make_world()
@@ -102,35 +108,63 @@ def test_makes_a_dataset(logs, tmp_path):
         assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 79 + [True]
         assert np.corrcoef(episode.actions[:, 0], -world.curvature[:-1])[0, 1] > 0.98
         assert not episode.events.any()
-        assert (episode.semantic == SemanticClass.EGO).any((1, 2)).all()
-        assert (episode.semantic[40] == SemanticClass.ROUTE).sum() > 50
+        bev = episode.observations["bev"]
+        assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[40] == SemanticClass.ROUTE).sum() > 50
+        assert set(episode.parts) == set(PARTS) and not episode.valid
         assert (episode.agent_ids[40] >= 0).sum() == 4
+    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == [0, 1]
+    packed = PackedData.load(tmp_path / "mine-v0" / "packed.npz")
+    assert all(same(packed.episode(i), episode) for i, episode in enumerate(episodes))
     # What is done already is not done again, and gives the same.
-    kept = sorted((tmp_path / "mine-v0" / "files").glob("*.npz"))
+    kept = sorted((tmp_path / "mine-v0" / "files").glob("*/*.npz"))
     before = [r.stat().st_mtime_ns for r in kept]
     look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=1))
-    assert before == [r.stat().st_mtime_ns for r in kept]
-    assert [e.seed for e in load_episodes(tmp_path / "mine-v0")] == [e.seed for e in episodes]
+    assert len(before) == 2 and before == [r.stat().st_mtime_ns for r in kept]
+    assert all(same(a, b) for a, b in zip(load_episodes(tmp_path / "mine-v0"), episodes, strict=True))
 
 
-def test_recordings_without_a_map_are_left_out(tmp_path):
+def test_what_was_not_recorded_is_not_in_the_dataset(tmp_path):
     pytest.importorskip("minari", reason="Minari is not installed")
-    path = table(tmp_path, make_world())
-    (path / "map.json").unlink()
-    report = look_at_all(ImportConfig(path, tmp_path / "out", workers=1))
-    assert "left out of the data set: it has no map" in str(report)
-    assert not (tmp_path / "out" / "data").exists()
+    world = make_world()
+    steer = np.linspace(-0.1, 0.1, len(world.times))
+    for name, missing in (("bare", ("map.json", "lights.csv", "tracks.csv")), ("alone", ("tracks.csv",)), ("all", ())):
+        (tmp_path / "logs" / name).mkdir(parents=True)
+        path = table(tmp_path / "logs" / name, world, **({"steer": steer} if name == "all" else {}))
+        for file in missing:
+            (path / file).unlink()
+        about = json.loads((path / "about.json").read_text())
+        (path / "about.json").write_text(json.dumps({**about, "name": name, "log": name}))
+    report = look_at_all(ImportConfig(tmp_path / "logs", tmp_path / "out", workers=1))
+    assert report.to_dict()["lacking"] == {"map": 1, "others": 2}
+    assert "bare/0: without a map: no view from above" in str(report)
+    packed = PackedData.load(tmp_path / "out" / "packed.npz")
+    whole, alone, bare = (packed.episode(i) for i in range(3))
+    assert [whole.log, alone.log, bare.log] == ["all", "alone", "bare"]
+    assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego", "route"}
+    assert set(alone.parts) == set(PARTS) - {"agents", "tags"} and set(alone.observations) == {"ego", "route"}
+    assert set(whole.parts) == set(PARTS) and set(whole.observations) == {"bev", "ego", "route"}
+    assert len({e.seed for e in (alone, whole, bare)}) == 3
 
 
-def test_drives_of_a_log_share_their_split():
-    names = [(f"log {k // 5}", f"drive {k}") for k in range(500)]
-    seeds = seeds_of(names)
-    assert len(set(seeds)) == 500
-    splits = [split_of(seed) for seed in seeds]
-    for k in range(0, 500, 5):
-        assert len(set(splits[k : k + 5])) == 1
-    assert set(splits) == {"train", "validation", "test"}
-    assert seeds_of(names[::-1])[::-1] == seeds
+def test_actions_that_a_car_could_not_have_done_are_masked(tmp_path):
+    drive = drives_of(next(iter(formats.read(table(tmp_path, make_world()), "table"))))[0]
+    valid = np.ones_like(drive.controls.valid)
+    valid[20:30, 0] = False
+    episode = episode_of(replace(drive, controls=replace(drive.controls, valid=valid)), 3)
+    # Masks stand at the moment that a step led to, and a reward also depends on the action before.
+    assert np.flatnonzero(~episode.valid["actions"]).tolist() == list(range(21, 31))
+    assert np.flatnonzero(~episode.valid["reward"]).tolist() == list(range(21, 32))
+    assert not episode.actions[20:30].any() and episode.actions[:20].any()
+    assert not episode.reward_terms[21:32].any() and not episode.rewards[20:31].any() and episode.rewards[:20].any()
+    never = episode_of(replace(drive, controls=replace(drive.controls, valid=np.zeros_like(valid))), 3)
+    assert "reward" not in never.parts and "events" in never.parts and not never.actions.any()
+
+
+def test_pieces_of_a_log_share_their_split():
+    episodes = [recording(k, 3, log=f"log {k // 5}") for k in range(200)]
+    packed = PackedData.of(episodes, CONTRACT.fingerprints())
+    logs = [set(packed.split(name).logs) for name in SPLITS]
+    assert sum(map(len, logs)) == 40 == len(set.union(*logs)) and all(logs)
 
 
 def test_files_that_cannot_be_read_now(logs, tmp_path, monkeypatch):

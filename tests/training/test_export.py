@@ -27,6 +27,6 @@ def test_too_few_moments(packed):
 
 
 def test_no_moment_at_all(packed, monkeypatch):
-    monkeypatch.setattr(export, "_drivable", lambda data, row: False)
+    monkeypatch.setattr(export, "_drivable", lambda *_: False)
     with pytest.raises(ValueError, match="only 0 moments"):
         choose_contexts(packed, 1, MODEL)

@@ -90,16 +90,19 @@ def windows_of_cameras(model: DrivingLSTM, moments: int = 6) -> SimpleNamespace:
     seen = {"ego": torch.rand(2, moments, 6, generator=chance), "route": torch.rand(2, moments, 10, 2) * 40}
     seen["front"] = (20 * steps)[..., None, None, None].expand(-1, -1, 64, 96, 3).to(torch.uint8)
     everywhere = torch.ones(2, moments, dtype=torch.bool)
+    known = dict.fromkeys((*seen, "actions", "motion", "reward", "events"), everywhere)
     return SimpleNamespace(
+        known=known,
+        imaginable=everywhere,
         context=model.context_steps,
         observations=seen,
-        known=dict.fromkeys((*seen, "reward", "motion"), everywhere),
         ego=seen["ego"],
         actions=torch.zeros(2, moments, 2),
         motion=torch.rand(2, moments, 3, generator=chance),
         terms=torch.zeros(2, moments, 4),
         events=torch.zeros(2, moments, 4, dtype=torch.bool),
         valid=everywhere,
+        stepped=everywhere,
     )
 
 

@@ -43,9 +43,12 @@ def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State,
         torch.cat([values[:, t] for t in moments])
         for values in (batch.agent_pose, batch.agent_motion, batch.agent_size)
     )
-    seen = torch.cat([_in_view(model, batch.agent_pose[:, t], batch, t) & batch.valid[:, t, None] for t in moments])
+    # Where agents were not recorded, nobody is known not to be there.
+    told = torch.cat([batch.known_past_end("agents")[:, t] for t in moments])
+    there = batch.known["agents"]
+    seen = torch.cat([_in_view(model, batch.agent_pose[:, t], batch, t) & there[:, t, None] for t in moments])
     pose = relative(pose, frame)
-    loss = detection_loss(model.detector, outputs, pose, motion, size, seen)
+    loss = detection_loss(model.detector, *(x[told] for x in (outputs, pose, motion, size, seen)))
     true = torch.cat([pose, motion, size], -1)
     loss = loss + box_refiner_loss(model.detector.close_look, true, seen, *views_of_movers(semantic, earlier, where))
     first = slice(len(batch.ego))
@@ -78,6 +81,7 @@ def start_agents(model: DrivingRSSM, state: State, batch: Batch, config: LossCon
     t = batch.context - 1
     order, seen = _nearest(model, batch)
     true = torch.rand(len(seen), 1, device=seen.device) < config.true_agents
+    true &= batch.known["agents"][:, t, None]
     motion = F.pad(batch.agent_motion[:, t], (0, 1), value=UNKNOWN_ACCELERATION)
     fresh = dict(state)
     for key, values in (
@@ -143,11 +147,13 @@ def _nearest(model: DrivingRSSM, batch: TrafficWindows) -> tuple[Tensor, Tensor]
 
 def _followed(ids: Tensor, batch: TrafficWindows) -> tuple[Tensor, Tensor, Tensor]:
     """Poses (B, T, K, 3) and motions (B, T, K, 2) of agents `ids` (B, K), from the end of the context on, and whether
-    they are known. Once lost from the data (out of reach, or gone) an agent is not known again.
+    they are known. Once lost from the data (out of reach, or gone) an agent is not known again, and without the
+    ground that they drive on none is.
     """
     c = batch.context - 1
     same = (ids[:, None, :, None] == batch.agent_ids[:, c:, None, :]) & (ids >= 0)[:, None, :, None]
-    known = (same.any(-1) & batch.valid[:, c:, None]).long().cumprod(1).bool()
+    there = batch.imaginable & batch.known["agents"] & batch.known["map"][:, c : c + 1]
+    known = (same.any(-1) & there[:, c:, None]).long().cumprod(1).bool()
     slot = same.float().argmax(-1)[..., None]
     pose, motion = (
         values[:, c:].gather(2, slot.expand(-1, -1, -1, values.shape[-1]))
@@ -166,7 +172,9 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     ids = batch.agent_ids
     before = torch.where(here[:, :-1], ids[:, c - 1 : -1], -2)
     was = (ids[:, c:, :, None] == before[:, :, None]).any(-1)
-    born = (here[:, 1:] & ~was & batch.valid[:, c:, None]).flatten(0, 1)
+    told = (batch.imaginable & batch.known["agents"])[:, c - 1 :]
+    told = (told[:, 1:] & told[:, :-1]).flatten()
+    born = (here[:, 1:] & ~was).flatten(0, 1) & told[:, None]
     agent_index = born.float().argmax(-1)[:, None, None]
 
     def of_it(values: Tensor) -> Tensor:
@@ -184,7 +192,7 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     wanted = torch.cat([place, turned[:, None], (size / size.new_tensor(SIZE_SCALE)).log()], -1)
     found = attributes + head.common(cell * DIRECTIONS + direction)
     error = F.smooth_l1_loss(found, wanted, beta=0.1, reduction="none")
-    return masked_mean(wrong + torch.where(born, other + error.sum(-1), 0), batch.valid[:, c:].flatten())
+    return masked_mean(wrong + torch.where(born, other + error.sum(-1), 0), told)
 
 
 def _in_view(model: DrivingRSSM, pose: Tensor, batch: TrafficWindows, t: int) -> Tensor:

@@ -29,7 +29,7 @@ WINDOWS, DRAWN, MOMENTS = 64, 6, 1024
 
 class Lessons(NamedTuple):
     """N imagined moments: features (N, F) float16, what truly happened, terms (N, 3) and events (N, 4) bool, and the
-    errors (N, 2) that were made, NaN where the view was not drawn, see `heads.DOUBTS`.
+    errors (N, 2) that were made, NaN where the view was not drawn or the truth is not known, see `heads.DOUBTS`.
     """
 
     features: Tensor
@@ -52,6 +52,8 @@ def fine_tune_heads(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSe
         for k in tqdm(range(count), desc="what follows", unit="batch", disable=None)
     ]
     lessons = Lessons(*map(torch.cat, zip(*parts)))
+    if not len(lessons.features):
+        return  # Neither reward nor events were recorded: there is nothing to learn.
     with torch.no_grad():
         before = torch.cat([model.heads(some.float())[1] for some in lessons.features.split(MOMENTS)])
 
@@ -74,7 +76,7 @@ def head_loss(heads: OutcomeHeads, lessons: Lessons) -> Tensor:
 
 @torch.no_grad()
 def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
-    """The valid moments that follow the contexts of `batch`, imagined with chance."""
+    """The moments that follow the contexts of `batch`, imagined with chance, where reward and events are known."""
     c, device = batch.context, batch.ego.device
     training = model.training
     torch.manual_seed(seed)
@@ -89,15 +91,17 @@ def imagined(model: DrivingRSSM, batch: Batch, seed: int) -> Lessons:
         model.eval()
         features.append(model.features(state).half())
         error = torch.full((len(batch.ego), len(DOUBTS)), torch.nan, device=device)
-        error[:, 0] = (state["pose"] - batch.pose[:, t])[:, :2].norm(dim=-1)
+        off = (state["pose"] - batch.pose[:, t])[:, :2].norm(dim=-1)
+        error[:, 0] = torch.where(batch.known["pose"][:, t], off, torch.nan)
         if t in moments:
             pictures, state = model.draw(state, ("bev",))
             view = pictures["bev"]
             shown = (view < NUM_STATIC_CLASSES) & (batch.static[:, t] < NUM_STATIC_CLASSES)
             wrong = (view != batch.static[:, t]) & shown
-            error[:, 1] = wrong.flatten(1).sum(1) / shown.flatten(1).sum(1).clamp_min(1)
+            share = wrong.flatten(1).sum(1) / shown.flatten(1).sum(1).clamp_min(1)
+            error[:, 1] = torch.where(batch.known["map"][:, t], share, torch.nan)
         errors.append(error)
     model.train(training)
-    valid = batch.valid[:, c:]
+    valid = (batch.imaginable & batch.known["reward"] & batch.known["events"])[:, c:]
     found = torch.stack(features, 1), batch.terms[:, c:, : len(UNCERTAIN_TERMS)], batch.events[:, c:]
     return Lessons(*(x[valid] for x in (*found, torch.stack(errors, 1))))

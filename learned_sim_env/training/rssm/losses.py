@@ -34,9 +34,10 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     state, kl = _context(model, batch, encodings, config)
     boxes, parts["detection"] = detect(model, batch, config)
     kl_future, hs, zs = _posterior_future(model, batch, encodings, found, state, config)
-    parts["kl"] = masked_mean(torch.stack(kl + kl_future, 1), batch.valid[:, :observed])
+    seen = (batch.imaginable & batch.known["bev"])[:, :observed]
+    parts["kl"] = masked_mean(torch.stack(kl + kl_future, 1), seen)
     parts["found"] = _found_loss(found, batch)
-    parts["guessed"] = model.route_path.guess_loss(batch.route).mean()
+    parts["guessed"] = masked_mean(model.route_path.guess_loss(batch.route), batch.known_past_end("stations"))
     state.update(boxes)
     state = start_agents(model, state, batch, config)
     state["surroundings"] = model.around(state)
@@ -51,7 +52,7 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
 
 def path_loss(path: EgoPath, batch: Paths) -> Tensor:
     """Loss of the ego's motion: read off the context's observations, then predicted on its own predictions."""
-    c, valid = batch.context, batch.valid
+    c, known = batch.context, batch.imaginable & batch.known["motion"]
     ego, b = batch.ego, len(batch.ego)
     motions, actions = ego.new_zeros(b, MOTION_HISTORY, 3), ego.new_zeros(b, ACTION_HISTORY, 2)
     speed, seen = ego.new_zeros(b), torch.zeros(b, dtype=torch.bool, device=ego.device)
@@ -71,7 +72,7 @@ def path_loss(path: EgoPath, batch: Paths) -> Tensor:
     drift = relative(integrate(motion), batch.pose[:, c:])
     fast = (torch.stack(speeds, 1) - ego[:, c:, 0])[..., None] / path.change[3]
     ahead = huber(step) + 0.3 * huber(fast) + huber(drift / drift.new_tensor([0.2, 0.2, 0.03]))
-    return masked_mean(ahead, valid[:, c:]) + masked_mean(huber(read), valid[:, 1:c])
+    return masked_mean(ahead, (known & batch.known["pose"])[:, c:]) + masked_mean(huber(read), known[:, 1:c])
 
 
 def imagine_window(model: DrivingRSSM, state: State, actions: Tensor) -> list[State]:
@@ -133,12 +134,13 @@ def _found_loss(found: Tensor, batch: Batch) -> Tensor:
     true = unwound(batch.route + batch.ego[..., 5:])[:, : found.shape[1]]
     place = (STATION * (turn(found) - turn(true))).cumsum(-1)
     error = torch.stack([(found - true) / 0.1, place.real / 2, place.imag / 2], -1)
-    return masked_mean(huber(error).mean(-1), batch.valid[:, : found.shape[1]])
+    return masked_mean(huber(error).mean(-1), (batch.known["stations"] & batch.known["bev"])[:, : found.shape[1]])
 
 
 def _rollout_losses(model: DrivingRSSM, states: list[State], wrong: Tensor, batch: Batch) -> dict[str, Tensor]:
     """`wrong` (B, T): share of the map that was drawn wrong, NaN where none was drawn."""
-    c, valid = batch.context, batch.valid[:, batch.context :]
+    c, valid = batch.context, batch.imaginable[:, batch.context :]
+    judged, happened, placed = (valid & batch.known[name][:, c:] for name in ("reward", "events", "pose"))
 
     def stack(key: str) -> Tensor:
         return torch.stack([s[key] for s in states], 1)
@@ -153,8 +155,8 @@ def _rollout_losses(model: DrivingRSSM, states: list[State], wrong: Tensor, batc
     )
     return {
         "route": masked_mean(huber(route), valid),
-        "terms": masked_mean(terms, valid),
-        "events": masked_mean(events, valid),
-        "doubt": masked_mean(doubt[..., 0], valid) + masked_mean(doubt[..., 1], valid & ~wrong.isnan()),
+        "terms": masked_mean(terms, judged),
+        "events": masked_mean(events, happened),
+        "doubt": masked_mean(doubt[..., 0], placed) + masked_mean(doubt[..., 1], valid & ~wrong.isnan()),
         "births": birth_loss(model, model.latent.foresee(stack("h").flatten(0, 1)), batch),
     }

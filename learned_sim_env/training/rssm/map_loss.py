@@ -24,13 +24,14 @@ def map_loss(
 
     The drive is drawn as it will be in use: what was imagined at one moment is remembered at the next. Also the share
     of the view (B, T) drawn wrong at the moments after the context, against what is truly seen then, wherever the ego
-    was imagined to be; NaN where the model was not left to itself.
+    was imagined to be; NaN where the model was not left to itself, or the map is not known.
     """
     memory, c, device = model.memory, batch.context, batch.ego.device
     truth, origin = _true_map(model, batch, config)
     cells, home = states[0]["map"], states[0]["map_origin"]
     own = torch.rand(len(batch.ego), 1, 1, device=device) < config.own
     drawn = torch.randperm(len(states) - 1)[: config.drawn_moments].add(1).sort().values.tolist()
+    known_map = batch.imaginable & batch.known["map"] & batch.known["stations"] & batch.known["pose"]
     losses, valid = [], []
     wrong = batch.ego.new_full(batch.ego.shape[:2], torch.nan)
     for i in [0, *drawn]:
@@ -48,11 +49,12 @@ def map_loss(
         )
         target = memory.read_canvas(truth, origin, pose)
         losses.append(_canvas_loss(logits, known, target, config))
-        valid.append(batch.valid[:, c - 1 + i])
+        valid.append(known_map[:, c - 1 + i])
         drawn_ids = torch.where(known == UNKNOWN, model.decoder.choose(logits.detach(), swept), known)
         memory.commit(cells, home, pose, drawn_ids, own & (known == UNKNOWN))
         seen = memory.read_canvas(truth, origin, batch.pose[:, c - 1 + i])
-        wrong[:, c - 1 + i] = torch.where(own[:, 0, 0], _share_wrong(drawn_ids, seen), torch.nan)
+        judged = own[:, 0, 0] & known_map[:, c - 1 + i]
+        wrong[:, c - 1 + i] = torch.where(judged, _share_wrong(drawn_ids, seen), torch.nan)
     # Without this the encoder would be taught only through imagination, and its latents would say little.
     for i in torch.randperm(h.shape[1])[: config.seen_moments].tolist():
         pose = batch.pose[:, c + i]
@@ -60,7 +62,7 @@ def map_loss(
         nothing = torch.full_like(target, UNKNOWN)
         logits, _ = model.decoder(torch.cat([h[:, i], z[:, i]], -1), _route(batch, c + i, pose, config), nothing)
         losses.append(_canvas_loss(logits, nothing, target, config))
-        valid.append(batch.valid[:, c + i])
+        valid.append(known_map[:, c + i])
     return masked_mean(torch.cat(losses), torch.cat(valid)), wrong[:, c:]
 
 
@@ -82,7 +84,8 @@ def _true_map(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[Ten
     """What the views of a window show together, as a map anchored at the last moment of the context."""
     # What was seen nearest in time counts where views overlap; the last view of the context is not even resampled.
     order = [*range(batch.context - 1, batch.ego.shape[1], config.compose_every)][::-1]
-    return model.memory.compose(batch.static[:, order], batch.pose[:, order], batch.valid[:, order])
+    shown = batch.known["map"] & batch.known["pose"]
+    return model.memory.compose(batch.static[:, order], batch.pose[:, order], shown[:, order])
 
 
 def _canvas_loss(logits: Tensor, known: Tensor, target: Tensor, config: LossConfig) -> Tensor:

@@ -45,6 +45,11 @@ class RSSMObjective(WindowObjective):
         """The route that it draws is learned from the headings that all data have."""
         return tuple(self.model.observes)
 
+    @property
+    def needs_parts(self) -> tuple[str, ...]:
+        """Road users are found in several views together, which have to be put one over the other."""
+        return ("pose",)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The ego's own motion, and the rest."""
         path = list(self.model.ego_path.parameters())

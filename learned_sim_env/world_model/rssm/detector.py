@@ -157,7 +157,7 @@ def detection_loss(
     weight = torch.where(target > 0, 1.0, torch.where(near > 0, 0.0, 1.0))
     score = outputs[:, 0]
     focal = (score.sigmoid() - target).abs() ** 2
-    loss = (F.binary_cross_entropy_with_logits(score, target, reduction="none") * weight * focal).sum() / b
+    loss = (F.binary_cross_entropy_with_logits(score, target, reduction="none") * weight * focal).sum() / max(b, 1)
     if len(row):
         found = outputs[row, :, r, c]
         p, m, s = pose[row, slot], motion[row, slot], size[row, slot]

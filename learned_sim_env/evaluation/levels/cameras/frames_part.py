@@ -17,7 +17,7 @@ from learned_sim_env.evaluation.levels.cameras.frame_futures import (
     follow_frames,
     steps_up_to,
 )
-from learned_sim_env.evaluation.open_loop import context_of, join, models_by_method, window_reader
+from learned_sim_env.evaluation.open_loop import context_of, episodes_for, join, models_by_method, window_reader
 from learned_sim_env.evaluation.windows import regular_windows
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate, resample
@@ -68,7 +68,7 @@ def measure_cameras(
             something that is not finite.
     """
     models, contract = models_by_method(checkpoint, beside), checkpoint.contract
-    data.check_contract(contract, checkpoint.model.observes)
+    data = episodes_for(checkpoint, data, beside)
     windows = regular_windows(data, config.stride, context_of(models.values()))
     if not len(windows):
         raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")

@@ -69,7 +69,7 @@ def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarra
             steps = round(seconds / dt)
             p = np.concatenate([probability_within(part.events, names, steps) for part in parts])
             simple = [urgency(part.blocked, steps) for part in parts if part.blocked is not None]
-            judged = [happened_within(part.true_events, part.valid, names, steps) for part in parts]
+            judged = [happened_within(part.true_events, part.watched, names, steps) for part in parts]
             happened, known = (np.concatenate(x) for x in zip(*judged))
             some = known & fair
             found[name][seconds] = {

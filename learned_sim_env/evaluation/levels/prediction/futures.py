@@ -14,7 +14,7 @@ from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.frechet import clip_features, motion_features
 from learned_sim_env.measures.image_error import ssim
 from learned_sim_env.measures.iou import confusion
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import SCENARIO_TAGS, SemanticClass
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.geometry import integrate
 from learned_sim_env.world_model.protocol import WorldModel
@@ -28,17 +28,19 @@ class PredictedFutures:
     """What was predicted and what happened, over N windows and T steps after their contexts.
 
     episode: (N,) int64, as in `Windows`. tags: (N, 7) bool, `spec.SCENARIO_TAGS` at the end of the context.
-    valid: (N, T) bool. pose: (N, T, 3) by method (models and `CONSTANT_MOTION`), and true_pose: (N, T, 3) [m, m, rad],
-    in the frame of the ego at the end of the context. speed [m/s], yaw_rate [rad/s]: (N, T) by method, and true ones.
-    events: (N, T, 4) probabilities, true_events: (N, T, 4) bool. blocked: (N, T) bool, see `straight_on.blocked`; None
-    where views from above were not recorded. motion_features: of clips, (N, F) float32, by method and "true", see
-    `frechet`; empty if not asked for. The rest is empty if no view was drawn. views: (N, T, 9, 9) uint16 by method, see
-    `iou.confusion`. similarity: (N, number of `SSIM_STEPS` up to T) float32 by method. view_features: of clips.
+    valid: (N, T) bool; watched: those of them of which events are known. pose: (N, T, 3) by method (models and
+    `CONSTANT_MOTION`), and true_pose: (N, T, 3) [m, m, rad], in the frame of the ego at the end of the context.
+    speed [m/s], yaw_rate [rad/s]: (N, T) by method, and true ones. events: (N, T, 4) probabilities, true_events:
+    (N, T, 4) bool. blocked: (N, T) bool, see `straight_on.blocked`; None where views from above were not recorded.
+    motion_features: of clips, (N, F) float32, by method and "true", see `frechet`; empty if not asked for. The rest is
+    empty if no view was drawn. views: (N, T, 9, 9) uint16 by method, see `iou.confusion`. similarity: (N, number of
+    `SSIM_STEPS` up to T) float32 by method. view_features: of clips.
     """
 
     episode: np.ndarray
     tags: np.ndarray
     valid: np.ndarray
+    watched: np.ndarray
     pose: dict[str, np.ndarray]
     true_pose: np.ndarray
     speed: dict[str, np.ndarray]
@@ -92,6 +94,7 @@ def follow(
             for i in (0, 1)
         )
         row = reader.data.starts[some.episode] + some.start + c - 1
+        data, valid = reader.data, batch.imaginable[:, c:].numpy()
         drawn = {name: d["bev"].numpy() for name, d in dreamt.items() if "bev" in d}
         if drawn:
             drawn |= baseline_views(batch, reader.mover_velocities(some), models[MODEL].contract)
@@ -99,8 +102,10 @@ def follow(
         moves = {"true": (batch.pose[:, c:].numpy(), true_speed), **{n: (pose[n], speed[n]) for n in pose}}
         yield PredictedFutures(
             episode=some.episode,
-            tags=reader.data.arrays["tags"][row],
-            valid=batch.valid[:, c:].numpy(),
+            # Without tags a moment is in no group but that of all.
+            tags=data.read("tags", row) if data.has("tags") else np.zeros((len(row), len(SCENARIO_TAGS)), bool),
+            valid=valid,
+            watched=valid & batch.known["events"][:, c:].numpy(),
             pose=pose,
             true_pose=batch.pose[:, c:].numpy(),
             speed=speed,
@@ -118,7 +123,7 @@ def follow(
 def _of_views(drawn: dict[str, np.ndarray], batch: Batch) -> dict[str, dict[str, np.ndarray]]:
     """The fields of `PredictedFutures` that compare views (B, T, H, W) uint8 by method."""
     c = batch.context
-    truth, valid = batch.observations["bev"][:, c:].numpy(), batch.valid[:, c:].numpy()
+    truth, valid = (x[:, c:].numpy() for x in (batch.observations["bev"], batch.imaginable & batch.known["bev"]))
     # The ego looks the same in every view; a baseline that does not draw it is not worse for that.
     views = {name: np.where(truth == SemanticClass.EGO, truth, view) for name, view in drawn.items()}
     at = [s - 1 for s in SSIM_STEPS if s <= truth.shape[1]]

@@ -21,7 +21,7 @@ from learned_sim_env.evaluation.levels.prediction.safe_horizon import horizon_pa
 from learned_sim_env.evaluation.levels.prediction.scenarios import STEPS as SCENARIO_STEPS
 from learned_sim_env.evaluation.levels.prediction.scenarios import scenarios_part
 from learned_sim_env.evaluation.levels.prediction.strips import strips_part
-from learned_sim_env.evaluation.open_loop import context_of, join, models_by_method, window_reader
+from learned_sim_env.evaluation.open_loop import context_of, episodes_for, join, models_by_method, window_reader
 from learned_sim_env.evaluation.windows import Windows, ending_windows, regular_windows
 from learned_sim_env.measures import frechet
 from learned_sim_env.measures.bootstrap import resample
@@ -78,7 +78,7 @@ def measure_prediction(
     """
     config = config or PredictionConfig()
     model, contract, models = checkpoint.model, checkpoint.contract, models_by_method(checkpoint, beside)
-    data.check_contract(contract, checkpoint.model.observes)
+    data = episodes_for(checkpoint, data, beside)
     soon = round(max(AHEAD) / contract.dt)
     context = context_of(models.values())
     regular = regular_windows(data, config.stride, context)
@@ -106,12 +106,16 @@ def measure_prediction(
     weights = weigh(seen.episode)
     steps = sorted({s for s in STEPS if s <= config.horizon} | {config.horizon})
     reader = window_reader(models.values(), data, config.horizon)
+    if data.has("events"):
+        forecasts = forecasts_part(judged, weigh, contract.dt)
+    else:
+        forecasts = not_applicable("forecasts", "L1: does it see the end coming?", "no episode has events")
     lacking = Needs(draws=("bev",)).lacking(model)
     return (
         *(() if lacking is None else (not_applicable("views_from_above", "L1: views from above", lacking),)),
         accuracy_part(accuracy(seen, weights), seen.valid.sum(0), steps, contract.dt),
         scenarios_part(seen, weights),
-        forecasts_part(judged, weigh, contract.dt),
+        forecasts,
         horizon_part(seen, weights, steps, contract.dt),
         branches_part(branches, weigh(branches.episode)),
         realism_part(seen, config.seed),

@@ -105,7 +105,7 @@ def scores_of(futures: UncertainFutures) -> dict[str, np.ndarray]:
 def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Tensor | None) -> UncertainFutures:
     """`seeds` (B,) int64 of the noise; None takes the mode."""
     device = next(iter(model.initial(1).values())).device
-    context, valid = batch.context, batch.valid[:, batch.context :].numpy()
+    context, valid = batch.context, batch.imaginable[:, batch.context :].numpy()
     batch = batch.to(device)
     state = after_context(model, batch)
     names = ("bev",) if "bev" in model.draws and "bev" in batch.observations else ()

@@ -16,6 +16,7 @@ from learned_sim_env.evaluation.levels.trust.rollouts import (
     scores_of,
     uncertain_futures,
 )
+from learned_sim_env.evaluation.open_loop import episodes_for
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
 from learned_sim_env.measures.events import auroc
 from learned_sim_env.measures.needs import Needs
@@ -43,7 +44,7 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
         ValueError: if the data was recorded under another contract, or has no episode long enough.
     """
     config = config or TrustConfig()
-    data.check_contract(checkpoint.contract, checkpoint.model.observes)
+    data = episodes_for(checkpoint, data)
     futures = uncertain_futures(checkpoint.model, data, config)
     weights = resample(futures.episode, len(data), config.replicates, config.seed)
     scores, errors = scores_of(futures), {"position [m]": futures.position}

@@ -17,6 +17,7 @@ from learned_sim_env.evaluation.levels.validity.free_run import (
     run_freely,
 )
 from learned_sim_env.evaluation.levels.validity.view_contents import ViewContents, draw_divergence, view_contents
+from learned_sim_env.evaluation.open_loop import episodes_for
 from learned_sim_env.measures.bootstrap import ratio
 from learned_sim_env.measures.needs import Needs
 from learned_sim_env.reporting.display import number, plain
@@ -35,7 +36,7 @@ def validity(checkpoint: Checkpoint, data: PackedData, config: ValidityConfig | 
         ValueError: if the data was recorded under another contract.
     """
     config = config or ValidityConfig()
-    data.check_contract(checkpoint.contract, checkpoint.model.observes)
+    data = episodes_for(checkpoint, data)
     run = run_freely(checkpoint, config)
     contents = view_contents(run, data, config, checkpoint.contract.bev)
     bad = ~run.finite
