@@ -98,7 +98,9 @@ def test_the_tokenizer_learns_first_and_is_frozen_after(data: PackedData, model:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        changed = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+        changed = {
+            name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])
+        }
         assert changed == ({"tokenizer"} if step < 3 else {"dynamics", "heads"})
         expected = {"bev"} if step < 3 else {"shortcut", "terms", "events", "beside"}
         assert set(parts) == expected and all(value.isfinite() for value in parts.values())
