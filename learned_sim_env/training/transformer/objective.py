@@ -104,7 +104,9 @@ class TransformerObjective(nn.Module):
         return self.loss(batch)
 
     def finish(self) -> None:
-        """Fit the heads to what the model dreams, in place; its ego path has to be trained before."""
+        """Round the weights as a checkpoint keeps them, and fit the heads to what the model then dreams, in place; its
+        ego path has to be trained before.
+        """
         c, device = self.config, self.model.patterns.device
         frames = self.model.context_steps + c.head_horizon
         # Other clips than those of the steps before, and only such of which everything is known.
@@ -114,6 +116,7 @@ class TransformerObjective(nn.Module):
             return sampler.sample(c.head_clips, frames, self.seed + 1, k).to(device)
 
         self.model.eval()
+        self.model.load_state_dict(self.model.stored_weights())
         fit_heads(self.model, clips, c.head_batches, c.head_steps, c.head_rate, self.seed)
 
 

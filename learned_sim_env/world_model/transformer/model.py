@@ -102,6 +102,11 @@ class DrivingTransformer(nn.Module):
                 parameter.data = parameter.data.bfloat16()
         return model
 
+    def stored_weights(self) -> dict[str, Tensor]:
+        """The state dict as a checkpoint keeps it: in float16, which is half the size, but for what has to be exact."""
+        weights = self.state_dict()
+        return {name: value if name.startswith(EXACT) else value.half() for name, value in weights.items()}
+
     def initial(self, batch_size: int) -> State:
         """The state before anything was seen."""
         device, c = self.patterns.device, self.config
