@@ -24,11 +24,12 @@ class TransformerTraining:
     """Settings of a run, beside those of any other."""
 
     tokenizer_steps: int = 4000  # of the run's first steps, in which the tokenizer learns
-    frames: int = 192  # moments a step, over all processes
+    tokenizer_frames: int = 48  # moments a step, over all processes, while the tokenizer learns ...
+    tokenizer_clip: int = 4  # ... in clips of so many; one step in three has single pictures
+    frames: int = 192  # moments a step after that
     short: int = 12  # frames of a clip
     long: int = 32  # the same, of some: more than the window, so that a full one is known
     long_every: int = 4  # every how manieth step has long clips
-    tokenizer_frames: int = 4  # of a clip that the tokenizer learns from; one in three is a single picture
     labelled: float = 1.0  # share of the episodes whose actions are known
     tokenizer_rate: float = 1e-3
     dynamics_rate: float = 6e-4
@@ -84,10 +85,10 @@ class TransformerObjective(nn.Module):
         """What `step` learns from, in one of `world` processes."""
         c, tokenizer = self.config, step < self.config.tokenizer_steps
         if tokenizer:
-            frames = 1 if step % 3 == 0 else c.tokenizer_frames
+            total, frames = c.tokenizer_frames, 1 if step % 3 == 0 else c.tokenizer_clip
         else:
-            frames = c.long if step % c.long_every == 0 else c.short
-        size = max(1, c.frames // frames // world)
+            total, frames = c.frames, c.long if step % c.long_every == 0 else c.short
+        size = max(1, total // frames // world)
         return Stage(self.samplers[split].sample(size, frames, self.seed, step, rank), tokenizer)
 
     def loss(self, batch: Stage) -> tuple[Tensor, dict[str, Tensor]]:
