@@ -15,8 +15,9 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.ego_path import settle_path
 from learned_sim_env.training.pictures import after_context
-from learned_sim_env.training.rssm.fine_tune import settle_agents, settle_path
+from learned_sim_env.training.rssm.fine_tune import settle_agents
 from learned_sim_env.training.rssm.fine_tune_heads import settle_heads
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import CONTEXT_STEPS, Contexts

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.ego_path import settle_path
 from learned_sim_env.training.transformer.clips import Clips, ClipSampler
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, told
@@ -38,6 +40,11 @@ class TransformerTraining:
     head_horizon: int = 25
     head_steps: int = 2000
     head_rate: float = 5e-4
+    path_steps: int = 28000  # for the ego's own motion alone
+    path_batch: int = 512
+    path_horizon: int = 40
+    path_learning_rate: float = 2e-3
+    seed: int = 0
     terms: float = 0.01
     events: float = 0.01
     beside: float = 0.003
@@ -63,13 +70,15 @@ class TransformerObjective(nn.Module):
         model: to be trained.
         data: all episodes; training and validation are split by seed.
         config: of the run.
-        seed: of its chance.
     """
 
-    def __init__(self, model: DrivingTransformer, data: PackedData, config: TransformerTraining, seed: int = 0):
+    def __init__(self, model: DrivingTransformer, data: PackedData, config: TransformerTraining):
         super().__init__()
-        self.model, self.config, self.seed = model, config, seed
+        self.model, self.config = model, config
         names = model.config.modalities
+        train, steps = data.split("train"), model.context_steps
+        self.paths = WindowSampler(train, steps, config.path_horizon, model.contract.dt)
+        model.ego_path.top_speed.fill_(self.paths.top_speed)
         self.samplers = {split: ClipSampler(data.split(split), names, config.labelled) for split in SPLITS}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -89,7 +98,7 @@ class TransformerObjective(nn.Module):
         else:
             total, frames = c.frames, c.long if step % c.long_every == 0 else c.short
         size = max(1, total // frames // world)
-        return Stage(self.samplers[split].sample(size, frames, self.seed, step, rank), tokenizer)
+        return Stage(self.samplers[split].sample(size, frames, c.seed, step, rank), tokenizer)
 
     def loss(self, batch: Stage) -> tuple[Tensor, dict[str, Tensor]]:
         """The total, and its parts for the log."""
@@ -105,8 +114,8 @@ class TransformerObjective(nn.Module):
         return self.loss(batch)
 
     def finish(self) -> None:
-        """Round the weights as a checkpoint keeps them, and fit the heads to what the model then dreams, in place; its
-        ego path has to be trained before.
+        """Train the ego's own motion, round the weights as a checkpoint keeps them, and fit the heads to what the model
+        then dreams, all in place.
         """
         c, device = self.config, self.model.patterns.device
         frames = self.model.context_steps + c.head_horizon
@@ -114,11 +123,12 @@ class TransformerObjective(nn.Module):
         sampler = ClipSampler(self.samplers["train"].data.select(self.samplers["train"].known), self.model.draws)
 
         def clips(k: int) -> Clips:
-            return sampler.sample(c.head_clips, frames, self.seed + 1, k).to(device)
+            return sampler.sample(c.head_clips, frames, c.seed + 1, k).to(device)
 
+        settle_path(self.model.ego_path, self.paths, c)
         self.model.eval()
         self.model.load_state_dict(self.model.stored_weights())
-        fit_heads(self.model, clips, c.head_batches, c.head_steps, c.head_rate, self.seed)
+        fit_heads(self.model, clips, c.head_batches, c.head_steps, c.head_rate, c.seed)
 
 
 def dynamics_loss(

@@ -11,10 +11,10 @@ import torch
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.ego_path import path_loss, settle_path
 from learned_sim_env.training.rssm.agent_losses import traffic_loss
-from learned_sim_env.training.rssm.fine_tune import settle_agents, settle_path
+from learned_sim_env.training.rssm.fine_tune import settle_agents
 from learned_sim_env.training.rssm.fine_tune_heads import head_loss, imagined, settle_heads
-from learned_sim_env.training.rssm.losses import path_loss
 from learned_sim_env.world_model.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM

@@ -139,3 +139,17 @@ def test_heads_learn_from_dreams_and_nothing_else_changes(data: PackedData, mode
     said = model.heads.uncertainty(model.heads(lessons.features.float()))
     # What doubt says is about as large as the errors that are made.
     assert (said.mean() / lessons.errors.mean() - 1).abs() < 0.2
+
+
+def test_a_run_is_finished_as_its_checkpoint_is_kept(data: PackedData, model: DrivingTransformer) -> None:
+    config = replace(CONFIG, path_steps=20, path_batch=8, head_batches=1, head_clips=4, head_horizon=3, head_steps=5)
+    objective, before = TransformerObjective(model, data, config), {n: v.clone() for n, v in model.named_parameters()}
+    objective.finish()
+    kept = model.stored_weights()
+    for name, value in model.named_parameters():
+        part = name.split(".")[0]
+        # What is exact is trained last, and never rounded; the rest is as it was, rounded.
+        expected = value if part in ("heads", "ego_path") else before[name].half().float()
+        assert torch.equal(kept[name].float(), value) and torch.equal(value, expected), name
+        assert part not in ("heads", "ego_path") or not torch.equal(value, before[name]) or "inverse" in name, name
+    assert model.ego_path.top_speed == 10 and not model.training
