@@ -209,9 +209,9 @@ class DrivingTransformer(nn.Module):
         """The state, its keys and values computed again from the frames that they follow from, in their order."""
         count = compact["frames"]
         past = self.dynamics.nothing(len(count))
-        # Before its first frame a row stays without a past.
+        # Before its first frame a row stays without a past; what is before the first frame of all is left out.
         past = past._replace(frames=(count - self.history).clamp_min(0))
-        for i in range(self.history):
+        for i in range(max(self.history - int(count.max()), 0), self.history):
             frame = count - self.history + i
             tokens, told = compact["tokens"][:, i], compact["told"][:, i]
             later = self._next(tokens, told, past)[1]
