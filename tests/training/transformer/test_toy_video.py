@@ -18,7 +18,7 @@ from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.sampler import committed, dreamt
 
 # A strip of four cells, in one of which there is a square.
-HEIGHT, WIDTH, SQUARE, FRAMES, BATCH, STEPS = 8, 32, 8, 8, 32, 300
+HEIGHT, WIDTH, SQUARE, FRAMES, BATCH, STEPS = 8, 32, 8, 8, 32, 200
 CONFIG = TransformerConfig(
     modalities=("camera",),
     merge=1,
