@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from learned_sim_env.training.alone import train_alone
 from learned_sim_env.training.reductions import masked_mean
-from learned_sim_env.training.rssm.fine_tune import train_alone
 from learned_sim_env.training.transformer.clips import Clips
 from learned_sim_env.training.transformer.head_loss import head_loss
 from learned_sim_env.world_model.geometry import wrap

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.transformer.clips import Clips, ClipSampler
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, told
@@ -24,11 +26,12 @@ class TransformerTraining:
     """Settings of a run, beside those of any other."""
 
     tokenizer_steps: int = 4000  # of the run's first steps, in which the tokenizer learns
-    frames: int = 192  # moments a step, over all processes
+    tokenizer_frames: int = 48  # moments a step, over all processes, while the tokenizer learns ...
+    tokenizer_clip: int = 4  # ... in clips of so many; one step in three has single pictures
+    frames: int = 192  # moments a step after that
     short: int = 12  # frames of a clip
     long: int = 32  # the same, of some: more than the window, so that a full one is known
     long_every: int = 4  # every how manieth step has long clips
-    tokenizer_frames: int = 4  # of a clip that the tokenizer learns from; one in three is a single picture
     labelled: float = 1.0  # share of the episodes whose actions are known
     tokenizer_rate: float = 1e-3
     dynamics_rate: float = 6e-4
@@ -37,6 +40,11 @@ class TransformerTraining:
     head_horizon: int = 25
     head_steps: int = 2000
     head_rate: float = 5e-4
+    path_steps: int = 28000  # for the ego's own motion alone
+    path_batch: int = 512
+    path_horizon: int = 40
+    path_learning_rate: float = 2e-3
+    seed: int = 0
     terms: float = 0.01
     events: float = 0.01
     beside: float = 0.003
@@ -62,13 +70,15 @@ class TransformerObjective(nn.Module):
         model: to be trained.
         data: all episodes; training and validation are split by seed.
         config: of the run.
-        seed: of its chance.
     """
 
-    def __init__(self, model: DrivingTransformer, data: PackedData, config: TransformerTraining, seed: int = 0):
+    def __init__(self, model: DrivingTransformer, data: PackedData, config: TransformerTraining):
         super().__init__()
-        self.model, self.config, self.seed = model, config, seed
+        self.model, self.config = model, config
         names = model.config.modalities
+        train, steps = data.split("train"), model.context_steps
+        self.paths = WindowSampler(train, steps, config.path_horizon, model.contract.dt)
+        model.ego_path.top_speed.fill_(self.paths.top_speed)
         self.samplers = {split: ClipSampler(data.split(split), names, config.labelled) for split in SPLITS}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -84,11 +94,11 @@ class TransformerObjective(nn.Module):
         """What `step` learns from, in one of `world` processes."""
         c, tokenizer = self.config, step < self.config.tokenizer_steps
         if tokenizer:
-            frames = 1 if step % 3 == 0 else c.tokenizer_frames
+            total, frames = c.tokenizer_frames, 1 if step % 3 == 0 else c.tokenizer_clip
         else:
-            frames = c.long if step % c.long_every == 0 else c.short
-        size = max(1, c.frames // frames // world)
-        return Stage(self.samplers[split].sample(size, frames, self.seed, step, rank), tokenizer)
+            total, frames = c.frames, c.long if step % c.long_every == 0 else c.short
+        size = max(1, total // frames // world)
+        return Stage(self.samplers[split].sample(size, frames, c.seed, step, rank), tokenizer)
 
     def loss(self, batch: Stage) -> tuple[Tensor, dict[str, Tensor]]:
         """The total, and its parts for the log."""
@@ -104,17 +114,21 @@ class TransformerObjective(nn.Module):
         return self.loss(batch)
 
     def finish(self) -> None:
-        """Fit the heads to what the model dreams, in place; its ego path has to be trained before."""
+        """Train the ego's own motion, round the weights as a checkpoint keeps them, and fit the heads to what the model
+        then dreams, all in place.
+        """
         c, device = self.config, self.model.patterns.device
         frames = self.model.context_steps + c.head_horizon
         # Other clips than those of the steps before, and only such of which everything is known.
         sampler = ClipSampler(self.samplers["train"].data.select(self.samplers["train"].known), self.model.draws)
 
         def clips(k: int) -> Clips:
-            return sampler.sample(c.head_clips, frames, self.seed + 1, k).to(device)
+            return sampler.sample(c.head_clips, frames, c.seed + 1, k).to(device)
 
+        fine_tune_path(self.model.ego_path, self.paths, c, c.seed)
         self.model.eval()
-        fit_heads(self.model, clips, c.head_batches, c.head_steps, c.head_rate, self.seed)
+        self.model.load_state_dict(self.model.stored_weights())
+        fit_heads(self.model, clips, c.head_batches, c.head_steps, c.head_rate, c.seed)
 
 
 def dynamics_loss(

@@ -102,6 +102,11 @@ class DrivingTransformer(nn.Module):
                 parameter.data = parameter.data.bfloat16()
         return model
 
+    def stored_weights(self) -> dict[str, Tensor]:
+        """The state dict as a checkpoint keeps it: in float16, which is half the size, but for what has to be exact."""
+        weights = self.state_dict()
+        return {name: value if name.startswith(EXACT) else value.half() for name, value in weights.items()}
+
     def initial(self, batch_size: int) -> State:
         """The state before anything was seen."""
         device, c = self.patterns.device, self.config
@@ -204,9 +209,9 @@ class DrivingTransformer(nn.Module):
         """The state, its keys and values computed again from the frames that they follow from, in their order."""
         count = compact["frames"]
         past = self.dynamics.nothing(len(count))
-        # Before its first frame a row stays without a past.
+        # Before its first frame a row stays without a past; what is before the first frame of all is left out.
         past = past._replace(frames=(count - self.history).clamp_min(0))
-        for i in range(self.history):
+        for i in range(max(self.history - int(count.max()), 0), self.history):
             frame = count - self.history + i
             tokens, told = compact["tokens"][:, i], compact["told"][:, i]
             later = self._next(tokens, told, past)[1]

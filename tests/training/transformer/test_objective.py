@@ -18,7 +18,13 @@ from learned_sim_env.world_model.transformer.config import SIZES
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
 CONFIG = TransformerTraining(
-    tokenizer_steps=3, frames=24, short=4, long=12, long_every=2, forcing=ForcingConfig(context=0.5, coarse=0.5)
+    tokenizer_steps=3,
+    tokenizer_frames=8,
+    frames=24,
+    short=4,
+    long=12,
+    long_every=2,
+    forcing=ForcingConfig(context=0.5, coarse=0.5),
 )
 
 
@@ -92,7 +98,7 @@ def test_the_tokenizer_learns_first_and_is_frozen_after(data: PackedData, model:
     optimizer = torch.optim.AdamW(groups, 1e-3)
     for step, frames in ((0, 1), (1, 4), (2, 4), (3, 4), (4, 12), (5, 4)):
         batch = objective.batch("train", step)
-        assert batch.clips.ego.shape[:2] == (24 // frames, frames)
+        assert batch.clips.ego.shape[:2] == ((8 if step < 3 else 24) // frames, frames)
         before = {name: value.clone() for name, value in model.named_parameters()}
         loss, parts = objective(batch)
         optimizer.zero_grad(set_to_none=True)
@@ -133,3 +139,17 @@ def test_heads_learn_from_dreams_and_nothing_else_changes(data: PackedData, mode
     said = model.heads.uncertainty(model.heads(lessons.features.float()))
     # What doubt says is about as large as the errors that are made.
     assert (said.mean() / lessons.errors.mean() - 1).abs() < 0.2
+
+
+def test_a_run_is_finished_as_its_checkpoint_is_kept(data: PackedData, model: DrivingTransformer) -> None:
+    config = replace(CONFIG, path_steps=20, path_batch=8, head_batches=1, head_clips=4, head_horizon=3, head_steps=5)
+    objective, before = TransformerObjective(model, data, config), {n: v.clone() for n, v in model.named_parameters()}
+    objective.finish()
+    kept = model.stored_weights()
+    for name, value in model.named_parameters():
+        part = name.split(".")[0]
+        # What is exact is trained last, and never rounded; the rest is as it was, rounded.
+        expected = value if part in ("heads", "ego_path") else before[name].half().float()
+        assert torch.equal(kept[name].float(), value) and torch.equal(value, expected), name
+        assert part not in ("heads", "ego_path") or not torch.equal(value, before[name]) or "inverse" in name, name
+    assert model.ego_path.top_speed == 10 and not model.training

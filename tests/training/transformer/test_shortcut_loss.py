@@ -17,6 +17,7 @@ from learned_sim_env.training.transformer.shortcut_loss import (
 )
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
 from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
+from learned_sim_env.world_model.transformer.sampler import direction
 
 CONFIG = replace(SIZES["transformer-tiny"], finest=8)
 CPU = torch.device("cpu")
@@ -90,8 +91,6 @@ def test_the_bootstraps_target_by_hand() -> None:
 
 def test_the_bootstraps_target_is_where_the_sampler_gets() -> None:
     """One large step from noise to the target's direction is two steps of the sampler, in a clip of one frame."""
-    from learned_sim_env.world_model.transformer.sampler import direction
-
     network, noisy = Known(), torch.randn(1, 1, 1, 32)
     half = bootstrapped(network, noisy, noisy, torch.tensor([[0]]), torch.tensor([[0]]), given(1, 1))
     z = noisy

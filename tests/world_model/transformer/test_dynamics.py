@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
+from learned_sim_env.world_model.transformer.config import SIZES
 from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.noise import normals
@@ -117,10 +120,6 @@ def test_a_dream_is_the_same_without_a_cache(model: DrivingTransformer) -> None:
 @pytest.mark.parametrize("prediction", ["x", "v"])
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
 def test_a_network_that_knows_the_truth_gets_there_in_any_number_of_steps(prediction: str, steps: int) -> None:
-    from dataclasses import replace
-
-    from learned_sim_env.world_model.transformer.config import SIZES
-
     truth, start = torch.rand(2, 4, 32) * 2 - 1, torch.randn(2, 4, 32)
     asked = []
 
