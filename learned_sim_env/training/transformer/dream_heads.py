@@ -18,6 +18,7 @@ from learned_sim_env.training.alone import train_alone
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.transformer.clips import Clips
 from learned_sim_env.training.transformer.head_loss import head_loss
+from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.world_model.geometry import wrap
 from learned_sim_env.world_model.transformer.ego import moved
 from learned_sim_env.world_model.transformer.heads import DOUBT_FLOOR
@@ -56,24 +57,22 @@ def dreamt(model: DrivingTransformer, clips: Clips, context: int) -> Lessons:
         features.append(model.features(state).half())
         offs.append(torch.stack([distance, wrap(error)], -1))
         errors.append((state["tokens"][:, -1].float() - truth[:, t]).square().mean((1, 2)).sqrt())
-    after = Clips.each(clips, lambda x: x[:, context:])
+    after = clips.without_observations().each(lambda x: x[:, context:])
     parts = [torch.stack(part, 1) for part in (features, offs, errors)]
-    return Lessons(parts[0], parts[1], parts[2], Clips(**{**vars(after), "observations": {}}))
+    return Lessons(parts[0], parts[1], parts[2], after)
 
 
 def fit_heads(
     model: DrivingTransformer,
     clips_of: Callable[[int], Clips],
-    batches: int,
-    steps: int,
-    learning_rate: float,
+    settings: TransformerSettings,
     seed: int,
 ) -> None:
-    """Train `model.heads` in place for `steps` steps on dreamt clips; chance follows from the seed."""
-    if not steps:
+    """Train `model.heads` in place for `head_steps` steps on dreamt clips; chance follows from the seed."""
+    if not settings.head_steps:
         return
     lessons = []
-    for k in tqdm(range(batches), desc="dreams to learn from", unit="batch", disable=None):
+    for k in tqdm(range(settings.head_batches), desc="dreams to learn from", unit="batch", disable=None):
         torch.manual_seed(seed * 1_000_003 + k)
         lessons.append(dreamt(model, clips_of(k), model.context_steps))
 
@@ -87,4 +86,4 @@ def fit_heads(
         doubt = masked_mean(F.smooth_l1_loss(model.heads(features).doubt, made, reduction="none"), clips.valid)
         return sum(parts.values()) + doubt
 
-    train_alone(model.heads, loss, steps, learning_rate, "reward, events and doubt")
+    train_alone(model.heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")

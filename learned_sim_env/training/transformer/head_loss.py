@@ -36,7 +36,7 @@ def told(clips: Clips) -> tuple[Given, Tensor]:
     beside = torch.where(follows[..., None], moved(before, clips.motion), true)
     off = torch.stack([true[..., 0] - beside[..., 0], wrap(true[..., 1] - beside[..., 1])], -1)
     ego = numbers(torch.cat([clips.ego[..., :4], beside], -1), clips.motion)
-    return Given(clips.actions, clips.labelled, ego, clips.placed), off
+    return Given(clips.actions, clips.known["actions"], ego, clips.known["ego"]), off
 
 
 def clip_features(model: DrivingTransformer, agents: Tensor, clips: Clips, given: Given) -> Tensor:
@@ -56,16 +56,16 @@ def head_loss(model: DrivingTransformer, features: Tensor, clips: Clips, off: Te
     for k in range(model.heads.ahead):
         # Moment t says of moment t + k.
         here, there = slice(0, features.shape[1] - k), slice(k, None)
-        counts = clips.valid[:, there] & clips.judged[:, there]
+        rewarded, seen = (clips.valid[:, there] & clips.known[name][:, there] for name in ("reward", "events"))
         true = two_hot(clips.terms[:, there, : len(UNCERTAIN_TERMS)], model.heads.bins)
         term = -(true * said.terms[:, here, k].log_softmax(-1)).sum((-1, -2))
         event = F.binary_cross_entropy_with_logits(
             said.events[:, here, k], clips.events[:, there].float(), reduction="none"
         ).sum(-1)
-        terms = terms + masked_mean(term, counts) / model.heads.ahead
-        events = events + EVENTS * masked_mean(event, counts) / model.heads.ahead
+        terms = terms + masked_mean(term, rewarded) / model.heads.ahead
+        events = events + EVENTS * masked_mean(event, seen) / model.heads.ahead
     error = (said.beside - off) / off.new_tensor(CORRECTION)
-    return {"terms": terms, "events": events, "beside": masked_mean(huber(error), clips.valid & clips.placed)}
+    return {"terms": terms, "events": events, "beside": masked_mean(huber(error), clips.valid & clips.known["ego"])}
 
 
 def _last_two(x: Tensor) -> Tensor:

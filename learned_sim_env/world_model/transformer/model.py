@@ -47,6 +47,10 @@ class DrivingTransformer(nn.Module):
         ValueError: for a modality that the contract has not.
     """
 
+    about = (
+        "A transformer in the manner of Dreamer 4: a causal tokenizer of what is observed, and dynamics by shortcut "
+        "forcing that denoise the tokens of the next frame."
+    )
     config_class, sizes = TransformerConfig, SIZES
 
     def __init__(self, config: TransformerConfig, contract: Contract):

@@ -27,13 +27,11 @@ def clips(b: int, t: int) -> Clips:
         observations={},
         valid=known,
         actions=torch.rand(b, t, 2) * 2 - 1,
-        labelled=known,
         ego=ego,
         motion=motion,
-        placed=known,
         terms=torch.rand(b, t, 4),
         events=torch.rand(b, t, 4) < 0.3,
-        judged=known,
+        known={name: known for name in ("actions", "ego", "reward", "events")},
     )
 
 
@@ -88,10 +86,11 @@ def test_a_moment_says_what_follows_as_well(model: DrivingTransformer) -> None:
 
 
 def test_what_is_not_known_has_no_loss(model: DrivingTransformer) -> None:
-    some = replace(clips(1, 5), terms=torch.full((1, 5, 4), torch.nan)).unlabelled()
-    some = replace(some, terms=torch.zeros(1, 5, 4))
-    parts = head_loss(model, torch.randn(1, 5, model.latent_size), some, torch.ones(1, 5, 2))
-    assert {name: float(value) for name, value in parts.items()} == {"terms": 0, "events": 0, "beside": 0}
+    some, features = clips(1, 5), torch.randn(1, 5, model.latent_size)
+    for name, silent in (("reward", "terms"), ("events", "events"), ("ego", "beside")):
+        without = replace(some, known={**some.known, name: torch.zeros(1, 5, dtype=torch.bool)})
+        parts = head_loss(model, features, without, torch.ones(1, 5, 2))
+        assert [part for part, value in parts.items() if value == 0] == [silent]
 
 
 def test_heads_learn_what_they_are_told() -> None:

@@ -8,15 +8,57 @@ import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.training.transformer.clips import ClipSampler
+from learned_sim_env.data.packed import PackedData
+from learned_sim_env.spec import Fingerprints
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.processes import Process
+from learned_sim_env.training.transformer.clips import LABELS, Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import dreamt, fit_heads
-from learned_sim_env.training.transformer.objective import TransformerObjective, TransformerTraining
+from learned_sim_env.training.transformer.objective import TransformerObjective
+from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
-from learned_sim_env.world_model.transformer.config import SIZES
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from tests.data.recordings import CONTRACT, recording
 
+CONFIG = TrainConfig("transformer-tiny", steps=8, batch_size=6, horizon=7, bf16=False)
+SETTINGS = TransformerSettings(
+    modalities=("bev",),
+    tokenizer_steps=3,
+    tokenizer_batch=2,
+    short=4,
+    long_every=2,
+    path_steps=20,
+    path_batch=8,
+    head_batches=1,
+    head_batch=4,
+    head_horizon=3,
+    head_steps=5,
+    forcing=ForcingConfig(context=0.5, coarse=0.5),
+)
+
+
+def objective(data: PackedData, process: Process = Process(), **settings: object) -> TransformerObjective:
+    return TransformerObjective(CONFIG, replace(SETTINGS, **settings), data, process, torch.device("cpu"))
+
+
+def sampled(data: PackedData, size: int, moments: int, step: int = 0) -> Clips:
+    return Clips.of(WindowSampler(data, 1, moments - 1, 0.1).sample(size, 0, step), ("bev",))
+
+
+def test_what_no_step_led_to_is_not_judged(packed: PackedData) -> None:
+    clips = sampled(packed, 200, 6)
+    # In the drawn world the ego vector repeats the action.
+    first = (clips.ego[..., 2:4] == 0).all(-1)
+    assert first.any() and (clips.motion[first] == 0).all()
+    for name in ("actions", "reward", "events"):
+        assert torch.equal(clips.known[name], clips.valid & ~first), name
+    assert torch.equal(clips.known["ego"], clips.valid)
+
+
+def test_clips_of_recordings_know_what_was_recorded() -> None:
+    full, bare = recording(1), recording(2)
+    assert full.parts and not bare.parts
 CONFIG = TransformerTraining(
     tokenizer_steps=3,
     tokenizer_frames=8,
