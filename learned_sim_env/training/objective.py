@@ -58,8 +58,8 @@ class Objective(Protocol):
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimiser: "params"; "peak", their learning rate after the warm-up; and for a group that learns
-        in a stage of the run only, "span": the stage's first step, and the step after its last.
+        """Groups for the optimiser: "params"; "peak", their learning rate after the warm-up; and, for a group that
+        learns in one stage of the run, "span": the stage's first step, and the step after its last.
         """
         ...
 

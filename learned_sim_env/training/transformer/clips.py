@@ -106,7 +106,7 @@ def labelled_episodes(data: PackedData) -> PackedData:
     ]
     if not any(found):
         raise ValueError(
-            "no training episode has actions, poses and ego vectors throughout, from which the ego's motion is learned: "
-            "add some, or give a larger --labelled"
+            "no training episode has actions, poses and ego vectors throughout, from which the ego's motion is "
+            "learned: add episodes that have, or give a larger --labelled"
         )
     return data.select(np.array(found))

@@ -49,8 +49,8 @@ class TransformerObjective(WindowObjective):
     ):
         if not 0 < settings.tokenizer_steps < config.steps:
             raise ValueError(
-                f"tokenizer_steps {settings.tokenizer_steps} are not between 0 and the {config.steps} steps of the run: "
-                "the dynamics learn in those that are left"
+                f"tokenizer_steps {settings.tokenizer_steps} are not between 0 and the {config.steps} steps of the "
+                "run: the dynamics learn in those that are left"
             )
         super().__init__(config, settings, partly_labelled(data, settings.labelled), process, device)
         self._tokenized = process.share("tokenizer_batch", settings.tokenizer_batch)
@@ -104,7 +104,8 @@ class TransformerObjective(WindowObjective):
 
     def loss(self, batch: Lesson) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of those parts that learn from the lesson."""
-        clips, parts = batch.clips, {}
+        clips = batch.clips
+        parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
         if batch.tokenizer:
             loss, found = tokenizer_loss(self.model.tokenizer, clips.observations, clips.valid)

@@ -31,7 +31,7 @@ def clips(b: int, t: int) -> Clips:
         motion=motion,
         terms=torch.rand(b, t, 4),
         events=torch.rand(b, t, 4) < 0.3,
-        known={name: known for name in ("actions", "ego", "reward", "events")},
+        known=dict.fromkeys(("actions", "ego", "reward", "events"), known),
     )
 
 

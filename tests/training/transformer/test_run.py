@@ -22,8 +22,8 @@ from learned_sim_env.world_model.conformance import check_world_model
 pytest.importorskip("tensorboard")
 
 TINY = (
-    "--model transformer-tiny --modalities bev --batch-size 4 --horizon 3 --warmup 2 --no-bf16 --contexts 4 --threads 1 "
-    "--tokenizer-steps 3 --tokenizer-batch 2 --tokenizer-clip 2 --short 4 --path-steps 6 --path-batch 4 "
+    "--model transformer-tiny --modalities bev --batch-size 4 --horizon 3 --warmup 2 --no-bf16 --contexts 4 "
+    "--threads 1 --tokenizer-steps 3 --tokenizer-batch 2 --tokenizer-clip 2 --short 4 --path-steps 6 --path-batch 4 "
     "--head-batches 1 --head-batch 4 --head-horizon 3 --head-steps 4"
 )
 CONFIG = TrainConfig("transformer-tiny", steps=6, batch_size=4, horizon=3, warmup=2, bf16=False)
