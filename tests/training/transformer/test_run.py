@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 from safetensors.torch import load_file
 
 from learned_sim_env.cli.main import main
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training import calibration
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model
+from tests.data.recordings import CONTRACT, recording
 
 pytest.importorskip("tensorboard")
 
@@ -99,3 +102,19 @@ def test_a_run_resumes_exactly_in_either_stage(stop, whole, packed, tmp_path):
     second.run()
     a, b = (load_file(folder / "state.safetensors") for folder in (whole, tmp_path))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.slow
+def test_cameras_are_learned_in_reduced_precision_mostly_from_video(tmp_path):
+    seen = ("front", "left", "right", "route", "bev", "ego")
+    episodes = [recording(seed, 20, modalities=seen) for seed in (1, 2, 3, 9)]
+    data = PackedData.of(episodes, CONTRACT.fingerprints())
+    config = replace(CONFIG, contract="driving-camera", bf16=True)
+    trainer = Trainer(config, data, tmp_path, replace(SETTINGS, modalities=(), labelled=0.5), log_every=1)
+    known = torch.cat([trainer.objective.batch(step).clips.known["actions"][:, 1] for step in range(3, 12)])
+    assert 0.1 < known.float().mean() < 0.9
+    trainer.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    first, last = (next(line for line in lines if line["step"] == step) for step in (1, 6))
+    assert {"front", "front_edges", "bev", "route"} <= first.keys() and {"shortcut", "terms"} <= last.keys()
+    assert all(np.isfinite(value) for line in lines for value in line.values() if not isinstance(value, str))
