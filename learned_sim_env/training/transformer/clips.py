@@ -74,7 +74,7 @@ class Clips:
 
 
 def partly_labelled(data: PackedData, share: float) -> PackedData:
-    """The same episodes, of which only a share of those for training keeps its `LABELS`; the others are mere video.
+    """The same episodes, of which only a share of those for training keeps its `LABELS`; the others become plain video.
 
     Which ones follows from their seeds: those of a smaller share are among those of a larger one.
 

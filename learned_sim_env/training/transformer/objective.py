@@ -18,15 +18,16 @@ from learned_sim_env.training.objective import Finished, WindowObjective, new_mo
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.transformer.clips import Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import fit_heads
-from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, told
+from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import drawn_noise, shortcut_loss
 from learned_sim_env.training.transformer.tokenizer_loss import tokenizer_loss
+from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
 
 @dataclass(frozen=True)
-class Lesson:
+class StageBatch:
     """Clips, and which parts of the model learn from them."""
 
     clips: Clips
@@ -82,27 +83,27 @@ class TransformerObjective(WindowObjective):
             },
         ]
 
-    def batch(self, step: int) -> Lesson:
+    def batch(self, step: int) -> StageBatch:
         """Clips of this step's stage."""
         s, key = self.settings, (self.config.seed, step, self.process.rank)
         if step < s.tokenizer_steps:
             if step % 3 == 0:
                 # Of two moments the first one alone.
                 clips = self._clips(self._single.sample(self._tokenized * s.tokenizer_clip, *key))
-                return Lesson(clips.each(lambda x: x[:, :1]), tokenizer=True, dynamics=False)
-            return Lesson(self._clips(self._few.sample(self._tokenized, *key)), tokenizer=True, dynamics=False)
+                return StageBatch(clips.each(lambda x: x[:, :1]), tokenizer=True, dynamics=False)
+            return StageBatch(self._clips(self._few.sample(self._tokenized, *key)), tokenizer=True, dynamics=False)
         if step % s.long_every:
-            return Lesson(self._clips(self._short.sample(self.windows, *key)), tokenizer=False, dynamics=True)
+            return StageBatch(self._clips(self._short.sample(self.windows, *key)), tokenizer=False, dynamics=True)
         long = self.model.context_steps + self.config.horizon
         batch = self.train.sample(max(1, self.windows * s.short // long), *key)
-        return Lesson(self._clips(batch), tokenizer=False, dynamics=True)
+        return StageBatch(self._clips(batch), tokenizer=False, dynamics=True)
 
-    def validation_batches(self) -> Iterator[Lesson]:
+    def validation_batches(self) -> Iterator[StageBatch]:
         """Long clips of unseen episodes, for both stages."""
         for batch in super().validation_batches():
-            yield Lesson(self._clips(batch), tokenizer=True, dynamics=True)
+            yield StageBatch(self._clips(batch), tokenizer=True, dynamics=True)
 
-    def loss(self, batch: Lesson) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: StageBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of those parts that learn from the lesson."""
         clips = batch.clips
         parts: dict[str, Tensor] = {}
@@ -148,15 +149,15 @@ def dynamics_loss(
     clean: (B, T, count, channels) tokens of the clips. Heads read agent tokens where they do in a dream: in clips whose
     frames are all as frames of the past are.
     """
-    given, off = told(clips)
+    condition, offset = training_condition(clips)
     noise = drawn_noise((len(clean), clean.shape[1]), model.config, settings.forcing, clean.device)
-    shortcut, said = shortcut_loss(model.dynamics, clean, given, clips.valid, noise, settings.forcing.ramp)
+    shortcut, output = shortcut_loss(model.dynamics, clean, condition, clips.valid, noise, settings.forcing.ramp)
     parts, total = {"shortcut": shortcut.detach()}, shortcut
-    some = noise.past.nonzero()[:, 0]
-    if len(some):
-        part = clips.each(lambda x: x[some])
-        features = clip_features(model, said.agents[some], part, type(given)(*(x[some] for x in given)))
-        for name, value in head_loss(model, features, part, off[some]).items():
+    chosen = noise.past.nonzero()[:, 0]
+    if len(chosen):
+        part = clips.each(lambda x: x[chosen])
+        features = clip_features(model, output.agents[chosen], part, Condition(*(x[chosen] for x in condition)))
+        for name, value in head_loss(model, features, part, offset[chosen]).items():
             total = total + getattr(settings, name) * value
             parts[name] = value.detach()
     return total, parts

@@ -18,7 +18,7 @@ class TransformerSettings:
     modalities: tuple[str, ...] = ()
     """What is observed and drawn, such as bev, or front left right; empty: all of the contract's modalities."""
     labelled: float = 1.0
-    """Share of the training episodes whose actions, places and outcomes are used; the others are mere video."""
+    """Share of the training episodes whose actions, places and outcomes are used; the others are plain video."""
     tokenizer_steps: int = 2000
     """First of the run's steps, in which the tokenizer learns; it is frozen in all later ones."""
     tokenizer_batch: int = 12
@@ -30,7 +30,7 @@ class TransformerSettings:
     short: int = 12
     """Moments of a short clip."""
     long_every: int = 4
-    """Every how manieth step has long clips: with more moments than the window, so that a full one occurs."""
+    """Every so many steps, one has long clips: with more moments than the window, so that a full one occurs."""
     head_batches: int = 40
     """Batches of clips that the finished model dreams for its heads to learn from."""
     head_batch: int = 32
@@ -53,6 +53,6 @@ class TransformerSettings:
     """Weight of the reward terms, beside the loss of the dynamics."""
     events: float = 0.01
     """Weight of collisions and other events."""
-    beside: float = 0.003
+    correction: float = 0.003
     """Weight of the place beside the route."""
     forcing: ForcingConfig = field(default_factory=ForcingConfig)

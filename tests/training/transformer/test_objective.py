@@ -14,8 +14,8 @@ from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.transformer.clips import LABELS, Clips, labelled_episodes, partly_labelled
-from learned_sim_env.training.transformer.dream_heads import dreamt, fit_heads
-from learned_sim_env.training.transformer.objective import Lesson, TransformerObjective
+from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
+from learned_sim_env.training.transformer.objective import StageBatch, TransformerObjective
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
 from tests.data.recordings import CONTRACT, recording
@@ -74,7 +74,7 @@ def test_what_was_not_recorded_is_not_known() -> None:
         labelled_episodes(data.select(np.array([0])))
 
 
-def test_shares_of_labelled_episodes_are_nested_and_the_rest_is_mere_video(packed: PackedData) -> None:
+def test_shares_of_labelled_episodes_are_nested_and_the_rest_is_plain_video(packed: PackedData) -> None:
     kept = []
     for share in (0.2, 0.5, 0.8, 1.0):
         some = partly_labelled(packed, share)
@@ -107,10 +107,10 @@ def test_the_tokenizer_learns_first_and_is_frozen_after(packed: PackedData) -> N
             name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])
         }
         assert changed == ({"tokenizer"} if step < 3 else {"dynamics", "heads"})
-        expected = {"bev"} if step < 3 else {"shortcut", "terms", "events", "beside"}
+        expected = {"bev"} if step < 3 else {"shortcut", "terms", "events", "correction"}
         assert set(parts) == expected and all(value.isfinite() for value in parts.values())
     both = next(iter(found.validation_batches()))
-    assert set(found.loss(both)[1]) == {"bev", "shortcut", "terms", "events", "beside"}
+    assert set(found.loss(both)[1]) == {"bev", "shortcut", "terms", "events", "correction"}
 
 
 def test_batches_depend_on_step_and_process_alone(packed: PackedData) -> None:
@@ -128,7 +128,7 @@ def test_unlabelled_episodes_leave_actions_alone(packed: PackedData) -> None:
     found = objective(packed)
     clips = found.batch(3).clips
     unknown = {name: torch.zeros_like(mask) for name, mask in clips.known.items()}
-    found.loss(Lesson(replace(clips, known=unknown), tokenizer=False, dynamics=True))[0].backward()
+    found.loss(StageBatch(replace(clips, known=unknown), tokenizer=False, dynamics=True))[0].backward()
     model = found.model
     assert (model.dynamics.action.weight.grad == 0).all() and model.dynamics.no_action.grad.abs().sum() > 0
     assert all((p.grad == 0).all() for p in model.heads.parameters())
@@ -137,7 +137,7 @@ def test_unlabelled_episodes_leave_actions_alone(packed: PackedData) -> None:
 def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) -> None:
     model, clips = objective(packed).model.eval(), sampled(packed, 6, 9)
     torch.manual_seed(0)
-    lessons = dreamt(model, clips, model.context_steps)
+    lessons = dream(model, clips, model.context_steps)
     assert lessons.features.shape == (6, 4, model.latent_size) and (lessons.errors > 0).all()
     assert torch.equal(lessons.clips.terms, clips.terms[:, 5:])
 

@@ -1,4 +1,4 @@
-"""A moving square: tokenizer and dynamics learn it within seconds, and the dream does what it is told."""
+"""A moving square: tokenizer and dynamics learn it within seconds, and the dream obeys actions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from learned_sim_env.spec.modality import EGO
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig, drawn_noise, shortcut_loss
 from learned_sim_env.training.transformer.tokenizer_loss import tokenizer_loss
 from learned_sim_env.world_model.transformer.config import TransformerConfig
-from learned_sim_env.world_model.transformer.dynamics import Given
+from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
-from learned_sim_env.world_model.transformer.sampler import committed, dreamt
+from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
 
 # A strip of four cells, in one of which there is a square.
 HEIGHT, WIDTH, SQUARE, FRAMES, BATCH, STEPS = 8, 32, 8, 8, 16, 200
@@ -81,9 +81,9 @@ def test_loss_falls_and_the_dream_obeys() -> None:
         optimizer.step()
     assert np.mean(seen[-20:]) < 0.2 * np.mean(seen[:5])
 
-    def given(action: Tensor) -> Given:
+    def given(action: Tensor) -> Condition:
         known = torch.ones(action.shape[:-1], dtype=torch.bool)
-        return Given(action, known, torch.zeros(*action.shape[:-1], 7), ~known)
+        return Condition(action, known, torch.zeros(*action.shape[:-1], 7), ~known)
 
     losses = []
     optimizer = torch.optim.AdamW(model.dynamics.parameters(), 3e-3)
@@ -118,16 +118,16 @@ def error(model: DrivingTransformer, pictures: Tensor, past: Tensor, future: Ten
     """Mean absolute error of dreamt pictures, of 255."""
     network, rows = model.dynamics, len(pictures)
     clean, tried = model.tokenizer.encode({"camera": pictures[:, :4]}), torch.cat([past[:, :4], future[:, 4:]], 1)
-    before, errors = network.nothing(rows), []
+    before, errors = network.empty_past(rows), []
     torch.manual_seed(0)
     for t in range(FRAMES):
         known = torch.ones(rows, dtype=torch.bool)
-        told = network.told(Given(tried[:, t], known, torch.zeros(rows, 7), ~known))
+        condition = network.condition_tokens(Condition(tried[:, t], known, torch.zeros(rows, 7), ~known))
         if t < 4:
             z = clean[:, t]
         else:
-            z = dreamt(network, torch.randn_like(clean[:, 0]), told, before, model.config.steps)
+            z = sample_frame(network, torch.randn_like(clean[:, 0]), condition, before, model.config.steps)
             picture = model.tokenizer.drawn(z, ("camera",))["camera"]
             errors.append((picture.float() - pictures[:, t].float()).abs().mean().item())
-        _, before = committed(network, z, torch.randn_like(z), told, before)
+        _, before = commit(network, z, torch.randn_like(z), condition, before)
     return float(np.mean(errors))
