@@ -64,8 +64,8 @@ class TransformerObjective(WindowObjective):
         self.model.ego_path.top_speed.fill_(self.paths.top_speed)
 
     def new_model(self) -> DrivingTransformer:
-        """Of the size that was asked for, with the modalities of the settings."""
-        return new_model(self.config, modalities=self.settings.modalities)
+        """Of the size that was asked for, with modalities and prediction of the settings."""
+        return new_model(self.config, modalities=self.settings.modalities, prediction=self.settings.prediction)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Tokenizer, and dynamics with heads, one after the other; the ego's path is trained by itself, in the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
 
@@ -17,6 +18,8 @@ class TransformerSettings:
 
     modalities: tuple[str, ...] = ()
     """What is observed and drawn, such as bev, or front left right; empty: all of the contract's modalities."""
+    prediction: Literal["x", "v"] = "x"
+    """What the dynamics give: clean tokens, or the direction towards them."""
     labelled: float = 1.0
     """Share of the training episodes whose actions, places and outcomes are used; the others are plain video."""
     tokenizer_steps: int = 2000

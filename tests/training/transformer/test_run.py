@@ -84,6 +84,22 @@ def test_its_predictions_are_evaluated(checkpoint, packed_file, tmp_path):
     assert (tmp_path / "table.md").exists()
 
 
+def test_each_stage_has_a_warm_up_and_a_cosine_of_its_own(packed, tmp_path):
+    trainer = Trainer(CONFIG, packed, tmp_path, SETTINGS)
+    rates, loss = [], trainer.objective.loss
+
+    def watched(batch):
+        if trainer.model.training:
+            rates.append([group["lr"] / group["peak"] for group in trainer.optimizer.param_groups])
+        return loss(batch)
+
+    trainer.objective.loss = watched
+    trainer.run()
+    # Half, and all of 3/4 and 1/4 of what lies above the last rate, a twentieth.
+    stage = [0.5, 0.05 + 0.95 * 0.75, 0.05 + 0.95 * 0.25]
+    assert np.allclose(rates, [[share, 0] for share in stage] + [[0, share] for share in stage])
+
+
 @pytest.mark.parametrize("stop", [2, 4])
 def test_a_run_resumes_exactly_in_either_stage(stop, whole, packed, tmp_path):
     first = Trainer(CONFIG, packed, tmp_path, SETTINGS, save_every=1)
