@@ -56,7 +56,7 @@ class TransformerObjective(WindowObjective):
         super().__init__(config, settings, partly_labelled(data, settings.labelled), process, device)
         self._tokenized = process.share("tokenizer_batch", settings.tokenizer_batch)
         self._short, self._few, self._single = (
-            self._clips_of(moments) for moments in (settings.short, settings.tokenizer_clip, 2)
+            self._clips_of(moments) for moments in (settings.short, settings.tokenizer_clip, 1)
         )
         self._labelled = labelled_episodes(self.data.split("train"))
         steps, dt = self.model.context_steps, self.model.contract.dt
@@ -88,10 +88,10 @@ class TransformerObjective(WindowObjective):
         s, key = self.settings, (self.config.seed, step, self.process.rank)
         if step < s.tokenizer_steps:
             if step % 3 == 0:
-                # Of two moments the first one alone.
-                clips = self._clips(self._single.sample(self._tokenized * s.tokenizer_clip, *key))
-                return StageBatch(clips.each(lambda x: x[:, :1]), tokenizer=True, dynamics=False)
-            return StageBatch(self._clips(self._few.sample(self._tokenized, *key)), tokenizer=True, dynamics=False)
+                batch = self._single.sample(self._tokenized * s.tokenizer_clip, *key)
+            else:
+                batch = self._few.sample(self._tokenized, *key)
+            return StageBatch(self._clips(batch), tokenizer=True, dynamics=False)
         if step % s.long_every:
             return StageBatch(self._clips(self._short.sample(self.windows, *key)), tokenizer=False, dynamics=True)
         long = self.model.context_steps + self.config.horizon
@@ -104,7 +104,7 @@ class TransformerObjective(WindowObjective):
             yield StageBatch(self._clips(batch), tokenizer=True, dynamics=True)
 
     def loss(self, batch: StageBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of those parts that learn from the lesson."""
+        """The loss of those parts that learn from the batch."""
         clips = batch.clips
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
@@ -134,7 +134,7 @@ class TransformerObjective(WindowObjective):
         return Finished(model, {name: getattr(s, name) for name in names})
 
     def _clips_of(self, moments: int) -> WindowSampler:
-        """A sampler of training clips."""
+        """A sampler of training clips of so many moments."""
         return WindowSampler(self.data.split("train"), 1, moments - 1, self.model.contract.dt, self.needs)
 
     def _clips(self, batch: Batch) -> Clips:
