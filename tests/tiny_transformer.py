@@ -1,4 +1,4 @@
-"""A tiny transformer that nobody trained, and moments that are mere noise."""
+"""A tiny transformer without training, and moments of noise."""
 
 from __future__ import annotations
 

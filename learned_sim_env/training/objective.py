@@ -27,6 +27,7 @@ from learned_sim_env.world_model.registry import MODELS, architecture_of, model_
 OBJECTIVES = {
     "rssm": "learned_sim_env.training.rssm.objective:RSSMObjective",
     "lstm": "learned_sim_env.training.lstm:LSTMObjective",
+    "transformer": "learned_sim_env.training.transformer.objective:TransformerObjective",
 }
 
 # Validation: batches, and windows of each; windows that are drawn.
@@ -57,7 +58,9 @@ class Objective(Protocol):
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimiser: "params", and "peak", their learning rate after the warm-up."""
+        """Groups for the optimiser: "params"; "peak", their learning rate after the warm-up; and, for a group that
+        learns in one stage of the run, "span": the stage's first step, and the step after its last.
+        """
         ...
 
     def batch(self, step: int) -> Any:
@@ -102,9 +105,13 @@ class WindowObjective:
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
         self.config, self.settings, self.data, self.process, self.device = config, settings, data, process, device
         self.windows = process.share("batch_size", config.batch_size)
-        self.model: Any = new_model(config).to(device)
+        self.model: Any = self.new_model().to(device)
         data.check_contract(self.model.contract, self.needs)
         self.train, self.validation = self.samplers(config.horizon)
+
+    def new_model(self) -> Any:
+        """The model with which the run begins."""
+        return new_model(self.config)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -165,8 +172,12 @@ def objective_class(model: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def new_model(config: TrainConfig) -> Any:
+def new_model(config: TrainConfig, **changes: Any) -> Any:
     """The model with which a run begins: its first weights follow from the seed, or are those of a checkpoint.
+
+    Args:
+        config: the run.
+        changes: parts of the model's configuration that are not those of its size.
 
     Raises:
         ValueError: if there is no such contract, or the checkpoint is damaged or of another architecture or size.
@@ -175,7 +186,7 @@ def new_model(config: TrainConfig) -> Any:
     if config.contract not in CONTRACTS:
         raise unknown("contract", config.contract, CONTRACTS)
     torch.manual_seed(config.seed)
-    model = model_of_size(config.model, CONTRACTS[config.contract])
+    model = model_of_size(config.model, CONTRACTS[config.contract], **changes)
     if config.start:
         found = from_pretrained(config.start, contract=model.contract).model
         if architecture_of(found) != architecture_of(model) or found.config != model.config:

@@ -161,7 +161,10 @@ class Trainer:
         # All randomness of a step follows from its number, so that no generator has to be stored.
         torch.manual_seed((c.seed * 1_000_003 + self.step) * 1_009 + self.rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share_of_peak(self.step, c.steps, c.warmup, LAST)
+            first, end = group.get("span", (0, c.steps))
+            learns = first <= self.step < end
+            share = share_of_peak(self.step - first, end - first, c.warmup, LAST) if learns else 0.0
+            group["lr"] = group["peak"] * share
         self.model.train()
         with self._precision():
             loss, parts = module(batch)

@@ -86,7 +86,9 @@ def save_pretrained(
     contexts.check_fit(contract, model.observes, model.context_steps)
     with replacing_folder(path) as folder:
         folder.mkdir()
-        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / _FILES[0])
+        # Some architectures say how their weights are kept, such as in half precision.
+        weights = model.stored_weights() if hasattr(model, "stored_weights") else model.state_dict()
+        save_file({name: value.contiguous().cpu() for name, value in weights.items()}, folder / _FILES[0])
         contexts.save(folder / _FILES[1])
         write_text(folder / "card.md", card(path.name, model.about, training))
         config = {

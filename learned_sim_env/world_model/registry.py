@@ -6,7 +6,7 @@ A new one is a new line here; see the page "Add your own world model" in the doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from typing import Any
 
@@ -86,9 +86,9 @@ def config_dict(model: Any) -> dict[str, Any]:
     return asdict(model.config)
 
 
-def model_of_size(name: str, contract: Contract) -> Any:
-    """An untrained model of one of `MODELS`; `ValueError` for another name."""
+def model_of_size(name: str, contract: Contract, **changes: Any) -> Any:
+    """An untrained model of one of `MODELS`, its configuration changed; `ValueError` for another name."""
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     found = architecture(MODELS[name])
-    return found.build(found.sizes[name], contract)
+    return found.build(replace(found.sizes[name], **changes), contract)

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from learned_sim_env.spec import NUM_STATIC_CLASSES
 from learned_sim_env.task import UNCERTAIN_TERMS
+from learned_sim_env.training.alone import train_alone
 from learned_sim_env.training.batches import Batch, WindowSampler
 from learned_sim_env.training.pictures import after_context
 from learned_sim_env.training.reductions import masked_mean
-from learned_sim_env.training.rssm.fine_tune import train_alone
 from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.rssm.heads import DOUBTS, OutcomeHeads
 from learned_sim_env.world_model.rssm.model import DrivingRSSM

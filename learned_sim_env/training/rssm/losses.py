@@ -12,12 +12,12 @@ from torch import Tensor
 from learned_sim_env.road import STATION
 from learned_sim_env.task import UNCERTAIN_TERMS
 from learned_sim_env.training.batches import Batch, Paths
+from learned_sim_env.training.ego_path import path_loss
 from learned_sim_env.training.reductions import balanced_kl, huber, masked_mean
 from learned_sim_env.training.rssm.agent_losses import birth_loss, detect, start_agents, traffic_loss
 from learned_sim_env.training.rssm.map_loss import map_loss
 from learned_sim_env.training.rssm.settings import LossConfig
-from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
-from learned_sim_env.world_model.geometry import integrate, relative, turn, unwound
+from learned_sim_env.world_model.geometry import turn, unwound
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from learned_sim_env.world_model.rssm.route_path import HEADING_CHORDS
@@ -48,31 +48,6 @@ def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConf
     for name, value in parts.items():
         total = total + value * getattr(config, name)
     return total, {name: value.detach() for name, value in parts.items()}
-
-
-def path_loss(path: EgoPath, batch: Paths) -> Tensor:
-    """Loss of the ego's motion: read off the context's observations, then predicted on its own predictions."""
-    c, known = batch.context, batch.imaginable & batch.known["motion"]
-    ego, b = batch.ego, len(batch.ego)
-    motions, actions = ego.new_zeros(b, MOTION_HISTORY, 3), ego.new_zeros(b, ACTION_HISTORY, 2)
-    speed, seen = ego.new_zeros(b), torch.zeros(b, dtype=torch.bool, device=ego.device)
-    observed, predicted, speeds = [], [], []
-    for t in range(c):
-        motions, actions = path.observe(motions, actions, speed, batch.actions[:, t], ego[:, t], seen)
-        speed, seen = ego[:, t, 0], torch.ones_like(seen)
-        observed.append(motions[:, -1])
-    for t in range(c, ego.shape[1]):
-        motions, actions, speed = path.imagine(motions, actions, speed, batch.actions[:, t])
-        predicted.append(motions[:, -1])
-        speeds.append(speed)
-    read = (torch.stack(observed[1:], 1) - batch.motion[:, 1:c]) / path.change[:3]
-    motion = torch.stack(predicted, 1)
-    step = (motion - batch.motion[:, c:]) / path.change[:3]
-    # Small errors of every step add up to the pose: that is what the picture hangs on.
-    drift = relative(integrate(motion), batch.pose[:, c:])
-    fast = (torch.stack(speeds, 1) - ego[:, c:, 0])[..., None] / path.change[3]
-    ahead = huber(step) + 0.3 * huber(fast) + huber(drift / drift.new_tensor([0.2, 0.2, 0.03]))
-    return masked_mean(ahead, (known & batch.known["pose"])[:, c:]) + masked_mean(huber(read), known[:, 1:c])
 
 
 def imagine_window(model: DrivingRSSM, state: State, actions: Tensor) -> list[State]:

@@ -12,10 +12,11 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
-from learned_sim_env.training.rssm.fine_tune import fine_tune_agents, fine_tune_path
+from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads
 from learned_sim_env.training.rssm.losses import window_loss
 from learned_sim_env.training.rssm.settings import RSSMSettings

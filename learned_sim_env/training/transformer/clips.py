@@ -2,120 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.scene import to_frame, wrap_angle
-from learned_sim_env.spec import unknown
-from learned_sim_env.task import GRADED_TERMS
+from learned_sim_env.data.splits import split_of
+from learned_sim_env.training.batches import Batch
+
+# What a video lacks: parts and modalities of an episode, and its actions.
+LABELS = ("actions", "ego", "pose", "reward", "events")
 
 
 @dataclass(frozen=True)
 class Clips:
     """B clips of T moments.
 
-    observations: by modality (B, T, *shape). valid: (B, T) bool, false beyond the end of an episode.
-    actions: (B, T, 2), action t led to moment t; labelled: (B, T) bool, where it is known.
-    ego: (B, T, 6), see `spec.EGO_FIELDS`; motion: (B, T, 3), of the step that led to the moment; placed: (B, T) bool,
-    where both are known.
-    terms: (B, T, 4), events: (B, T, 4) bool, of that step; judged: (B, T) bool, where both are known.
+    observations: by modality (B, T, *shape). valid: (B, T) bool, moments of the episode in which all of them are known.
+    actions: (B, T, 2), action t led to moment t. ego: (B, T, 6), see `spec.EGO_FIELDS`. motion: (B, T, 3), of the step
+    that led to the moment. terms: (B, T, 4), events: (B, T, 4) bool, of that step.
+    known: (B, T) bool each: "actions"; "ego", where motion is known as well; "reward", of the terms; "events".
     """
 
     observations: dict[str, Tensor]
     valid: Tensor
     actions: Tensor
-    labelled: Tensor
     ego: Tensor
     motion: Tensor
-    placed: Tensor
     terms: Tensor
     events: Tensor
-    judged: Tensor
+    known: dict[str, Tensor]
+
+    @staticmethod
+    def of(batch: Batch, names: tuple[str, ...]) -> Clips:
+        """The windows of a batch with the modalities `names`."""
+        valid, known = batch.valid, batch.known
+        for name in names:
+            valid = valid & known[name]
+        masks = {
+            "actions": known["actions"],
+            # An episode begins with a motion of 0, which no step led to.
+            "ego": known["ego"] & (known["motion"] | ~batch.stepped),
+            "reward": known["reward"],
+            "events": known["events"] & batch.stepped,
+        }
+        return Clips(
+            {name: batch.observations[name] for name in names},
+            valid,
+            batch.actions,
+            batch.ego,
+            batch.motion,
+            batch.terms,
+            batch.events,
+            masks,
+        )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Clips:
-        """The same, every tensor changed."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        observations = {name: change(value) for name, value in values.pop("observations").items()}
-        return Clips(observations, **{name: change(value) for name, value in values.items()})
+        """The same clips, every tensor changed."""
 
-    def to(self, device: torch.device | str) -> Clips:
-        """The same on another device."""
-        return self.each(lambda x: x.to(device))
+        def changed(value: Any) -> Any:
+            return {name: change(v) for name, v in value.items()} if isinstance(value, dict) else change(value)
 
-    def unlabelled(self) -> Clips:
-        """The same as mere video: nothing is known but what was observed."""
-        known = {name: torch.zeros_like(self.valid) for name in ("labelled", "placed", "judged")}
-        return Clips(**{**{f.name: getattr(self, f.name) for f in fields(self)}, **known})
+        return Clips(*(changed(getattr(self, f.name)) for f in fields(self)))
+
+    def without_observations(self) -> Clips:
+        """The same clips without pictures, which are most of their size."""
+        return replace(self, observations={})
 
 
-class ClipSampler:
-    """Draws clips of recorded episodes; which, depends on the key alone: a resumed run repeats them.
+def partly_labelled(data: PackedData, share: float) -> PackedData:
+    """The same episodes, of which only a share of those for training keeps its `LABELS`; the others become plain video.
 
-    Args:
-        data: the episodes.
-        modalities: that are observed.
-        labelled: share of the episodes whose actions, places and outcomes are known; the others are mere video. Those
-            of a smaller share are among those of a larger one.
+    Which ones follows from their seeds: those of a smaller share are among those of a larger one.
 
     Raises:
-        ValueError: if there are no episodes, or a modality is not in them.
+        ValueError: if the share is not above 0 and at most 1.
     """
-
-    def __init__(self, data: PackedData, modalities: Sequence[str], labelled: float = 1.0):
-        if not len(data):
-            raise ValueError("the data set has no episodes for this split: collect more")
-        self.data, self.modalities = data, tuple(modalities)
-        for name in self.modalities:
-            if _stored(name) not in data.arrays:
-                raise unknown("modality of the data", name, list(data.arrays))
-        draws = np.array([np.random.default_rng((int(seed), 7)).random() for seed in data.seeds])
-        self.known = draws < labelled
-        self._last = np.cumsum(data.lengths)
-
-    def sample(self, size: int, frames: int, *key: int) -> Clips:
-        """`size` clips of `frames` moments; those of episodes that are shorter have moments that are not valid."""
-        rng = np.random.default_rng(key)
-        episode = np.searchsorted(self._last, rng.integers(self._last[-1], size=size), side="right")
-        # Some would begin too early or end too late, and are moved to where they fit: what is at the ends of an episode
-        # is seen as often as the rest.
-        lengths = self.data.lengths[episode]
-        start = (rng.random(size) * (lengths + frames)).astype(np.int64) - frames // 2
-        return self.clips(episode, np.clip(start, 0, np.maximum(lengths - frames, 0)), frames)
-
-    def clips(self, episode: np.ndarray, start: np.ndarray, frames: int) -> Clips:
-        """The clips from moments `start` (B,) of episodes numbered `episode` (B,) on."""
-        a, moment = self.data.arrays, start[:, None] + np.arange(frames)
-        valid = moment < self.data.lengths[episode, None]
-        # Past the end the last moment is repeated; `valid` says so.
-        moment = np.minimum(moment, self.data.lengths[episode, None] - 1)
-        row = self.data.starts[episode, None] + moment
-        stepped = moment > 0
-        pose, before = a["ego_pose"][row], a["ego_pose"][np.where(stepped, row - 1, row)]
-        motion = np.concatenate(
-            [to_frame(pose[..., :2], before), wrap_angle(pose[..., 2:] - before[..., 2:])], -1
-        ).astype(np.float32)
-        known = np.broadcast_to(self.known[episode, None], valid.shape)
-        arrays = {
-            "valid": valid,
-            "actions": a["actions"][row],
-            "labelled": known,
-            "ego": a["ego"][row],
-            "motion": motion,
-            "placed": known,
-            "terms": a["reward_terms"][row][..., : len(GRADED_TERMS)],
-            "events": a["events"][row],
-            "judged": known & stepped,
-        }
-        seen = {name: torch.from_numpy(a[_stored(name)][row]) for name in self.modalities}
-        return Clips(seen, **{name: torch.from_numpy(value.copy()) for name, value in arrays.items()})
+    if not 0 < share <= 1:
+        raise ValueError(f"labelled {share!r} is not a share above 0 and at most 1")
+    if share == 1:
+        return data
+    kept = np.ones(len(data.arrays["actions"]), bool)
+    for start, length, seed, log in zip(data.starts, data.lengths, data.seeds, data.logs):
+        if split_of(int(seed), str(log)) == "train" and np.random.default_rng((int(seed), 7)).random() >= share:
+            kept[start : start + length] = False
+    return replace(data, valid={**data.valid, **{name: data.known(name, slice(None)) & kept for name in LABELS}})
 
 
-def _stored(name: str) -> str:
-    """What an array of packed data is called."""
-    return {"bev": "semantic"}.get(name, name)
+def labelled_episodes(data: PackedData) -> PackedData:
+    """The episodes in which actions, poses and the ego are known throughout.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    rows = [slice(int(start), int(start + length)) for start, length in zip(data.starts, data.lengths)]
+    # No action led to the first moment.
+    found = [
+        bool(data.known("ego", r).all() and data.known("pose", r).all() and data.known("actions", r)[1:].all())
+        for r in rows
+    ]
+    if not any(found):
+        raise ValueError(
+            "no training episode has actions, poses and ego vectors throughout, from which the ego's motion is "
+            "learned: add episodes that have, or give a larger --labelled"
+        )
+    return data.select(np.array(found))

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from learned_sim_env.training.alone import train_alone
 from learned_sim_env.training.reductions import masked_mean
-from learned_sim_env.training.rssm.fine_tune import train_alone
 from learned_sim_env.training.transformer.clips import Clips
 from learned_sim_env.training.transformer.head_loss import head_loss
+from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.world_model.geometry import wrap
 from learned_sim_env.world_model.transformer.ego import moved
 from learned_sim_env.world_model.transformer.heads import DOUBT_FLOOR
@@ -27,21 +28,21 @@ from learned_sim_env.world_model.transformer.model import DrivingTransformer
 CLIPS = 32
 
 
-class Lessons(NamedTuple):
-    """N dreamt clips of T moments: features (N, T, F) float16, how far (N, T, 2) the truth was off the place beside the
-    route that tokens were told, errors (N, T) of the tokens, and what truly happened, without pictures.
+class DreamtClips(NamedTuple):
+    """N dreamt clips of T moments: features (N, T, F) float16, offset (N, T, 2) of the truth from the place beside
+    the route in the frame's condition, errors (N, T) of the tokens, and what truly happened, without pictures.
     """
 
     features: Tensor
-    off: Tensor
+    offset: Tensor
     errors: Tensor
     clips: Clips
 
 
 @torch.no_grad()
-def dreamt(model: DrivingTransformer, clips: Clips, context: int) -> Lessons:
+def dream(model: DrivingTransformer, clips: Clips, context: int) -> DreamtClips:
     """The moments after the first `context` ones of clips, imagined with chance under the true actions."""
-    seen, features, offs, errors = clips.observations, [], [], []
+    seen, features, offsets, errors = clips.observations, [], [], []
     truth = model.tokenizer.encode(seen)
     state = model.initial(len(clips.ego))
     for t in range(clips.ego.shape[1]):
@@ -54,37 +55,36 @@ def dreamt(model: DrivingTransformer, clips: Clips, context: int) -> Lessons:
         state = model.imagine(state, clips.actions[:, t], uniforms)
         distance, error = (clips.ego[:, t, 4:] - moved(before, state["motions"][:, -1])).unbind(-1)
         features.append(model.features(state).half())
-        offs.append(torch.stack([distance, wrap(error)], -1))
+        offsets.append(torch.stack([distance, wrap(error)], -1))
         errors.append((state["tokens"][:, -1].float() - truth[:, t]).square().mean((1, 2)).sqrt())
-    after = Clips.each(clips, lambda x: x[:, context:])
-    parts = [torch.stack(part, 1) for part in (features, offs, errors)]
-    return Lessons(parts[0], parts[1], parts[2], Clips(**{**vars(after), "observations": {}}))
+    after = clips.without_observations().each(lambda x: x[:, context:])
+    parts = [torch.stack(part, 1) for part in (features, offsets, errors)]
+    return DreamtClips(parts[0], parts[1], parts[2], after)
 
 
 def fit_heads(
     model: DrivingTransformer,
     clips_of: Callable[[int], Clips],
-    batches: int,
-    steps: int,
-    learning_rate: float,
+    settings: TransformerSettings,
     seed: int,
 ) -> None:
-    """Train `model.heads` in place for `steps` steps on dreamt clips; chance follows from the seed."""
-    if not steps:
+    """Train `model.heads` in place for `head_steps` steps on dreamt clips; chance follows from the seed."""
+    if not settings.head_steps:
         return
-    lessons = []
-    for k in tqdm(range(batches), desc="dreams to learn from", unit="batch", disable=None):
+    dreams = []
+    for k in tqdm(range(settings.head_batches), desc="dreams to learn from", unit="batch", disable=None):
         torch.manual_seed(seed * 1_000_003 + k)
-        lessons.append(dreamt(model, clips_of(k), model.context_steps))
+        dreams.append(dream(model, clips_of(k), model.context_steps))
 
     def loss(step: int) -> Tensor:
         chance = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        some = lessons[int(torch.randint(len(lessons), (), generator=chance))]
-        rows = torch.randint(len(some.off), (min(CLIPS, len(some.off)),), generator=chance).to(some.off.device)
-        features, clips = some.features[rows].float(), some.clips.each(lambda x: x[rows])
-        parts = head_loss(model, features, clips, some.off[rows])
-        made = (some.errors[rows] + DOUBT_FLOOR).log()
+        chosen = dreams[int(torch.randint(len(dreams), (), generator=chance))]
+        count = len(chosen.offset)
+        rows = torch.randint(count, (min(CLIPS, count),), generator=chance).to(chosen.offset.device)
+        features, clips = chosen.features[rows].float(), chosen.clips.each(lambda x: x[rows])
+        parts = head_loss(model, features, clips, chosen.offset[rows])
+        made = (chosen.errors[rows] + DOUBT_FLOOR).log()
         doubt = masked_mean(F.smooth_l1_loss(model.heads(features).doubt, made, reduction="none"), clips.valid)
         return sum(parts.values()) + doubt
 
-    train_alone(model.heads, loss, steps, learning_rate, "reward, events and doubt")
+    train_alone(model.heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")

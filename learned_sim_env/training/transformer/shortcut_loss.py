@@ -16,8 +16,8 @@ from torch import Tensor
 
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.world_model.transformer.config import TransformerConfig
-from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
-from learned_sim_env.world_model.transformer.sampler import believed, direction, mixed
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
+from learned_sim_env.world_model.transformer.sampler import clean_estimate, direction, mixed
 
 
 @dataclass(frozen=True)
@@ -59,35 +59,35 @@ def drawn_noise(shape: tuple[int, int], model: TransformerConfig, config: Forcin
 
 
 def shortcut_loss(
-    network: Dynamics, clean: Tensor, given: Given, valid: Tensor, noise: Noise, ramp: bool = True
-) -> tuple[Tensor, Said]:
-    """The loss, and what was said of all frames.
+    network: Dynamics, clean: Tensor, condition: Condition, valid: Tensor, noise: Noise, ramp: bool = True
+) -> tuple[Tensor, Prediction]:
+    """The loss, and the prediction of all frames.
 
-    clean: (B, T, N, channels), without gradient. given: of (B, T). valid: (B, T) bool, frames that count.
+    clean: (B, T, N, channels), without gradient. condition: of (B, T). valid: (B, T) bool, frames that count.
     """
     config = network.config
     tau = (noise.level / config.finest)[..., None, None]
     noisy = mixed(clean, torch.randn_like(clean), tau)
-    said = network(noisy, noise.level, noise.stride, given)
+    output = network(noisy, noise.level, noise.stride, condition)
     target = clean
     if bool(noise.coarse.any()):
-        some = noise.coarse.nonzero()[:, 0]
-        part = Given(*(x[some] for x in given))
-        better = bootstrapped(network, clean[some], noisy[some], noise.level[some], noise.stride[some], part)
-        target = target.index_copy(0, some, better)
-    error = (believed(said.clean, noisy, tau, config.prediction) - target).square()
+        chosen = noise.coarse.nonzero()[:, 0]
+        part = Condition(*(x[chosen] for x in condition))
+        better = bootstrapped(network, clean[chosen], noisy[chosen], noise.level[chosen], noise.stride[chosen], part)
+        target = target.index_copy(0, chosen, better)
+    error = (clean_estimate(output.clean, noisy, tau, config.prediction) - target).square()
     if config.prediction == "v":
-        # Of the direction itself, which is what the network says.
+        # Of the direction itself, which is what the network gives.
         error = error / (1 - tau).square()
     weight = 0.9 * tau[..., 0, 0] + 0.1 if ramp else torch.ones_like(tau[..., 0, 0])
-    return masked_mean(weight * error.mean((-1, -2)), valid), said
+    return masked_mean(weight * error.mean((-1, -2)), valid), output
 
 
 @torch.no_grad()
 def bootstrapped(
-    network: Dynamics, clean: Tensor, noisy: Tensor, level: Tensor, stride: Tensor, given: Given
+    network: Dynamics, clean: Tensor, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition
 ) -> Tensor:
-    """What is to be believed of noisy frames (B, T, N, channels), of their `level` and `stride` (B, T).
+    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T).
 
     At the finest step the clean tokens; at others what leads in one step to where the network gets in two, of which it
     goes the second from where the first has led.
@@ -99,8 +99,8 @@ def bootstrapped(
     tau = (level / c.finest)[..., None, None]
 
     def towards(z: Tensor, level: Tensor, tau: Tensor) -> Tensor:
-        said = network(z, level, half, given).clean
-        return direction(z, believed(said, z, tau, c.prediction), tau)
+        output = network(z, level, half, condition).clean
+        return direction(z, clean_estimate(output, z, tau, c.prediction), tau)
 
     first = towards(noisy, level, tau)
     there = coarse[..., None, None]

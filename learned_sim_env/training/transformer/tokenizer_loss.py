@@ -20,7 +20,7 @@ from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 MOST_HIDDEN = 0.9
 # Of edges, beside the pictures themselves.
 EDGES = 0.2
-# What is rare or thin would be left out for long, see any loss per pixel.
+# Rare and thin classes, which a loss per pixel would neglect for long.
 CLASS_WEIGHTS = {
     SemanticClass.BROKEN_LINE: 2.0,
     SemanticClass.SOLID_LINE: 2.0,
@@ -35,7 +35,7 @@ def hidden_patches(tokenizer: Tokenizer, shape: tuple[int, int], device: torch.d
     hidden = {}
     for name in tokenizer.names:
         share = MOST_HIDDEN * torch.rand(*shape, 1, device=device)
-        hidden[name] = torch.rand(*shape, tokenizer.sense(name).patches, device=device) < share
+        hidden[name] = torch.rand(*shape, tokenizer.codec(name).patches, device=device) < share
     return hidden
 
 
@@ -47,27 +47,27 @@ def tokenizer_loss(
     observations: by modality (B, T, *shape). valid: (B, T) bool, frames that count.
     """
     tokens = tokenizer.encode(observations, hidden_patches(tokenizer, (len(valid), valid.shape[1]), valid.device))
-    said = tokenizer.decode(tokens.flatten(0, 1), tokenizer.names)
+    decoded = tokenizer.decode(tokens.flatten(0, 1), tokenizer.names)
     counts = valid.flatten()
     total, parts = torch.zeros((), device=valid.device), {}
     for name in tokenizer.names:
-        errors = reconstruction(tokenizer, name, said[name], observations[name].flatten(0, 1))
+        errors = reconstruction(tokenizer, name, decoded[name], observations[name].flatten(0, 1))
         for part, (weight, error) in errors.items():
             total = total + weight * normalised(error, counts)
             parts[part] = masked_mean(error.detach(), counts)
     return total, parts
 
 
-def reconstruction(tokenizer: Tokenizer, name: str, said: Tensor, truth: Tensor) -> dict[str, tuple[float, Tensor]]:
-    """Parts of a modality's loss: weights, and errors (B,) of what is `said` (see `Sense.pictured`) of (B, *shape)."""
-    sense = tokenizer.sense(name)
-    if sense.kind == "classes":
-        weights = said.new_tensor([CLASS_WEIGHTS.get(SemanticClass(i), 1.0) for i in range(NUM_CLASSES)])
-        error = F.cross_entropy(said.permute(0, 3, 1, 2), truth.long(), weights, reduction="none")
+def reconstruction(tokenizer: Tokenizer, name: str, decoded: Tensor, truth: Tensor) -> dict[str, tuple[float, Tensor]]:
+    """Parts of a modality's loss: weights, and errors (B,) of what was `decoded`, see `ModalityCodec.pictured`."""
+    codec = tokenizer.codec(name)
+    if codec.kind == "classes":
+        weights = decoded.new_tensor([CLASS_WEIGHTS.get(SemanticClass(i), 1.0) for i in range(NUM_CLASSES)])
+        error = F.cross_entropy(decoded.permute(0, 3, 1, 2), truth.long(), weights, reduction="none")
         return {name: (1.0, error.flatten(1).mean(1))}
-    if sense.kind == "vector":
-        return {name: (1.0, (said.flatten(1) - sense.numbers(truth)[:, 0]).square().mean(1))}
-    error = said - (truth.float() / 127.5 - 1)
+    if codec.kind == "vector":
+        return {name: (1.0, (decoded.flatten(1) - codec.numbers(truth)[:, 0]).square().mean(1))}
+    error = decoded - (truth.float() / 127.5 - 1)
     edges = [error.diff(dim=axis).square().flatten(1).mean(1) for axis in (1, 2)]
     return {name: (1.0, error.square().flatten(1).mean(1)), f"{name}_edges": (EDGES, edges[0] + edges[1])}
 

@@ -1,7 +1,8 @@
 """Attention over the tokens of a frame and over time, as Dreamer 4 has it (arXiv 2509.24527, section 3.2).
 
 Layers are normalised before, keys and queries once more (QK-norm); heads share keys and values (GQA); logits may be
-capped softly; feed-forward layers are SwiGLU. Who sees whom in a frame is said by `Sight`, not by masks of a matrix.
+capped softly; feed-forward layers are SwiGLU. `TokenGroup`s declare which tokens of a frame attend to which, in place
+of masks.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from learned_sim_env.world_model.layers import Linear, Norm, as_dtype
 
 
 def learned(*shape: int) -> nn.Parameter:
-    """What is learned as it stands, such as which place a token has: as large as what is embedded beside it, so that
+    """A learned parameter, such as the place of a token: as large as the embeddings that it is added to, so that
     attention tells places apart from the start.
     """
     return nn.Parameter(0.5 * torch.randn(*shape))
 
 
-class Sight(NamedTuple):
+class TokenGroup(NamedTuple):
     """Some tokens of a frame, next to each other, and the tokens that they attend to, in one or two pieces."""
 
-    seeing: slice
-    seen: tuple[slice, ...]
+    tokens: slice
+    visible: tuple[slice, ...]
 
 
 class Attention(nn.Module):
@@ -102,18 +103,18 @@ class Layer(nn.Module):
 class SpaceLayer(Layer):
     """Tokens of a frame attend to each other."""
 
-    def forward(self, x: Tensor, sights: tuple[Sight, ...]) -> Tensor:
-        """(B, N, width) to the same shape; `sights` cover the N tokens in order."""
+    def forward(self, x: Tensor, groups: tuple[TokenGroup, ...]) -> Tensor:
+        """(B, N, width) to the same shape; `groups` cover the N tokens in order."""
         seen = self.norm_attention(x)
         # (B, kv_heads, group, N, size), and (B, kv_heads, N, size): the heads of a group are more queries of one.
         queries = self.attention.queries(seen).permute(0, 2, 3, 1, 4)
         keys, values = (part.transpose(1, 2) for part in self.attention.keys_values(seen))
         found = []
-        for sight in sights:
-            some = queries[:, :, :, sight.seeing]
-            k, v = (_pieces(part, sight.seen) for part in (keys, values))
-            answer = self.attention.attend(some.flatten(2, 3), k, v)
-            found.append(answer.view(some.shape).permute(0, 3, 1, 2, 4).flatten(2))
+        for group in groups:
+            asking = queries[:, :, :, group.tokens]
+            k, v = (_pieces(part, group.visible) for part in (keys, values))
+            answer = self.attention.attend(asking.flatten(2, 3), k, v)
+            found.append(answer.view(asking.shape).permute(0, 3, 1, 2, 4).flatten(2))
         return self.finished(x, found[0] if len(found) == 1 else torch.cat(found, 1))
 
 
@@ -136,7 +137,7 @@ class TimeLayer(Layer):
         self.register_buffer("cosines", angles.cos().float(), persistent=False)
         self.register_buffer("sines", angles.sin().float(), persistent=False)
 
-    def turned(self, x: Tensor, frame: Tensor) -> Tensor:
+    def rotated(self, x: Tensor, frame: Tensor) -> Tensor:
         """x (..., size) turned by numbers of frames, int64, which broadcast against all dimensions but the last."""
         frame = frame % self.period
         c, s = (as_dtype(F.embedding(frame, table), x.dtype) for table in (self.cosines, self.sines))
@@ -146,9 +147,9 @@ class TimeLayer(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, N, width), successive frames, to the same shape."""
         seen, frames = self.norm_attention(x), torch.arange(x.shape[1], device=x.device)
-        queries = self.turned(self.attention.queries(seen), frames[:, None, None, None])
+        queries = self.rotated(self.attention.queries(seen), frames[:, None, None, None])
         keys, values = self.attention.keys_values(seen)
-        keys = self.turned(keys, frames[:, None, None])
+        keys = self.rotated(keys, frames[:, None, None])
         # (B * N, kv_heads, group, T, size), and (B * N, kv_heads, T, size).
         queries = queries.permute(0, 2, 3, 4, 1, 5).flatten(0, 1)
         keys, values = (part.permute(0, 2, 3, 1, 4).flatten(0, 1) for part in (keys, values))
@@ -170,9 +171,9 @@ class TimeLayer(Layer):
             (B, N, width), and this frame's key and value, each (B, N, kv_heads, 1, size).
         """
         seen = self.norm_attention(x)
-        queries = self.turned(self.attention.queries(seen), count[:, None, None, None])
+        queries = self.rotated(self.attention.queries(seen), count[:, None, None, None])
         key, value = self.attention.keys_values(seen)
-        key = self.turned(key, count[:, None, None])[..., None, :]
+        key = self.rotated(key, count[:, None, None])[..., None, :]
         value = value[..., None, :]
         keys, values = as_dtype(keys, x.dtype), as_dtype(values, x.dtype)
         before, own = queries @ keys.transpose(-1, -2), (queries * key).sum(-1, keepdim=True)

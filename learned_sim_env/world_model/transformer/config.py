@@ -30,7 +30,7 @@ class TransformerConfig:
     heads: int = 8
     kv_heads: int = 2  # keys and values are shared by heads / kv_heads heads (GQA)
     depth: int = 6
-    time_every: int = 3  # every how manieth layer attends over time instead of over a frame
+    time_every: int = 3  # every so many layers, one attends over time instead of over a frame
     expand: int = 2  # hidden width of a feed-forward layer, in widths
     soft_cap: float = 50.0  # of attention logits; 0: none
     registers: int = 4

@@ -1,4 +1,4 @@
-"""The dynamics: given earlier frames and what the ego does, a frame's clean tokens from noisy ones.
+"""The dynamics: from earlier frames, the action and the ego's motion, a frame's clean tokens from noisy ones.
 
 Tokens of a frame, as in Dreamer 4 (arXiv 2509.24527, section 3.2): those of the tokenizer, noisy to some degree;
 registers; one that says how noisy they are, and how large the step is that will be made towards the clean ones; one of
@@ -14,22 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.world_model.layers import MLP, Linear, Norm, as_dtype
-from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer, learned, remembered
+from learned_sim_env.world_model.transformer.attention import SpaceLayer, TimeLayer, TokenGroup, learned, remembered
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.ego import EGO_NUMBERS
 
 
-class Given(NamedTuple):
-    """What frames are told of, beside their tokens; leading dimensions (..., ) are (B, T) or (B,).
+class Condition(NamedTuple):
+    """What frames are conditioned on; leading dimensions (...) are (B, T) or (B,).
 
-    action: (..., 2) that led to the frame. labelled: (...) bool, whether it is known. ego: (..., EGO_NUMBERS), see
-    `ego.numbers`. placed: (...) bool, whether that is known.
+    action: (..., 2) that led to the frame. action_known: (...) bool. ego: (..., EGO_NUMBERS), see `ego.numbers`.
+    ego_known: (...) bool.
     """
 
     action: Tensor
-    labelled: Tensor
+    action_known: Tensor
     ego: Tensor
-    placed: Tensor
+    ego_known: Tensor
 
 
 class Past(NamedTuple):
@@ -53,9 +53,9 @@ class Past(NamedTuple):
         return Past(rings[0], rings[1], self.frames + 1)
 
 
-class Said(NamedTuple):
-    """clean: (..., N, channels) float32, the frame's tokens as they are believed to be, or the direction towards them
-    (`TransformerConfig.prediction`). agents: (..., agents, width), what agent tokens have come to.
+class Prediction(NamedTuple):
+    """clean: (..., N, channels) float32, the estimate of the frame's clean tokens, or the direction towards them
+    (`TransformerConfig.prediction`). agents: (..., agents, width), the agent tokens' output.
     """
 
     clean: Tensor
@@ -74,7 +74,7 @@ class Dynamics(nn.Module):
         self.registers = learned(c.registers, width)
         self.signal = nn.Embedding(c.finest, width)
         self.stride = nn.Embedding(c.finest.bit_length(), width)
-        # An action is its components on top of what is there without one.
+        # An action adds its components to the embedding of no action: without action is the same as the action 0.
         self.action, self.no_action = Linear(2, width, bias=False), learned(width)
         self.ego = MLP(EGO_NUMBERS, (64,), width, norm=False)
         self.no_ego = learned(width)
@@ -90,46 +90,46 @@ class Dynamics(nn.Module):
         self.norm = Norm(width)
         seen = slice(0, count + c.registers + 3)
         self.all = seen.stop + c.agents
-        self.sights = (Sight(seen, (seen,)), Sight(slice(seen.stop, self.all), (slice(0, self.all),)))
+        self.groups = (TokenGroup(seen, (seen,)), TokenGroup(slice(seen.stop, self.all), (slice(0, self.all),)))
 
-    def nothing(self, batch_size: int) -> Past:
+    def empty_past(self, batch_size: int) -> Past:
         """The past of rows that have none."""
         c, device = self.config, self.place.device
         shape = (batch_size, self.all, c.kv_heads, c.past, c.width // c.heads)
         rings = [tuple(torch.zeros(shape, device=device) for _ in range(c.time_layers)) for _ in range(2)]
         return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
 
-    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Given) -> Said:
+    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition) -> Prediction:
         """Clips of T successive frames.
 
         Args:
             noisy: (B, T, count, channels).
             level: (B, T) int64 of 0 to finest - 1: the share of truth in them, times `finest` (tau).
             stride: (B, T) int64: 2^-stride of the way from nothing to all is the step to be made (d).
-            given: of (B, T).
+            condition: of (B, T).
         """
-        x = self._tokens(noisy, level, stride, self.told(given))
+        x = self._tokens(noisy, level, stride, self.condition_tokens(condition))
         b, t = x.shape[:2]
         for layer in self.layers:
             over_time = isinstance(layer, TimeLayer)
-            x = layer(x) if over_time else layer(x.flatten(0, 1), self.sights).unflatten(0, (b, t))
-        return self._said(x)
+            x = layer(x) if over_time else layer(x.flatten(0, 1), self.groups).unflatten(0, (b, t))
+        return self._prediction(x)
 
     def next(
-        self, noisy: Tensor, level: Tensor, stride: Tensor, told: Tensor, past: Past
-    ) -> tuple[Said, list[Tensor], list[Tensor]]:
-        """One more frame after those of `past`: the same as `forward` says of it.
+        self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, past: Past
+    ) -> tuple[Prediction, list[Tensor], list[Tensor]]:
+        """One more frame after those of `past`: the same as `forward` gives for it.
 
         Args:
             noisy: (B, count, channels).
             level, stride: (B,), as for `forward`.
-            told: (B, 2, width), see `told`.
+            condition_tokens: (B, 2, width), see the method `condition_tokens`.
             past: what was before.
 
         Returns:
-            What is said, and the frame's keys and values, see `Past.then`.
+            The prediction, and the frame's keys and values, see `Past.then`.
         """
-        x = self._tokens(noisy, level, stride, told)
+        x = self._tokens(noisy, level, stride, condition_tokens)
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for layer in self.layers:
@@ -139,30 +139,30 @@ class Dynamics(nn.Module):
                 keys.append(key)
                 values.append(value)
             else:
-                x = layer(x, self.sights)
-        return self._said(x), keys, values
+                x = layer(x, self.groups)
+        return self._prediction(x), keys, values
 
-    def told(self, given: Given) -> Tensor:
+    def condition_tokens(self, condition: Condition) -> Tensor:
         """(..., 2, width): tokens of action and motion."""
-        # Not by a product with 0: what is not known may be not a number.
-        known = torch.where(given.labelled[..., None], given.action, 0)
+        # Not by a product with 0: unknown values may be NaN.
+        known = torch.where(condition.action_known[..., None], condition.action, 0)
         action = self.action(as_dtype(known, self.action.weight.dtype))
         action = action + as_dtype(self.no_action, action.dtype)
-        ego = self.ego(torch.where(given.placed[..., None], given.ego, 0))
-        ego = torch.where(given.placed[..., None], ego, as_dtype(self.no_ego, ego.dtype))
+        ego = self.ego(torch.where(condition.ego_known[..., None], condition.ego, 0))
+        ego = torch.where(condition.ego_known[..., None], ego, as_dtype(self.no_ego, ego.dtype))
         return torch.stack([action, as_dtype(ego, action.dtype)], -2)
 
-    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, told: Tensor) -> Tensor:
+    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor) -> Tensor:
         """(..., all, width)."""
         x = self.enter(as_dtype(noisy, self.enter.weight.dtype))
         x = x + as_dtype(self.place, x.dtype)
         signal = (self.signal(level) + self.stride(stride))[..., None, :]
         fixed = [part.expand(*x.shape[:-2], *part.shape) for part in (self.registers, self.agents)]
-        parts = (fixed[0], signal, told, fixed[1])
+        parts = (fixed[0], signal, condition_tokens, fixed[1])
         return torch.cat([x, *(as_dtype(part, x.dtype) for part in parts)], -2)
 
-    def _said(self, x: Tensor) -> Said:
+    def _prediction(self, x: Tensor) -> Prediction:
         clean = self.leave(self.norm(x[..., : self.count, :]))
-        return Said(
+        return Prediction(
             as_dtype(clean, torch.float32), as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32)
         )

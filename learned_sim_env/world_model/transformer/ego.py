@@ -1,8 +1,8 @@
-"""Where the ego is beside its route, and what tokens are told of how it moves.
+"""Where the ego is beside its route, and the numbers about the ego that condition the dynamics.
 
-Speed, turn and place follow from the exact path of the ego's motion (`EgoPath`), not from pictures; tokens are told of
-them. Beside the route the ego is where this motion takes it on a straight one; how the route bends, and what was wrong
-before, is seen by the agent tokens, and a head says how far it is off.
+Speed, turn and place follow from the exact path of the ego's motion (`EgoPath`), not from pictures. The
+place beside the route follows from this motion along a straight route; a head that reads the agent tokens corrects it
+for bends and for earlier errors.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor
 from learned_sim_env.world_model.ego_path import MOTION_SCALE, SPEED_SCALE
 from learned_sim_env.world_model.geometry import wrap
 
-# What tokens are told: the motion (3), the speed, where beside the route and how askew.
+# Numbers about the ego: the motion (3), the speed, where beside the route and how askew.
 EGO_NUMBERS = 7
-# [m] Distances from the route are told in.
+# [m] Unit of distances from the route.
 ASIDE = 5.0
 
 

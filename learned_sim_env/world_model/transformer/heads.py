@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS
 from learned_sim_env.world_model.layers import MLP, logistic
 
-# [m, rad] Corrections of the place beside the route are told in.
+# [m, rad] Units in which the place beside the route is corrected.
 CORRECTION = (0.1, 0.02)
 # Added to errors before their logarithm is taken: below it all are alike.
 DOUBT_FLOOR = 0.01
@@ -20,13 +20,13 @@ BINS = 21
 class Outcomes(NamedTuple):
     """Predictions (...) of the moment, and of `ahead` - 1 steps after it, whose actions are not known.
 
-    terms: (..., ahead, 3, BINS) logits. events: (..., ahead, 4) logits. beside: (..., 2), what is to be added to the
-    distance [m] and heading error [rad] that tokens were told. doubt: (...) log of the tokens' expected error.
+    terms: (..., ahead, 3, BINS) logits. events: (..., ahead, 4) logits. correction: (..., 2), to be added to the
+    distance [m] and heading error [rad] of the frame's condition. doubt: (...) log of the tokens' expected error.
     """
 
     terms: Tensor
     events: Tensor
-    beside: Tensor
+    correction: Tensor
     doubt: Tensor
 
 
@@ -41,23 +41,23 @@ class Heads(nn.Module):
         edges = torch.linspace(-1, 1, BINS) * bound
         self.bins: Tensor
         self.register_buffer("bins", edges.sign() * torch.expm1(edges.abs()) / 20.0, persistent=False)
-        self.correction: Tensor
-        self.register_buffer("correction", torch.tensor(CORRECTION), persistent=False)
+        self.units: Tensor
+        self.register_buffer("units", torch.tensor(CORRECTION), persistent=False)
         self.widths = [ahead * len(UNCERTAIN_TERMS) * BINS, ahead * len(EVENTS), len(CORRECTION), 1]
         self.net = MLP(features, (hidden,), sum(self.widths))
         # Events are rare: start from there. Nothing is corrected before it is learned.
         with torch.no_grad():
-            _, events, beside, _ = self.net.output.bias.split(self.widths)
+            _, events, correction, _ = self.net.output.bias.split(self.widths)
             events.fill_(-4.0)
-            beside.zero_()
+            correction.zero_()
 
     def forward(self, features: Tensor) -> Outcomes:
         """(..., features) float32."""
-        terms, events, beside, doubt = self.net(features).float().split(self.widths, -1)
+        terms, events, correction, doubt = self.net(features).float().split(self.widths, -1)
         return Outcomes(
             terms.unflatten(-1, (self.ahead, len(UNCERTAIN_TERMS), BINS)),
             events.unflatten(-1, (self.ahead, len(EVENTS))),
-            beside * self.correction,
+            correction * self.units,
             doubt[..., 0],
         )
 

@@ -3,7 +3,7 @@
 What is observed becomes tokens (`tokenizer`), which `dynamics` knows the past of; the next frame's are dreamt from
 noise in a few steps (`sampler`), and committed to the past once. Agent tokens read every frame that is committed, and
 `heads` say what follows. The ego's own motion comes from the exact residual path that the RSSM has as well
-(`EgoPath`): tokens are told of it, and need not find it out.
+(`EgoPath`), and is an input of the dynamics.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from learned_sim_env.task import steering_term
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, EgoPath
 from learned_sim_env.world_model.geometry import wrap
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.transformer import ego as beside_route
+from learned_sim_env.world_model.transformer import ego as ego_numbers
 from learned_sim_env.world_model.transformer.attention import remembered
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
-from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Past
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Past
 from learned_sim_env.world_model.transformer.heads import Heads
 from learned_sim_env.world_model.transformer.noise import PATTERNS, normals, patterns
-from learned_sim_env.world_model.transformer.sampler import committed, dreamt
+from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
@@ -34,7 +34,7 @@ EXACT = ("ego_path.", "heads.")
 # Of the rings of each layer over time, in a state.
 KEYS, VALUES = "keys_", "values_"
 # Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
-FACTS = beside_route.EGO_NUMBERS + 2 + 3 + 2
+FACTS = ego_numbers.EGO_NUMBERS + 2 + 3 + 2
 
 
 class DrivingTransformer(nn.Module):
@@ -47,6 +47,10 @@ class DrivingTransformer(nn.Module):
         ValueError: for a modality that the contract has not.
     """
 
+    about = (
+        "A transformer in the manner of Dreamer 4: a causal tokenizer of what is observed, and dynamics by shortcut "
+        "forcing that denoise the tokens of the next frame."
+    )
     config_class, sizes = TransformerConfig, SIZES
 
     def __init__(self, config: TransformerConfig, contract: Contract):
@@ -102,6 +106,11 @@ class DrivingTransformer(nn.Module):
                 parameter.data = parameter.data.bfloat16()
         return model
 
+    def stored_weights(self) -> dict[str, Tensor]:
+        """The state dict as a checkpoint keeps it: in float16, which is half the size, but for what has to be exact."""
+        weights = self.state_dict()
+        return {name: value if name.startswith(EXACT) else value.half() for name, value in weights.items()}
+
     def initial(self, batch_size: int) -> State:
         """The state before anything was seen."""
         device, c = self.patterns.device, self.config
@@ -109,7 +118,7 @@ class DrivingTransformer(nn.Module):
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(batch_size, *shape, dtype=dtype, device=device)
 
-        past = self.dynamics.nothing(batch_size)
+        past = self.dynamics.empty_past(batch_size)
         size = c.tokenizer_width // c.tokenizer_heads
         encoder = (self.tokenizer.count, c.tokenizer_kv_heads, c.encoder_window - 1, size)
         return {
@@ -118,7 +127,7 @@ class DrivingTransformer(nn.Module):
             "actions": zeros(ACTION_HISTORY, 2),
             "seen": zeros(dtype=torch.bool),
             "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
-            "told": zeros(self.history, 2 + beside_route.EGO_NUMBERS),
+            "conditions": zeros(self.history, 2 + ego_numbers.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
             **_rings(past),
             "encoded": zeros(dtype=torch.int64),
@@ -148,33 +157,35 @@ class DrivingTransformer(nn.Module):
         motions, actions, speed = self.ego_path.imagine(state["motions"], state["actions"], state["ego"][:, 0], action)
         motion = motions[:, -1]
         turning = motion[:, 2] / self.contract.dt
-        # As if the route were straight; the head says how far this is off.
-        beside = beside_route.moved(state["ego"][:, 4:], motion)
+        # As if the route were straight; a head corrects it.
+        beside = ego_numbers.moved(state["ego"][:, 4:], motion)
         ego = torch.cat([torch.stack([speed, turning], -1), action, beside], -1)
         after = {**state, "motions": motions, "actions": actions, "ego": ego}
         shape = (len(action), self.tokenizer.count, self.config.channels)
         start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * temperature
-        told = self.dynamics.told(self._given(self._numbers(after)))
-        tokens = dreamt(self.dynamics, start, told, _past(state), self.config.steps)
+        condition_tokens = self.dynamics.condition_tokens(self._condition(self._numbers(after)))
+        tokens = sample_frame(self.dynamics, start, condition_tokens, _past(state), self.config.steps)
         # Frames that the encoder has not seen: what it goes on from is gone.
         after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
-        correction = self.heads(self.features(after)).beside
+        correction = self.heads(self.features(after)).correction
         bound = self.contract.modality("ego").bounds[4]
         distance, error = (beside + correction).unbind(-1)
         beside = torch.stack([distance.clamp(-bound, bound), wrap(error)], -1)
         return {**after, "ego": torch.cat([ego[:, :4], beside], -1)}
 
     def features(self, state: State) -> Tensor:
-        """(B, latent_size) float32: what agent tokens have come to, and `facts`."""
-        return torch.cat([state["agents"], self.facts(state["told"][:, -1], state["motions"], state["actions"])], -1)
+        """(B, latent_size) float32: the agent tokens' output, and `facts`."""
+        return torch.cat(
+            [state["agents"], self.facts(state["conditions"][:, -1], state["motions"], state["actions"])], -1
+        )
 
-    def facts(self, told: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
-        """(..., FACTS): action and ego as tokens are told, (..., 9), and how motion and action have changed.
+    def facts(self, condition: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
+        """(..., FACTS): a frame's condition (..., 9), and how motion and action have changed.
 
         motions: (..., M, 3), actions: (..., A, 2), the last ones.
         """
         changes = (motions[..., -1, :] - motions[..., -2, :]) / self.ego_path.scale * 10
-        return torch.cat([told, changes, actions[..., -1, :] - actions[..., -2, :]], -1)
+        return torch.cat([condition, changes, actions[..., -1, :] - actions[..., -2, :]], -1)
 
     def decode(self, state: State) -> dict[str, Tensor]:
         """Ego vector, motion, reward terms, events' probabilities, uncertainty, and the features behind them."""
@@ -192,7 +203,7 @@ class DrivingTransformer(nn.Module):
         }
 
     def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
-        """The modalities called so, from the tokens of the frame alone; nothing new is imagined for it."""
+        """The modalities `names`, from the tokens of the frame alone; nothing new is imagined for it."""
         return self.tokenizer.drawn(state["tokens"][:, -1], names), state
 
     def compact(self, state: State) -> State:
@@ -203,13 +214,13 @@ class DrivingTransformer(nn.Module):
     def expand(self, compact: State) -> State:
         """The state, its keys and values computed again from the frames that they follow from, in their order."""
         count = compact["frames"]
-        past = self.dynamics.nothing(len(count))
-        # Before its first frame a row stays without a past.
+        past = self.dynamics.empty_past(len(count))
+        # Before its first frame a row stays without a past; steps before the first frame of all rows are left out.
         past = past._replace(frames=(count - self.history).clamp_min(0))
-        for i in range(self.history):
+        for i in range(max(self.history - int(count.max()), 0), self.history):
             frame = count - self.history + i
-            tokens, told = compact["tokens"][:, i], compact["told"][:, i]
-            later = self._next(tokens, told, past)[1]
+            tokens, condition = compact["tokens"][:, i], compact["conditions"][:, i]
+            later = self._next(tokens, condition, past)[1]
             there = (frame >= 0).view(-1, 1, 1, 1, 1)
             keys, values = (
                 tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
@@ -219,33 +230,34 @@ class DrivingTransformer(nn.Module):
 
     def _committed(self, state: State, tokens: Tensor) -> State:
         """The state after a frame: its ego, motions and actions are those of `state`; what was before is its past."""
-        told = self._numbers(state)
+        condition = self._numbers(state)
         # What a state keeps of tokens is what everything after them follows from.
         tokens = tokens.half()
-        agents, past = self._next(tokens, told, _past(state))
+        agents, past = self._next(tokens, condition, _past(state))
         return {
             **state,
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
-            "told": torch.cat([state["told"][:, 1:], told[:, None]], 1),
+            "conditions": torch.cat([state["conditions"][:, 1:], condition[:, None]], 1),
             "agents": agents.flatten(1),
             **_rings(past),
         }
 
-    def _next(self, tokens: Tensor, told: Tensor, past: Past) -> tuple[Tensor, Past]:
+    def _next(self, tokens: Tensor, condition: Tensor, past: Past) -> tuple[Tensor, Past]:
         """Agent tokens (B, agents, width) of a frame, tokens (B, count, channels) float16, and the past with it."""
         noise = self.patterns[past.frames % PATTERNS]
-        said, past = committed(self.dynamics, tokens.float(), noise, self.dynamics.told(self._given(told)), past)
-        return said.agents, past
+        condition_tokens = self.dynamics.condition_tokens(self._condition(condition))
+        output, past = commit(self.dynamics, tokens.float(), noise, condition_tokens, past)
+        return output.agents, past
 
     @staticmethod
     def _numbers(state: State) -> Tensor:
-        """(B, 9): the last action, and what tokens are told of the ego."""
-        return torch.cat([state["actions"][:, -1], beside_route.numbers(state["ego"], state["motions"][:, -1])], -1)
+        """(B, 9): the last action, and the ego as `ego.numbers` has it."""
+        return torch.cat([state["actions"][:, -1], ego_numbers.numbers(state["ego"], state["motions"][:, -1])], -1)
 
     @staticmethod
-    def _given(told: Tensor) -> Given:
-        known = torch.ones_like(told[..., 0], dtype=torch.bool)
-        return Given(told[..., :2], known, told[..., 2:], known)
+    def _condition(condition: Tensor) -> Condition:
+        known = torch.ones_like(condition[..., 0], dtype=torch.bool)
+        return Condition(condition[..., :2], known, condition[..., 2:], known)
 
 
 def _past(state: State) -> Past:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from learned_sim_env.world_model.transformer.dynamics import Dynamics, Past, Said
+from learned_sim_env.world_model.transformer.dynamics import Dynamics, Past, Prediction
 
 
 def mixed(clean: Tensor, noise: Tensor, tau: Tensor | float) -> Tensor:
@@ -16,25 +16,25 @@ def mixed(clean: Tensor, noise: Tensor, tau: Tensor | float) -> Tensor:
     return (1 - tau) * noise + tau * clean
 
 
-def believed(said: Tensor, noisy: Tensor, tau: Tensor | float, prediction: str) -> Tensor:
-    """The clean tokens, from what the network says of noisy ones: themselves ("x"), or the direction towards them from
-    noise ("v"), see `TransformerConfig.prediction`.
+def clean_estimate(output: Tensor, noisy: Tensor, tau: Tensor | float, prediction: str) -> Tensor:
+    """The clean tokens, from what the network gives for noisy ones: themselves ("x"), or the direction towards them
+    from noise ("v"), see `TransformerConfig.prediction`.
     """
-    return said if prediction == "x" else noisy + (1 - tau) * said
+    return output if prediction == "x" else noisy + (1 - tau) * output
 
 
 def direction(noisy: Tensor, clean: Tensor, tau: Tensor | float) -> Tensor:
-    """From noisy tokens towards what is believed to be clean, as far as tokens go; a step of size d is d times it."""
+    """From noisy tokens towards the estimate of clean ones, within bounds; a step of size d is d times it."""
     return (clean.clamp(-1, 1) - noisy) / (1 - tau)
 
 
-def dreamt(network: Dynamics, noise: Tensor, told: Tensor, past: Past, steps: int) -> Tensor:
+def sample_frame(network: Dynamics, noise: Tensor, condition_tokens: Tensor, past: Past, steps: int) -> Tensor:
     """The tokens (B, count, channels) float32 of the next frame, in [-1, 1].
 
     Args:
         network: the dynamics.
         noise: (B, count, channels), where it starts.
-        told: (B, 2, width), see `Dynamics.told`.
+        condition_tokens: (B, 2, width), see `Dynamics.condition_tokens`.
         past: the frames before.
         steps: K.
     """
@@ -43,13 +43,15 @@ def dreamt(network: Dynamics, noise: Tensor, told: Tensor, past: Past, steps: in
     for k in range(steps):
         tau = k / steps
         level = torch.full_like(past.frames, k * c.finest // steps)
-        said = network.next(z, level, stride, told, past)[0]
-        z = z + direction(z, believed(said.clean, z, tau, c.prediction), tau) / steps
+        output = network.next(z, level, stride, condition_tokens, past)[0]
+        z = z + direction(z, clean_estimate(output.clean, z, tau, c.prediction), tau) / steps
     return z.clamp(-1, 1)
 
 
-def committed(network: Dynamics, clean: Tensor, noise: Tensor, told: Tensor, past: Past) -> tuple[Said, Past]:
-    """The past with one more frame, and what is said of it.
+def commit(
+    network: Dynamics, clean: Tensor, noise: Tensor, condition_tokens: Tensor, past: Past
+) -> tuple[Prediction, Past]:
+    """The past with one more frame, and the prediction of it.
 
     A frame is committed once, noisy to the one degree and with the one label that frames of the past have in a dream,
     and which training shows in every batch.
@@ -59,5 +61,5 @@ def committed(network: Dynamics, clean: Tensor, noise: Tensor, told: Tensor, pas
     level = torch.full_like(past.frames, network.config.context_level)
     stride = torch.full_like(past.frames, network.config.finest.bit_length() - 1)
     noisy = mixed(clean, noise, network.config.context_level / network.config.finest)
-    said, keys, values = network.next(noisy, level, stride, told, past)
-    return said, past.then(keys, values)
+    output, keys, values = network.next(noisy, level, stride, condition_tokens, past)
+    return output, past.then(keys, values)

@@ -3,8 +3,8 @@
 As in Dreamer 4 (arXiv 2509.24527, section 3.1), a masked autoencoder with a linear and tanh bottleneck: in the encoder
 tokens see everything, and the patches of a modality each other; in the decoder tokens see tokens, and the patches of a
 modality each other and the tokens. So one modality can be decoded without the others. Unlike there, tokens begin as the
-cells of their modality rather than all alike, which learns in minutes what else takes hours; and only tokens are told
-of earlier frames, by one layer over time at the end of the encoder: frames are decoded one by one.
+cells of their modality rather than all alike, which learns in minutes what else takes hours; and only
+one layer over time, at the end of the encoder, looks at earlier frames: frames are decoded one by one.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from learned_sim_env.spec import Modality
 from learned_sim_env.world_model.layers import Linear, Norm, as_dtype
-from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer, learned
+from learned_sim_env.world_model.transformer.attention import SpaceLayer, TimeLayer, TokenGroup, learned
+from learned_sim_env.world_model.transformer.codecs import ModalityCodec
 from learned_sim_env.world_model.transformer.config import TransformerConfig
-from learned_sim_env.world_model.transformer.senses import Sense
 
 
 class Tokenizer(nn.Module):
-    """Encoder and decoder of some modalities, in their order."""
+    """Encoder and decoder of modalities, in their order."""
 
     def __init__(self, modalities: Sequence[Modality], config: TransformerConfig):
         super().__init__()
@@ -32,10 +32,10 @@ class Tokenizer(nn.Module):
         alike: dict[tuple, list[Modality]] = {}
         for m in modalities:
             alike.setdefault((m.kind, m.shape), []).append(m)
-        self.senses = nn.ModuleList(Sense(m[0], len(m), c.patch, c.merge, width) for m in alike.values())
-        # Which of the senses, and which of its members.
-        self._which = {m.name: (i, k) for i, some in enumerate(alike.values()) for k, m in enumerate(some)}
-        self.count = sum(self.sense(name).cells for name in self.names)
+        self.codecs = nn.ModuleList(ModalityCodec(m[0], len(m), c.patch, c.merge, width) for m in alike.values())
+        # Which of the codecs, and which of its members.
+        self._which = {m.name: (i, k) for i, members in enumerate(alike.values()) for k, m in enumerate(members)}
+        self.count = sum(self.codec(name).cells for name in self.names)
         self.place = learned(self.count, width)
 
         def layer() -> SpaceLayer:
@@ -49,9 +49,9 @@ class Tokenizer(nn.Module):
         self.norm_narrow, self.norm_read = Norm(width), Norm(width)
         self.narrow, self.widen = Linear(width, c.channels), Linear(c.channels, width)
 
-    def sense(self, name: str) -> Sense:
-        """What embeds and reads the modality called so."""
-        return cast(Sense, self.senses[self._which[name][0]])
+    def codec(self, name: str) -> ModalityCodec:
+        """The codec of a modality."""
+        return cast(ModalityCodec, self.codecs[self._which[name][0]])
 
     def encode(self, observations: Mapping[str, Tensor], hidden: Mapping[str, Tensor] | None = None) -> Tensor:
         """Tokens (B, T, count, channels) float32 of successive frames.
@@ -75,44 +75,45 @@ class Tokenizer(nn.Module):
         return self._narrowed(x), key, value
 
     def decode(self, tokens: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """What tokens (B, count, channels) say of the modalities called so, see `senses.Sense.pictured`."""
+        """The modalities `names` from tokens (B, count, channels), see `codecs.ModalityCodec.pictured`."""
         x = self.widen(as_dtype(tokens, self.widen.weight.dtype))
         parts = [x + as_dtype(self.place, x.dtype)]
-        sights, places, end, cell = [Sight(slice(0, self.count), (slice(0, self.count),))], {}, self.count, 0
+        groups, places, end, cell = [TokenGroup(slice(0, self.count), (slice(0, self.count),))], {}, self.count, 0
         for name in self.names:
-            sense = self.sense(name)
+            codec = self.codec(name)
             if name in names:
-                parts.append(sense.scattered(x[:, cell : cell + sense.cells], self._which[name][1]))
-                places[name] = slice(end, end + sense.patches)
+                parts.append(codec.scattered(x[:, cell : cell + codec.cells], self._which[name][1]))
+                places[name] = slice(end, end + codec.patches)
                 # In one piece where that is possible.
-                sights.append(Sight(places[name], (slice(0, self.count), places[name])))
-                end += sense.patches
-            cell += sense.cells
+                groups.append(TokenGroup(places[name], (slice(0, self.count), places[name])))
+                end += codec.patches
+            cell += codec.cells
         x = torch.cat(parts, 1)
         for layer in self.decoder:
-            x = layer(x, tuple(sights))
-        return {name: self.sense(name).pictured(self.norm_read(x[:, places[name]])) for name in names}
+            x = layer(x, tuple(groups))
+        return {name: self.codec(name).pictured(self.norm_read(x[:, places[name]])) for name in names}
 
     def drawn(self, tokens: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """The modalities called so, (B, *shape) of their dtype, from tokens (B, count, channels)."""
-        return {name: self.sense(name).observed(said) for name, said in self.decode(tokens, names).items()}
+        """The modalities `names`, (B, *shape) of their dtype, from tokens (B, count, channels)."""
+        return {name: self.codec(name).observed(decoded) for name, decoded in self.decode(tokens, names).items()}
 
     def _encoded(self, observations: Mapping[str, Tensor], hidden: Mapping[str, Tensor] | None) -> Tensor:
         """(B, count, width): tokens of frames (B, *shape) that know nothing of others."""
-        patches, cells, sights, end = [], [], [], 0
+        patches, cells, groups, end = [], [], [], 0
         for name in self.names:
-            sense = self.sense(name)
-            some = sense.embedded(observations[name], self._which[name][1], None if hidden is None else hidden[name])
-            patches.append(some)
-            cells.append(sense.gathered(some))
-            own = slice(end, end + sense.patches)
-            sights.append(Sight(own, (own,)))
-            end += sense.patches
+            codec = self.codec(name)
+            mask = None if hidden is None else hidden[name]
+            embedded = codec.embedded(observations[name], self._which[name][1], mask)
+            patches.append(embedded)
+            cells.append(codec.gathered(embedded))
+            own = slice(end, end + codec.patches)
+            groups.append(TokenGroup(own, (own,)))
+            end += codec.patches
         tokens = torch.cat(cells, 1)
         x = torch.cat([*patches, tokens + as_dtype(self.place, tokens.dtype)], 1)
-        sights.append(Sight(slice(end, end + self.count), (slice(0, end + self.count),)))
+        groups.append(TokenGroup(slice(end, end + self.count), (slice(0, end + self.count),)))
         for layer in self.encoder:
-            x = layer(x, tuple(sights))
+            x = layer(x, tuple(groups))
         return x[:, end:]
 
     def _narrowed(self, x: Tensor) -> Tensor:

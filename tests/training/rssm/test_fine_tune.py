@@ -10,10 +10,10 @@ import torch
 
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.ego_path import fine_tune_path, path_loss
 from learned_sim_env.training.rssm.agent_losses import traffic_loss
-from learned_sim_env.training.rssm.fine_tune import fine_tune_agents, fine_tune_path
+from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads, head_loss, imagined
-from learned_sim_env.training.rssm.losses import path_loss
 from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.ego_path import EgoPath
 from learned_sim_env.world_model.rssm.config import SIZES

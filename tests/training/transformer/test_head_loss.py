@@ -1,4 +1,4 @@
-"""Heads: what tokens are told in training, and what heads are to say."""
+"""Heads: conditions in training, and losses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learned_sim_env.training.transformer.clips import Clips
-from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, told
+from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.world_model.transformer.ego import moved, numbers
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from tests.tiny_transformer import actions, driven, noise, tiny
@@ -27,28 +27,26 @@ def clips(b: int, t: int) -> Clips:
         observations={},
         valid=known,
         actions=torch.rand(b, t, 2) * 2 - 1,
-        labelled=known,
         ego=ego,
         motion=motion,
-        placed=known,
         terms=torch.rand(b, t, 4),
         events=torch.rand(b, t, 4) < 0.3,
-        judged=known,
+        known=dict.fromkeys(("actions", "ego", "reward", "events"), known),
     )
 
 
-def test_tokens_are_told_the_truth_or_what_follows_from_the_moment_before() -> None:
+def test_conditions_are_the_truth_or_what_follows_from_the_moment_before() -> None:
     some = clips(64, 8)
     torch.manual_seed(1)
-    given, off = told(some)
+    given, off = training_condition(some)
     exact = (off == 0).all(-1)
     assert exact[:, 0].all() and 0.4 < exact[:, 1:].float().mean() < 0.6
     truth = numbers(some.ego, some.motion)
     assert torch.equal(given.ego[exact], truth[exact]) and torch.equal(given.action, some.actions)
     # Where it follows it is wrong by what was added, and by the route's bend: here, random places are no route.
     followed = moved(some.ego[:, :-1, 4:], some.motion[:, 1:])
-    said = some.ego[:, 1:, 4:] - off[:, 1:]
-    wrong = (said - followed)[~exact[:, 1:]]
+    output = some.ego[:, 1:, 4:] - off[:, 1:]
+    wrong = (output - followed)[~exact[:, 1:]]
     assert (wrong.std(0) / torch.tensor([0.3, 0.05]) - 1).abs().max() < 0.2
 
 
@@ -56,9 +54,9 @@ def test_features_in_training_are_those_of_a_dream(model: DrivingTransformer) ->
     with torch.inference_mode():
         before = driven(model, 2, 3, 1)
         after = model.imagine(before, actions(2, 9), noise(model, 2, 9))
-    given = told(clips(2, 2))[0]._replace(
-        action=torch.stack([s["told"][:, -1, :2] for s in (before, after)], 1),
-        ego=torch.stack([s["told"][:, -1, 2:] for s in (before, after)], 1),
+    given = training_condition(clips(2, 2))[0]._replace(
+        action=torch.stack([s["conditions"][:, -1, :2] for s in (before, after)], 1),
+        ego=torch.stack([s["conditions"][:, -1, 2:] for s in (before, after)], 1),
     )
     some = replace(
         clips(2, 2),
@@ -88,10 +86,11 @@ def test_a_moment_says_what_follows_as_well(model: DrivingTransformer) -> None:
 
 
 def test_what_is_not_known_has_no_loss(model: DrivingTransformer) -> None:
-    some = replace(clips(1, 5), terms=torch.full((1, 5, 4), torch.nan)).unlabelled()
-    some = replace(some, terms=torch.zeros(1, 5, 4))
-    parts = head_loss(model, torch.randn(1, 5, model.latent_size), some, torch.ones(1, 5, 2))
-    assert {name: float(value) for name, value in parts.items()} == {"terms": 0, "events": 0, "beside": 0}
+    some, features = clips(1, 5), torch.randn(1, 5, model.latent_size)
+    for name, silent in (("reward", "terms"), ("events", "events"), ("ego", "correction")):
+        without = replace(some, known={**some.known, name: torch.zeros(1, 5, dtype=torch.bool)})
+        parts = head_loss(model, features, without, torch.ones(1, 5, 2))
+        assert [part for part, value in parts.items() if value == 0] == [silent]
 
 
 def test_heads_learn_what_they_are_told() -> None:
@@ -103,7 +102,7 @@ def test_heads_learn_what_they_are_told() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    said = model.heads(features)
-    assert (model.heads.expected_terms(said) - some.terms[..., :3]).abs().mean() < 0.05
-    assert ((model.heads.probabilities(said) > 0.5) == some.events).float().mean() > 0.98
-    assert (said.beside - off).abs().mean() < 0.02
+    output = model.heads(features)
+    assert (model.heads.expected_terms(output) - some.terms[..., :3]).abs().mean() < 0.05
+    assert ((model.heads.probabilities(output) > 0.5) == some.events).float().mean() > 0.98
+    assert (output.correction - off).abs().mean() < 0.02

@@ -3,98 +3,103 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.training.transformer.clips import ClipSampler
-from learned_sim_env.training.transformer.dream_heads import dreamt, fit_heads
-from learned_sim_env.training.transformer.objective import TransformerObjective, TransformerTraining
+from learned_sim_env.data.packed import PackedData
+from learned_sim_env.training.batches import WindowSampler
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.processes import Process
+from learned_sim_env.training.transformer.clips import LABELS, Clips, labelled_episodes, partly_labelled
+from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
+from learned_sim_env.training.transformer.objective import StageBatch, TransformerObjective
+from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
-from learned_sim_env.world_model.transformer.config import SIZES
-from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from tests.data.recordings import CONTRACT, recording
 
-CONFIG = TransformerTraining(
-    tokenizer_steps=3, frames=24, short=4, long=12, long_every=2, forcing=ForcingConfig(context=0.5, coarse=0.5)
+CONFIG = TrainConfig("transformer-tiny", steps=8, batch_size=6, horizon=7, bf16=False)
+SETTINGS = TransformerSettings(
+    modalities=("bev",),
+    tokenizer_steps=3,
+    tokenizer_batch=2,
+    short=4,
+    long_every=2,
+    path_steps=20,
+    path_batch=8,
+    head_batches=1,
+    head_batch=4,
+    head_horizon=3,
+    head_steps=5,
+    forcing=ForcingConfig(context=0.5, coarse=0.5),
 )
 
 
-@pytest.fixture(scope="module")
-def data() -> PackedData:
-    """Episodes of a road that goes by; some are of validation seeds. Every number tells which row it stands in."""
-    lengths = np.array([30, 12, 3, 25, 18, 40])
-    seeds, rows = np.array([1, 2, 3, 9, 4, 19]), int(lengths.sum())
-    rng = np.random.default_rng(0)
-    pose = np.zeros((rows, 3))
-    pose[:, 0] = np.arange(rows)
-    pose[:, 2] = 0.01 * np.arange(rows)
-    ego = np.zeros((rows, 6), np.float32)
-    ego[:, 0], ego[:, 4] = 10.0, np.arange(rows)
-    arrays = {
-        "semantic": rng.integers(0, 9, (rows, 64, 64)).astype(np.uint8),
-        "ego": ego,
-        "ego_pose": pose,
-        "actions": rng.uniform(-1, 1, (rows, 2)).astype(np.float32),
-        "reward_terms": rng.uniform(-1, 1, (rows, 7)).astype(np.float32),
-        "events": rng.random((rows, 4)) < 0.1,
-    }
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    names = np.array(["toy"] * len(seeds))
-    return PackedData(arrays, starts, lengths, seeds, names, names, names, "")
+ALONE = Process()
 
 
-@pytest.fixture
-def model() -> DrivingTransformer:
-    torch.manual_seed(0)
-    return DrivingTransformer(replace(SIZES["transformer-tiny"], modalities=("bev",)), CONTRACTS["driving"])
+def objective(data: PackedData, process: Process = ALONE, **settings: object) -> TransformerObjective:
+    return TransformerObjective(CONFIG, replace(SETTINGS, **settings), data, process, torch.device("cpu"))
 
 
-def test_clips_are_successive_moments_of_one_episode(data: PackedData) -> None:
-    sampler = ClipSampler(data, ("bev",))
-    clips = sampler.sample(200, 6, 1, 2)
-    row = clips.ego[..., 4].long()
-    where = np.searchsorted(np.cumsum(data.lengths), row.numpy(), side="right")
-    assert (where == where[:, :1]).all()
-    assert torch.equal(row.diff(dim=1) == 1, clips.valid[:, 1:]) and clips.valid[:, 0].all()
-    # Only the episode of three moments is too short.
-    assert torch.equal(~clips.valid.all(1), torch.from_numpy(where[:, 0] == 2))
-    assert torch.equal(clips.observations["bev"], torch.from_numpy(data.arrays["semantic"])[row])
-    assert torch.equal(clips.actions, torch.from_numpy(data.arrays["actions"])[row])
-    # Ends are reached, and what led to the first moment of an episode is not judged.
-    first = torch.isin(row, torch.from_numpy(data.starts))
-    assert first.any() and torch.equal(clips.judged, ~first)
-    assert torch.isin(torch.from_numpy(data.starts + data.lengths - 1), row).all()
-    # One metre ahead in world x, seen from a heading that grows.
-    heading = 0.01 * (row - 1)
-    motion = torch.stack([heading.cos(), -heading.sin(), torch.full_like(heading, 0.01)], -1)
-    torch.testing.assert_close(clips.motion[clips.valid & ~first], motion[clips.valid & ~first], atol=1e-5, rtol=0)
-    again = sampler.sample(200, 6, 1, 2)
-    assert torch.equal(again.ego, clips.ego) and not torch.equal(sampler.sample(200, 6, 1, 3).ego, clips.ego)
+def sampled(data: PackedData, size: int, moments: int, step: int = 0) -> Clips:
+    return Clips.of(WindowSampler(data, 1, moments - 1, 0.1).sample(size, 0, step), ("bev",))
 
 
-def test_shares_of_labelled_episodes_are_nested_and_the_rest_is_mere_video(data: PackedData) -> None:
-    known = [ClipSampler(data, ("bev",), share).known for share in (0.0, 0.3, 0.7, 1.0)]
-    assert not known[0].any() and known[3].all()
-    assert all((known[i] <= known[i + 1]).all() for i in range(3))
-    clips = ClipSampler(data, ("bev",), 0.0).sample(4, 5, 0)
-    assert not (clips.labelled | clips.placed | clips.judged).any()
-    with pytest.raises(ValueError, match=r"'front'.*semantic"):
-        ClipSampler(data, ("front",))
+def test_what_no_step_led_to_is_not_judged(packed: PackedData) -> None:
+    clips = sampled(packed, 200, 6)
+    # In the drawn world the ego vector repeats the action.
+    first = (clips.ego[..., 2:4] == 0).all(-1)
+    assert first.any() and (clips.motion[first] == 0).all()
+    for name in ("actions", "reward", "events"):
+        assert torch.equal(clips.known[name], clips.valid & ~first), name
+    assert torch.equal(clips.known["ego"], clips.valid)
+    assert torch.equal(clips.actions, clips.ego[..., 2:4])
 
 
-def test_the_tokenizer_learns_first_and_is_frozen_after(data: PackedData, model: DrivingTransformer) -> None:
-    objective = TransformerObjective(model, data, CONFIG)
-    groups = objective.parameter_groups()
-    assert [group["peak"] for group in groups] == [CONFIG.tokenizer_rate, CONFIG.dynamics_rate]
+def test_what_was_not_recorded_is_not_known() -> None:
+    """Rewards, events, poses and actions may be missing, moments without a picture do not count."""
+    steps = 20
+    dark = np.arange(steps + 1) != 7
+    bare = recording(1, steps, parts=(), masks={"actions": np.zeros(steps + 1, bool), "bev": dark})
+    whole = recording(2, steps)
+    data = PackedData.of([bare, whole], CONTRACT.fingerprints())
+    only = [sampled(data.select(np.array([i])), 100, 6) for i in (0, 1)]
+    assert not any(only[0].known[name].any() for name in ("actions", "reward", "events"))
+    assert all(only[1].known[name].any() for name in ("actions", "ego", "reward", "events"))
+    assert not only[0].valid.all() and len(labelled_episodes(data)) == 1
+    with pytest.raises(ValueError, match="no training episode has actions"):
+        labelled_episodes(data.select(np.array([0])))
+
+
+def test_shares_of_labelled_episodes_are_nested_and_the_rest_is_plain_video(packed: PackedData) -> None:
+    kept = []
+    for share in (0.2, 0.5, 0.8, 1.0):
+        some = partly_labelled(packed, share)
+        masks = np.array([some.known(name, some.starts + 1) for name in LABELS])
+        assert (masks == masks[:1]).all() and some.known("bev", slice(None)).all()
+        kept.append(masks[0])
+    assert all((a <= b).all() for a, b in pairwise(kept)) and kept[-1].all() and not kept[0].all()
+    # Validation is never without labels.
+    assert all(mask[np.isin(packed.seeds, (9, 19))].all() for mask in kept)
+    with pytest.raises(ValueError, match="labelled 0 is not a share"):
+        partly_labelled(packed, 0)
+
+
+def test_the_tokenizer_learns_first_and_is_frozen_after(packed: PackedData) -> None:
+    found = objective(packed)
+    model, groups = found.model, found.parameter_groups()
+    assert [(group["peak"], group["span"]) for group in groups] == [(1e-3, (0, 3)), (8e-4, (3, 8))]
     optimizer = torch.optim.AdamW(groups, 1e-3)
-    for step, frames in ((0, 1), (1, 4), (2, 4), (3, 4), (4, 12), (5, 4)):
-        batch = objective.batch("train", step)
-        assert batch.clips.ego.shape[:2] == (24 // frames, frames)
+    # Two clips of four moments, or as many single ones; then six of four, or two of twelve.
+    shapes = [(8, 1), (2, 4), (2, 4), (6, 4), (2, 12), (6, 4)]
+    for step, shape in enumerate(shapes):
+        batch = found.batch(step)
+        assert batch.clips.ego.shape[:2] == shape
         before = {name: value.clone() for name, value in model.named_parameters()}
-        loss, parts = objective(batch)
+        loss, parts = found.loss(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -102,34 +107,60 @@ def test_the_tokenizer_learns_first_and_is_frozen_after(data: PackedData, model:
             name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])
         }
         assert changed == ({"tokenizer"} if step < 3 else {"dynamics", "heads"})
-        expected = {"bev"} if step < 3 else {"shortcut", "terms", "events", "beside"}
+        expected = {"bev"} if step < 3 else {"shortcut", "terms", "events", "correction"}
         assert set(parts) == expected and all(value.isfinite() for value in parts.values())
+    both = next(iter(found.validation_batches()))
+    assert set(found.loss(both)[1]) == {"bev", "shortcut", "terms", "events", "correction"}
 
 
-def test_batches_depend_on_step_and_rank_alone(data: PackedData, model: DrivingTransformer) -> None:
-    objective = TransformerObjective(model, data, CONFIG)
-    egos = [objective.batch("train", 7, rank, 2).clips.ego for rank in (0, 1, 0)]
-    assert torch.equal(egos[0], egos[2]) and not torch.equal(egos[0], egos[1]) and len(egos[0]) == 3
+def test_batches_depend_on_step_and_process_alone(packed: PackedData) -> None:
+    actions = [objective(packed, Process(rank, 2)).batch(5).clips.actions for rank in (0, 1, 0)]
+    assert torch.equal(actions[0], actions[2]) and not torch.equal(actions[0], actions[1]) and len(actions[0]) == 3
 
 
-def test_unlabelled_episodes_leave_actions_alone(data: PackedData, model: DrivingTransformer) -> None:
-    objective = TransformerObjective(model, data, replace(CONFIG, labelled=0.0))
-    objective(objective.batch("train", 4))[0].backward()
+@pytest.mark.parametrize("steps", [0, 8])
+def test_each_stage_has_steps_of_its_own(packed: PackedData, steps: int) -> None:
+    with pytest.raises(ValueError, match=f"tokenizer_steps {steps} are not between 0 and the 8 steps"):
+        objective(packed, tokenizer_steps=steps)
+
+
+def test_unlabelled_episodes_leave_actions_alone(packed: PackedData) -> None:
+    found = objective(packed)
+    clips = found.batch(3).clips
+    unknown = {name: torch.zeros_like(mask) for name, mask in clips.known.items()}
+    found.loss(StageBatch(replace(clips, known=unknown), tokenizer=False, dynamics=True))[0].backward()
+    model = found.model
     assert (model.dynamics.action.weight.grad == 0).all() and model.dynamics.no_action.grad.abs().sum() > 0
     assert all((p.grad == 0).all() for p in model.heads.parameters())
 
 
-def test_heads_learn_from_dreams_and_nothing_else_changes(data: PackedData, model: DrivingTransformer) -> None:
-    sampler = ClipSampler(data, ("bev",))
-    clips = sampler.sample(6, 9, 0)
+def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) -> None:
+    model, clips = objective(packed).model.eval(), sampled(packed, 6, 9)
     torch.manual_seed(0)
-    lessons = dreamt(model.eval(), clips, model.context_steps)
+    lessons = dream(model, clips, model.context_steps)
     assert lessons.features.shape == (6, 4, model.latent_size) and (lessons.errors > 0).all()
     assert torch.equal(lessons.clips.terms, clips.terms[:, 5:])
 
     before = {name: value.clone() for name, value in model.named_parameters()}
-    fit_heads(model, lambda k: sampler.sample(6, 9, k), 2, 150, 3e-3, 0)
+    settings = replace(SETTINGS, head_batches=2, head_steps=150, head_learning_rate=3e-3)
+    fit_heads(model, lambda k: sampled(packed, 6, 9, k), settings, 0)
     assert {n.split(".")[0] for n, v in model.named_parameters() if not torch.equal(v, before[n])} == {"heads"}
-    said = model.heads.uncertainty(model.heads(lessons.features.float()))
-    # What doubt says is about as large as the errors that are made.
-    assert (said.mean() / lessons.errors.mean() - 1).abs() < 0.2
+    doubt = model.heads.uncertainty(model.heads(lessons.features.float()))
+    # About as large as the errors that are made.
+    assert (doubt.mean() / lessons.errors.mean() - 1).abs() < 0.2
+
+
+def test_a_run_is_finished_as_its_checkpoint_is_kept(packed: PackedData) -> None:
+    found = objective(packed)
+    before = {n: v.clone() for n, v in found.model.named_parameters()}
+    model, facts = found.finish()
+    assert facts["head_steps"] == 5 and not model.training
+    assert all(torch.equal(value, before[name]) for name, value in found.model.named_parameters())
+    kept = model.stored_weights()
+    for name, value in model.named_parameters():
+        part = name.split(".")[0]
+        # What is exact is trained last, and never rounded; the rest is as it was, rounded.
+        expected = value if part in ("heads", "ego_path") else before[name].half().float()
+        assert torch.equal(kept[name].float(), value) and torch.equal(value, expected), name
+        assert part not in ("heads", "ego_path") or not torch.equal(value, before[name]) or "inverse" in name, name
+    assert model.ego_path.top_speed == found.paths.top_speed

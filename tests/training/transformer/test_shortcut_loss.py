@@ -16,17 +16,18 @@ from learned_sim_env.training.transformer.shortcut_loss import (
     shortcut_loss,
 )
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
-from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
+from learned_sim_env.world_model.transformer.sampler import direction
 
 CONFIG = replace(SIZES["transformer-tiny"], finest=8)
 CPU = torch.device("cpu")
 FINEST = 3
 
 
-def given(b: int, t: int, labelled: bool = True) -> Given:
+def given(b: int, t: int, labelled: bool = True) -> Condition:
     torch.manual_seed(4)
     known = torch.full((b, t), labelled)
-    return Given(torch.rand(b, t, 2), known, torch.randn(b, t, 7), known)
+    return Condition(torch.rand(b, t, 2), known, torch.randn(b, t, 7), known)
 
 
 class Known(Dynamics):
@@ -36,9 +37,9 @@ class Known(Dynamics):
         super().__init__(1, config)
         self.gain = torch.nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Given) -> Said:
+    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition) -> Prediction:
         tau, d = level / 8, 2.0**-stride
-        return Said(self.gain * noisy + (0.1 * tau - 0.2 * d)[..., None, None], noisy)
+        return Prediction(self.gain * noisy + (0.1 * tau - 0.2 * d)[..., None, None], noisy)
 
 
 def test_tau_and_d_of_frames() -> None:
@@ -90,14 +91,12 @@ def test_the_bootstraps_target_by_hand() -> None:
 
 def test_the_bootstraps_target_is_where_the_sampler_gets() -> None:
     """One large step from noise to the target's direction is two steps of the sampler, in a clip of one frame."""
-    from learned_sim_env.world_model.transformer.sampler import direction
-
     network, noisy = Known(), torch.randn(1, 1, 1, 32)
     half = bootstrapped(network, noisy, noisy, torch.tensor([[0]]), torch.tensor([[0]]), given(1, 1))
     z = noisy
     for level, tau in ((0, 0.0), (4, 0.5)):
-        said = network(z, torch.tensor([[level]]), torch.tensor([[1]]), given(1, 1)).clean
-        z = z + direction(z, said, tau) / 2
+        output = network(z, torch.tensor([[level]]), torch.tensor([[1]]), given(1, 1)).clean
+        z = z + direction(z, output, tau) / 2
     torch.testing.assert_close(half, z)
 
 
@@ -115,9 +114,9 @@ def test_the_loss_by_hand(prediction: str, ramp: bool) -> None:
     expected = []
     for t, tau in enumerate((0.0, 0.25, 0.875)):
         z = (1 - tau) * drawn[0, t] + tau * clean[0, t]
-        said = 0.5 * z + 0.1 * tau - 0.2 / 8
+        output = 0.5 * z + 0.1 * tau - 0.2 / 8
         truth = clean[0, t] if prediction == "x" else clean[0, t] - drawn[0, t]
-        expected.append((0.9 * tau + 0.1 if ramp else 1.0) * (said - truth).square().mean())
+        expected.append((0.9 * tau + 0.1 if ramp else 1.0) * (output - truth).square().mean())
     torch.testing.assert_close(loss, torch.stack(expected).mean())
 
 
@@ -141,8 +140,8 @@ def test_mere_video_has_no_gradient_into_actions(labelled: bool) -> None:
     network = Dynamics(4, CONFIG)
     noise = drawn_noise((4, 6), CONFIG, ForcingConfig(context=0.25, coarse=1.0), CPU)
     clean, valid = torch.rand(4, 6, 4, 32) * 2 - 1, torch.ones(4, 6, dtype=torch.bool)
-    said = shortcut_loss(network, clean, given(4, 6, labelled), valid, noise)
-    said[0].backward()
+    output = shortcut_loss(network, clean, given(4, 6, labelled), valid, noise)
+    output[0].backward()
     weights = [network.action.weight, *network.ego.parameters()]
     assert all((p.grad is not None and p.grad.abs().sum() > 0) == labelled for p in weights)
     assert network.no_action.grad.abs().sum() > 0
@@ -161,6 +160,6 @@ def test_mixed_clips_learn_actions_from_those_that_have_them() -> None:
         torch.manual_seed(0)
         noise = drawn_noise((4, 6), CONFIG, ForcingConfig(), CPU)
         network.zero_grad()
-        shortcut_loss(network, clean, some._replace(action=action, labelled=known), valid, noise)[0].backward()
+        shortcut_loss(network, clean, some._replace(action=action, action_known=known), valid, noise)[0].backward()
         gradients.append(network.action.weight.grad.clone())
     assert gradients[0].abs().sum() > 0 and torch.equal(*gradients)

@@ -58,9 +58,9 @@ def test_each_part_is_divided_by_its_root_mean_square() -> None:
 
 def test_the_parts_by_hand(tokenizer: Tokenizer) -> None:
     truth = {name: value[0] for name, value in frames(1, 2).items()}
-    said = torch.zeros(2, 64, 96, 3)
+    output = torch.zeros(2, 64, 96, 3)
     target = truth["front"].float() / 127.5 - 1
-    parts = reconstruction(tokenizer, "front", said, truth["front"])
+    parts = reconstruction(tokenizer, "front", output, truth["front"])
     assert [weight for weight, _ in parts.values()] == [1.0, EDGES]
     torch.testing.assert_close(parts["front"][1], target.square().mean((1, 2, 3)))
     down, right = target[:, 1:] - target[:, :-1], target[:, :, 1:] - target[:, :, :-1]

@@ -1,4 +1,4 @@
-"""A tiny transformer that nobody trained."""
+"""A tiny transformer without training."""
 
 from __future__ import annotations
 

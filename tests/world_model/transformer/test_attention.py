@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learned_sim_env.world_model.transformer.attention import Sight, SpaceLayer, TimeLayer, remembered
+from learned_sim_env.world_model.transformer.attention import SpaceLayer, TimeLayer, TokenGroup, remembered
 
 WIDTH, HEADS, SHARED, PAST = 64, 4, 2, 5
 
@@ -19,13 +19,13 @@ def test_tokens_see_what_their_sight_says_and_nothing_else() -> None:
     torch.manual_seed(0)
     layer = SpaceLayer(WIDTH, HEADS, SHARED, 64, 50.0).eval().requires_grad_(False)
     a, b, c = slice(0, 3), slice(3, 5), slice(5, 9)
-    sights = (Sight(a, (a,)), Sight(b, (a, b)), Sight(c, (slice(0, 9),)))
+    groups = (TokenGroup(a, (a,)), TokenGroup(b, (a, b)), TokenGroup(c, (slice(0, 9),)))
     x = torch.randn(2, 9, WIDTH)
-    before = layer(x, sights)
+    before = layer(x, groups)
     for changed, seeing in ((a, (a, b, c)), (b, (b, c)), (c, (c,))):
         other = x.clone()
         other[:, changed] += torch.randn_like(other[:, changed])
-        after = layer(other, sights)
+        after = layer(other, groups)
         for part in (a, b, c):
             assert torch.equal(after[:, part], before[:, part]) == (part not in seeing)
 
@@ -36,7 +36,7 @@ def test_attention_is_the_plain_formula() -> None:
     layer = SpaceLayer(WIDTH, HEADS, SHARED, 64, 3.0).requires_grad_(False)
     x = torch.randn(2, 7, WIDTH)
     every = slice(0, 7)
-    found = layer(x, (Sight(every, (every,)),))
+    found = layer(x, (TokenGroup(every, (every,)),))
 
     a, seen, size = layer.attention, layer.norm_attention(x), WIDTH // HEADS
     q = a.norm_query(a.query(seen).view(2, 7, HEADS, size)).transpose(1, 2)
@@ -83,7 +83,7 @@ def test_only_differences_of_time_count_and_time_never_runs_out() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, later))
     # Whatever the turn, a frame meets the one before it in the same way.
     q, k = torch.randn(2, WIDTH // HEADS).unbind()
-    met = torch.stack([layer.turned(q, torch.tensor(n)) @ layer.turned(k, torch.tensor(n - 2)) for n in (2, 9, 1001)])
+    met = torch.stack([layer.rotated(q, torch.tensor(n)) @ layer.rotated(k, torch.tensor(n - 2)) for n in (2, 9, 1001)])
     torch.testing.assert_close(met, met[:1].expand(3))
 
 

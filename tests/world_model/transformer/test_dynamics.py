@@ -1,28 +1,31 @@
-"""The dynamics: who sees whom, cache against no cache, and the sampler."""
+"""The dynamics: what its tokens depend on, cache against no cache, and the sampler."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from learned_sim_env.world_model.transformer.dynamics import Dynamics, Given, Said
+from learned_sim_env.world_model.transformer.config import SIZES
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.noise import normals
-from learned_sim_env.world_model.transformer.sampler import believed, committed, direction, dreamt, mixed
+from learned_sim_env.world_model.transformer.sampler import clean_estimate, commit, direction, mixed, sample_frame
 
 
-def clip(model: DrivingTransformer, rows: int, frames: int) -> tuple[Tensor, Tensor, Tensor, Given]:
+def clip(model: DrivingTransformer, rows: int, frames: int) -> tuple[Tensor, Tensor, Tensor, Condition]:
     """Noisy tokens, their levels and strides, and what is given, of random frames."""
     torch.manual_seed(1)
     shape, last = (rows, frames), model.config.finest.bit_length() - 1
     noisy = torch.randn(*shape, model.tokenizer.count, model.config.channels)
     level, stride = torch.randint(model.config.finest, shape), torch.randint(last + 1, shape)
     known = torch.ones(shape, dtype=torch.bool)
-    return noisy, level, stride, Given(torch.rand(*shape, 2) * 2 - 1, known, torch.randn(*shape, 7), known)
+    return noisy, level, stride, Condition(torch.rand(*shape, 2) * 2 - 1, known, torch.randn(*shape, 7), known)
 
 
-def changed(a: Said, b: Said) -> tuple[Tensor, Tensor]:
+def changed(a: Prediction, b: Prediction) -> tuple[Tensor, Tensor]:
     """(T,) bool: in which frames of the first clip tokens and agent tokens differ."""
     return tuple((x != y)[0].flatten(1).any(1) for x, y in zip(a, b))
 
@@ -61,16 +64,16 @@ def test_nothing_sees_agent_tokens(model: DrivingTransformer) -> None:
 
 
 def test_what_is_not_known_is_not_seen(model: DrivingTransformer) -> None:
-    """Not even where it is not a number; and no action is another thing than the action 0."""
+    """Not even where it is NaN; and an unknown motion is not the same as standing still."""
     noisy, level, stride, given = clip(model, 1, 2)
-    none = torch.zeros_like(given.labelled)
-    lost = given._replace(action=torch.full_like(given.action, torch.nan), labelled=none)
-    lost = lost._replace(ego=torch.full_like(given.ego, torch.nan), placed=none)
+    none = torch.zeros_like(given.action_known)
+    lost = given._replace(action=torch.full_like(given.action, torch.nan), action_known=none)
+    lost = lost._replace(ego=torch.full_like(given.ego, torch.nan), ego_known=none)
     other = lost._replace(action=given.action, ego=given.ego)
-    said = [model.dynamics(noisy, level, stride, g) for g in (lost, other, given)]
-    assert torch.equal(said[0].clean, said[1].clean) and not torch.equal(said[0].clean, said[2].clean)
+    output = [model.dynamics(noisy, level, stride, g) for g in (lost, other, given)]
+    assert torch.equal(output[0].clean, output[1].clean) and not torch.equal(output[0].clean, output[2].clean)
     still = given._replace(ego=torch.zeros_like(given.ego))
-    unknown = still._replace(placed=none)
+    unknown = still._replace(ego_known=none)
     assert not torch.equal(*(model.dynamics(noisy, level, stride, g).clean for g in (still, unknown)))
 
 
@@ -78,12 +81,12 @@ def test_cached_equals_uncached_beyond_the_ring(model: DrivingTransformer) -> No
     frames = 2 * model.config.window + 5
     noisy, level, stride, given = clip(model, 2, frames)
     together = model.dynamics(noisy, level, stride, given)
-    past = model.dynamics.nothing(2)
+    past = model.dynamics.empty_past(2)
     for t in range(frames):
-        told = model.dynamics.told(Given(*(x[:, t] for x in given)))
-        said, keys, values = model.dynamics.next(noisy[:, t], level[:, t], stride[:, t], told, past)
+        condition = model.dynamics.condition_tokens(Condition(*(x[:, t] for x in given)))
+        output, keys, values = model.dynamics.next(noisy[:, t], level[:, t], stride[:, t], condition, past)
         past = past.then(keys, values)
-        for one, all_of_them in zip(said, together):
+        for one, all_of_them in zip(output, together):
             torch.testing.assert_close(one, all_of_them[:, t], atol=2e-5, rtol=1e-4)
 
 
@@ -94,19 +97,19 @@ def test_a_dream_is_the_same_without_a_cache(model: DrivingTransformer) -> None:
     torch.manual_seed(2)
     start, veil = torch.randn(2, 2, frames, network.count, c.channels).unbind()
     last = c.finest.bit_length() - 1
-    past, clean, shown = network.nothing(2), [], []
+    past, clean, shown = network.empty_past(2), [], []
     for t in range(frames):
-        told = network.told(Given(*(x[:, t] for x in given)))
-        z = dreamt(network, start[:, t], told, past, c.steps)
-        _, past = committed(network, z, veil[:, t], told, past)
+        condition = network.condition_tokens(Condition(*(x[:, t] for x in given)))
+        z = sample_frame(network, start[:, t], condition, past, c.steps)
+        _, past = commit(network, z, veil[:, t], condition, past)
 
-        y, so_far = start[:, t], Given(*(x[:, : t + 1] for x in given))
+        y, so_far = start[:, t], Condition(*(x[:, : t + 1] for x in given))
         level = torch.full((2, t + 1), c.context_level)
         stride = torch.full((2, t + 1), last)
         for k in range(c.steps):
             level[:, -1], stride[:, -1] = k * c.finest // c.steps, c.steps.bit_length() - 1
-            said = network(torch.stack([*shown, y], 1), level, stride, so_far).clean[:, -1]
-            y = y + (said.clamp(-1, 1) - y) / (1 - k / c.steps) / c.steps
+            output = network(torch.stack([*shown, y], 1), level, stride, so_far).clean[:, -1]
+            y = y + (output.clamp(-1, 1) - y) / (1 - k / c.steps) / c.steps
         clean.append(y.clamp(-1, 1))
         # From the cache's own frames, so that what is compared is one frame.
         tau = c.context_level / c.finest
@@ -117,23 +120,19 @@ def test_a_dream_is_the_same_without_a_cache(model: DrivingTransformer) -> None:
 @pytest.mark.parametrize("prediction", ["x", "v"])
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
 def test_a_network_that_knows_the_truth_gets_there_in_any_number_of_steps(prediction: str, steps: int) -> None:
-    from dataclasses import replace
-
-    from learned_sim_env.world_model.transformer.config import SIZES
-
     truth, start = torch.rand(2, 4, 32) * 2 - 1, torch.randn(2, 4, 32)
     asked = []
 
     class Oracle(Dynamics):
-        def next(self, noisy, level, stride, told, past):  # type: ignore[no-untyped-def]
+        def next(self, noisy, level, stride, condition, past):  # type: ignore[no-untyped-def]
             asked.append((int(level[0]) / self.config.finest, 2.0 ** -int(stride[0])))
             tau = asked[-1][0]
             torch.testing.assert_close(noisy, mixed(truth, start, tau))
-            said = truth if prediction == "x" else (truth - noisy) / (1 - tau)
-            return Said(said, noisy), noisy, noisy
+            output = truth if prediction == "x" else (truth - noisy) / (1 - tau)
+            return Prediction(output, noisy), noisy, noisy
 
     network = Oracle(4, replace(SIZES["transformer-tiny"], prediction=prediction, finest=8))
-    found = dreamt(network, start, torch.zeros(2, 2, 64), network.nothing(2), steps)
+    found = sample_frame(network, start, torch.zeros(2, 2, 64), network.empty_past(2), steps)
     torch.testing.assert_close(found, truth)
     assert asked == [(k / steps, 1 / steps) for k in range(steps)]
 
@@ -141,7 +140,7 @@ def test_a_network_that_knows_the_truth_gets_there_in_any_number_of_steps(predic
 def test_generated_tokens_are_clamped() -> None:
     wild = torch.tensor([5.0, -7.0, 0.5])
     assert direction(torch.zeros(3), wild, 0.5).tolist() == [2.0, -2.0, 1.0]
-    assert believed(wild, torch.ones(3), 0.75, "v").tolist() == [2.25, -0.75, 1.125]
+    assert clean_estimate(wild, torch.ones(3), 0.75, "v").tolist() == [2.25, -0.75, 1.125]
 
 
 def test_normals_follow_their_distribution_and_have_no_end() -> None:

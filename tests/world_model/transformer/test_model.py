@@ -55,7 +55,7 @@ def test_the_ego_is_told_exactly_and_followed_kinematically(model: DrivingTransf
     assert torch.equal(ego[:, 2:4], actions(2, 4))
     torch.testing.assert_close(ego[:, 1] * model.contract.dt, motion[:, 2])
     # The rest of where it is beside the route is a correction that a head makes.
-    correction = model.heads(model.features(after)).beside
+    correction = model.heads(model.features(after)).correction
     torch.testing.assert_close(ego[:, 4:], moved(seen["ego"][:, 4:], motion) + correction)
 
 

@@ -1,4 +1,4 @@
-"""The tokenizer: who sees whom, and what becomes of observations."""
+"""The tokenizer: what its tokens depend on, and observations encoded and decoded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 
 from learned_sim_env.spec import Modality
 from learned_sim_env.spec.modality import BEV, FRONT, LEFT, ROUTE
+from learned_sim_env.world_model.transformer.codecs import ModalityCodec
 from learned_sim_env.world_model.transformer.config import SIZES
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
-from learned_sim_env.world_model.transformer.senses import Sense
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 from tests.tiny_transformer import some
 
@@ -21,7 +21,7 @@ def clip(model: DrivingTransformer, rows: int, frames: int) -> dict[str, torch.T
 
 
 def test_sixteen_to_twenty_four_tokens_a_view(model: DrivingTransformer) -> None:
-    cells = {name: model.tokenizer.sense(name).cells for name in model.tokenizer.names}
+    cells = {name: model.tokenizer.codec(name).cells for name in model.tokenizer.names}
     assert cells == {"front": 24, "left": 24, "right": 24, "route": 1, "bev": 16}
     tokens = model.tokenizer.encode(clip(model, 2, 3))
     assert tokens.shape == (2, 3, 89, 32) and tokens.abs().max() <= 1
@@ -51,7 +51,7 @@ def test_one_frame_at_a_time_is_the_same_as_all_at_once(model: DrivingTransforme
 def test_what_is_hidden_does_not_matter(model: DrivingTransformer) -> None:
     observations = clip(model, 1, 1)
     hidden = {
-        name: torch.zeros(1, 1, model.tokenizer.sense(name).patches, dtype=torch.bool) for name in model.tokenizer.names
+        name: torch.zeros(1, 1, model.tokenizer.codec(name).patches, dtype=torch.bool) for name in model.tokenizer.names
     }
     hidden["left"][...] = True
     before = model.tokenizer.encode(observations, hidden)
@@ -76,31 +76,31 @@ def test_one_modality_is_decoded_without_the_others(model: DrivingTransformer) -
         for token in (0, 30, 80, 88):
             other = tokens.clone()
             other[:, token] = -other[:, token]
-            said = [model.tokenizer.decode(x, (name,))[name] for x in (tokens, other)]
-            assert not torch.equal(*said)
+            output = [model.tokenizer.decode(x, (name,))[name] for x in (tokens, other)]
+            assert not torch.equal(*output)
 
 
 @pytest.mark.parametrize("modality", [FRONT, BEV, ROUTE], ids=lambda m: m.name)
 def test_a_sense_cuts_and_pastes_in_the_same_order(modality: Modality) -> None:
     """With a reader that undoes the embedding, what comes out is what went in."""
-    sense = Sense(modality, 1, 8, 2, 64)
+    codec = ModalityCodec(modality, 1, 8, 2, 64)
     truth = some_of(modality)
-    numbers = sense.numbers(truth)
-    assert numbers.shape[:2] == (3, sense.patches)
-    sense.read = torch.nn.Identity()
-    back = sense.observed(sense.pictured(numbers))
+    numbers = codec.numbers(truth)
+    assert numbers.shape[:2] == (3, codec.patches)
+    codec.read = torch.nn.Identity()
+    back = codec.observed(codec.pictured(numbers))
     torch.testing.assert_close(back.float(), truth.float(), atol=1e-4, rtol=1e-4)
 
 
 def test_cells_are_squares_of_patches() -> None:
     """A cell gathers the patches that lie next to each other, and scatters to the same."""
-    sense = Sense(FRONT, 1, 8, 2, 1)
-    rows, columns = sense.grid
-    numbers = torch.arange(sense.patches).view(1, -1, 1).float()
-    sense.gather = sense.spread = torch.nn.Identity()
-    torch.nn.init.zeros_(sense.place)
-    cells = numbers.view(1, rows // 2, 2, columns // 2, 2).transpose(2, 3).reshape(1, sense.cells, 4)
-    assert torch.equal(sense.scattered(cells, 0), numbers)
+    codec = ModalityCodec(FRONT, 1, 8, 2, 1)
+    rows, columns = codec.grid
+    numbers = torch.arange(codec.patches).view(1, -1, 1).float()
+    codec.gather = codec.spread = torch.nn.Identity()
+    torch.nn.init.zeros_(codec.place)
+    cells = numbers.view(1, rows // 2, 2, columns // 2, 2).transpose(2, 3).reshape(1, codec.cells, 4)
+    assert torch.equal(codec.scattered(cells, 0), numbers)
     assert cells[0, 0].tolist() == [0, 1, columns, columns + 1]
 
 
@@ -115,7 +115,7 @@ def test_cameras_share_all_weights_but_their_places() -> None:
 
 def test_pictures_that_cells_do_not_fill_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'front'.*cannot be cut into squares of 40"):
-        Sense(FRONT, 1, 8, 5, 32)
+        ModalityCodec(FRONT, 1, 8, 5, 32)
 
 
 def some_of(modality: Modality) -> torch.Tensor:

@@ -15,7 +15,7 @@ from learned_sim_env.world_model.layers import Linear, as_dtype, one_hot
 from learned_sim_env.world_model.transformer.attention import learned
 
 
-class Sense(nn.Module):
+class ModalityCodec(nn.Module):
     """Embeds the patches of modalities that are like `modality`, `members` of them, and reads what patches say of them.
 
     Raises:
