@@ -216,3 +216,10 @@ def test_environments_can_step_it(model, start, seen):
     for which in (rollout, alone):
         which.step(np.full((len(which), 2), 0.2, np.float32))
     assert np.array_equal(alone.drawn("left", rows[:1])[0], rollout.drawn("left", rows)[1])
+
+
+def test_squares_of_pixels_are_painted_alike_before_anything_is_learned(seen):
+    torch.manual_seed(0)
+    model = CameraWorldModel(SIZES["camera-tiny"], CONTRACT).eval()
+    weight = model.painter.outward.weight.unflatten(0, (-1, 4))
+    assert torch.equal(weight[:, :1].expand_as(weight), weight) and weight[:, 0].std() > 0
