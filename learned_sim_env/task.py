@@ -26,6 +26,10 @@ EVENTS = ("collision", "off_road", "arrival", "wrong_way")
 GRADED_TERMS = REWARD_TERMS[:4]
 # Those of them that are a matter of prediction; the last follows from the actions.
 UNCERTAIN_TERMS = GRADED_TERMS[:-1]
+# Where in `EVENTS` are those that are rewarded or punished, that cost, and that terminate.
+_BONUSES = [EVENTS.index(name) for name in REWARD_TERMS[4:]]
+_COSTS = [EVENTS.index(name) for name in COST_TERMS]
+_TERMINATIONS = [EVENTS.index(name) for name in TERMINATIONS]
 # Ways in which an episode ends, by the index that arrays name them with; -1 is that of one that goes on.
 ENDS = (*TERMINATIONS, *TRUNCATIONS)
 TIME_LIMIT, UNCERTAINTY, NOT_FINITE = (ENDS.index(name) for name in ("time_limit", "uncertainty", "not_finite"))
@@ -63,16 +67,13 @@ class Outcome:
 
 def outcome(terms: np.ndarray, events: np.ndarray, reward: RewardSpec) -> Outcome:
     """Reward, cost and end from graded terms (B, 4) float32 and events (B, 4) bool."""
-    named = {name: events[:, i] for i, name in enumerate(EVENTS)}
-    bonus = [
-        np.where(named[n], s * getattr(reward, n), 0.0)
-        for n, s in (("arrival", 1), ("collision", -1), ("off_road", -1))
-    ]
-    reward_terms = np.concatenate([terms, np.stack(bonus, axis=-1)], axis=-1).astype(np.float32)
-    cost_terms = np.stack([named[name] for name in COST_TERMS], axis=-1).astype(np.float32)
-    ends = np.stack([named[name] for name in TERMINATIONS], axis=-1)
+    bonus = np.array([reward.arrival, -reward.collision, -reward.off_road])
+    reward_terms = np.empty((len(terms), len(REWARD_TERMS)), np.float32)
+    reward_terms[:, : len(GRADED_TERMS)] = terms
+    reward_terms[:, len(GRADED_TERMS) :] = np.where(events[:, _BONUSES], bonus, 0.0)
+    ends = events[:, _TERMINATIONS]
     end = np.where(ends.any(-1), ends.argmax(-1), -1).astype(np.int8)
-    return Outcome(reward_terms, cost_terms, end)
+    return Outcome(reward_terms, events[:, _COSTS].astype(np.float32), end)
 
 
 def graded_terms(before: Scene, after: Scene, contract: Contract) -> np.ndarray:

@@ -138,8 +138,7 @@ class Episodes:
             rewards (B,) float64, terminated (B,) bool and truncated (B,) bool.
         """
         imagined = self.rollout.step(actions)
-        finite, r = imagined.finite, self.records
-        everywhere = finite.all()
+        finite, everywhere, r = imagined.finite, imagined.everywhere, self.records
         if not everywhere:
             self._warn(self.running & ~finite)
         if self._drawn:  # of all rows at once, before any of them begins anew

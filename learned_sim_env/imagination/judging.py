@@ -43,9 +43,10 @@ def judge(imagined: Imagined, contract: Contract, bound: float, late: np.ndarray
         bound: uncertainty above which a row is truncated.
         late: (B,) bool, rows that have reached their time limit.
     """
-    finite = imagined.finite
     imagined = imagined.or_nothing()
     outcome = task.outcome(imagined.terms, imagined.events, contract.reward)
-    doubtful = np.where(imagined.uncertainty > bound, task.UNCERTAINTY, -1)
-    truncation = np.where(finite, np.where(late, task.TIME_LIMIT, doubtful), task.NOT_FINITE)
-    return Judgement(imagined, outcome, np.where(outcome.terminated, outcome.end, truncation).astype(np.int8))
+    end = np.where(imagined.uncertainty > bound, task.UNCERTAINTY, -1)
+    end = np.where(late, task.TIME_LIMIT, end)
+    if not imagined.everywhere:
+        end = np.where(imagined.finite, end, task.NOT_FINITE)
+    return Judgement(imagined, outcome, np.where(outcome.terminated, outcome.end, end).astype(np.int8))

@@ -23,7 +23,8 @@ class Imagined:
 
     ego: (B, 6) float32, see `spec.EGO_FIELDS`. motion: (B, 3) float32, see `spec.MOTION_FIELDS`. terms: (B, 4) float32,
     see `task.GRADED_TERMS`. events: (B, 4) bool, sampled, see `task.EVENTS`. uncertainty: (B,) float32.
-    finite: (B,) bool, whether all of it was, and the features and the events' probabilities behind it.
+    finite: (B,) bool, whether all of it was, and the features and the events' probabilities behind it. everywhere:
+    whether that is so in all rows.
     """
 
     ego: np.ndarray
@@ -32,15 +33,16 @@ class Imagined:
     events: np.ndarray
     uncertainty: np.ndarray
     finite: np.ndarray
+    everywhere: bool
 
     def or_nothing(self) -> Imagined:
         """The same, but that rows which are not finite say nothing: 0 in all of it."""
-        if self.finite.all():
+        if self.everywhere:
             return self
-        said = {f.name: getattr(self, f.name).copy() for f in fields(self)}
-        for values in said.values():
+        arrays = [getattr(self, f.name).copy() for f in fields(self) if f.name != "everywhere"]
+        for values in arrays:
             values[~self.finite] = 0
-        return Imagined(**said)
+        return Imagined(*arrays, everywhere=False)
 
 
 class Rollout:
@@ -116,13 +118,14 @@ class Rollout:
             # One transfer, however many heads.
             results = packed.cpu().numpy()
             finite = np.isfinite(results).all(1)
-            if not finite.all():
+            everywhere = bool(finite.all())
+            if not everywhere:
                 self._stay(np.flatnonzero(~finite), before)
         self.steps += 1
         for drawn in self._drawn.values():
-            drawn[finite] = False
+            drawn[slice(None) if everywhere else finite] = False
         ego, motion, terms, events, uncertainty, _ = (results[:, columns] for columns in COLUMNS.values())
-        return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0], finite)
+        return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0], finite, everywhere)
 
     def features(self) -> np.ndarray:
         """(B, latent_size) float32 of every row; never draws."""

@@ -97,6 +97,18 @@ def test_a_snapshot_of_another_checkpoint_is_refused():
         LearnedDrivingVectorEnv(2, other.checkpoint).restore(0, saved)
 
 
+def test_snapshots_of_the_first_format_are_read():
+    env = make()
+    env.reset(seed=3)
+    env.step(IDLE)
+    saved = env.snapshot()
+    first = {**without(saved, "drawn"), "format": 1, "view": saved["drawn"]["bev"]}
+    after = env.step(IDLE)[0]
+    for some in (first, {**first, "view": None}):
+        env.restore(some)
+        assert np.array_equal(env.step(IDLE)[0]["bev"], after["bev"])
+
+
 def without(snapshot, *path):
     """A copy of nested dicts without one entry."""
     name, *rest = path
@@ -115,10 +127,10 @@ REFUSED = [
     (lambda s: 3, "not int"),
     *(
         (lambda s, name=name: without(s, name), f"lacks '{name}'")
-        for name in ("state", "view", "seed", "step", "record")
+        for name in ("state", "drawn", "seed", "step", "record")
     ),
-    (lambda s: without(s, "format"), "has format None, this package reads 1"),
-    (lambda s: changed(s, 2, "format"), "has format 2"),
+    (lambda s: without(s, "format"), "has format None, this package reads 2"),
+    (lambda s: changed(s, 3, "format"), "has format 3"),
     (lambda s: changed(s, 0, "colour"), "unknown name in the snapshot: 'colour'"),
     *((lambda s, name=name: without(s, "state", name), f"state lacks '{name}'") for name in ("h", "z", "ink")),
     (lambda s: changed(s, np.zeros(3), "state", "g"), "unknown name in the snapshot's state: 'g'"),
@@ -139,8 +151,12 @@ REFUSED = [
     (lambda s: changed(s, 1.5, "seed"), "seed is 1.5, not an integer"),
     (lambda s: changed(s, 2**64, "seed"), "not an integer from"),
     (lambda s: changed(s, -1, "step"), "step is -1"),
-    (lambda s: changed(s, np.zeros((32, 32), np.uint8), "view"), r"view is uint8 of shape \(32, 32\)"),
-    (lambda s: changed(s, np.full((64, 64), 9, np.uint8), "view"), "view holds 9"),
+    (
+        lambda s: changed(s, np.zeros((32, 32), np.uint8), "drawn", "bev"),
+        r"drawn\['bev'\] .* is uint8 of shape \(32, 32\)",
+    ),
+    (lambda s: changed(s, np.full((64, 64), 9, np.uint8), "drawn", "bev"), "of the snapshot holds 9"),
+    (lambda s: changed(s, {}, "drawn", "front"), "unknown name in what the snapshot has drawn: 'front'"),
 ]
 
 
