@@ -8,7 +8,7 @@ import torch
 
 from learned_sim_env.data.episode import agent_slots
 from learned_sim_env.road import road_index
-from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
 from learned_sim_env.training.camera.loop import train
 from learned_sim_env.training.camera.moments import Moments
 from learned_sim_env.training.camera.objective import CameraObjective, CameraSettings
@@ -214,6 +214,9 @@ class Packed(Recorded):
     """As `PackedData`: two episodes, one for each split."""
 
     starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
+
+    def check_contract(self, contract: Contract, names: tuple[str, ...]) -> None:
+        assert contract is CONTRACT and set(names) == {*CAMERAS, "ego", "route", "bev"}
 
     def split(self, name: str) -> Packed:
         some, which = Packed(self.arrays), slice(0, 1) if name == "train" else slice(1, 2)
