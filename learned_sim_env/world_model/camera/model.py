@@ -62,11 +62,10 @@ class CameraWorldModel(nn.Module):
         self.hypotheses, self.ranges = Hypotheses(self.rig), Ranges(self.rig)
         fine, coarse = config.painting
         self.painter = Painter(self.rig, config.look, (fine, coarse))
-        for part in (self.perception, self.painting_parts()):
-            # What a CPU is fastest with.
-            part.to(memory_format=torch.channels_last)
-        # Its input is not, and large.
-        self.painter.inward.to(memory_format=torch.contiguous_format)
+        for module in (*self.perception.modules(), *self.painting_parts().modules()):
+            # What a CPU is fastest with, but for what comes in otherwise and is large.
+            if isinstance(module, nn.Conv2d) and module is not self.painter.inward:
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def painting_parts(self) -> nn.ModuleDict:
         """What pictures are painted with, as far as it is learned."""
