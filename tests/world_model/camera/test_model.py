@@ -136,6 +136,21 @@ def test_rows_do_not_depend_on_each_other(model, start, seen):
     assert all(torch.equal(both[name][2:], single[name]) for name in NAMES)
 
 
+def test_rows_painted_together_show_the_same(model, start, monkeypatch):
+    """As on a GPU: some have come far enough for a keyframe, one has not moved since."""
+    state = drive(model, start, 3)[1]
+    state = {name: torch.cat([value, start[name][:1]]) for name, value in state.items()}
+    state["pose"][1] += torch.tensor([5.0, 0.3, 0.1])
+    alone, after = model.draw(state, NAMES)
+    monkeypatch.setattr("learned_sim_env.world_model.camera.model._size", len)
+    together, later = model.draw(state, NAMES)
+    assert after["key_generation"].tolist() == later["key_generation"].tolist() == [0, 1, 0, 0]
+    for name in NAMES:
+        assert (alone[name].float() - together[name].float()).abs().max() <= 2
+        assert torch.equal(together[name][3], state["key_pictures"][3, NAMES.index(name), ..., :3])
+    assert torch.equal(after["key_now"], later["key_now"]) and torch.equal(after["key_pose"], later["key_pose"])
+
+
 def test_drawing_does_not_change_what_comes(model, start):
     _, undrawn = drive(model, start, 8)
     _, drawn = drive(model, start, 8, NAMES)
