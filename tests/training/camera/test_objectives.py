@@ -86,6 +86,17 @@ def test_pairs_are_of_one_episode_and_as_far_apart_as_asked(moments):
     )
 
 
+def test_moments_near_obstacles_are_seen_more_often(moments, model):
+    reach = 10.0
+    near = moments.near_obstacles(reach)
+    away = np.hypot(*(np.array([16.0, 1.0]) - moments.read("ego_pose", np.arange(len(moments)))[:, :2]).T)
+    assert near.tolist() == np.flatnonzero(away < reach).tolist() and 0 < len(near) < len(moments)
+    objective = SeeingObjective(model, {"train": moments, "validation": moments}, batch_size=4000)
+    objective.obstacles = {"train": near[:1], "validation": near[:1]}
+    shares = [(objective.batch(split, 0) == near[0]).mean() for split in ("train", "validation")]
+    assert shares[0] == pytest.approx(0.2 + 0.8 / len(moments), abs=0.03) and shares[1] < 0.06
+
+
 def test_agents_are_given_in_the_frame_of_the_ego(moments):
     agents = moments.agents(np.array([5]))
     ego = moments.read("ego_pose", np.array(5))
