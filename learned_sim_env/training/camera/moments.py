@@ -12,6 +12,7 @@ from torch import Tensor
 
 from learned_sim_env.data.episode import MOVER_SLOTS
 from learned_sim_env.scene import to_frame, wrap_angle
+from learned_sim_env.spec import SemanticClass
 
 
 class Rows(Protocol):
@@ -98,3 +99,10 @@ class Moments:
         speed = np.maximum(velocity[..., 0] * np.cos(heading) + velocity[..., 1] * np.sin(heading), 0)
         motion = np.stack([speed, np.where(same.any(-1) & (ids >= 0), turned, 0)], -1).astype(np.float32)
         return agents["pose"][:, slots], torch.from_numpy(motion).to(self.device), agents["size"][:, slots]
+
+    def near_obstacles(self, reach: float) -> np.ndarray:
+        """Those moments (M,) int at which something that does not move stands within so many metres of the ego."""
+        every = np.arange(len(self))
+        place, ego = self.read("agent_poses", every)[..., :2], self.read("ego_pose", every)[:, None, :2]
+        static = self.read("agent_classes", every) == SemanticClass.STATIC_OBJECT
+        return np.flatnonzero((static & (((place - ego) ** 2).sum(-1) < reach**2)).any(-1))

@@ -64,6 +64,10 @@ class CameraObjective:
         data: all episodes, a `PackedData`, with cameras, views, routes, maps and agents.
         process: which one of the run this is.
         device: where to compute.
+
+    Raises:
+        ValueError: for data of another contract, or batches that the processes cannot share evenly.
+        FileNotFoundError: if there is no checkpoint with a state.
     """
 
     settings_class = CameraSettings
@@ -79,6 +83,7 @@ class CameraObjective:
         self.model.rssm.requires_grad_(False)
         self.model.rssm.detector.requires_grad_(True)
         cameras = self.model.config.cameras
+        data.check_contract(self.model.contract, (*self.model.observes, "bev"))
         moments = {split: Moments.of(data.split(split), cameras, str(device)) for split in ("train", "validation")}
         seed = config.seed * process.world + process.rank
         shares = [

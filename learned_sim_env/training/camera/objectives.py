@@ -22,6 +22,8 @@ from learned_sim_env.world_model.rssm.detector import LAGS, detection_loss, view
 # Shares of examples whose keyframe is one of the painter's own pictures, once it has painted for so many steps.
 OWN_SHARE, OWN_FROM = 0.6, 300
 OWN_KEPT = 1200
+# So many of the moments to be seen are within this of an obstacle [m], which few are.
+OBSTACLE_SHARE, OBSTACLE_REACH = 0.2, 35.0
 # Moments that the detector looks back.
 VIEWS = max(LAGS)
 # Most steps between a keyframe and what is painted from it; few are likelier than many.
@@ -37,9 +39,16 @@ class SeeingObjective:
         device = data["train"].device
         self.rays, self.origins = rays.to(device), origins.to(device)
 
+        self.obstacles = {split: moments.near_obstacles(OBSTACLE_REACH) for split, moments in data.items()}
+
     def batch(self, split: str, step: int) -> np.ndarray:
-        """Moments (B,) of a step."""
-        return np.random.default_rng([self.seed, 1, step]).integers(len(self.data[split]), size=self.batch_size)
+        """Moments (B,) of a step; of training, as many near obstacles as it takes for them to be learned."""
+        rng, rare = np.random.default_rng([self.seed, 1, step]), self.obstacles[split]
+        moments = rng.integers(len(self.data[split]), size=self.batch_size)
+        if split == "train" and len(rare):
+            chosen = rng.random(self.batch_size) < OBSTACLE_SHARE
+            moments = np.where(chosen, rare[rng.integers(len(rare), size=self.batch_size)], moments)
+        return moments
 
     def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """See `perception_loss`."""

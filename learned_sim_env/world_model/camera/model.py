@@ -66,11 +66,10 @@ class CameraWorldModel(nn.Module):
         self.hypotheses, self.ranges = Hypotheses(self.rig), Ranges(self.rig)
         fine, coarse = config.painting
         self.painter = Painter(self.rig, config.look, (fine, coarse))
-        for part in (self.perception, self.painting_parts()):
-            # What a CPU is fastest with.
-            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Its input is not, and large.
-        self.painter.inward.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        for module in (*self.perception.modules(), *self.painting_parts().modules()):
+            # What a CPU is fastest with, but for what comes in otherwise and is large.
+            if isinstance(module, nn.Conv2d) and module is not self.painter.inward:
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def painting_parts(self) -> nn.ModuleDict:
         """What pictures are painted with, as far as it is learned."""
@@ -138,13 +137,12 @@ class CameraWorldModel(nn.Module):
         """Posterior: `action` (B, 2) led from the last observation to this one, of `observes`."""
         pictures = torch.stack([observation[name] for name in self.config.cameras], 1)
         route = observation["route"].float()
-        # Row by row, so that no row's numbers depend on how many others there are.
-        rows = list(zip(pictures.split(1), route.split(1), strict=True))
+        rows = list(zip(pictures.split(_size(route)), route.split(_size(route)), strict=True))
         view = torch.cat([self.perception(*row).view() for row in rows])
         view = self.with_ego(view)
         given = {"bev": view, "ego": observation["ego"]}
         new = self.rssm.observe(state, action, given, self.perception.seen)
-        hits = [self._hits(self._agents(row)) for row in _rows(new)]
+        hits = [self._hits(self._agents(row)) for row in _parted(new)]
         ranges = torch.cat([self._ranges(row) for row, _ in rows])
         return {
             **new,
@@ -190,16 +188,17 @@ class CameraWorldModel(nn.Module):
         drawn, state = self.rssm.draw(state, [*others, *(["bev"] if wanted and "bev" not in others else [])])
         drawn = {name: drawn[name] for name in others}
         if wanted:
-            rows = [self._painted(row) for row in _rows(state)]
+            rows = [self._painted(row) for row in _parted(state)]
             pictures = torch.cat([row for row, _ in rows])
             state = {name: torch.cat([row[name] for _, row in rows]) for name in state}
             drawn.update({name: pictures[:, cameras.index(name)] for name in wanted})
         return drawn, state
 
     def _painted(self, state: State) -> tuple[Tensor, State]:
-        """Pictures (1, C, H, W, 3) uint8 of one row, and its state in which they are a keyframe if it is time."""
-        if state["key_now"].item():
-            return state["key_pictures"][..., :3].contiguous(), state
+        """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time."""
+        kept, now = state["key_pictures"][..., :3], state["key_now"]
+        if now.all():
+            return kept.contiguous(), state
         motion = relative(state["pose"], state["key_pose"])
         agents = self._agents(state)
         hits = self._hits(agents)
@@ -214,18 +213,22 @@ class CameraWorldModel(nn.Module):
         ground = ground_look(state["map"], state["map_origin"], state["pose"], self.rig, self.contract.bev)
         said = told(motion, key.generation)
         painting = self.painter(ground, hits, is_static(agents["class"]), sources, state["look"], said, turned)
-        pictures = as_bytes(painting.colours)
-        if motion[0, :2].norm() < self.config.keyframe_distance:
+        pictures = torch.where(_like(now, kept), kept, as_bytes(painting.colours))
+        again = ~now & (motion[:, :2].norm(dim=-1) >= self.config.keyframe_distance)
+        if not again.any():
             return pictures, state
-        return pictures, {
-            **state,
+        fresh = {
             "key_pictures": with_agents(pictures, hits),
             "key_ranges": self._ranges(pictures),
-            "key_pose": state["pose"].clone(),
-            "key_agent_pose": state["agent_pose"].clone(),
-            "key_agent_class": state["agent_class"].clone(),
+            "key_pose": state["pose"],
+            "key_agent_pose": state["agent_pose"],
+            "key_agent_class": state["agent_class"],
             "key_generation": state["key_generation"] + 1,
-            "key_now": torch.ones_like(state["key_now"]),
+            "key_now": torch.ones_like(now),
+        }
+        return pictures, {
+            **state,
+            **{name: torch.where(_like(again, value), value, state[name]) for name, value in fresh.items()},
         }
 
     def with_ego(self, view: Tensor) -> Tensor:
@@ -262,10 +265,24 @@ class CameraWorldModel(nn.Module):
         return torch.cat([state["key_agent_pose"], still], 1), there
 
 
-def _rows(state: State) -> list[State]:
-    """The rows of a state, each a state of one."""
-    parted = {name: value.split(1) for name, value in state.items()}
-    return [{name: parts[i] for name, parts in parted.items()} for i in range(len(state["h"]))]
+def _size(batch: Tensor) -> int:
+    """Rows of a batch that are seen and painted together.
+
+    On a CPU one by one: how it rounds would depend on how many there are, and what a row needs stays in its cache.
+    """
+    return 1 if batch.device.type == "cpu" else len(batch)
+
+
+def _parted(state: State) -> list[State]:
+    """A state as states of so many rows."""
+    size = _size(state["h"])
+    parted = {name: value.split(size) for name, value in state.items()}
+    return [{name: parts[i] for name, parts in parted.items()} for i in range(len(parted["h"]))]
+
+
+def _like(mask: Tensor, value: Tensor) -> Tensor:
+    """A mask (B,) that goes with a value (B, ...)."""
+    return mask.view(-1, *[1] * (value.ndim - 1))
 
 
 def with_agents(pictures: Tensor, hits: Hits) -> Tensor:

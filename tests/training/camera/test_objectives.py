@@ -8,7 +8,7 @@ import torch
 
 from learned_sim_env.data.episode import agent_slots
 from learned_sim_env.road import road_index
-from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
 from learned_sim_env.training.camera.loop import train
 from learned_sim_env.training.camera.moments import Moments
 from learned_sim_env.training.camera.objective import CameraObjective, CameraSettings
@@ -84,6 +84,17 @@ def test_pairs_are_of_one_episode_and_as_far_apart_as_asked(moments):
     assert (
         (looked <= first).all() and (moments.episode[looked] == moments.episode[first]).all() and (looked < first).any()
     )
+
+
+def test_moments_near_obstacles_are_seen_more_often(moments, model):
+    reach = 10.0
+    near = moments.near_obstacles(reach)
+    away = np.hypot(*(np.array([16.0, 1.0]) - moments.read("ego_pose", np.arange(len(moments)))[:, :2]).T)
+    assert near.tolist() == np.flatnonzero(away < reach).tolist() and 0 < len(near) < len(moments)
+    objective = SeeingObjective(model, {"train": moments, "validation": moments}, batch_size=4000)
+    objective.obstacles = {"train": near[:1], "validation": near[:1]}
+    shares = [(objective.batch(split, 0) == near[0]).mean() for split in ("train", "validation")]
+    assert shares[0] == pytest.approx(0.2 + 0.8 / len(moments), abs=0.03) and shares[1] < 0.06
 
 
 def test_agents_are_given_in_the_frame_of_the_ego(moments):
@@ -214,6 +225,9 @@ class Packed(Recorded):
     """As `PackedData`: two episodes, one for each split."""
 
     starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
+
+    def check_contract(self, contract: Contract, names: tuple[str, ...]) -> None:
+        assert contract is CONTRACT and set(names) == {*CAMERAS, "ego", "route", "bev"}
 
     def split(self, name: str) -> Packed:
         some, which = Packed(self.arrays), slice(0, 1) if name == "train" else slice(1, 2)

@@ -136,6 +136,21 @@ def test_rows_do_not_depend_on_each_other(model, start, seen):
     assert all(torch.equal(both[name][2:], single[name]) for name in NAMES)
 
 
+def test_rows_painted_together_show_the_same(model, start, monkeypatch):
+    """As on a GPU: some have come far enough for a keyframe, one has not moved since."""
+    state = drive(model, start, 3)[1]
+    state = {name: torch.cat([value, start[name][:1]]) for name, value in state.items()}
+    state["pose"][1] += torch.tensor([5.0, 0.3, 0.1])
+    alone, after = model.draw(state, NAMES)
+    monkeypatch.setattr("learned_sim_env.world_model.camera.model._size", len)
+    together, later = model.draw(state, NAMES)
+    assert after["key_generation"].tolist() == later["key_generation"].tolist() == [0, 1, 0, 0]
+    for name in NAMES:
+        assert (alone[name].float() - together[name].float()).abs().max() <= 2
+        assert torch.equal(together[name][3], state["key_pictures"][3, NAMES.index(name), ..., :3])
+    assert torch.equal(after["key_now"], later["key_now"]) and torch.equal(after["key_pose"], later["key_pose"])
+
+
 def test_drawing_does_not_change_what_comes(model, start):
     _, undrawn = drive(model, start, 8)
     _, drawn = drive(model, start, 8, NAMES)
@@ -216,3 +231,10 @@ def test_environments_can_step_it(model, start, seen):
     for which in (rollout, alone):
         which.step(np.full((len(which), 2), 0.2, np.float32))
     assert np.array_equal(alone.drawn("left", rows[:1])[0], rollout.drawn("left", rows)[1])
+
+
+def test_squares_of_pixels_are_painted_alike_before_anything_is_learned(seen):
+    torch.manual_seed(0)
+    model = CameraWorldModel(SIZES["camera-tiny"], CONTRACT).eval()
+    weight = model.painter.outward.weight.unflatten(0, (-1, 4))
+    assert torch.equal(weight[:, :1].expand_as(weight), weight) and weight[:, 0].std() > 0
