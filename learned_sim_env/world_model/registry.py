@@ -17,7 +17,7 @@ from learned_sim_env.spec import Contract, unknown
 # Name -> module:class of an `nn.Module` that is a `protocol.WorldModel`, and beside that has `about`, a sentence for
 # cards; `config_class`, a dataclass; and `sizes`, configurations by the names in `MODELS`.
 ARCHITECTURES = {
-    "camera": "learned_sim_env.world_model.camera.model:CameraWorldModel",
+    "camera": "learned_sim_env.world_model.rssm.camera.model:CameraWorldModel",
     "rssm": "learned_sim_env.world_model.rssm.model:DrivingRSSM",
     "lstm": "learned_sim_env.world_model.lstm:DrivingLSTM",
     "transformer": "learned_sim_env.world_model.transformer.model:DrivingTransformer",

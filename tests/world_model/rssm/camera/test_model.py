@@ -13,11 +13,11 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec
-from learned_sim_env.world_model.camera.config import SIZES, CameraConfig
-from learned_sim_env.world_model.camera.model import CameraWorldModel
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
+from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
@@ -142,7 +142,7 @@ def test_rows_painted_together_show_the_same(model, start, monkeypatch):
     state = {name: torch.cat([value, start[name][:1]]) for name, value in state.items()}
     state["pose"][1] += torch.tensor([5.0, 0.3, 0.1])
     alone, after = model.draw(state, NAMES)
-    monkeypatch.setattr("learned_sim_env.world_model.camera.model._size", len)
+    monkeypatch.setattr("learned_sim_env.world_model.rssm.camera.model._size", len)
     together, later = model.draw(state, NAMES)
     assert after["key_generation"].tolist() == later["key_generation"].tolist() == [0, 1, 0, 0]
     for name in NAMES:

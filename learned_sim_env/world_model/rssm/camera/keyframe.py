@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.world_model.camera.boxes import FAR, Hits
-from learned_sim_env.world_model.camera.ranges import log_range
-from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import points_from, rotate
+from learned_sim_env.world_model.rssm.camera.boxes import FAR, Hits
+from learned_sim_env.world_model.rssm.camera.ranges import log_range
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 
 # [m] over the ground at which something of unknown distance may stand.
 DISTANCES = (5.0, 8.0, 13.0, 22.0, 45.0, 1e4)

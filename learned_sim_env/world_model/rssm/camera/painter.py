@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import SemanticClass
-from learned_sim_env.world_model.camera import ground_look, keyframe
-from learned_sim_env.world_model.camera.boxes import FAR, Hits
-from learned_sim_env.world_model.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera import ground_look, keyframe
+from learned_sim_env.world_model.rssm.camera.boxes import FAR, Hits
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 
 # Channels of a pixel told of agents: whether there is one, where on it, whether it is static, how near.
 AGENT_CHANNELS = 6

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.training.camera.moments import Moments
-from learned_sim_env.training.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
-from learned_sim_env.training.camera.painter_examples import Examples
-from learned_sim_env.training.camera.painter_loss import paint
+from learned_sim_env.training.objective import Finished
 from learned_sim_env.training.processes import Process
-from learned_sim_env.world_model.camera.model import as_bytes
+from learned_sim_env.training.rssm.camera.moments import Moments
+from learned_sim_env.training.rssm.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.rssm.camera.painter_examples import Examples
+from learned_sim_env.training.rssm.camera.painter_loss import paint
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.registry import architecture
+from learned_sim_env.world_model.rssm.camera.model import as_bytes
 
 # Batches of validation.
 VALIDATION_BATCHES = 6
@@ -46,13 +47,6 @@ class CameraBatch(NamedTuple):
     seen: np.ndarray
     painted: Examples
     detected: np.ndarray | None
-
-
-class Finished(NamedTuple):
-    """The trained model in evaluation mode, and facts about its training for the card."""
-
-    model: Any
-    facts: dict[str, Any]
 
 
 class CameraObjective:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from learned_sim_env.training.camera.painter_examples import Examples
-from learned_sim_env.world_model.camera.boxes import FAR
-from learned_sim_env.world_model.camera.model import CameraWorldModel
-from learned_sim_env.world_model.camera.painter import Painting, is_static, told
+from learned_sim_env.training.rssm.camera.painter_examples import Examples
+from learned_sim_env.world_model.rssm.camera.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
+from learned_sim_env.world_model.rssm.camera.painter import Painting, is_static, told
 
 # A pixel of an agent or a marking counts so much more: there are few, and they are what matters.
 AGENT_WEIGHT, MARK_WEIGHT = 2.0, 2.0

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SemanticClass
-from learned_sim_env.world_model.camera.boxes import FAR, cast, heights
-from learned_sim_env.world_model.camera.ground_look import ground_look
-from learned_sim_env.world_model.camera.keyframe import BACKDROP, CHANNELS, FARTHEST, SOURCES, Hypotheses, Keyframe
-from learned_sim_env.world_model.camera.look_ups import LookUps
-from learned_sim_env.world_model.camera.model import with_agents
-from learned_sim_env.world_model.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.boxes import FAR, cast, heights
+from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
+from learned_sim_env.world_model.rssm.camera.keyframe import BACKDROP, CHANNELS, FARTHEST, SOURCES, Hypotheses, Keyframe
+from learned_sim_env.world_model.rssm.camera.look_ups import LookUps
+from learned_sim_env.world_model.rssm.camera.model import with_agents
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from tests import scenes
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned_sim_env.training.camera.moments import Moments
-from learned_sim_env.training.camera.painter_examples import Examples, OwnPictures, examples, looked_at
-from learned_sim_env.training.camera.painter_loss import paint, painter_loss
-from learned_sim_env.training.camera.perception_loss import perception_loss, square_rays
 from learned_sim_env.training.rssm.agent_losses import box_refiner_loss
-from learned_sim_env.world_model.camera.model import CameraWorldModel, as_bytes, with_agents
+from learned_sim_env.training.rssm.camera.moments import Moments
+from learned_sim_env.training.rssm.camera.painter_examples import Examples, OwnPictures, examples, looked_at
+from learned_sim_env.training.rssm.camera.painter_loss import paint, painter_loss
+from learned_sim_env.training.rssm.camera.perception_loss import perception_loss, square_rays
 from learned_sim_env.world_model.geometry import relative, sample_nearest
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel, as_bytes, with_agents
 from learned_sim_env.world_model.rssm.detector import LAGS, detection_loss, views_of_movers
 
 # Shares of examples whose keyframe is one of the painter's own pictures, once it has painted for so many steps.

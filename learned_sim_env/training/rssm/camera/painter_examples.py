@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.training.camera.moments import Moments
-from learned_sim_env.world_model.camera.boxes import Hits, cast
-from learned_sim_env.world_model.camera.ground_look import ground_look
-from learned_sim_env.world_model.camera.keyframe import Keyframe
-from learned_sim_env.world_model.camera.model import OBSTACLE_SIZE, with_agents
-from learned_sim_env.world_model.camera.rig import Rig
+from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import compose, relative
+from learned_sim_env.world_model.rssm.camera.boxes import Hits, cast
+from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
+from learned_sim_env.world_model.rssm.camera.keyframe import Keyframe
+from learned_sim_env.world_model.rssm.camera.model import OBSTACLE_SIZE, with_agents
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Agents told of, the nearest: those that move, and obstacles. Episodes have more of both.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import points_from
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, DIRECTIONS, DISTANCES, OTHER_AT, PIECE_AT, STEP, is_line
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 

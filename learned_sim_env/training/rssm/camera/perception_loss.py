@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_sim_env.spec import CameraSpec, SemanticClass
-from learned_sim_env.world_model.camera.boxes import FAR, cast
-from learned_sim_env.world_model.camera.perception import (
+from learned_sim_env.world_model.rssm.camera.boxes import FAR, cast
+from learned_sim_env.world_model.rssm.camera.perception import (
     CLASS_WEIGHTS,
     DEPTH,
     SEEN_CLASSES,

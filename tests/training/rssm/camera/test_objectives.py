@@ -9,19 +9,19 @@ import torch
 from learned_sim_env.data.episode import agent_slots
 from learned_sim_env.road import road_index
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
-from learned_sim_env.training.camera.loop import train
-from learned_sim_env.training.camera.moments import Moments
-from learned_sim_env.training.camera.objective import CameraObjective, CameraSettings
-from learned_sim_env.training.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
-from learned_sim_env.training.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
-from learned_sim_env.training.camera.painter_loss import paint, psnr
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
-from learned_sim_env.world_model.camera.boxes import FAR
-from learned_sim_env.world_model.camera.config import SIZES
-from learned_sim_env.world_model.camera.keyframe import Hypotheses
-from learned_sim_env.world_model.camera.model import CameraWorldModel
+from learned_sim_env.training.rssm.camera.loop import train
+from learned_sim_env.training.rssm.camera.moments import Moments
+from learned_sim_env.training.rssm.camera.objective import CameraObjective, CameraSettings
+from learned_sim_env.training.rssm.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.rssm.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
+from learned_sim_env.training.rssm.camera.painter_loss import paint, psnr
 from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.rssm.camera.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.config import SIZES
+from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
@@ -157,8 +157,8 @@ def test_it_learns_to_see(moments, model, tmp_path):
 
 
 def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.camera.objectives.OWN_FROM", 4)
-    monkeypatch.setattr("learned_sim_env.training.camera.objectives.LONGEST", 8)
+    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.OWN_FROM", 4)
+    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.LONGEST", 8)
     objective, generations = PaintingObjective(model, {"train": moments}, batch_size=3), []
 
     def loss(step):
@@ -236,7 +236,7 @@ class Packed(Recorded):
 
 
 def test_all_of_it_is_one_objective(moments, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.camera.objectives.LONGEST", 8)
+    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.LONGEST", 8)
     config = TrainConfig(model="camera-tiny", batch_size=2)
     settings = CameraSettings(painted=2, detected=2, detect_from=1)
     objective = CameraObjective(config, settings, Packed(moments.data.arrays), Process(), torch.device("cpu"))

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import EGO_SIZE, BevSpec, CameraSpec, SemanticClass
-from learned_sim_env.world_model.camera.look_ups import LookUps
 from learned_sim_env.world_model.geometry import view_points
+from learned_sim_env.world_model.rssm.camera.look_ups import LookUps
 
 # What the network tells apart: everything but the ego, whose place is known.
 SEEN_CLASSES = int(SemanticClass.EGO)

@@ -15,19 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import Contract, SemanticClass
-from learned_sim_env.world_model.camera.boxes import FAR, Hits, cast
-from learned_sim_env.world_model.camera.config import SIZES, CameraConfig
-from learned_sim_env.world_model.camera.ground_look import ground_look
-from learned_sim_env.world_model.camera.keyframe import Hypotheses, Keyframe
-from learned_sim_env.world_model.camera.look import Look
-from learned_sim_env.world_model.camera.painter import Painter, is_static, told
-from learned_sim_env.world_model.camera.perception import Perception
-from learned_sim_env.world_model.camera.ranges import Ranges, from_bytes
-from learned_sim_env.world_model.camera.ranges import as_bytes as ranges_as_bytes
-from learned_sim_env.world_model.camera.rig import Rig
 from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm.agents import KEYS
+from learned_sim_env.world_model.rssm.camera.boxes import FAR, Hits, cast
+from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
+from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
+from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses, Keyframe
+from learned_sim_env.world_model.rssm.camera.look import Look
+from learned_sim_env.world_model.rssm.camera.painter import Painter, is_static, told
+from learned_sim_env.world_model.rssm.camera.perception import Perception
+from learned_sim_env.world_model.rssm.camera.ranges import Ranges, from_bytes
+from learned_sim_env.world_model.rssm.camera.ranges import as_bytes as ranges_as_bytes
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 from learned_sim_env.world_model.rssm.landmarks import FAR as NONE
 from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SemanticClass
-from learned_sim_env.world_model.camera.look import Look
-from learned_sim_env.world_model.camera.perception import SEEN_CLASSES, Perception
-from learned_sim_env.world_model.camera.ranges import FARTHEST, Ranges, as_bytes, from_bytes, log_range
-from learned_sim_env.world_model.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.look import Look
+from learned_sim_env.world_model.rssm.camera.perception import SEEN_CLASSES, Perception
+from learned_sim_env.world_model.rssm.camera.ranges import FARTHEST, Ranges, as_bytes, from_bytes, log_range
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 
 BEV, SPECS = BevSpec(), list(CAMERAS.values())
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.world_model.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.rig import Rig
 
 # [m] What is farther than this is as good as infinitely far; and what is guessed at first of what is not ground.
 FARTHEST, MIDDLE = 60.0, 25.0
