@@ -22,6 +22,9 @@ from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model
 from learned_sim_env.world_model.lstm import SIZES, DrivingLSTM
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tensorboard")
 
 TINY = "--model lstm-tiny --batch-size 4 --horizon 6 --warmup 2 --no-bf16 --contexts 4 --threads 1 --drawn-moments 4"

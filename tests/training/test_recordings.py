@@ -28,6 +28,9 @@ from tests.data.recordings import recording
 from tests.recordings.world import make_world
 from tests.recordings.writers import table
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 CONTRACT = CONTRACTS["driving"]
 # Logs of which the hash of the name says that they are for training, and for validation.
 TRAINING, VALIDATION = ("log 0", "log 1"), "log 2"

@@ -13,6 +13,9 @@ from learned_sim_env.world_model.transformer.ego import moved, numbers
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from tests.tiny_transformer import actions, driven, noise, tiny
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model() -> DrivingTransformer:

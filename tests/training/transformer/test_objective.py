@@ -20,6 +20,9 @@ from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
 from tests.data.recordings import CONTRACT, recording
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 CONFIG = TrainConfig("transformer-tiny", steps=8, batch_size=6, horizon=7, bf16=False)
 SETTINGS = TransformerSettings(
     modalities=("bev",),

@@ -22,6 +22,9 @@ from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model
 from tests.data.recordings import CONTRACT, recording
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tensorboard")
 
 TINY = (

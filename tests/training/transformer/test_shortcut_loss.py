@@ -19,6 +19,9 @@ from learned_sim_env.world_model.transformer.config import SIZES, TransformerCon
 from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
 from learned_sim_env.world_model.transformer.sampler import direction
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 CONFIG = replace(SIZES["transformer-tiny"], finest=8)
 CPU = torch.device("cpu")
 FINEST = 3

@@ -17,6 +17,9 @@ from learned_sim_env.training.transformer.tokenizer_loss import (
 from learned_sim_env.world_model.transformer.config import SIZES
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:

@@ -18,6 +18,9 @@ from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 # A strip of four cells, in one of which there is a square.
 HEIGHT, WIDTH, SQUARE, FRAMES, BATCH, STEPS = 8, 32, 8, 8, 16, 200
 CONFIG = TransformerConfig(

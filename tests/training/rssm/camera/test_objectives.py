@@ -24,6 +24,9 @@ from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from tests import scenes
 
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
 from learned_sim_env.rendering.bev import BevRenderer
