@@ -24,13 +24,13 @@ from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from tests import scenes
 
-# All of it trains or dreams: left out by `make test-fast`.
-pytestmark = pytest.mark.slow
-
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
 
 CONTRACT, BEV = CONTRACTS["driving-camera"], BevSpec()
 STEPS = 14

@@ -20,13 +20,13 @@ from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from tests import scenes
 
-# All of it trains or dreams: left out by `make test-fast`.
-pytestmark = pytest.mark.slow
-
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
 from learned_sim_env.rendering.camera import Appearance, CameraRenderer
 from learned_sim_env.road import road_index
+
+# All of it trains or dreams: left out by `make test-fast`.
+pytestmark = pytest.mark.slow
 
 CONTRACT, NAMES = CONTRACTS["driving-camera"], tuple(CAMERAS)
 
