@@ -14,6 +14,9 @@ import numpy as np
 
 from learned_sim_env.spec import SemanticClass
 
+# Key of `Scene.extras` under which a simulator hands over the pictures of its own cameras, by name.
+PICTURES = "cameras"
+
 
 @dataclass(frozen=True)
 class Lane:

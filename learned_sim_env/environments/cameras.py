@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learned_sim_env.scene import Scene
+from learned_sim_env.scene import PICTURES, Scene
 from learned_sim_env.spec import Contract, unknown
 
 if TYPE_CHECKING:
     from learned_sim_env.rendering.camera import Appearance
 
 SOURCES = ("drawn", "sensor")
-# Key of a scene's `extras` under which a simulator hands over the pictures of its own cameras, by name.
-PICTURES = "cameras"
 
 
 class Cameras:

@@ -13,13 +13,13 @@ from gymnasium.error import ResetNeeded
 from learned_sim_env import task
 from learned_sim_env.drivers.ray_features import RayFeatures
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
-from learned_sim_env.environments.cameras import PICTURES, Cameras
+from learned_sim_env.environments.cameras import Cameras
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.environments.observations import in_picture, in_view, needed, picture, shown
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
-from learned_sim_env.scene import Scene, SimulatorError, relative_motion
+from learned_sim_env.scene import PICTURES, Scene, SimulatorError, relative_motion
 from learned_sim_env.simulators import open_simulator
 from learned_sim_env.spec import (
     CONTRACTS,
@@ -136,7 +136,7 @@ class TwinDrivingEnv(Made, gym.Env):
         scenario = int(self.np_random.integers(TRAINING_SCENARIOS.stop)) if seed is None else seed
         self.cameras.begin(scenario, options.pop("appearance", None))
         self.scene = _checked(self.simulator.reset(scenario, options))
-        self._steps, self._running, self._scenario = 0, True, scenario
+        self._steps, self._running = 0, True
         self._totals = np.zeros(2)
         self._read_scene()
         self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)

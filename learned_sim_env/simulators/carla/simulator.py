@@ -10,7 +10,7 @@ import numpy as np
 
 from learned_sim_env.opendrive import open_map, read_opendrive
 from learned_sim_env.optional import require
-from learned_sim_env.scene import Ego, Scene, SimulatorError
+from learned_sim_env.scene import PICTURES, Ego, Scene, SimulatorError
 from learned_sim_env.simulators.carla import driver
 from learned_sim_env.simulators.carla.connection import LAST_WILL, Address, Connection, role
 from learned_sim_env.simulators.carla.lights import StopLines, crossed
@@ -240,7 +240,7 @@ class CarlaSimulator:
         self._red = self._stop_lines.closed("Red")
         extras = {**extras, **self._sensors.extras(snapshot.frame, self._address.timeout)}
         if self._cameras:
-            extras["cameras"] = self._sensors.pictures(snapshot.frame, self._address.timeout)
+            extras[PICTURES] = self._sensors.pictures(snapshot.frame, self._address.timeout)
         contacts = self._sensors.contacts()
         agents = self._reader.agents(snapshot, self._ego)
         closed = self._red + self._stop_lines.closed("Yellow")
