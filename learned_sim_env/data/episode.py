@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.road import STATIONS, road_index
-from learned_sim_env.scene import Agents
+from learned_sim_env.scene import Agents, Scene
 from learned_sim_env.spec import (
     COST_TERMS,
     EGO_FIELDS,
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 MOVER_SLOTS = 16
 STATIC_SLOTS = 16
 AGENT_SLOTS = MOVER_SLOTS + STATIC_SLOTS
+# Slots of a row of scenery, the nearest thing first.
+SCENERY_SLOTS = 48
 
 # Modalities that are recorded unless others are asked for.
 MODALITIES = ("bev", "ego")
@@ -64,6 +66,9 @@ MOMENTS: dict[str, tuple[tuple[int, ...], type]] = {
     "agent_poses": ((AGENT_SLOTS, 3), np.float32),
     "agent_sizes": ((AGENT_SLOTS, 2), np.float32),
     "agent_velocities": ((AGENT_SLOTS, 2), np.float32),
+    "scenery_kinds": ((SCENERY_SLOTS,), np.uint8),
+    "scenery_poses": ((SCENERY_SLOTS, 3), np.float32),
+    "scenery_sizes": ((SCENERY_SLOTS, 3), np.float32),
     "route_left": ((), np.float32),
     "route_headings": ((STATIONS,), np.float32),
     "reward_terms": ((len(REWARD_TERMS),), np.float32),
@@ -78,6 +83,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "map": ("map",),
     "pose": ("ego_pose", "ego_velocity"),
     "agents": ("agent_ids", "agent_classes", "agent_poses", "agent_sizes", "agent_velocities"),
+    "scenery": ("scenery_kinds", "scenery_poses", "scenery_sizes"),
     "stations": ("route_left", "route_headings"),
     "reward": ("rewards", "reward_terms", "cost_terms"),
     "events": ("events",),
@@ -100,6 +106,9 @@ class Episode:
     ego_pose: (T+1, 3) float64. ego_velocity: (T+1, 2) float32.
     agent_ids: (T+1, 32) int64, -1 where the slot is empty; the same number is the same agent in all rows, in whatever
     slot. agent_classes, agent_poses, agent_sizes (length, width), agent_velocities: zeros where the slot is empty.
+    scenery_kinds: (T+1, 48) uint8 `SceneryKind`, 0 where the slot is empty. scenery_poses: (T+1, 48, 3) float32 x, y,
+    heading. scenery_sizes: (T+1, 48, 3) float32 length, width, height [m]. What drawn cameras show beside the road, and
+    a little beyond what they do, see `rendering.camera.scenery.NEAR`; the same thing has other slots at other moments.
     route_left: (T+1,) float32, what is left of the route [m]. route_headings: (T+1, 14) float32 [rad], see
     `road.RoadIndex.route_headings`.
     reward_terms, cost_terms, events, tags: of the step that led to the moment, in the order of `REWARD_TERMS`,
@@ -124,6 +133,9 @@ class Episode:
     agent_poses: np.ndarray | None = None
     agent_sizes: np.ndarray | None = None
     agent_velocities: np.ndarray | None = None
+    scenery_kinds: np.ndarray | None = None
+    scenery_poses: np.ndarray | None = None
+    scenery_sizes: np.ndarray | None = None
     route_left: np.ndarray | None = None
     route_headings: np.ndarray | None = None
     reward_terms: np.ndarray | None = None
@@ -215,6 +227,20 @@ def agent_slots(agents: Agents) -> dict[str, np.ndarray]:
     return out
 
 
+def scenery_slots(scene: Scene) -> dict[str, np.ndarray]:
+    """What stands beside the road around the ego as a row of 48 slots; keys, shapes as those entries of `MOMENTS`."""
+    from learned_sim_env.rendering.camera.scenery import scenery  # It needs OpenCV, and most episodes have no cameras.
+
+    around = scenery(scene.road_map).around(scene.ego.pose, SCENERY_SLOTS)
+    out: dict[str, np.ndarray] = {}
+    for name in ("kinds", "poses", "sizes"):
+        shape, dtype = MOMENTS[f"scenery_{name}"]
+        row = np.zeros(shape, dtype)
+        row[: len(around.kinds)] = getattr(around, name)
+        out[f"scenery_{name}"] = row
+    return out
+
+
 def unknown_rows(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """What an array called `name` holds where nothing is known: zeros, or -1 for ids."""
     return np.full(shape, -1 if name == "agent_ids" else 0, dtype)
@@ -223,13 +249,17 @@ def unknown_rows(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarr
 class EpisodeRecorder:
     """Collects the rows of one episode: `moment()` after reset and after each step, `transition(...)` for each step.
 
-    names: modalities of the environment's contract to record.
+    names: modalities of the environment's contract to record. Scenery is recorded where drawn cameras are.
     """
 
     def __init__(self, env: TwinDrivingEnv, names: Iterable[str] = MODALITIES) -> None:
         self._env = env
         self._seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in SCHEMA}
+        cameras = [name for name in self._seen if env.contract.modality(name).camera is not None]
+        # No scene tells what a simulator's own cameras show beside the road.
+        self._scenery = bool(cameras) and env.cameras.source == "drawn"
+        left_out = () if self._scenery else PARTS["scenery"]
+        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in SCHEMA if name not in left_out}
 
     def moment(self) -> None:
         """Append what the environment's latest scene shows."""
@@ -241,6 +271,7 @@ class EpisodeRecorder:
             "ego_pose": scene.ego.pose,
             "ego_velocity": np.asarray(scene.ego.velocity),
             **agent_slots(scene.agents),
+            **(scenery_slots(scene) if self._scenery else {}),
             "route_left": left,
             "route_headings": road.route_headings(left),
             "reward_terms": env.outcome.reward_terms[0],

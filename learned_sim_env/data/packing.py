@@ -115,7 +115,7 @@ def unpacked(
 
 def unpacked_before(members: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays by name from the members of a file of layout 2, in which a view was its map where it held zeros."""
-    arrays = {name: members[name] for name in SCHEMA}
+    arrays = {name: members[name] for name in SCHEMA if name in members}
     arrays["ego"], arrays["map"] = members["ego"], _from_nibbles(members["map"])
     arrays["bev"] = _from_nibbles(members["objects"])
     np.copyto(arrays["bev"], arrays["map"], where=arrays["bev"] == 0)

@@ -5,7 +5,14 @@ Units are SI throughout. Nothing here imports torch or a simulator.
 """
 
 from learned_sim_env.spec.actions import ACTION_TYPES, DISCRETE_ACTIONS
-from learned_sim_env.spec.classes import NUM_CLASSES, NUM_MAP_CLASSES, NUM_STATIC_CLASSES, PALETTE, SemanticClass
+from learned_sim_env.spec.classes import (
+    NUM_CLASSES,
+    NUM_MAP_CLASSES,
+    NUM_STATIC_CLASSES,
+    PALETTE,
+    SceneryKind,
+    SemanticClass,
+)
 from learned_sim_env.spec.contract import CONTRACTS, FLAT_SIZE, OBS_TYPES, Contract, RewardSpec, observed_as
 from learned_sim_env.spec.errors import unknown
 from learned_sim_env.spec.fingerprints import Fingerprints
@@ -57,6 +64,7 @@ __all__ = [
     "Fingerprints",
     "Modality",
     "RewardSpec",
+    "SceneryKind",
     "SemanticClass",
     "observed_as",
     "unknown",

@@ -21,6 +21,19 @@ class SemanticClass(IntEnum):
     EGO = 8
 
 
+class SceneryKind(IntEnum):
+    """What stands beside the road, as drawn cameras show it; `NONE` is an empty slot."""
+
+    NONE = 0
+    TREE = 1
+    CONIFER = 2
+    BUSH = 3
+    HOUSE = 4
+    BLOCK = 5
+    LAMP = 6
+    POST = 7
+
+
 NUM_CLASSES = len(SemanticClass)
 # Classes up to this one belong to the map: they never move. The others are agents, painted over it.
 NUM_MAP_CLASSES = SemanticClass.SOLID_LINE + 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from learned_sim_env.data.episode import PARTS, Episode
+from learned_sim_env.data.episode import PARTS, SCENERY_SLOTS, Episode
 from learned_sim_env.spec import CONTRACTS
 from tests.evaluation.world import episode
 
@@ -32,6 +32,7 @@ def recording(
         noise = rng.integers(0, 100, (steps + 1, *modality.shape)).astype(modality.dtype)
         noise[:, modality.shape[0] // 2 :] = 0
         seen[name] = noise
+    whole = replace(whole, scenery_kinds=rng.integers(0, 8, (steps + 1, SCENERY_SLOTS)).astype(np.uint8))
     fields = {name: None for part, names in PARTS.items() if part not in parts for name in names}
     made = replace(whole, **fields, observations={n: seen[n].copy() for n in modalities}, log=log)  # type: ignore[arg-type]
     for name, mask in (masks or {}).items():

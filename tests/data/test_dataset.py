@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.dataset import PackedData, iterate_episodes, load_episodes, pack
-from learned_sim_env.data.episode import MOMENTS, TRANSITIONS
+from learned_sim_env.data.episode import MOMENTS, PARTS, TRANSITIONS
 from learned_sim_env.data.splits import split_of
 from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.spec import CONTRACTS
@@ -43,10 +43,11 @@ def test_minari_opens_it_and_holds_what_was_recorded(collection: Path) -> None:
     assert isinstance(dataset.observation_space, gym.spaces.Dict)
     metadata = dataset.storage.get_episode_metadata(range(5))
     for stored, about, episode in zip(dataset.iterate_episodes(), metadata, recorded, strict=True):
-        assert set(stored.observations) == {"semantic", "ego"} and set(stored.infos) == set(MOMENTS)
+        assert set(stored.observations) == {"semantic", "ego"}
+        assert set(stored.infos) == set(MOMENTS) - {*PARTS["scenery"]}
         np.testing.assert_array_equal(stored.observations["semantic"], episode.observations["bev"])
         np.testing.assert_array_equal(stored.observations["ego"], episode.ego)
-        for name in MOMENTS:
+        for name in stored.infos:
             np.testing.assert_array_equal(stored.infos[name], getattr(episode, name), err_msg=name)
         for name in TRANSITIONS:
             np.testing.assert_array_equal(getattr(stored, name), getattr(episode, name), err_msg=name)

@@ -110,7 +110,7 @@ def test_makes_a_dataset(logs, tmp_path):
         assert not episode.events.any()
         bev = episode.observations["bev"]
         assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[40] == SemanticClass.ROUTE).sum() > 50
-        assert set(episode.parts) == set(PARTS) and not episode.valid
+        assert set(episode.parts) == set(PARTS) - {"scenery"} and not episode.valid
         assert (episode.agent_ids[40] >= 0).sum() == 4
     assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == [0, 1]
     packed = PackedData.load(tmp_path / "mine-v0" / "packed.npz")
@@ -141,8 +141,11 @@ def test_what_was_not_recorded_is_not_in_the_dataset(tmp_path):
     whole, alone, bare = (packed.episode(i) for i in range(3))
     assert [whole.log, alone.log, bare.log] == ["all", "alone", "bare"]
     assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego", "route"}
-    assert set(alone.parts) == set(PARTS) - {"agents", "tags"} and set(alone.observations) == {"ego", "route"}
-    assert set(whole.parts) == set(PARTS) and set(whole.observations) == {"bev", "ego", "route"}
+    assert set(alone.parts) == set(PARTS) - {"agents", "scenery", "tags"} and set(alone.observations) == {
+        "ego",
+        "route",
+    }
+    assert set(whole.parts) == set(PARTS) - {"scenery"} and set(whole.observations) == {"bev", "ego", "route"}
     assert len({e.seed for e in (alone, whole, bare)}) == 3
 
 

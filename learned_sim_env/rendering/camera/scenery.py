@@ -8,16 +8,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from learned_sim_env.scene import RoadMap
+from learned_sim_env.scene import RoadMap, to_frame
+from learned_sim_env.spec import SceneryKind
 
-KINDS = ("tree", "conifer", "bush", "house", "block", "lamp", "post")
-TREE, CONIFER, BUSH, HOUSE, BLOCK, LAMP, POST = range(len(KINDS))
+TREE, CONIFER, BUSH, HOUSE, BLOCK, LAMP, POST = (kind for kind in SceneryKind if kind)
 
 CELL = 1.0  # [m] of the map of distances to the road.
 MARGIN = 70.0  # [m] around the map in which things stand.
 # Places are drawn one in each square of this side [m], then kept by what stands near.
-_SPACING = {TREE: 9.0, HOUSE: 30.0, LAMP: 28.0, POST: 17.0}
-_SIZES = {  # length, width, height [m]: the least and the most.
+_SPACING: dict[int, float] = {TREE: 9.0, HOUSE: 30.0, LAMP: 28.0, POST: 17.0}
+_SIZES: dict[int, tuple[tuple[float, float, float], ...]] = {  # length, width, height [m]: the least and the most.
     TREE: ((4.0, 4.0, 5.5), (7.5, 7.5, 11.0)),
     CONIFER: ((3.0, 3.0, 7.0), (5.0, 5.0, 14.0)),
     BUSH: ((1.5, 1.5, 1.0), (3.0, 3.0, 2.0)),
@@ -26,13 +26,18 @@ _SIZES = {  # length, width, height [m]: the least and the most.
     LAMP: ((0.18, 0.18, 7.0), (0.18, 0.18, 8.0)),
     POST: ((0.12, 0.12, 1.0), (0.12, 0.12, 1.0)),
 }
+# What can matter to cameras soon: things nearer than this [m] that are ahead or beside, not more than so many radians
+# from straight ahead, and those nearer than this [m] on any side.
+NEAR = 80.0
+BEARING = np.radians(110.0)
+BESIDE = 15.0
 
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
     """N things that never move; world frame.
 
-    kinds: (N,) int, indices of `KINDS`. poses: (N, 3) float64 x, y, heading. sizes: (N, 3) float64 length, width,
+    kinds: (N,) int, `SceneryKind`. poses: (N, 3) float64 x, y, heading. sizes: (N, 3) float64 length, width,
     height [m]. looks: (N,) float64 in [0, 1), which of a kind's colours it has.
     """
 
@@ -40,6 +45,14 @@ class Scenery:
     poses: np.ndarray
     sizes: np.ndarray
     looks: np.ndarray
+
+    def around(self, pose: np.ndarray, count: int) -> Scenery:
+        """Those of at most `count` things that are around `pose` (3,), see `NEAR`, the nearest first."""
+        x, y = to_frame(self.poses[:, :2], pose).T
+        away = np.hypot(x, y)
+        near = np.flatnonzero((away < NEAR) & ((np.abs(np.arctan2(y, x)) < BEARING) | (away < BESIDE)))
+        rows = near[np.argsort(away[near], kind="stable")[:count]]
+        return Scenery(self.kinds[rows], self.poses[rows], self.sizes[rows], self.looks[rows])
 
 
 @lru_cache(maxsize=4)
@@ -62,7 +75,7 @@ def scenery(road_map: RoadMap) -> Scenery:
     parts = []
 
     def add(kinds: np.ndarray, places: np.ndarray, headings: np.ndarray) -> None:
-        low, high = (np.array([_SIZES[k][i] for k in range(len(KINDS))])[kinds] for i in (0, 1))
+        low, high = (np.array([_SIZES[k][i] for k in _SIZES])[kinds - TREE] for i in (0, 1))
         sizes = low + rng.uniform(0, 1, low.shape) * (high - low)
         parts.append((kinds, np.column_stack([places, headings]), sizes, rng.uniform(0, 1, len(kinds))))
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.rendering.camera.scenery import KINDS, LAMP, scenery
+from learned_sim_env.rendering.camera.scenery import scenery
 from learned_sim_env.scene import Scene, to_frame, wrap_angle
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import SceneryKind, SemanticClass
 
-SHAPES = ("car", "van", "truck", "bike", "person", "cone", "barrier", *KINDS, "traffic_light")
-_CAR, _VAN, _TRUCK, _BIKE, _PERSON, _CONE, _BARRIER = range(7)
-_SCENERY, _TRAFFIC_LIGHT = 7, len(SHAPES) - 1
+_AGENTS = ("car", "van", "truck", "bike", "person", "cone", "barrier")
+SHAPES = (*_AGENTS, *(kind.name.lower() for kind in SceneryKind if kind), "traffic_light")
+_CAR, _VAN, _TRUCK, _BIKE, _PERSON, _CONE, _BARRIER = range(len(_AGENTS))
+_TRAFFIC_LIGHT = len(SHAPES) - 1
+# The shape of a kind of scenery is this much more than the kind, none of which is 0.
+_SCENERY = len(_AGENTS) - 1
 # [m] Heights, which scenes do not give.
 HEIGHTS = np.array([1.5, 2.1, 3.3, 1.65, 1.75, 0.75, 1.0])
 # [m] Vehicles up to these lengths are bikes, cars and vans; longer ones are trucks.
@@ -38,7 +41,7 @@ class Things:
     @property
     def lamps(self) -> np.ndarray:
         """(M, 3) x, y [m] and heading of street lamps."""
-        return self.poses[self.shapes == _SCENERY + LAMP]
+        return self.poses[self.shapes == _SCENERY + SceneryKind.LAMP]
 
 
 def things_around(scene: Scene, seed: int) -> Things:

@@ -27,7 +27,8 @@ class Rows(Protocol):
 class Moments:
     """N moments of whole episodes, one after the other.
 
-    data: where they are read from: cameras, "bev", "route", "ego_pose", "map" and agents, as in `data.episode`.
+    data: where they are read from: cameras, "bev", "route", "ego_pose", "map", agents and scenery, as in
+    `data.episode`.
     rows: (N,) int, where each of them lies there. episode: (N,) int, numbers of the episodes, rising.
     cameras: names of those that "pictures" are of.
     """
@@ -74,13 +75,25 @@ class Moments:
         """Agents at `moments` (B,): "pose" (B, K, 3) float32 in the ego frame at `seen_from`, the same moments if None;
         "size" (B, K, 2); "class" (B, K) uint8, 0 for an empty slot; "id" (B, K) int64.
         """
-        frame = self.read("ego_pose", moments if seen_from is None else seen_from)
-        poses = self.read("agent_poses", moments).astype(np.float64)
-        places = to_frame(poses[..., :2], frame[:, None])
-        headings = wrap_angle(poses[..., 2:] - frame[:, None, 2:])
-        poses = np.concatenate([places, headings], -1).astype(np.float32)
+        pose = self._poses("agent_poses", moments, seen_from)
         sizes, classes, ids = self.tensors(moments, "agent_sizes", "agent_classes", "agent_ids")
-        return {"pose": torch.from_numpy(poses).to(self.device), "size": sizes, "class": classes, "id": ids}
+        return {"pose": pose, "size": sizes, "class": classes, "id": ids}
+
+    def scenery(self, moments: np.ndarray, seen_from: np.ndarray | None = None) -> dict[str, Tensor]:
+        """Things beside the road at `moments` (B,): "pose" (B, K, 3) float32 in the ego frame at `seen_from`, the same
+        moments if None; "size" (B, K, 3) float32 length, width, height [m]; "kind" (B, K) uint8 `SceneryKind`, 0 for an
+        empty slot. `ValueError` if the data has none.
+        """
+        pose = self._poses("scenery_poses", moments, seen_from)
+        sizes, kinds = self.tensors(moments, "scenery_sizes", "scenery_kinds")
+        return {"pose": pose, "size": sizes, "kind": kinds}
+
+    def _poses(self, name: str, moments: np.ndarray, seen_from: np.ndarray | None) -> Tensor:
+        """(B, K, 3) float32: poses called so at `moments`, in the ego frame at `seen_from`."""
+        frame = self.read("ego_pose", moments if seen_from is None else seen_from)[:, None]
+        poses = self.read(name, moments).astype(np.float64)
+        inside = np.concatenate([to_frame(poses[..., :2], frame), wrap_angle(poses[..., 2:] - frame[..., 2:])], -1)
+        return torch.from_numpy(inside.astype(np.float32)).to(self.device)
 
     def movers(self, moments: np.ndarray, dt: float) -> tuple[Tensor, Tensor, Tensor]:
         """Agents that move at `moments` (B,): poses (B, 16, 3) in the ego frame, motions (B, 16, 2) speed along the

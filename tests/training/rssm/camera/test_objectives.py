@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.data.episode import agent_slots
+from learned_sim_env.data.episode import SCENERY_SLOTS, agent_slots, scenery_slots
 from learned_sim_env.road import road_index
+from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
@@ -28,6 +29,7 @@ pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' e
 
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.rendering.camera import Appearance, CameraRenderer
+from learned_sim_env.rendering.camera.scenery import scenery
 
 # All of it trains or dreams: left out by `make test-fast`.
 pytestmark = pytest.mark.slow
@@ -66,6 +68,7 @@ def moments() -> Moments:
                     "ego_pose": scene.ego.pose,
                     "route": road_index(scene.road_map).waypoints(scene.ego.pose),
                     **agent_slots(scene.agents),
+                    **scenery_slots(scene),
                 }
             )
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -107,6 +110,26 @@ def test_agents_are_given_in_the_frame_of_the_ego(moments):
     c, s = np.cos(ego[2]), np.sin(ego[2])
     np.testing.assert_allclose(agents["pose"][0, 1], [c * x + s * y, c * y - s * x, 0.4 - ego[2]], atol=1e-4)
     assert agents["class"][0].tolist().count(SemanticClass.VEHICLE) == 2
+
+
+def test_scenery_is_given_in_the_frame_of_the_ego(moments):
+    now, later = np.array([2, STEPS + 3]), np.array([9, STEPS + 10])
+    there = moments.scenery(later, seen_from=now)
+    assert there["pose"].shape == there["size"].shape == (2, SCENERY_SLOTS, 3)
+    assert there["pose"].dtype == there["size"].dtype == torch.float32 and there["kind"].dtype == torch.uint8
+    assert there["pose"].abs()[..., 2].max() <= np.pi and (there["size"][there["kind"] > 0] > 0).all()
+    whole = scenery(scenes.straight_road())
+    for row, moment in enumerate(now):
+        here, ego = moments.scenery(now), moments.read("ego_pose", moment)
+        # The nearest first; where they stand does not depend on the moment they are listed at.
+        assert (here["pose"][row, here["kind"][row] > 0, :2].norm(dim=-1).diff() > -1e-4).all()
+        for listed in (here, there):
+            pose = listed["pose"][row, listed["kind"][row] > 0].double().numpy()
+            back = np.array([*to_frame(np.zeros(2), ego), -ego[2]])
+            world = to_frame(pose[:, :2], back)
+            away = np.hypot(*(world[:, None] - whole.poses[:, :2]).T)
+            assert (away.min(0) < 1e-3).all()
+            assert (whole.kinds[away.argmin(0)] == listed["kind"][row, : len(pose)].numpy()).all()
 
 
 def test_where_agents_were_is_told_by_their_number(moments):
