@@ -16,7 +16,7 @@ from learned_sim_env.training.rssm.camera.painter_examples import Examples, OwnP
 from learned_sim_env.training.rssm.camera.painter_loss import paint, painter_loss
 from learned_sim_env.training.rssm.camera.perception_loss import perception_loss, square_rays
 from learned_sim_env.world_model.geometry import relative, sample_nearest
-from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel, as_bytes, with_agents
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel, as_bytes
 from learned_sim_env.world_model.rssm.detector import LAGS, detection_loss, views_of_movers
 
 # Shares of examples whose keyframe is one of the painter's own pictures, once it has painted for so many steps.
@@ -26,8 +26,9 @@ OWN_KEPT = 1200
 OBSTACLE_SHARE, OBSTACLE_REACH = 0.2, 35.0
 # Moments that the detector looks back.
 VIEWS = max(LAGS)
-# Most steps between a keyframe and what is painted from it; few are likelier than many.
-LONGEST, LONGEST_OWN = 30, 20
+# Most steps between a keyframe and what is painted from it, in which the ego drives about as far as from one keyframe
+# to the next; few are likelier than many.
+LONGEST, LONGEST_OWN = 18, 16
 
 
 class SeeingObjective:
@@ -82,15 +83,16 @@ class PaintingObjective:
                 later = first + steps
                 pictures, generations = self.own.pictures[which], self.own.generations[which]
                 own = torch.from_numpy(pictures).to(data.device), torch.from_numpy(generations).to(data.device)
-        return examples(data, first, later, looked_at(data, rng, first), memory, rig, own)
+        slots, wrongly = self.model.config.scenery_slots, rng if split == "train" else None
+        return examples(data, first, later, looked_at(data, rng, first), memory, rig, slots, own, wrongly)
 
     def loss(self, split: str, batch: Examples) -> tuple[Tensor, dict[str, Tensor]]:
         """See `painter_loss`; what was painted of training's moments is kept for later steps."""
         painting = paint(self.model, batch)
         if split == "train":
-            pictures = with_agents(as_bytes(painting.colours.detach()), batch.scenes.hits)
+            pictures = as_bytes(painting.colours.detach())
             rng = np.random.default_rng([self.seed, 3, *batch.moments[:2]])
-            self.own.add(rng, batch.moments, pictures.cpu().numpy(), batch.keyframe.generation.cpu().numpy() + 1)
+            self.own.add(rng, batch.moments, pictures.cpu().numpy(), batch.generation.cpu().numpy() + 1)
         return painter_loss(painting, batch)
 
 

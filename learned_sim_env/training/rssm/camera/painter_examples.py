@@ -10,60 +10,82 @@ from torch import Tensor
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.rssm.camera.moments import Moments
-from learned_sim_env.world_model.geometry import compose, relative
-from learned_sim_env.world_model.rssm.camera.boxes import Hits, cast
+from learned_sim_env.world_model.geometry import relative, rotate
 from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.keyframe import Keyframe
-from learned_sim_env.world_model.rssm.camera.model import OBSTACLE_SIZE, with_agents
+from learned_sim_env.world_model.rssm.camera.model import OBSTACLE_SIZE
 from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.things import (
+    Hits,
+    Things,
+    agents_as_things,
+    cast,
+    joined,
+    scenery_as_things,
+)
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Agents told of, the nearest: those that move, and obstacles. Episodes have more of both.
 MOVERS, STATICS, FIRST_STATIC = 8, 8, 16
 # A code of how the world looks may have been read off pictures up to so many steps before.
 LOOK_BACK = 100
+# In so many of the examples, scenery is found as perception finds it: off by so much in its distance (a share), its
+# bearing and heading [rad] and its size (a share); or, this share of it, not at all.
+IMPRECISE_SHARE = 0.5
+RANGE_ERROR, BEARING_ERROR, HEADING_ERROR, SIZE_ERROR, MISSED = 0.08, 0.008, 0.15, 0.06, 0.12
 
 
-class Scenes(NamedTuple):
-    """What a state would say of B moments, the true map and agents in the ego frame.
+class Beside(NamedTuple):
+    """Scenery: pose (B, S, 3), size (B, S, 3), kind (B, S) uint8, see `Moments.scenery`."""
 
-    ground: (B, G, channels), see `ground_look`. marked: (B, N), share of a pixel that is a marking. agents: see
-    `Moments.agents`. hits: what rays meet of them.
-    """
+    pose: Tensor
+    size: Tensor
+    kind: Tensor
 
-    ground: Tensor
-    marked: Tensor
-    agents: dict[str, Tensor]
+
+class Moment(NamedTuple):
+    """Pictures (B, C, H, W, 3) uint8 of B moments, and the things in them, see `cast`."""
+
+    pictures: Tensor
+    things: Things
     hits: Hits
 
 
 class Examples(NamedTuple):
     """B examples.
 
-    moments: (B,) int, those to paint. keyframe: of earlier ones, in their ego frames. motion: (B, 3) pose of the ego in
-    the keyframe's. scenes: to be painted. true: (B, C, 3, H, W) float32, the pictures from 0 to 1.
+    moments: (B,) int, those to paint. key: the keyframes' moments, of `generation` (B,). real: those at which the world
+    was looked at, `turned` (B,) [rad] of the ego before. motion: (B, 3) pose of the ego in the keyframe's.
+    now: the moments to be painted. then: their things at the keyframes' moments. slots: (B, K) int64, the slots in which
+    they were then; -1 for those that were not there.
+    ground: (B, G, channels), see `ground_look`. marked: (B, N), share of a pixel that is a marking.
+    true: (B, C, 3, H, W) float32, the pictures from 0 to 1.
     """
 
     moments: np.ndarray
-    keyframe: Keyframe
+    key: Moment
+    generation: Tensor
+    real: Moment
+    turned: Tensor
     motion: Tensor
-    scenes: Scenes
+    now: Moment
+    then: Things
+    slots: Tensor
+    ground: Tensor
+    marked: Tensor
     true: Tensor
 
 
-def scenes(data: Moments, moments: np.ndarray, memory: MapMemory, rig: Rig) -> Scenes:
-    """The true scenes at `moments` (B,), as far as a bird's-eye view shows them."""
-    ground, view = data.tensors(moments, "map", "bev")
+def ground(data: Moments, moments: np.ndarray, memory: MapMemory, rig: Rig) -> tuple[Tensor, Tensor]:
+    """What a state would say of the true ground at `moments` (B,), see `Examples`."""
+    cells, view = data.tensors(moments, "map", "bev")
     # Obstacles are part of what is remembered of the ground.
-    ground = torch.where(view == SemanticClass.STATIC_OBJECT, view, ground)
+    cells = torch.where(view == SemanticClass.STATIC_OBJECT, view, cells)
     here = torch.zeros(len(moments), 3, device=data.device)
-    cells, origin = memory.observe(*memory.empty(len(moments), data.device), here, ground)
+    cells, origin = memory.observe(*memory.empty(len(moments), data.device), here, cells)
     look = ground_look(cells, origin, here, rig, memory.bev)
     marked = torch.zeros(len(moments), len(rig.rays), device=data.device)
     marked[:, rig.ground] = look[..., -2:].sum(-1)
-    agents = shown_agents(data, moments, memory.bev)
-    hits = cast(rig.rays, rig.origins, agents["pose"], agents["size"], agents["class"])
-    return Scenes(look, marked, agents, hits)
+    return look, marked
 
 
 def shown_agents(data: Moments, moments: np.ndarray, bev: BevSpec) -> dict[str, Tensor]:
@@ -78,18 +100,44 @@ def shown_agents(data: Moments, moments: np.ndarray, bev: BevSpec) -> dict[str, 
     return agents
 
 
-def then(agents: dict[str, Tensor], before: dict[str, Tensor], motion: Tensor) -> tuple[Tensor, Tensor]:
-    """Where `agents` were when `before` were there: poses (B, K, 3) in the ego frame of then, and their classes
-    (B, K) uint8, 0 for those that were not.
-
-    motion: (B, 3) pose of the ego now in the frame of then.
-    """
+def slots_of(agents: dict[str, Tensor], before: dict[str, Tensor]) -> Tensor:
+    """(B, K) int64: the slots in which `agents` were `before`, -1 for those that were in none. Obstacles stay."""
     same = (agents["id"][:, :, None] == before["id"][:, None]) & (before["class"] > 0)[:, None]
-    index = same.int().argmax(-1)
-    pose = before["pose"].gather(1, index[..., None].expand(-1, -1, 3))
-    still = agents["class"] == SemanticClass.STATIC_OBJECT
-    pose = torch.where(still[..., None], compose(motion[:, None], agents["pose"]), pose)
-    return pose, torch.where(same.any(-1) | still, agents["class"], 0)
+    return torch.where(same.any(-1), same.int().argmax(-1), -1)
+
+
+def scenery(
+    data: Moments, rng: np.random.Generator | None, moments: np.ndarray, first: np.ndarray, slots: int
+) -> Beside:
+    """What stands beside the road at `moments` (B,), the nearest things, in the ego frame at moments `first` (B,).
+
+    rng: finds some of it where it is not, and some not at all, as perception does; None: all is found as it is.
+    """
+    given = {name: value[:, :slots] for name, value in data.scenery(moments, first).items()}
+    pose, size, kind = given["pose"], given["size"], given["kind"]
+    if rng is None:
+        return Beside(pose, size, kind)
+    shape = kind.shape
+
+    def noise(scale: float) -> Tensor:
+        some = rng.normal(0, scale, shape) * (rng.random((shape[0], 1)) < IMPRECISE_SHARE)
+        return torch.from_numpy(some.astype(np.float32)).to(pose.device)
+
+    # What is believed to be farther than it is is believed to be larger.
+    farther = 1 + noise(RANGE_ERROR).clamp(-0.3, 0.3)
+    places = rotate(pose[..., :2], noise(BEARING_ERROR)) * farther[..., None]
+    pose = torch.cat([places, (pose[..., 2] + noise(HEADING_ERROR))[..., None]], -1)
+    wider = torch.stack([1 + noise(SIZE_ERROR).clamp(-0.3, 0.3) for _ in range(3)], -1)
+    missed = rng.random(shape) < MISSED * (rng.random((shape[0], 1)) < IMPRECISE_SHARE)
+    kind = kind.masked_fill(torch.from_numpy(missed).to(kind.device), 0)
+    return Beside(pose, size * farther[..., None] * wider, kind)
+
+
+def _as_things(agents: dict[str, Tensor], beside: Beside, rig: Rig) -> Things:
+    """All of them, of unknown colours."""
+    colours = [torch.zeros(*v.shape, 4, device=v.device) for v in (agents["class"], beside.kind)]
+    movers = agents_as_things(agents["pose"], agents["size"], agents["class"], colours[0])
+    return joined(movers, scenery_as_things(*beside, colours[1], rig.eye))
 
 
 def motions(data: Moments, first: np.ndarray, later: np.ndarray) -> Tensor:
@@ -105,25 +153,42 @@ def examples(
     looked: np.ndarray,
     memory: MapMemory,
     rig: Rig,
+    slots: int,
     own: tuple[Tensor, Tensor] | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Examples:
     """Examples of painting moments `later` (B,) from keyframes at `first`, looking as at moments `looked`.
 
-    own: the keyframes' pictures (B, C, H, W, 4) uint8 and generations (B,), if they are not the real ones.
+    slots: of scenery. own: the keyframes' pictures (B, C, H, W, 3) uint8 and generations (B,), if they are not the real
+    ones. rng: how wrongly scenery is found; None: not at all.
     """
-    motion, now = motions(data, first, later), scenes(data, later, memory, rig)
-    pose, classes = then(now.agents, data.agents(first), motion)
-    if own is None:
-        shown = shown_agents(data, first, memory.bev)
-        hits = cast(rig.rays, rig.origins, shown["pose"], shown["size"], shown["class"])
-        own = with_agents(data.tensors(first, "pictures")[0], hits), torch.zeros_like(motion[:, 0])
+    motion = motions(data, first, later)
+    beside = scenery(data, rng, later, first, slots)
+    agents, before_now, long_before = (shown_agents(data, moments, memory.bev) for moments in (later, first, looked))
+    things = _as_things(agents, beside._replace(pose=relative(beside.pose, motion[:, None])), rig)
+    now = Moment(*_moment(data, later, things, rig))
+    key = Moment(*_moment(data, first, _as_things(before_now, beside, rig), rig, own[0] if own else None))
+    around = scenery(data, None, looked, looked, slots)
+    real = Moment(*_moment(data, looked, _as_things(long_before, around, rig), rig))
+
+    where = slots_of(agents, before_now)
+    beside_slots = torch.arange(beside.kind.shape[1], device=where.device).expand(len(where), -1) + where.shape[1]
+    where = torch.cat([where, torch.where(beside.kind > 0, beside_slots, -1)], 1)
+    pose = key.things.pose.gather(1, where.clamp_min(0)[..., None].expand(-1, -1, 3))
+    then = things._replace(pose=pose, shape=things.shape * (where >= 0))
+    generation = own[1] if own else torch.zeros_like(motion[:, 0])
     turned = motions(data, looked, later)[:, 2]
-    pictures, looks = (data.tensors(moments, "pictures")[0] for moments in (later, looked))
-    # How far away what they show is has to be guessed first, see `painter_loss.paint`.
-    unknown = torch.zeros(own[0].shape[:-1], device=data.device)
-    keyframe = Keyframe(own[0], torch.zeros_like(motion), pose, classes, own[1], looks, turned, unknown, unknown)
-    true = pictures.permute(0, 1, 4, 2, 3).float() / 255
-    return Examples(later, keyframe, motion, now, true)
+    true = now.pictures.permute(0, 1, 4, 2, 3).float() / 255
+    return Examples(
+        later, key, generation, real, turned, motion, now, then, where, *ground(data, later, memory, rig), true
+    )
+
+
+def _moment(
+    data: Moments, moments: np.ndarray, things: Things, rig: Rig, pictures: Tensor | None = None
+) -> tuple[Tensor, Things, Hits]:
+    pictures = data.tensors(moments, "pictures")[0] if pictures is None else pictures
+    return pictures, things, cast(rig, things, MOVERS + STATICS)
 
 
 def looked_at(data: Moments, rng: np.random.Generator, moments: np.ndarray) -> np.ndarray:
@@ -145,7 +210,7 @@ class OwnPictures:
         return len(self.moments)
 
     def add(self, rng: np.random.Generator, moments: np.ndarray, pictures: np.ndarray, generations: np.ndarray) -> None:
-        """Take in pictures (B, C, H, W, 4) uint8 of moments (B,); once it is full, in place of others, by chance."""
+        """Take in pictures (B, C, H, W, 3) uint8 of moments (B,); once it is full, in place of others, by chance."""
         if not self.pictures.size:
             self.pictures = np.zeros((self.size, *pictures.shape[1:]), np.uint8)
         at = np.arange(len(self), len(self) + len(moments))

@@ -7,35 +7,48 @@ from torch import Tensor
 
 from learned_sim_env.training.rssm.camera.painter_examples import Examples
 from learned_sim_env.world_model.rssm.camera.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.keyframe import Keyframe, remembered
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.painter import Painting, is_static, told
+from learned_sim_env.world_model.rssm.camera.painter import Painting, told
+from learned_sim_env.world_model.rssm.camera.shader import is_solid
+from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST
 
-# A pixel of an agent or a marking counts so much more: there are few, and they are what matters.
-AGENT_WEIGHT, MARK_WEIGHT = 2.0, 2.0
-# Of what is new in the painting, and of squared errors.
-NEW_WEIGHT, SQUARE_WEIGHT = 0.3, 2.0
+# A pixel of an agent or a marking counts so much more: there are few, and they are what matters; one of scenery a little.
+AGENT_WEIGHT, MARK_WEIGHT, SCENERY_WEIGHT = 2.0, 2.0, 0.5
+# Of what is new in the painting, of squared errors, and of errors of the differences between neighbouring pixels, which
+# keep edges sharp (the gradient difference loss of Mathieu et al., arXiv 1511.05440).
+NEW_WEIGHT, SQUARE_WEIGHT, EDGE_WEIGHT = 0.3, 2.0, 0.4
 
 
 def paint(model: CameraWorldModel, given: Examples) -> Painting:
     """The examples' later moments, painted."""
-    key, now = given.keyframe, given.scenes
-    ranges = model.ranges(torch.cat([key.pictures[..., :3], key.real]))
-    key = key._replace(ranges=ranges[: len(key.pose)], real_ranges=ranges[len(key.pose) :])
-    sources = model.hypotheses(key, given.motion, now.hits, now.agents["pose"])
-    static, said = is_static(now.agents["class"]), told(given.motion, key.generation)
-    return model.painter(now.ground, now.hits, static, sources, model.look(key.real), said, key.turned)
+    shader = model.painter.shader
+    with torch.no_grad():
+        shown = []
+        for pictures, things, hits in (given.key, given.real):
+            solid = is_solid(shader.read(hits, things))
+            shown.append(remembered(pictures, model.rig, hits, solid, things.shape.shape[1]))
+    (pictures, colours), (real, _) = shown
+    slots = given.slots.clamp_min(0)[..., None].expand(-1, -1, 4)
+    things = given.now.things._replace(colour=colours.gather(1, slots) * (given.slots >= 0)[..., None])
+    key = Keyframe(pictures, given.generation, real[:, :, : model.rig.skyline], given.turned)
+    found = model.hypotheses(key, given.motion, given.now.hits, things, given.then)
+    look, said = model.look(given.real.pictures), told(given.motion, given.generation)
+    return model.painter(given.ground, given.now.hits, things, found, look, said, given.turned, True)
 
 
 def painter_loss(painting: Painting, given: Examples) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of what was painted, and its parts."""
-    now = given.scenes
-    more = AGENT_WEIGHT * (now.hits.depth < FAR) + MARK_WEIGHT * now.marked
+    met = (given.now.hits.depth < FAR).float()
+    more = AGENT_WEIGHT * met[:, AGENT] + SCENERY_WEIGHT * met[:, FIRST] + MARK_WEIGHT * given.marked
     more = more.view(*given.true.shape[:2], 1, *given.true.shape[3:])
-    away = (painting.colours - given.true).abs()
-    weighted = (away * (1 + more)).mean()
-    new, square = (painting.new - given.true).abs().mean(), away.square().mean()
-    total = weighted + NEW_WEIGHT * new + SQUARE_WEIGHT * square
-    parts = {"colours": away.mean(), "new": new, "psnr": psnr(painting.colours, given.true).mean()}
+    away = painting.colours - given.true
+    weighted, square = (away.abs() * (1 + more)).mean(), away.square().mean()
+    edges = sum(away.diff(dim=d).abs().mean() for d in (-1, -2))
+    fresh = painting.new - given.true
+    new = fresh.abs().mean() + EDGE_WEIGHT * sum(fresh.diff(dim=d).abs().mean() for d in (-1, -2))
+    total = weighted + NEW_WEIGHT * new + SQUARE_WEIGHT * square + EDGE_WEIGHT * edges
+    parts = {"colours": away.abs().mean(), "new": new, "psnr": psnr(painting.colours, given.true).mean()}
     return total, {name: value.detach() for name, value in parts.items()}
 
 

@@ -14,7 +14,8 @@ class CameraConfig(RSSMConfig):
     cameras: tuple[str, ...] = ("front", "left", "right")
     seeing: int = 48  # channels of what is seen in pictures
     look: int = 32  # numbers that say how the world looks
-    painting: tuple[int, ...] = (64, 128)  # channels at half and at a quarter of the pictures' size
+    scenery_slots: int = 32  # things beside the road that are remembered, the nearest
+    painting: tuple[int, ...] = (48, 64)  # channels at half and at a quarter of the pictures' size
     keyframe_distance: float = 12.0  # [m] after which what was painted is remembered instead of what it was made from
 
 
@@ -30,6 +31,7 @@ SIZES = {
         slots=4,
         seeing=16,
         look=8,
+        scenery_slots=8,
         painting=(16, 16),
     ),
     "camera-small": CameraConfig(),

@@ -13,21 +13,29 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from learned_sim_env.spec import Contract, SemanticClass
-from learned_sim_env.world_model.geometry import compose, relative
+from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm.agents import KEYS
-from learned_sim_env.world_model.rssm.camera.boxes import FAR, Hits, cast
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses, Keyframe
+from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses, Keyframe, remembered
 from learned_sim_env.world_model.rssm.camera.look import Look
-from learned_sim_env.world_model.rssm.camera.painter import Painter, is_static, told
+from learned_sim_env.world_model.rssm.camera.painter import Painter, told
 from learned_sim_env.world_model.rssm.camera.perception import Perception
-from learned_sim_env.world_model.rssm.camera.ranges import Ranges, from_bytes
-from learned_sim_env.world_model.rssm.camera.ranges import as_bytes as ranges_as_bytes
 from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.shader import is_solid
+from learned_sim_env.world_model.rssm.camera.things import (
+    Hits,
+    Things,
+    agents_as_things,
+    before,
+    cast,
+    joined,
+    scenery_as_things,
+)
 from learned_sim_env.world_model.rssm.landmarks import FAR as NONE
 from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
@@ -39,9 +47,12 @@ OBSTACLE_SIZE = 0.6
 class CameraWorldModel(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`, and what the RSSM's can do beside.
 
-    A state is that of `DrivingRSSM` and, named `key_*`, the keyframe (see `Keyframe`; `key_agent_pose` and
-    `key_agent_class` are of the agents that move); `key_now` (B,) bool, whether it shows the present moment; `real`,
-    the last real pictures, and `look` (B, look), how the world looks in them.
+    A state is that of `DrivingRSSM`; what stands beside the road, `scenery_pose` (B, S, 3) in the frame of the last real
+    observation, `scenery_size` (B, S, 3) length, width, height [m] and `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for
+    an empty slot; `agent_colour` (B, K, 4) and `scenery_colour` (B, S, 4), mean colours from 0 to 1 as last shown, and 1
+    where one is known; named `key_*`, the keyframe (see `Keyframe`; `key_agent_pose` and `key_agent_class` are of the
+    agents that move); `key_now` (B,) bool, whether it shows the present moment; `real`, the upper part of the last real
+    pictures, and `look` (B, look), how the world looks in them.
     """
 
     about = (
@@ -63,7 +74,7 @@ class CameraWorldModel(nn.Module):
         self.rig = Rig(cameras)
         self.perception = Perception(cameras, contract.bev, config.seeing)
         self.look = Look(len(cameras), config.look)
-        self.hypotheses, self.ranges = Hypotheses(self.rig), Ranges(self.rig)
+        self.hypotheses = Hypotheses(self.rig)
         fine, coarse = config.painting
         self.painter = Painter(self.rig, config.look, (fine, coarse))
         for module in (*self.perception.modules(), *self.painting_parts().modules()):
@@ -73,7 +84,7 @@ class CameraWorldModel(nn.Module):
 
     def painting_parts(self) -> nn.ModuleDict:
         """What pictures are painted with, as far as it is learned."""
-        return nn.ModuleDict({"look": self.look, "ranges": self.ranges, "painter": self.painter})
+        return nn.ModuleDict({"look": self.look, "painter": self.painter})
 
     @property
     def observes(self) -> tuple[str, ...]:
@@ -117,18 +128,21 @@ class CameraWorldModel(nn.Module):
     def initial(self, batch_size: int) -> State:
         """The state before anything was seen."""
         state, rig = self.rssm.initial(batch_size), self.rig
-        new = state["h"].new_zeros
-        shape = (batch_size, len(rig.cameras), rig.height, rig.width)
+        new, slots, beside = state["h"].new_zeros, self.config.slots, self.config.scenery_slots
+        cameras = (batch_size, len(rig.cameras))
         return {
             **state,
-            "real": new(*shape, 3, dtype=torch.uint8),
-            "real_ranges": new(*shape, dtype=torch.uint8),
+            "scenery_pose": new(batch_size, beside, 3),
+            "scenery_size": new(batch_size, beside, 3),
+            "scenery_kind": new(batch_size, beside, dtype=torch.uint8),
+            "scenery_colour": new(batch_size, beside, 4),
+            "agent_colour": new(batch_size, slots, 4),
+            "real": new(*cameras, rig.skyline, rig.width, 4, dtype=torch.uint8),
             "look": new(batch_size, self.look.size),
-            "key_pictures": new(*shape, 4, dtype=torch.uint8),
-            "key_ranges": new(*shape, dtype=torch.uint8),
+            "key_pictures": new(*cameras, rig.height, rig.width, 4, dtype=torch.uint8),
             "key_pose": new(batch_size, 3),
-            "key_agent_pose": new(batch_size, self.config.slots, 3),
-            "key_agent_class": new(batch_size, self.config.slots, dtype=torch.uint8),
+            "key_agent_pose": new(batch_size, slots, 3),
+            "key_agent_class": new(batch_size, slots, dtype=torch.uint8),
             "key_generation": new(batch_size),
             "key_now": new(batch_size, dtype=torch.bool),
         }
@@ -142,26 +156,28 @@ class CameraWorldModel(nn.Module):
         view = self.with_ego(view)
         given = {"bev": view, "ego": observation["ego"]}
         new = self.rssm.observe(state, action, given, self.perception.seen)
-        hits = [self._hits(self._agents(row)) for row in _parted(new)]
-        ranges = torch.cat([self._ranges(row) for row, _ in rows])
-        return {
+        new = {
+            **state,
             **new,
-            "real": pictures,
-            "real_ranges": ranges,
-            "key_ranges": ranges.clone(),
+            "agent_colour": torch.zeros_like(state["agent_colour"]),
             "look": torch.cat([self.look(row) for row, _ in rows]),
-            "key_pictures": torch.cat([with_agents(row, hit) for (row, _), hit in zip(rows, hits, strict=True)]),
-            "key_pose": torch.zeros_like(new["pose"]),
-            "key_agent_pose": new["agent_pose"].clone(),
-            "key_agent_class": new["agent_class"].clone(),
             "key_generation": torch.zeros_like(state["key_generation"]),
-            "key_now": torch.ones_like(state["key_now"]),
         }
+        parts = [self._kept(row, seen) for row, (seen, _) in zip(_parted(new), rows, strict=True)]
+        new.update({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+        return {**new, "real": new["key_pictures"][:, :, : self.rig.skyline].clone()}
 
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
         """Prior, one clock step; see `DrivingRSSM.imagine`."""
         new = self.rssm.imagine(state, action, noise, temperature)
-        return {**new, "key_now": torch.zeros_like(state["key_now"])}
+        # An agent keeps its size: another one has come into a slot where that changes.
+        same = (new["agent_class"] > 0) & (new["agent_size"] == state["agent_size"]).all(-1)
+        return {
+            **new,
+            "agent_colour": state["agent_colour"] * same[..., None],
+            "key_agent_class": state["key_agent_class"] * same,
+            "key_now": torch.zeros_like(state["key_now"]),
+        }
 
     def at(self, state: State, pose: Tensor) -> State:
         """The same state, but with the ego at `pose` (B, 3) in the frame of the last real observation."""
@@ -200,69 +216,75 @@ class CameraWorldModel(nn.Module):
         if now.all():
             return kept.contiguous(), state
         motion = relative(state["pose"], state["key_pose"])
-        agents = self._agents(state)
-        hits = self._hits(agents)
-        then, there = self._then(state, agents["pose"], motion)
+        things = self._things(state)
+        hits = cast(self.rig, things, self._agents)
         # The state's poses are in the frame of the last real moment.
-        real, turned = state["real"], state["pose"][:, 2]
-        ranges = (from_bytes(state[name]) for name in ("key_ranges", "real_ranges"))
-        key = Keyframe(
-            state["key_pictures"], state["key_pose"], then, there, state["key_generation"], real, turned, *ranges
-        )
-        sources = self.hypotheses(key, motion, hits, agents["pose"])
+        turned = state["pose"][:, 2]
+        key = Keyframe(state["key_pictures"], state["key_generation"], state["real"], turned)
+        found = self.hypotheses(key, motion, hits, things, self._then(state, things, motion))
         ground = ground_look(state["map"], state["map_origin"], state["pose"], self.rig, self.contract.bev)
         said = told(motion, key.generation)
-        painting = self.painter(ground, hits, is_static(agents["class"]), sources, state["look"], said, turned)
+        painting = self.painter(ground, hits, things, found, state["look"], said, turned)
         pictures = torch.where(_like(now, kept), kept, as_bytes(painting.colours))
         again = ~now & (motion[:, :2].norm(dim=-1) >= self.config.keyframe_distance)
         if not again.any():
             return pictures, state
-        fresh = {
-            "key_pictures": with_agents(pictures, hits),
-            "key_ranges": self._ranges(pictures),
-            "key_pose": state["pose"],
-            "key_agent_pose": state["agent_pose"],
-            "key_agent_class": state["agent_class"],
-            "key_generation": state["key_generation"] + 1,
-            "key_now": torch.ones_like(now),
-        }
+        fresh = self._kept({**state, "key_generation": state["key_generation"] + 1}, pictures, things, hits)
         return pictures, {
             **state,
             **{name: torch.where(_like(again, value), value, state[name]) for name, value in fresh.items()},
+        }
+
+    def _kept(self, state: State, pictures: Tensor, things: Things | None = None, hits: Hits | None = None) -> State:
+        """What a state keeps of its pictures (B, C, H, W, 3) uint8, as a keyframe; `things` and `hits` if at hand."""
+        if things is None or hits is None:
+            things = self._things(state)
+            hits = cast(self.rig, things, self._agents)
+        solid = is_solid(self.painter.shader.read(hits, things))
+        shown, colours = remembered(pictures, self.rig, hits, solid, things.shape.shape[1])
+        colours = torch.where(colours[..., 3:] > 0, colours, things.colour)
+        slots = self.config.slots
+        return {
+            "key_pictures": shown,
+            "key_pose": state["pose"],
+            "key_agent_pose": state["agent_pose"],
+            "key_agent_class": state["agent_class"],
+            "key_generation": state["key_generation"],
+            "key_now": torch.ones_like(state["key_now"]),
+            "agent_colour": colours[:, :slots],
+            "scenery_colour": colours[:, self._agents :],
         }
 
     def with_ego(self, view: Tensor) -> Tensor:
         """A view (B, H, W) uint8 with the ego in it."""
         return view.masked_fill(self.perception.ego, int(SemanticClass.EGO))
 
-    def _ranges(self, pictures: Tensor) -> Tensor:
-        """How far away what pictures (B, C, H, W, 3) uint8 show is, as it is kept."""
-        return ranges_as_bytes(self.ranges(pictures))
+    @property
+    def _agents(self) -> int:
+        """Slots of agents that move and of obstacles."""
+        return self.config.slots + OBSTACLES
 
-    def _hits(self, agents: dict[str, Tensor]) -> Hits:
-        return cast(self.rig.rays, self.rig.origins, agents["pose"], agents["size"], agents["class"])
-
-    def _agents(self, state: State) -> dict[str, Tensor]:
-        """Agents that move, then obstacles: "pose" (B, K, 3) in the ego frame, "size" (B, K, 2), "class" (B, K)."""
+    def _things(self, state: State) -> Things:
+        """Agents that move, then obstacles, then scenery."""
         pose, _, size, classes = (state[key] for key in KEYS)
-        obstacles = state["obstacles"]
+        obstacles, frame = state["obstacles"], state["pose"][:, None]
         places = torch.cat([obstacles, torch.zeros_like(obstacles[..., :1])], -1)
         there = (obstacles[..., 0] < NONE).to(torch.uint8) * int(SemanticClass.STATIC_OBJECT)
-        return {
-            "pose": torch.cat([pose, relative(places, state["pose"][:, None])], 1),
-            "size": torch.cat([size, torch.full_like(obstacles, OBSTACLE_SIZE)], 1),
-            "class": torch.cat([classes, there], 1),
-        }
+        agents = agents_as_things(
+            torch.cat([pose, relative(places, frame)], 1),
+            torch.cat([size, torch.full_like(obstacles, OBSTACLE_SIZE)], 1),
+            torch.cat([classes, there], 1),
+            F.pad(state["agent_colour"], (0, 0, 0, obstacles.shape[1])),
+        )
+        scenery = relative(state["scenery_pose"], frame)
+        given = (state["scenery_size"], state["scenery_kind"], state["scenery_colour"])
+        return joined(agents, scenery_as_things(scenery, *given, self.rig.eye))
 
-    def _then(self, state: State, pose: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the agents with `pose` (B, K, 3) now were when the keyframe was taken, in the ego frame of then; and
-        their classes (B, K), 0 for those that were not there.
-        """
-        still = compose(motion[:, None], pose[:, -OBSTACLES:])
-        # A slot may have been left by one agent and taken by another since.
-        same = (state["key_agent_class"] > 0) & (state["agent_class"] > 0)
-        there = torch.cat([state["key_agent_class"] * same, torch.ones_like(still[..., 0], dtype=torch.uint8)], 1)
-        return torch.cat([state["key_agent_pose"], still], 1), there
+    def _then(self, state: State, things: Things, motion: Tensor) -> Things:
+        """The same `things` when the keyframe was taken, `motion` (B, 3) ago, in the ego frame of then."""
+        slots = self.config.slots
+        there = torch.cat([state["key_agent_class"] > 0, things.shape[:, slots:] > 0], 1)
+        return before(things, motion, state["key_agent_pose"], self.rig.eye, there)
 
 
 def _size(batch: Tensor) -> int:
@@ -283,12 +305,6 @@ def _parted(state: State) -> list[State]:
 def _like(mask: Tensor, value: Tensor) -> Tensor:
     """A mask (B,) that goes with a value (B, ...)."""
     return mask.view(-1, *[1] * (value.ndim - 1))
-
-
-def with_agents(pictures: Tensor, hits: Hits) -> Tensor:
-    """Pictures (B, C, H, W, 3) uint8 with a channel that tells agents, as keyframes have them."""
-    mask = ((hits.depth < FAR).to(torch.uint8) * 255).view(*pictures.shape[:-1], 1)
-    return torch.cat([pictures, mask], -1)
 
 
 def as_bytes(colours: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Pictures painted from the state: every pixel a blend of what the keyframe says it may be, and of something new.
+"""Pictures painted from the state: things in front of what is behind them, each pixel from the keyframe or anew.
 
-A convolutional network at half the pictures' size is told what geometry says of each pixel (class and markings of the
-ground, agents and where on them, the hypotheses of `keyframe`) and how the world looks, and weighs them.
+What is behind (ground, sky, what stands far away) is weighed by a convolutional network at half the pictures' size, which
+is told what geometry says of each pixel and how the world looks. Things are laid over it, the nearest last.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.rssm.camera import ground_look, keyframe
-from learned_sim_env.world_model.rssm.camera.boxes import FAR, Hits
+from learned_sim_env.world_model.rssm.camera.keyframe import SOURCES, Found
 from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.shader import Shader, Shades
+from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST, LAYERS, SECOND, Hits, Things
 
-# Channels of a pixel told of agents: whether there is one, where on it, whether it is static, how near.
-AGENT_CHANNELS = 6
-# Beside the code, the network is told how far and how much the ego has moved and turned since the keyframe, and of its
-# generation.
+# Beside the code, the networks are told how far and how much the ego has moved and turned since the keyframe, and of
+# its generation.
 MOTION_CHANNELS = 4
-CHANNELS = ground_look.CHANNELS + AGENT_CHANNELS + keyframe.SOURCES * keyframe.CHANNELS
+# A pixel is told of the things in it: their colour, how much they hide, and how near they are.
+THING_CHANNELS = 5
+CHANNELS = ground_look.CHANNELS + SOURCES * keyframe.CHANNELS + THING_CHANNELS
+# Of a pixel it is said how much each source counts, and something new; its colour; and how solid each layer is.
+SAID = SOURCES + 1 + 3 + LAYERS
+# A logit at which nothing is hidden.
+NOTHING = -20.0
 
 
 class Painting(NamedTuple):
-    """colours: (B, C, 3, H, W) float32 from 0 to 1. new: the same of what was not taken from the keyframe."""
+    """colours: (B, C, 3, H, W) float32 from 0 to 1. new: the same, with nothing taken from the keyframe, if that was asked for."""
 
     colours: Tensor
-    new: Tensor
+    new: Tensor | None
 
 
 class Painter(nn.Module):
@@ -39,6 +44,11 @@ class Painter(nn.Module):
         super().__init__()
         self.rig, self.cameras = rig, len(rig.cameras)
         fine, coarse = widths
+        self.shader = Shader(code + MOTION_CHANNELS)
+        self.directions: Tensor  # (C, 3, H / 2, W / 2), where pixels look
+        towards = torch.stack([rig.azimuth.cos(), rig.azimuth.sin(), rig.rays[:, 2] / rig.level])
+        directions = F.avg_pool2d(self._pictures(towards[None]), 2)
+        self.register_buffer("directions", directions, persistent=False)
         self.inward, self.directed = nn.Conv2d(CHANNELS, fine, 2, 2), nn.Conv2d(3, fine, 1, bias=False)
         self.told_fine, self.told_coarse = (nn.Linear(code + MOTION_CHANNELS, width) for width in widths)
         self.before = nn.Conv2d(fine, fine, 3, padding=1)
@@ -46,7 +56,7 @@ class Painter(nn.Module):
         self.around = nn.ModuleList(nn.Conv2d(coarse, coarse, 3, padding=d, dilation=d) for d in (1, 2, 4))
         self.grow = nn.Conv2d(coarse, fine, 1)
         self.after = nn.Conv2d(fine, fine, 3, padding=1)
-        self.outward = nn.Conv2d(fine, 4 * (keyframe.SOURCES + 1 + 3), 1)
+        self.outward = nn.Conv2d(fine, 4 * SAID, 1)
         for values in (self.outward.weight, self.outward.bias):
             # The four pixels of a square begin alike, or they would form a pattern (arXiv 1707.02937).
             assert values is not None
@@ -55,33 +65,57 @@ class Painter(nn.Module):
         self.fitting = nn.Parameter(torch.tensor(3.0))
 
     def forward(
-        self, ground: Tensor, hits: Hits, static: Tensor, sources: Tensor, code: Tensor, told: Tensor, turned: Tensor
+        self,
+        ground: Tensor,
+        hits: Hits,
+        things: Things,
+        found: Found,
+        code: Tensor,
+        told: Tensor,
+        turned: Tensor,
+        anew: bool = False,
     ) -> Painting:
         """See `Painting`.
 
         Args:
             ground: (B, G, channels) see `ground_look`.
-            hits: of agents on the rays. static: (B, K) bool, which of them do not move.
-            sources: (B, SOURCES, CHANNELS, N), see `keyframe.Hypotheses`.
+            hits: of things on the rays; the things themselves; and what the keyframe says of both, see `Hypotheses`.
             code: (B, code) how the world looks. told: (B, MOTION_CHANNELS), see `told`.
             turned: (B,) [rad] of the ego since the moment that the code was read from.
+            anew: whether to paint all of it anew as well.
         """
-        b, rig = len(code), self.rig
+        b, n = len(code), len(self.rig.rays)
+        said = torch.cat([code, told], -1)
+        shades = self.shader(hits, things, found.things, said, turned)
+        layers = _Layers.of(hits, shades, found.things, anew)
         dtype = self.inward.weight.dtype
-        x = sources.new_zeros(b, CHANNELS, len(rig.rays), dtype=dtype)
-        x[:, : ground_look.CHANNELS, rig.ground] = ground.transpose(1, 2).to(dtype)
-        met = hits.depth < FAR
-        kind = static.gather(1, hits.box) & met
-        agents = [met[:, None], hits.place.transpose(1, 2), kind[:, None], (4 / hits.depth)[:, None] * met[:, None]]
-        x[:, ground_look.CHANNELS :][:, :AGENT_CHANNELS] = torch.cat(agents, 1)
-        x[:, -sources.shape[1] * sources.shape[2] :] = sources.detach().flatten(1, 2)
-        told = torch.cat([code, told], -1).to(dtype)
+        x = found.behind.new_zeros(b, CHANNELS, n, dtype=dtype)
+        self.rig.ground_band.spread(ground.transpose(1, 2), x[:, : ground_look.CHANNELS])
+        x[:, ground_look.CHANNELS : -THING_CHANNELS] = found.behind.flatten(1, 2)
+        x[:, -THING_CHANNELS:] = layers.draft().detach()
+        out = self._network(self._pictures(x), said.to(dtype), turned)
+        weight, new, solid = out.split([SOURCES + 1, 3, LAYERS], 1)
+        behind = found.behind
+        shown, fit = behind[:, :, 3], behind[:, :, 4]
+        known = (weight[:, :-1] + self.fitting.float() * fit).masked_fill(shown == 0, -1e4)
+        weight = torch.cat([known, weight[:, -1:]], 1).softmax(1)
+        new = new.sigmoid()
+        colours = (weight[:, :-1, None] * behind[:, :, :3]).sum(1) + weight[:, -1:] * new
+        share, hidden = layers.shares(solid)
+        painted = (share[:, :, None] * layers.colours).sum(1) + (1 - hidden) * colours
+        if layers.new is None:
+            return Painting(self._pictures(painted).unflatten(0, (b, -1)), None)
+        fresh = (share[:, :, None] * layers.new).sum(1) + (1 - hidden) * new
+        return Painting(*(self._pictures(part).unflatten(0, (b, -1)) for part in (painted, fresh)))
+
+    def _network(self, x: Tensor, said: Tensor, turned: Tensor) -> Tensor:
+        """Pixels as they are told of (B * C, CHANNELS, H, W) to what is said of them (B, SAID, N) float32."""
         fine, coarse = (
-            layer(told).repeat_interleave(self.cameras, 0)[..., None, None]
+            layer(said).repeat_interleave(self.cameras, 0)[..., None, None]
             for layer in (self.told_fine, self.told_coarse)
         )
-        x = self.inward(self._pictures(x)).contiguous(memory_format=torch.channels_last)
-        x = F.silu(x + self.directed(self._directions(turned).to(dtype)) + fine)
+        x = self.inward(x).contiguous(memory_format=torch.channels_last)
+        x = F.silu(x + self.directed(self._directions(turned).to(said.dtype)) + fine)
         x = x + F.silu(self.before(x))
         far = F.silu(self.shrink(x) + coarse)
         for layer in self.around:
@@ -89,17 +123,7 @@ class Painter(nn.Module):
         x = x + F.interpolate(self.grow(far), size=x.shape[-2:])
         x = x + F.silu(self.after(x))
         out = F.pixel_shuffle(self.outward(x).float(), 2)
-        return self._blended(out, sources)
-
-    def _blended(self, out: Tensor, sources: Tensor) -> Painting:
-        weight, new = out.split([keyframe.SOURCES + 1, 3], 1)
-        sources = self._pictures(sources.flatten(1, 2)).unflatten(1, sources.shape[1:3])
-        shown, fit = sources[:, :, 3], sources[:, :, 4]
-        known = (weight[:, :-1] + self.fitting.float() * fit).masked_fill(shown == 0, -1e4)
-        weight = torch.cat([known, weight[:, -1:]], 1).softmax(1)
-        new = new.sigmoid()
-        colours = (weight[:, :-1, None] * sources[:, :, :3]).sum(1) + weight[:, -1:] * new
-        return Painting(*(part.unflatten(0, (-1, self.cameras)) for part in (colours, new)))
+        return out.unflatten(0, (-1, self.cameras)).transpose(1, 2).flatten(2)
 
     def _pictures(self, x: Tensor) -> Tensor:
         """(B, channels, N) as (B * C, channels, H, W)."""
@@ -108,18 +132,55 @@ class Painter(nn.Module):
 
     def _directions(self, turned: Tensor) -> Tensor:
         """Where pixels look, in the frame of the code: (B * C, 3, H / 2, W / 2)."""
-        azimuth = self.rig.azimuth + turned[:, None]
-        up = (self.rig.rays[:, 2] / self.rig.level).expand_as(azimuth)
-        x = self._pictures(torch.stack([azimuth.cos(), azimuth.sin(), up], 1))
-        return F.avg_pool2d(x, 2)
+        c, s = turned.cos()[:, None, None, None], turned.sin()[:, None, None, None]
+        ahead, left, up = self.directions.unbind(1)
+        towards = torch.stack([c * ahead - s * left, s * ahead + c * left, up.expand(len(turned), -1, -1, -1)], 2)
+        return towards.flatten(0, 1)
+
+
+class _Layers(NamedTuple):
+    """Layers of things, see `Hits`: depth (B, LAYERS, N); solid (B, LAYERS, N) logits; colours (B, LAYERS, 3, N), and
+    new, the same with nothing taken from the keyframe, or None.
+    """
+
+    depth: Tensor
+    solid: Tensor
+    colours: Tensor
+    new: Tensor | None
+
+    @staticmethod
+    def of(hits: Hits, shades: Shades, found: Tensor, anew: bool) -> _Layers:
+        """Layers of what hits show, see `Shader` and `Found`."""
+        b, layers, n = hits.depth.shape
+        colours = torch.lerp(shades.colours, found[:, :3], shades.kept.sigmoid()[:, None])
+        values = [shades.solid[:, None] - NOTHING, colours, *([shades.colours] if anew else [])]
+        some = torch.cat(values, -1)
+        dense = some.new_zeros(b * layers * n, some.shape[1]).index_put((hits.index,), some)
+        dense = dense.view(b, layers, n, -1).movedim(-1, 2)
+        new = dense[:, :, 4:] if anew else None
+        return _Layers(hits.depth, dense[:, :, 0] + NOTHING, dense[:, :, 1:4], new)
+
+    def shares(self, more: Tensor) -> tuple[Tensor, Tensor]:
+        """How much of each pixel each layer fills (B, LAYERS, N), with `more` added to how solid they are; and how much
+        all of them do (B, 1, N).
+        """
+        solid = torch.where(self.depth < keyframe.FAR, self.solid + more, NOTHING).sigmoid()
+        agent, first, second = solid.unbind(1)
+        free = 1 - solid
+        nearest, next_one = (self.depth[:, AGENT] < self.depth[:, layer] for layer in (FIRST, SECOND))
+        behind_agent = [torch.where(behind, free[:, AGENT], 1) for behind in (nearest, next_one)]
+        before_agent = torch.where(nearest, 1, free[:, FIRST]) * torch.where(next_one, 1, free[:, SECOND])
+        shares = [agent * before_agent, first * behind_agent[0], second * free[:, FIRST] * behind_agent[1]]
+        return torch.stack(shares, 1), 1 - free.prod(1, keepdim=True)
+
+    def draft(self) -> Tensor:
+        """What a network is told of them: (B, THING_CHANNELS, N)."""
+        share, hidden = self.shares(torch.zeros_like(self.solid))
+        near = (share * (4 / self.depth)).sum(1, keepdim=True)
+        return torch.cat([(share[:, :, None] * self.colours).sum(1), hidden, near], 1)
 
 
 def told(motion: Tensor, generation: Tensor) -> Tensor:
     """(B, MOTION_CHANNELS) of `motion` (B, 3) since a keyframe of a `generation` (B,)."""
     distance = motion[:, :2].norm(dim=-1) / 10
     return torch.stack([distance, (distance + 1e-2).log() / 3, motion[:, 2], torch.log1p(generation) / 2], -1)
-
-
-def is_static(classes: Tensor) -> Tensor:
-    """Which agents, by class, never move: bool."""
-    return classes == SemanticClass.STATIC_OBJECT

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from learned_sim_env.spec import CameraSpec
 
@@ -17,6 +18,39 @@ REACH = 90.0
 NEAREST = 0.05
 
 
+class Band(NamedTuple):
+    """Whole rows of each camera's picture, the same in none of them perhaps: those from a first to before a last."""
+
+    rows: tuple[tuple[int, int], ...]
+    height: int
+    width: int
+
+    @staticmethod
+    def of(mask: np.ndarray) -> Band:
+        """The smallest that holds all pixels (C, H, W) bool."""
+        rows = [np.flatnonzero(camera.any(1)) for camera in mask]
+        limits = tuple((int(r[0]), int(r[-1]) + 1) if len(r) else (0, 0) for r in rows)
+        return Band(limits, *mask.shape[1:])
+
+    @property
+    def pixels(self) -> Tensor:
+        """(G,) int64, of all pixels."""
+        size = self.height * self.width
+        parts = [
+            torch.arange(c * size + first * self.width, c * size + last * self.width)
+            for c, (first, last) in enumerate(self.rows)
+        ]
+        return torch.cat(parts)
+
+    def spread(self, values: Tensor, out: Tensor) -> None:
+        """Write values (..., G) where they belong in (..., N)."""
+        start, size = 0, self.height * self.width
+        for c, (first, last) in enumerate(self.rows):
+            count = (last - first) * self.width
+            out[..., c * size + first * self.width :][..., :count] = values[..., start : start + count]
+            start += count
+
+
 class Rig(nn.Module):
     """C pinholes of one size on the ego; their N pixels one camera after the other, row by row.
 
@@ -24,8 +58,11 @@ class Rig(nn.Module):
         rays: (N, 3) float32 ego frame, of length 1 along the optical axis. origins: (N, 3) [m].
         azimuth: (N,) [rad] of the rays, + is left.
         level: (N,) float32, how far rays go over the ground for each metre along the axis.
-        ground: (G,) int64, pixels whose rays meet the ground within `REACH`. places: (G, 2) [m] where, ego frame.
+        ground: (G,) int64, pixels whose rays meet the ground within `REACH`, rows of them. places: (G, 2) [m] where, ego frame.
         ground_depth: (G,) [m] along the axis.
+        sight: (C, 4, 3), directions in the ego frame: ahead over the ground, right, down and along the optical axis.
+        shift: (C, 4, 1) [m] what is to be added to a product with these, as seen from the camera.
+        eye: (2,) [m] the middle of the cameras.
         along, across: (G,) [m] how much ground such a pixel covers along its ray and across it.
     """
 
@@ -38,6 +75,9 @@ class Rig(nn.Module):
     ground_depth: Tensor
     along: Tensor
     across: Tensor
+    sight: Tensor
+    shift: Tensor
+    eye: Tensor
 
     def __init__(self, cameras: Sequence[CameraSpec]):
         super().__init__()
@@ -46,15 +86,23 @@ class Rig(nn.Module):
         if any((c.height, c.width, c.fov) != (self.height, self.width, cameras[0].fov) for c in cameras):
             raise ValueError("cameras of one rig have one size and one field of view")
         self.focal_length = cameras[0].focal_length
-        self._angles = [(float(np.radians(c.yaw)), float(np.radians(c.pitch))) for c in cameras]
         rows, columns = np.mgrid[0 : self.height, 0 : self.width] + 0.5
         rays = np.concatenate([c.rays(rows, columns).reshape(-1, 3) for c in cameras])
         origins = np.repeat([c.position for c in cameras], self.height * self.width, 0)
         level = np.linalg.norm(rays[:, :2], axis=-1)
         depth = np.where(rays[:, 2] < 0, origins[:, 2] / np.maximum(-rays[:, 2], 1e-9), np.inf)
-        ground = np.flatnonzero(depth * level < REACH)
+        # Whole rows of pixels, which are handled faster than any others.
+        near = (depth * level < REACH).reshape(len(cameras), self.height, -1)
+        self.ground_band = Band.of(near & near.all(-1, keepdims=True))
+        ground = self.ground_band.pixels.numpy()
         depth = depth[ground]
         size = depth / self.focal_length
+        yaws = np.radians([c.yaw for c in cameras])
+        ahead = np.stack([np.cos(yaws), np.sin(yaws), np.zeros(len(cameras))], -1)
+        sight = np.concatenate([ahead[:, None], [c.rotation for c in cameras]], 1)
+        # Whatever is above the horizon is seen in the first so many rows of all cameras.
+        above = (rays[:, 2] >= 0).reshape(len(cameras), self.height, -1).any((0, 2))
+        self.skyline = int(np.flatnonzero(above).max(initial=0)) + 1
         tensors = {
             "rays": rays,
             "origins": origins,
@@ -65,44 +113,73 @@ class Rig(nn.Module):
             # A ray that comes down at an angle smears a pixel along it.
             "along": size * depth * level[ground] / origins[ground, 2],
             "across": size,
+            "sight": sight,
+            "shift": -sight @ np.array([c.position for c in cameras])[..., None],
+            "eye": np.mean([c.position[:2] for c in cameras], 0),
         }
         for name, value in tensors.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(value, np.float32)), persistent=False)
         self.register_buffer("ground", torch.from_numpy(ground), persistent=False)
 
-    def appear(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Where ego-frame points (..., 3) [m] appear in pictures stacked on top of each other.
+    def windows(self, corners: Tensor) -> tuple[Tensor, Tensor]:
+        """First row and column, and those after the last, (A, C, 2) int64 each, of the pixels of each camera in which
+        what lies between corners (A, K, 3) [m] in the ego frame may be seen.
+        """
+        seen = (self.sight[:, 1:] @ corners.flatten(0, 1).T).add_(self.shift[:, 1:])
+        right, down, depth = seen.unflatten(2, corners.shape[:2]).unbind(1)
+        scale = self.focal_length / depth.clamp_min(NEAREST)
+        places = torch.stack([self.height / 2 + down * scale, self.width / 2 + right * scale], -1)
+        least, most, behind = places.amin(2), places.amax(2), depth < NEAREST
+        # What reaches behind a camera leaves its picture at the edges that it reaches beyond.
+        edge = torch.stack([down, right], -1).mul(self.focal_length / NEAREST)
+        crossing = behind.any(2)[..., None]
+        front = places.masked_fill(behind[..., None], torch.inf), places.masked_fill(behind[..., None], -torch.inf)
+        least = torch.where(crossing, torch.minimum(front[0].amin(2), edge.amin(2)), least)
+        most = torch.where(crossing, torch.maximum(front[1].amax(2), edge.amax(2)), most)
+        size = places.new_tensor([self.height, self.width])
+        first = (least - 0.5).ceil().clamp_min(0)
+        last = torch.minimum((most - 0.5).floor() + 1, size).masked_fill(behind.all(2)[..., None], 0)
+        return first.transpose(0, 1).long(), last.clamp_min(0).transpose(0, 1).long()
+
+    def appear(
+        self, points: Tensor, pose: Tensor | None = None, height: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Where points (..., P, 3) [m] appear in pictures stacked on top of each other.
 
         Each is looked for in the camera along whose axis, over the ground, it is the farthest: the one that looks the
         most towards it.
 
+        Args:
+            pose: (..., 3) of the frame in which the points are given, in the ego frame; None: the ego frame itself.
+            height: [pixels] to which pictures are cut off at the bottom.
+
         Returns:
-            Column and row (..., 2) [pixels], (0, 0) being the corner of the first, and whether they appear (...) bool.
+            Column and row (..., P, 2) [pixels], (0, 0) being the corner of the first; whether they appear (..., P)
+            bool; and how far they are over the ground from the ego (..., P) [m].
         """
-        ahead, seen = self._seen(0, points)
+        height = self.height if height is None else height
+        sight, shift = self.sight.flatten(0, 1), self.shift.flatten(0, 1)
+        # Beside what cameras see: forward and left.
+        sight, shift = torch.cat([sight, torch.eye(3, device=sight.device)[:2]]), F.pad(shift, (0, 0, 0, 2))
+        if pose is not None:
+            c, s, none = pose[..., 2].cos(), pose[..., 2].sin(), torch.zeros_like(pose[..., 2])
+            turn = torch.stack([c, -s, none, s, c, none, none, none, none + 1], -1).unflatten(-1, (3, 3))
+            shift = shift + sight[:, :2] @ pose[..., :2, None]
+            sight = sight @ turn
+        seen = sight @ points.mT + shift
+        ahead, right, down, depth = seen[..., :4, :].unbind(-2)
         camera = torch.zeros_like(ahead)
         for number in range(1, len(self.cameras)):
-            more, other = self._seen(number, points)
+            more, *other = seen[..., 4 * number : 4 * number + 4, :].unbind(-2)
             better = more > ahead
             ahead, camera = torch.where(better, more, ahead), torch.where(better, float(number), camera)
-            seen = tuple(torch.where(better, new, old) for new, old in zip(other, seen, strict=True))
-        right, down, depth = seen
+            right, down, depth = (
+                torch.where(better, new, old) for new, old in zip(other, (right, down, depth), strict=True)
+            )
         scale = self.focal_length / depth.clamp_min(NEAREST)
         column, row = self.width / 2 + right * scale, self.height / 2 + down * scale
-        inside = (depth > NEAREST) & (column > 0) & (column < self.width) & (row > 0) & (row < self.height)
+        inside = (depth > NEAREST) & (column > 0) & (column < self.width) & (row > 0) & (row < height)
         # Not beyond the middle of the outermost pixels, so that nothing of the picture below is mixed in.
-        column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, self.height - 0.5)
-        return torch.stack([column, row + self.height * camera], -1), inside
-
-    def _seen(self, number: int, points: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """How far points (..., 3) [m] are from a camera along its axis' direction over the ground (...); and to its
-        right, down and along the axis itself, see `CameraSpec.rotation`.
-        """
-        x, y, z = (v - p for v, p in zip(points.unbind(-1), self.cameras[number].position, strict=True))
-        yaw, pitch = self._angles[number]
-        c, s = math.cos(yaw), math.sin(yaw)
-        ahead, right = c * x + s * y, s * x - c * y
-        if pitch == 0:
-            return ahead, (right, -z, ahead)
-        c, s = math.cos(pitch), math.sin(pitch)
-        return ahead, (right, s * ahead - c * z, c * ahead + s * z)
+        column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, height - 0.5)
+        away = torch.hypot(seen[..., -2, :], seen[..., -1, :])
+        return torch.stack([column, row + height * camera], -1), inside, away
