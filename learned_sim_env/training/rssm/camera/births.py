@@ -1,0 +1,148 @@
+"""What `SceneryBirths` learns from: squares that came into reach of a true ego, and what truly stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learned_sim_env.training.rssm.camera.moments import Moments
+from learned_sim_env.world_model.geometry import compose, relative, rotate, unwound
+from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.rssm.camera.scenery_births import QUANTILES, SCALES, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery_lattice import Squares
+from learned_sim_env.world_model.rssm.map_memory import MapMemory
+from learned_sim_env.world_model.rssm.route_path import chain
+
+# Most steps in which squares came into reach, and most squares of a moment that are learned from.
+LONGEST, SQUARES = 6, 64
+# Views that make up the map, in steps before the moment, earliest first; and one up to so many steps, and metres, later:
+# imagined road is imagined farther than a view shows.
+SHOWN, LATER, FARTHER = (30, 12, 0), 6, 6.0
+# [m] Unit of sizes in the loss, which adds up with the kinds' by this weight.
+SIZE_SCALE, ATTRIBUTE_WEIGHT = 2.0, 0.3
+
+
+class BirthsObjective:
+    """Pairs of moments a few steps apart: what stands in the squares that came into reach between them."""
+
+    def __init__(self, births: SceneryBirths, data: Mapping[str, Moments], batch_size: int = 16, seed: int = 0):
+        self.births, self.data, self.batch_size, self.seed = births, data, batch_size, seed
+
+    def batch(self, split: str, step: int) -> np.ndarray:
+        """(2, B) int: moments and earlier ones of a step."""
+        rng = np.random.default_rng([self.seed, 5, step])
+        steps = rng.integers(1, LONGEST + 1, self.batch_size)
+        first, later = self.data[split].pairs(rng, self.batch_size, steps)
+        return np.stack([later, first])
+
+    def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy of what stands in a square, and the pinball loss of what it is like."""
+        births = self.births
+        state, squares, true = examples(births, self.data[split], *batch, np.random.default_rng([self.seed, *batch[0]]))
+        known = {**true, "scenery_kind": true["scenery_kind"] * decided(births, true, state)}
+        with torch.autocast(state["pose"].device.type, enabled=False):
+            logits, features, towards = births.guesses(state, squares, known)
+            kind, which = standing(births, squares, true)
+            kinds = F.cross_entropy(logits, kind[squares.due])
+            some = squares.due & (kind > 0)
+            among = kind[squares.due] > 0
+            pose, size = (
+                true[key].gather(1, which[..., None].expand(-1, -1, 3))[some]
+                for key in ("scenery_pose", "scenery_size")
+            )
+            off, u = pose[:, :2] - squares.middle[some], towards[among]
+            across, along = (off * u).sum(-1), off[:, 1] * u[:, 0] - off[:, 0] * u[:, 1]
+            heading = pose[:, 2] - torch.atan2(u[:, 1], u[:, 0])
+            placed = torch.stack([across, along, torch.remainder(heading + torch.pi, 2 * torch.pi) - torch.pi], -1)
+            wanted = torch.cat([placed, size], -1)
+            away = wanted[..., None] - births.quantiles(features[among], kind[some])
+            unit = away.new_tensor([*SCALES, *[SIZE_SCALE] * 3])
+            levels = away.new_tensor(QUANTILES)
+            pinball = (torch.maximum(levels * away, (levels - 1) * away) / unit[:, None]).mean((0, 2))
+        total = kinds + ATTRIBUTE_WEIGHT * pinball.sum()
+        parts = {"scenery": kinds, "scenery_placed": pinball[:2].mean(), "scenery_sized": pinball[3:].mean()}
+        return total, {name: value.detach() for name, value in parts.items()}
+
+
+def examples(
+    births: SceneryBirths, data: Moments, now: np.ndarray, before: np.ndarray, rng: np.random.Generator
+) -> tuple[State, Squares, State]:
+    """A state at moments `now` (B,), as a dream has it that decided all it could at `before` (B,); the squares that are
+    due; and all that truly stands around.
+
+    The anchored frame is near the ego and turned by chance, for squares may lie anyhow.
+    """
+    b, frame = len(now), data.tensors(now, "ego_pose")[0]
+    shift = torch.from_numpy(rng.uniform([-4, -4, -np.pi], [4, 4, np.pi], (b, 3))).to(frame.device)
+    frame = compose(frame, shift)
+    pose, earlier = (relative(data.tensors(moments, "ego_pose")[0], frame).float() for moments in (now, before))
+    cells, origin = true_map(data, births.memory, now, frame, rng)
+    lattice = births.lattice
+    reached = lattice.remembered(lattice.in_reach(earlier), pose)
+    state = {
+        "map": cells,
+        "map_origin": origin,
+        "route": true_route(data, now, pose),
+        "pose": pose,
+        "scenery_decided": reached,
+    }
+    return state, lattice.due(reached, pose, SQUARES), true_scenery(data, now, frame)
+
+
+def true_route(data: Moments, moments: np.ndarray, pose: Tensor) -> Tensor:
+    """The route at `moments` (B,) as `route_path` has it, in the frame in which `pose` (B, 3) is the ego's."""
+    headings, ego, world = data.tensors(moments, "route_headings", "ego", "ego_pose")
+    route = chain(unwound(headings - world[:, 2:].float() + ego[:, 5:]), ego)
+    places = rotate(route[..., :2], pose[:, None, 2]) + pose[:, None, :2]
+    return torch.cat([places, route[..., 2:] + pose[:, None, 2:]], -1)
+
+
+def true_scenery(data: Moments, moments: np.ndarray, frame: Tensor) -> State:
+    """All that stands around the ego at `moments` (B,), in `frame` (B, 3) float64 world poses; no colours."""
+    kinds, poses, sizes = data.tensors(moments, "scenery_kinds", "scenery_poses", "scenery_sizes")
+    return {
+        "scenery_kind": kinds,
+        "scenery_pose": relative(poses.double(), frame[:, None]).float(),
+        "scenery_size": sizes,
+    }
+
+
+def standing(births: SceneryBirths, squares: Squares, true: State) -> tuple[Tensor, Tensor]:
+    """What truly stands in squares: kinds (B, N) int64, 0 for nothing, and its number (B, N) among what is true."""
+    kind = true["scenery_kind"].long()
+    number = births.lattice.numbers(true["scenery_pose"][..., :2])
+    there = (squares.number[:, :, None] == number[:, None]).all(-1) & (kind > 0)[:, None]
+    there &= births.stage_of[kind][:, None] == squares.stage[..., None]
+    which = there.int().argmax(-1)
+    return kind.gather(1, which) * there.any(-1), which
+
+
+def true_map(
+    data: Moments, memory: MapMemory, moments: np.ndarray, frame: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """The map that views up to `moments` (B,) add up to, and one a little later, with its origin; see
+    `MapMemory.compose`.
+    """
+    later = rng.integers(0, LATER + 1, len(moments))
+    order = np.stack([moments + later, *(moments - steps for steps in SHOWN)][::-1], 1)
+    # What is seen now counts where views overlap.
+    order[:, -2:] = order[:, [-1, -2]]
+    there = (order >= 0) & (order < len(data))
+    order = np.clip(order, 0, len(data) - 1)
+    there &= data.episode[order] == data.episode[moments][:, None]
+    poses = data.tensors(order, "ego_pose")[0]
+    ahead = (poses - poses[:, -1:])[..., :2].norm(dim=-1)
+    there &= (ahead < FARTHER).cpu().numpy() | (order <= moments[:, None])
+    views = data.tensors(order, "map")[0]
+    return memory.compose(views, relative(poses, frame[:, None]).float(), torch.from_numpy(there).to(views.device))
+
+
+def decided(births: SceneryBirths, things: State, state: State) -> Tensor:
+    """(B, K) bool: which things stand in squares that are decided, as far as it takes to tell of things of their kind."""
+    lattice, places = births.lattice, things["scenery_pose"][..., :2]
+    level = state["scenery_decided"].gather(1, lattice.index(lattice.numbers(places)))
+    return lattice.holds(places, state["pose"]) & (level > births.stage_of[things["scenery_kind"].long()])

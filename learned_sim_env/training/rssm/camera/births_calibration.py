@@ -1,0 +1,122 @@
+"""What is fitted of `SceneryBirths` once it is trained: that as much is born as there truly is, and how far apart.
+
+Egos drive as they truly did, over the true map, as far as it is known at each moment of a dream; of the scenery only
+what stood there at the start is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learned_sim_env.training.rssm.camera.births import FARTHER, LATER, decided, true_route, true_scenery
+from learned_sim_env.training.rssm.camera.moments import Moments
+from learned_sim_env.world_model.geometry import relative
+from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.rssm.camera.roadside import KINDS
+from learned_sim_env.world_model.rssm.camera.scenery_births import UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
+
+# Things that a drive remembers, as a dream does.
+SLOTS = 32
+# Drives side by side, their steps, and how often all of them are driven; a kind's logit changes by at most this a time.
+DRIVES, STEPS, TIMES, MOST = 32, 120, 4, 0.7
+# Moments at which it is looked how far things are apart.
+LOOKS = 2000
+
+
+def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, float]:
+    """Fit `apart` and `likelier`; the shares of what truly stands there that is born in the end, by kind."""
+    births.apart.copy_(least_distances(data))
+    births.likelier.zero_()
+    rng, shares = np.random.default_rng([seed, 6]), torch.ones(KINDS)
+    for time in range(TIMES):
+        starts, _ = data.pairs(rng, DRIVES, np.full(DRIVES, min(STEPS, _shortest(data))))
+        true, born = torch.zeros(KINDS + 1), torch.zeros(KINDS + 1)
+        for before, state, standing in drives(births, data, starts, STEPS, seed + time):
+            true += fresh(births, standing, before, state)
+            born += fresh(births, state, before, state)
+        # A kind that hardly stands anywhere is left as it is.
+        shares = ((born + 3) / (true + 3))[1:]
+        births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
+    return {f"births_of_kind_{k + 1}": round(float(share), 3) for k, share in enumerate(shares)}
+
+
+def _shortest(data: Moments) -> int:
+    """Steps that most episodes have."""
+    return int(np.quantile(np.bincount(data.episode)[np.unique(data.episode)], 0.25)) - 1
+
+
+@torch.no_grad()
+def drives(
+    births: SceneryBirths, data: Moments, starts: np.ndarray, steps: int, seed: int, temperature: float = 1.0
+) -> Iterator[tuple[State, State, State]]:
+    """For each step of drives that begin at moments (B,): the state before it, after it, and what truly stands there.
+
+    A drive whose episode ends stands still.
+    """
+    memory, b = births.memory, len(starts)
+    ends = np.array([np.flatnonzero(data.episode == e)[-1] for e in data.episode[starts]])
+    frame = data.tensors(starts, "ego_pose")[0]
+    generator = torch.Generator().manual_seed(seed)
+    here = torch.zeros(b, 3, device=frame.device)
+    true = true_scenery(data, starts, frame)
+    state = {name: value[:, :SLOTS] for name, value in true.items()}
+    state["scenery_colour"] = here.new_zeros(b, SLOTS, 4)
+    cells, origin = memory.empty(b, frame.device)
+    state = {**state, **births.initial(here), "map": cells, "map_origin": origin, "pose": here}
+    for t in range(1, steps + 1):
+        now = np.minimum(starts + t, ends)
+        pose = relative(data.tensors(now, "ego_pose")[0], frame).float()
+        cells, origin = memory.follow(state["map"], state["map_origin"], pose)
+        for seen in (now, _later(data, now, ends)):
+            shown = F.pad(data.tensors(seen, "map")[0], (MARGIN,) * 4, value=UNKNOWN)
+            where = relative(data.tensors(seen, "ego_pose")[0], frame).float()
+            known = memory.read_canvas(cells, origin, where)
+            memory.commit(cells, origin, where, shown, (shown != UNKNOWN) & (known == UNKNOWN))
+        uniforms = torch.rand(b, UNIFORMS, generator=generator).to(frame.device)
+        before = {
+            **state,
+            "map": cells,
+            "map_origin": origin,
+            "pose": pose,
+            "route": true_route(data, now, pose),
+            "scenery_chance": births.chance(uniforms, temperature, pose),
+        }
+        state = {**before, **births(before)}
+        yield before, state, true_scenery(data, now, frame)
+
+
+def fresh(births: SceneryBirths, things: State, before: State, after: State) -> Tensor:
+    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of the same moment."""
+    new = decided(births, things, after) & ~decided(births, things, before)
+    return torch.bincount(things["scenery_kind"][new].long(), minlength=KINDS + 1).float()
+
+
+def least_distances(data: Moments) -> Tensor:
+    """(KINDS + 1, KINDS + 1) [m]: how near things of two kinds come to each other; 0 where two were never seen."""
+    least = torch.full((KINDS + 1, KINDS + 1), torch.inf)
+    moments = np.unique(np.linspace(0, len(data) - 1, LOOKS).astype(np.int64))
+    for some in np.array_split(moments, max(1, len(moments) // 64)):
+        kinds, poses = data.tensors(some, "scenery_kinds", "scenery_poses")
+        away = (poses[:, :, None, :2] - poses[:, None, :, :2]).norm(dim=-1)
+        away = away.masked_fill(torch.eye(away.shape[-1], dtype=torch.bool, device=away.device), torch.inf)
+        pair = (kinds[:, :, None].long() * (KINDS + 1) + kinds[:, None].long()).flatten()
+        found = least.new_full(((KINDS + 1) ** 2,), torch.inf)
+        least = torch.minimum(least, found.scatter_reduce(0, pair.cpu(), away.flatten().cpu(), "amin").view_as(least))
+    least[0], least[:, 0] = 0, 0
+    return torch.where(least.isfinite(), least, 0)
+
+
+def _later(data: Moments, now: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Moments (B,) after `now`, at which the ego is a little ahead: imagined road reaches farther than a view."""
+    there, later = data.read("ego_pose", now), now
+    for steps in range(1, LATER + 1):
+        then = np.minimum(now + steps, ends)
+        near = ((data.read("ego_pose", then) - there)[:, :2] ** 2).sum(-1) < FARTHER**2
+        later = np.where(near, then, later)
+    return later

@@ -1,0 +1,121 @@
+"""The ground in squares, each of which is decided once: what stands there, if anything does.
+
+Squares are fixed in the frame of the last real observation (the anchored frame), five cells of the remembered map a
+side, so that their middles are middles of such cells. What is large is decided when a square comes within `FAR_REACH`
+of the ego, so that it appears small; what is thin, and stands at the very edge of the road, when the road there is
+known. A square that is left behind is forgotten together with what stands on it, and is decided anew should the ego
+come back: nothing is ever decided twice while it is remembered.
+
+In a state: `scenery_decided` (B, SIDE * SIDE) uint8, 0 for a square of which nothing is decided, `LARGE` and `ALL`. The
+squares are a torus around the ego, as in `map_memory`: square (u, v) lies at index (u mod SIDE, v mod SIDE).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.world_model.geometry import turn
+
+# Side of a square in cells of the map, an odd number; squares along the torus's side, a power of two.
+CELLS, SIDE = 5, 32
+LARGE, ALL = 1, 2
+# [m] How near a square's middle is when what is large, and what is thin, is decided.
+FAR_REACH, NEAR_REACH = 46.0, 33.0
+# [m] So much farther, and beside or behind the ego within this distance, a square is remembered.
+MARGIN, BESIDE = 5.0, 18.0
+# Cosines of bearings: up to which pictures show a square, up to which it is decided, and up to which it is remembered.
+SHOWN, DECIDED, REMEMBERED = (math.cos(math.radians(angle)) for angle in (92.0, 105.0, 125.0))
+
+
+class Squares(NamedTuple):
+    """N squares in each of B rows that are due to be decided; where fewer are, the last ones are not `due`.
+
+    index: (B, N) int64 in the torus. middle: (B, N, 2) [m], anchored. number: (B, N, 2) int64, u and v in the plane.
+    stage: (B, N) int64, what of it is decided already, 0 or `LARGE`. due: (B, N) bool.
+    """
+
+    index: Tensor
+    middle: Tensor
+    number: Tensor
+    stage: Tensor
+    due: Tensor
+
+
+class Lattice:
+    """The squares of a map with cells of `metres_per_pixel`."""
+
+    def __init__(self, metres_per_pixel: float):
+        self.side = CELLS * metres_per_pixel  # [m]
+        self._middle = CELLS // 2 * metres_per_pixel  # [m] from a square's first cell to its middle one
+        # Distances that are equal are told apart by the square's number.
+        self._order = torch.arange(SIDE * SIDE) * 1e-5
+
+    def seen(self, pose: Tensor) -> Tensor:
+        """(B, SIDE * SIDE) uint8: all is decided that can be seen from `pose` (B, 3)."""
+        far, ahead = self._seen_from(pose)
+        return self._levels(far, ahead, SHOWN)
+
+    def in_reach(self, pose: Tensor) -> Tensor:
+        """(B, SIDE * SIDE) uint8: what has been decided when the ego is at `pose` (B, 3)."""
+        return self._levels(*self._seen_from(pose), DECIDED)
+
+    def remembered(self, decided: Tensor, pose: Tensor) -> Tensor:
+        """What is decided, less what the ego at `pose` (B, 3) has left behind."""
+        return decided * self._kept(*self._seen_from(pose))
+
+    def holds(self, places: Tensor, pose: Tensor) -> Tensor:
+        """(B, K) bool: whether the squares that `places` (B, K, 2) are in are remembered at `pose` (B, 3)."""
+        away = self.numbers(places) * self.side + self._middle - pose[:, None, :2]
+        return self._kept(*_polar(away[..., 0], away[..., 1], pose))
+
+    def numbers(self, places: Tensor) -> Tensor:
+        """(..., 2) int64: the squares that `places` (..., 2) [m] are in."""
+        return ((places - self._middle) / self.side + 0.5).floor().long()
+
+    def index(self, number: Tensor) -> Tensor:
+        """(...) int64: where squares (..., 2) lie in the torus."""
+        u, v = (number & SIDE - 1).unbind(-1)
+        return u * SIDE + v
+
+    def due(self, decided: Tensor, pose: Tensor, count: int) -> Squares:
+        """Up to `count` squares that are to be decided when the ego is at `pose` (B, 3), the nearest ones."""
+        far, ahead = self._seen_from(pose)
+        waiting = decided < self._levels(far, ahead, DECIDED)
+        far = torch.where(waiting, far, 1e4) + self._order.to(far.device)
+        nearest, index = far.topk(count, largest=False)
+        u, v = self._numbers(pose)
+        number = torch.stack([u.gather(1, index // SIDE), v.gather(1, index % SIDE)], -1)
+        stage = decided.gather(1, index).long()
+        return Squares(index, number * self.side + self._middle, number, stage, nearest < 1e3)
+
+    def _numbers(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """u and v (B, SIDE) int64 in the plane of the rows and columns of a torus around `pose`."""
+        here = self.numbers(pose[:, :2])[..., None] - SIDE // 2
+        u, v = (here + ((torch.arange(SIDE, device=pose.device) - here) & SIDE - 1)).unbind(1)
+        return u, v
+
+    def _seen_from(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, SIDE * SIDE) each [m]: how far squares' middles are from the ego, and how far ahead of it."""
+        x, y = (n * self.side + self._middle - pose[:, i, None] for i, n in enumerate(self._numbers(pose)))
+        b = len(pose)
+        x, y = x[:, :, None].expand(b, SIDE, SIDE), y[:, None].expand(b, SIDE, SIDE)
+        return _polar(x.reshape(b, -1), y.reshape(b, -1), pose)
+
+    @staticmethod
+    def _levels(far: Tensor, ahead: Tensor, bearing: float) -> Tensor:
+        turned_to = ahead > bearing * far
+        return (turned_to & (far < FAR_REACH)).to(torch.uint8) + (turned_to & (far < NEAR_REACH)).to(torch.uint8)
+
+    @staticmethod
+    def _kept(far: Tensor, ahead: Tensor) -> Tensor:
+        return (far < FAR_REACH + MARGIN) & ((ahead > REMEMBERED * far) | (far < BESIDE))
+
+
+def _polar(x: Tensor, y: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (B, N) [m] and how far ahead of the ego (B, N) [m], of places x, y (B, N) from where it is."""
+    c, s = torch.view_as_real(turn(pose[:, 2:])).unbind(-1)
+    return (x * x + y * y).sqrt(), x * c + y * s
