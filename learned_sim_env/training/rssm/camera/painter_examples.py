@@ -55,7 +55,7 @@ class Examples(NamedTuple):
 
     moments: (B,) int, those to paint. key: the keyframes' moments, of `generation` (B,). real: those at which the world
     was looked at, `turned` (B,) [rad] of the ego before. motion: (B, 3) pose of the ego in the keyframe's.
-    now: the moments to be painted. then: their things at the keyframes' moments. slots: (B, K) int64, the slots in which
+    now: the moments to be painted. then: their things at the keyframes' moments. slots: (B, K) int64, those in which
     they were then; -1 for those that were not there.
     ground: (B, G, channels), see `ground_look`. marked: (B, N), share of a pixel that is a marking.
     true: (B, C, 3, H, W) float32, the pictures from 0 to 1.

@@ -13,7 +13,8 @@ from learned_sim_env.world_model.rssm.camera.painter import Painting, told
 from learned_sim_env.world_model.rssm.camera.shader import is_solid
 from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST
 
-# A pixel of an agent or a marking counts so much more: there are few, and they are what matters; one of scenery a little.
+# A pixel of an agent or a marking counts so much more: there are few, and they are what matters; one of scenery counts
+# a little more.
 AGENT_WEIGHT, MARK_WEIGHT, SCENERY_WEIGHT = 2.0, 2.0, 0.5
 # Of what is new in the painting, of squared errors, and of errors of the differences between neighbouring pixels, which
 # keep edges sharp (the gradient difference loss of Mathieu et al., arXiv 1511.05440).

@@ -47,9 +47,9 @@ class Keyframe(NamedTuple):
     turned: Tensor
 
 
-class Found(NamedTuple):
-    """What a keyframe says: of the P hits on things, (P, CHANNELS); and behind them, (B, SOURCES, CHANNELS, N). float32,
-    colours from 0 to 1; 0 where nothing is shown.
+class Looked(NamedTuple):
+    """What a keyframe says: of the P hits on things, (P, CHANNELS); and behind them, (B, SOURCES, CHANNELS, N).
+    float32, colours from 0 to 1; 0 where nothing is shown.
     """
 
     things: Tensor
@@ -75,8 +75,8 @@ class Hypotheses(nn.Module):
         self.points: Tensor
         self.register_buffer("points", torch.cat(points), persistent=False)
 
-    def forward(self, keyframe: Keyframe, motion: Tensor, hits: Hits, now: Things, then: Things) -> Found:
-        """See `Found`.
+    def forward(self, keyframe: Keyframe, motion: Tensor, hits: Hits, now: Things, then: Things) -> Looked:
+        """See `Looked`.
 
         Args:
             motion: (B, 3) pose of the ego in the frame of the keyframe's.
@@ -110,7 +110,7 @@ class Hypotheses(nn.Module):
             out = seen.new_zeros(b, SOURCES, CHANNELS, n)
             for source, colours, band in zip(out.unbind(1), behind.split(self._sizes, 2), self._bands, strict=True):
                 band.spread(colours, source)
-            return Found(things.T * there[:, None], out)
+            return Looked(things.T * there[:, None], out)
 
     def _table(self, keyframe: Keyframe) -> tuple[Tensor, int]:
         """All pictures on top of each other (rows, W, 4) float32, colours from 0 to 1 and logarithms of ranges; a row

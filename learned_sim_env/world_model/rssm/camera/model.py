@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import Contract, SemanticClass
-from learned_sim_env.world_model.geometry import relative
+from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm.agents import KEYS
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
@@ -24,8 +24,10 @@ from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
 from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses, Keyframe, remembered
 from learned_sim_env.world_model.rssm.camera.look import Look
 from learned_sim_env.world_model.rssm.camera.painter import Painter, told
-from learned_sim_env.world_model.rssm.camera.perception import Perception
+from learned_sim_env.world_model.rssm.camera.perception import Percept, Perception
 from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.scenery_births import UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery_finder import Found
 from learned_sim_env.world_model.rssm.camera.shader import is_solid
 from learned_sim_env.world_model.rssm.camera.things import (
     Hits,
@@ -42,15 +44,18 @@ from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # [m] Side of the boxes that stand for obstacles, of which only places are remembered, see `rssm.landmarks`.
 OBSTACLE_SIZE = 0.6
+# Scenery is the same where it is found within so many metres of where it was, and so much of its distance.
+SAME, SAME_SHARE = 1.0, 0.1
 
 
 class CameraWorldModel(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`, and what the RSSM's can do beside.
 
-    A state is that of `DrivingRSSM`; what stands beside the road, `scenery_pose` (B, S, 3) in the frame of the last real
-    observation, `scenery_size` (B, S, 3) length, width, height [m] and `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for
-    an empty slot; `agent_colour` (B, K, 4) and `scenery_colour` (B, S, 4), mean colours from 0 to 1 as last shown, and 1
-    where one is known; named `key_*`, the keyframe (see `Keyframe`; `key_agent_pose` and `key_agent_class` are of the
+    A state is that of `DrivingRSSM`; what stands beside the road, `scenery_pose` (B, S, 3) in the frame of the last
+    real observation, `scenery_size` (B, S, 3) length, width, height [m] and `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for
+    an empty slot, `scenery_score` (B, S) how sure they are, what `scenery_births` keeps, and `scenery_due` (B,) bool,
+    whether that is still to come; `agent_colour` (B, K, 4) and `scenery_colour` (B, S, 4), mean colours from 0 to 1 as
+    last shown, and 1 where one is known; named `key_*`, the keyframe (see `Keyframe`; `key_agent_pose` and `key_agent_class` are of the
     agents that move); `key_now` (B,) bool, whether it shows the present moment; `real`, the upper part of the last real
     pictures, and `look` (B, look), how the world looks in them.
     """
@@ -73,6 +78,7 @@ class CameraWorldModel(nn.Module):
         self.rssm = DrivingRSSM(config, contract)
         self.rig = Rig(cameras)
         self.perception = Perception(cameras, contract.bev, config.seeing)
+        self.births = SceneryBirths(contract.bev, config.map_size)
         self.look = Look(len(cameras), config.look)
         self.hypotheses = Hypotheses(self.rig)
         fine, coarse = config.painting
@@ -109,7 +115,7 @@ class CameraWorldModel(nn.Module):
     @property
     def noise_size(self) -> int:
         """Uniforms that a row needs for a step."""
-        return self.rssm.noise_size
+        return self.rssm.noise_size + UNIFORMS
 
     @property
     def static_graph(self) -> bool:
@@ -132,10 +138,13 @@ class CameraWorldModel(nn.Module):
         cameras = (batch_size, len(rig.cameras))
         return {
             **state,
+            **self.births.initial(state["pose"]),
             "scenery_pose": new(batch_size, beside, 3),
             "scenery_size": new(batch_size, beside, 3),
             "scenery_kind": new(batch_size, beside, dtype=torch.uint8),
             "scenery_colour": new(batch_size, beside, 4),
+            "scenery_score": new(batch_size, beside),
+            "scenery_due": new(batch_size, dtype=torch.bool),
             "agent_colour": new(batch_size, slots, 4),
             "real": new(*cameras, rig.skyline, rig.width, 4, dtype=torch.uint8),
             "look": new(batch_size, self.look.size),
@@ -152,36 +161,41 @@ class CameraWorldModel(nn.Module):
         pictures = torch.stack([observation[name] for name in self.config.cameras], 1)
         route = observation["route"].float()
         rows = list(zip(pictures.split(_size(route)), route.split(_size(route)), strict=True))
-        view = torch.cat([self.perception(*row).view() for row in rows])
-        view = self.with_ego(view)
+        percepts = [self.perception(*row) for row in rows]
+        view = self.with_ego(torch.cat([percept.view() for percept in percepts]))
         given = {"bev": view, "ego": observation["ego"]}
-        new = self.rssm.observe(state, action, given, self.perception.seen)
-        new = {
-            **state,
-            **new,
-            "agent_colour": torch.zeros_like(state["agent_colour"]),
-            "look": torch.cat([self.look(row) for row, _ in rows]),
-            "key_generation": torch.zeros_like(state["key_generation"]),
-        }
+        new = {**state, **self.rssm.observe(state, action, given, self.perception.seen)}
+        moved = torch.where(state["seen"][:, None], new["motions"][:, -1], 0)
+        anchor = compose(state["pose"], moved)
+        new.update(self.births.initial(new["pose"]))
+        new.update(
+            self._scenery(state, anchor, percepts),
+            look=torch.cat([self.look(row) for row, _ in rows]),
+            agent_colour=torch.zeros_like(state["agent_colour"]),
+            scenery_due=torch.zeros_like(state["scenery_due"]),
+            key_generation=torch.zeros_like(state["key_generation"]),
+        )
         parts = [self._kept(row, seen) for row, (seen, _) in zip(_parted(new), rows, strict=True)]
         new.update({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
         return {**new, "real": new["key_pictures"][:, :, : self.rig.skyline].clone()}
 
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
         """Prior, one clock step; see `DrivingRSSM.imagine`."""
-        new = self.rssm.imagine(state, action, noise, temperature)
+        some, more = (None, None) if noise is None else noise.split([self.rssm.noise_size, UNIFORMS], 1)
+        new = self.rssm.imagine(state, action, some, temperature)
         # An agent keeps its size: another one has come into a slot where that changes.
         same = (new["agent_class"] > 0) & (new["agent_size"] == state["agent_size"]).all(-1)
         return {
             **new,
             "agent_colour": state["agent_colour"] * same[..., None],
             "key_agent_class": state["key_agent_class"] * same,
-            "key_now": torch.zeros_like(state["key_now"]),
+            "scenery_chance": self.births.chance(more, temperature, state["h"]),
+            **_moved(state),
         }
 
     def at(self, state: State, pose: Tensor) -> State:
         """The same state, but with the ego at `pose` (B, 3) in the frame of the last real observation."""
-        return {**self.rssm.at(state, pose), "key_now": torch.zeros_like(state["key_now"])}
+        return {**self.rssm.at(state, pose), **_moved(state)}
 
     def features(self, state: State) -> Tensor:
         """(B, latent_size) float32."""
@@ -204,11 +218,23 @@ class CameraWorldModel(nn.Module):
         drawn, state = self.rssm.draw(state, [*others, *(["bev"] if wanted and "bev" not in others else [])])
         drawn = {name: drawn[name] for name in others}
         if wanted:
+            # What comes into reach stands at roads, which are known now.
+            state = self._with_births(state)
             rows = [self._painted(row) for row in _parted(state)]
             pictures = torch.cat([row for row, _ in rows])
             state = {name: torch.cat([row[name] for _, row in rows]) for name in state}
             drawn.update({name: pictures[:, cameras.index(name)] for name in wanted})
         return drawn, state
+
+    def _with_births(self, state: State) -> State:
+        """A state with the scenery that has come into reach, once for each time that the ego has moved."""
+        due = state["scenery_due"]
+        if not due.any():
+            return state
+        come = self.births(state)
+        come["scenery_score"] = (come["scenery_kind"] > 0).float()
+        come = {name: torch.where(_like(due, value), value, state[name]) for name, value in come.items()}
+        return {**state, **come, "scenery_due": torch.zeros_like(due)}
 
     def _painted(self, state: State) -> tuple[Tensor, State]:
         """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time."""
@@ -255,6 +281,24 @@ class CameraWorldModel(nn.Module):
             "scenery_colour": colours[:, self._agents :],
         }
 
+    def _scenery(self, state: State, anchor: Tensor, percepts: list[Percept]) -> State:
+        """What stands beside the road, by what is seen of it and the `state` before; `anchor` (B, 3) is the ego's pose
+        in the frame of that.
+        """
+        slots = self.config.scenery_slots
+        found = [self.perception.scenery(percept, slots) for percept in percepts]
+        new = Found(*(torch.cat(values) for values in zip(*found, strict=True)))
+        pose = relative(state["scenery_pose"], anchor[:, None])
+        old = Found(pose, state["scenery_size"], state["scenery_kind"], state["scenery_score"])
+        both = self.perception.merged(old, new)
+        # A thing keeps its colour wherever it is found again.
+        away = (both.pose[:, :, None, :2] - pose[:, None, :, :2]).norm(dim=-1).masked_fill(old.kind[:, None] == 0, NONE)
+        nearest, which = away.min(-1)
+        near = nearest < SAME + SAME_SHARE * both.pose[..., :2].norm(dim=-1)
+        colour = state["scenery_colour"].gather(1, which[..., None].expand(-1, -1, 4)) * near[..., None]
+        kept = {"pose": both.pose, "size": both.size, "kind": both.kind, "score": both.score, "colour": colour}
+        return {f"scenery_{name}": value for name, value in kept.items()}
+
     def with_ego(self, view: Tensor) -> Tensor:
         """A view (B, H, W) uint8 with the ego in it."""
         return view.masked_fill(self.perception.ego, int(SemanticClass.EGO))
@@ -300,6 +344,11 @@ def _parted(state: State) -> list[State]:
     size = _size(state["h"])
     parted = {name: value.split(size) for name, value in state.items()}
     return [{name: parts[i] for name, parts in parted.items()} for i in range(len(parted["h"]))]
+
+
+def _moved(state: State) -> State:
+    """What holds of a state whose ego has moved: its pictures are of before, and scenery may come into reach."""
+    return {"key_now": torch.zeros_like(state["key_now"]), "scenery_due": torch.ones_like(state["scenery_due"])}
 
 
 def _like(mask: Tensor, value: Tensor) -> Tensor:

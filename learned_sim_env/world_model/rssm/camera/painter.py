@@ -1,7 +1,7 @@
 """Pictures painted from the state: things in front of what is behind them, each pixel from the keyframe or anew.
 
-What is behind (ground, sky, what stands far away) is weighed by a convolutional network at half the pictures' size, which
-is told what geometry says of each pixel and how the world looks. Things are laid over it, the nearest last.
+What is behind (ground, sky, what stands far away) is weighed by a convolutional network at half the pictures' size,
+which is told what geometry says of each pixel and how the world looks. Things are laid over it, the nearest last.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.world_model.rssm.camera import ground_look, keyframe
-from learned_sim_env.world_model.rssm.camera.keyframe import SOURCES, Found
+from learned_sim_env.world_model.rssm.camera.keyframe import SOURCES, Looked
 from learned_sim_env.world_model.rssm.camera.rig import Rig
 from learned_sim_env.world_model.rssm.camera.shader import Shader, Shades
 from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST, LAYERS, SECOND, Hits, Things
@@ -31,7 +31,9 @@ NOTHING = -20.0
 
 
 class Painting(NamedTuple):
-    """colours: (B, C, 3, H, W) float32 from 0 to 1. new: the same, with nothing taken from the keyframe, if that was asked for."""
+    """colours: (B, C, 3, H, W) float32 from 0 to 1. new: the same, with nothing taken from the keyframe, if that was
+    asked for.
+    """
 
     colours: Tensor
     new: Tensor | None
@@ -69,7 +71,7 @@ class Painter(nn.Module):
         ground: Tensor,
         hits: Hits,
         things: Things,
-        found: Found,
+        found: Looked,
         code: Tensor,
         told: Tensor,
         turned: Tensor,
@@ -150,7 +152,7 @@ class _Layers(NamedTuple):
 
     @staticmethod
     def of(hits: Hits, shades: Shades, found: Tensor, anew: bool) -> _Layers:
-        """Layers of what hits show, see `Shader` and `Found`."""
+        """Layers of what hits show, see `Shader` and `Looked`."""
         b, layers, n = hits.depth.shape
         colours = torch.lerp(shades.colours, found[:, :3], shades.kept.sigmoid()[:, None])
         values = [shades.solid[:, None] - NOTHING, colours, *([shades.colours] if anew else [])]

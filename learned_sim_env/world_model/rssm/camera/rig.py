@@ -58,7 +58,8 @@ class Rig(nn.Module):
         rays: (N, 3) float32 ego frame, of length 1 along the optical axis. origins: (N, 3) [m].
         azimuth: (N,) [rad] of the rays, + is left.
         level: (N,) float32, how far rays go over the ground for each metre along the axis.
-        ground: (G,) int64, pixels whose rays meet the ground within `REACH`, rows of them. places: (G, 2) [m] where, ego frame.
+        ground: (G,) int64, pixels whose rays meet the ground within `REACH`, rows of them. places: (G, 2) [m]
+            where, ego frame.
         ground_depth: (G,) [m] along the axis.
         sight: (C, 4, 3), directions in the ego frame: ahead over the ground, right, down and along the optical axis.
         shift: (C, 4, 1) [m] what is to be added to a product with these, as seen from the camera.

@@ -8,13 +8,34 @@ import torch
 from torch.nn import functional as F
 
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SemanticClass
+from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SceneryKind, SemanticClass
 from learned_sim_env.world_model.rssm.camera.boxes import FAR, cast, heights
 from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.keyframe import BACKDROP, CHANNELS, FARTHEST, SOURCES, Hypotheses, Keyframe
+from learned_sim_env.world_model.rssm.camera.keyframe import (
+    BACKDROP,
+    CHANNELS,
+    GROUND,
+    SOURCES,
+    Hypotheses,
+    Keyframe,
+    Looked,
+    remembered,
+)
 from learned_sim_env.world_model.rssm.camera.look_ups import LookUps
-from learned_sim_env.world_model.rssm.camera.model import with_agents
-from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.ranges import FARTHEST, from_bytes
+from learned_sim_env.world_model.rssm.camera.rig import Band, Rig
+from learned_sim_env.world_model.rssm.camera.things import (
+    AGENT,
+    FIRST,
+    LAYERS,
+    SECOND,
+    Things,
+    agents_as_things,
+    before,
+    joined,
+    scenery_as_things,
+)
+from learned_sim_env.world_model.rssm.camera.things import cast as cast_things
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from tests import scenes
 
@@ -25,7 +46,6 @@ from learned_sim_env.rendering.camera import Appearance, CameraClass, CameraRend
 
 BEV = BevSpec()
 RIG = Rig(list(CAMERAS.values()))
-FLAT = torch.zeros(1, 3, 64, 96)
 DAY = Appearance.named("overcast", 1)
 CROWD = scenes.agents(
     (SemanticClass.VEHICLE, 14.0, 3.5, 0.1, 4.6, 1.9),
@@ -65,7 +85,8 @@ def test_rays_are_those_of_the_calibration():
 def test_points_appear_where_the_calibration_projects_them():
     cameras = [CameraSpec(yaw=20, pitch=-8, position=(1.0, 0.2, 1.3)), CameraSpec(yaw=-100, pitch=5)]
     rig, points = Rig(cameras), np.random.default_rng(0).uniform(-30, 30, (400, 3)) * (1, 1, 0.1)
-    where, inside = rig.appear(torch.from_numpy(points).float())
+    where, inside, away = rig.appear(torch.from_numpy(points).float())
+    np.testing.assert_allclose(away, np.hypot(*points[:, :2].T), rtol=1e-5)
     assert 20 < inside.sum() < 380
     for number, camera in enumerate(cameras):
         mine = inside & (where[:, 1] // 64 == number)
@@ -188,48 +209,179 @@ def test_the_remembered_ground_is_what_the_renderer_draws(pose):
     assert look[near, 4:].sum() == pytest.approx((drawn[near] == CameraClass.LINE).sum().item(), rel=0.35)
 
 
-def test_a_keyframe_says_what_the_ground_and_the_agents_look_like():
-    renderer = CameraRenderer()
+@pytest.mark.parametrize("height", [None, 40])
+def test_points_of_another_frame_appear_where_they_are(height):
+    points = torch.from_numpy(np.random.default_rng(1).uniform(-30, 30, (2, 300, 3)) * (1, 1, 0.1)).float()
+    pose = torch.tensor([[3.0, -1.0, 0.4], [-2.0, 0.5, -1.1]])
+    c, s = pose[:, None, 2].cos(), pose[:, None, 2].sin()
+    x, y, z = points.unbind(-1)
+    seen = torch.stack([pose[:, :1] + c * x - s * y, pose[:, 1:2] + s * x + c * y, z], -1)
+    (where, inside, away), (other, again, far) = RIG.appear(points, pose, height), RIG.appear(seen, None, height)
+    assert torch.equal(inside, again) and torch.allclose(away, far, atol=1e-4) and inside.any()
+    assert torch.allclose(where[inside], other[inside], atol=1e-2)
+    if height:
+        assert (where[inside][:, 1] < 3 * height).all() and not inside[RIG.appear(seen)[0][..., 1] % 64 > height].any()
+
+
+def test_rows_of_pixels_are_written_where_they_belong():
+    mask = np.zeros((3, 64, 96), bool)
+    mask[0, 40:, 3] = mask[2, 10:12] = True
+    band, out = Band.of(mask), torch.zeros(2, 3 * 64 * 96)
+    assert band.rows == ((40, 64), (0, 0), (10, 12))
+    values = torch.arange(2.0 * len(band.pixels)).view(2, -1) + 1
+    band.spread(values, out)
+    assert torch.equal(out[:, band.pixels], values) and (out > 0).sum() == values.numel()
+
+
+def as_things(others, beside, pose=(0.0, 0.0, 0.0)) -> Things:
+    """Agents, and scenery (S, 7) x, y, heading, size, kind, as things in the ego frame of a pose."""
+    seen, size, classes = boxes(others, pose)
+    agents = agents_as_things(seen, size, classes, torch.zeros(*classes.shape, 4))
+    rows = np.asarray(beside, np.float64).reshape(-1, 7)
+    places = np.concatenate([to_frame(rows[:, :2], np.array(pose)), rows[:, 2:3] - pose[2]], -1)
+    parts = (torch.from_numpy(v.astype(np.float32))[None] for v in (places, rows[:, 3:6]))
+    kinds = torch.from_numpy(rows[:, 6].astype(np.uint8))[None]
+    return joined(agents, scenery_as_things(*parts, kinds, torch.zeros(*kinds.shape, 4), RIG.eye))
+
+
+NOBODY = scenes.agents()
+STREET = (
+    (14.0, 6.0, 0.3, 6.0, 6.0, 8.0, SceneryKind.TREE),
+    (22.0, 16.0, 0.3, 4.0, 4.0, 9.0, SceneryKind.CONIFER),
+    (20.0, -14.0, 0.4, 12.0, 9.0, 7.0, SceneryKind.HOUSE),
+    (3.0, -9.0, 2.0, 0.18, 0.18, 7.5, SceneryKind.LAMP),
+    (9.0, -5.0, 2.0, 0.12, 0.12, 1.0, SceneryKind.POST),
+)
+
+
+def test_things_meet_the_rays_that_boxes_do():
+    things = as_things(CROWD, ())
+    hits = cast_things(RIG, things, things.shape.shape[1])
+    pose, size, classes = boxes(CROWD)
+    expected = cast(RIG.rays, RIG.origins, pose, size, classes)
+    assert hits.depth.shape == (1, LAYERS, len(RIG.rays)) and (hits.depth[:, FIRST:] == FAR).all()
+    assert torch.allclose(hits.depth[:, AGENT], expected.depth, rtol=1e-4)
+    assert torch.equal(expected.box[0, hits.ray], hits.thing)
+    assert torch.allclose(expected.place[0, hits.ray], hits.place, atol=1e-3)
+
+
+def test_scenery_is_where_the_renderer_draws_it(monkeypatch):
+    from learned_sim_env.rendering.camera import scenery, things
+
+    rows = np.array(STREET)
+    drawn = scenery.Scenery(rows[:, 6].astype(int), rows[:, :3], rows[:, 3:6], np.full(len(rows), 0.5))
+    monkeypatch.setattr(things, "scenery", lambda road_map: drawn)
+    images = CameraRenderer().images(scenes.scene(), DAY)
+    shown = pictures({name: image.classes for name, image in images.items()}).flatten() == CameraClass.SCENERY
+    depth = pictures({name: image.depth for name, image in images.items()}).flatten()
+    hits = cast_things(RIG, as_things(NOBODY, STREET), 0)
+    nearest = hits.depth[0].amin(0)
+    # Planes and boxes hold what is drawn, and what is drawn stands where they do.
+    assert (nearest[shown] < FAR).float().mean() > 0.97
+    met = shown & (nearest < FAR)
+    either = torch.minimum(*((hits.depth[0, layer] - depth).abs() / depth for layer in (FIRST, SECOND)))
+    assert (either[met] < 0.05).float().mean() > 0.8
+    assert len(hits.thing[hits.layer == FIRST].unique()) == len(STREET)
+
+
+def test_what_stands_behind_is_met_as_well():
+    tree = (10.0, 0.0, 0.0, 6.0, 6.0, 8.0, SceneryKind.TREE)
+    hits = cast_things(RIG, as_things(NOBODY, (tree, (20.0, 1.0, *tree[2:]), (30.0, 0.0, *tree[2:]))), 0)
+    both = (hits.depth[0, SECOND] < FAR) & (hits.depth[0, FIRST] < 11)
+    assert both.sum() > 100 and (hits.depth[0, SECOND] > hits.depth[0, FIRST])[both].all()
+    assert hits.depth[0, SECOND, both].min() == pytest.approx(20, abs=1.0)
+    # Each hit is told once, and where it is.
+    assert len(hits.index.unique()) == len(hits.index) == (hits.depth < FAR).sum()
+    at = RIG.origins[hits.ray] + RIG.rays[hits.ray] * hits.depth.view(-1)[hits.index][:, None]
+    assert torch.allclose(at[:, 2], (hits.place[:, 2] + 1) * 4, atol=1e-2)
+
+
+def test_things_beside_a_camera_are_met():
+    """Where a house reaches behind a camera, rays meet it as they would one by one."""
+    wall = (0.0, 6.0, 0.0, 30.0, 4.0, 5.0, SceneryKind.BLOCK)
+    hits = cast_things(RIG, as_things(NOBODY, wall), 0)
+    size = torch.tensor([[[30 * 1.06, 4 * 1.06]]])
+    level = RIG.rays[:, 2] <= 0
+    expected = cast(RIG.rays, RIG.origins, torch.tensor([[[0.0, 6.0, 0.0]]]), size, torch.full((1, 1), 6).byte())
+    assert torch.equal((hits.depth[0, FIRST] < FAR)[level], (expected.depth[0] < FAR)[level])
+    assert (hits.depth[0, FIRST] < FAR).sum() > 2000
+
+
+def key_of(frame: torch.Tensor, things: Things, agents: int, turned: float) -> Keyframe:
+    hits = cast_things(RIG, things, agents)
+    shown, _ = remembered(frame, RIG, hits, torch.ones(len(hits.ray), dtype=torch.bool), things.shape.shape[1])
+    return Keyframe(shown, torch.zeros(1), shown[:, :, : RIG.skyline], torch.tensor([turned]))
+
+
+def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
+    from learned_sim_env.rendering.camera import scenery
+    from learned_sim_env.rendering.camera import things as drawn_things
+
+    rows = np.array(STREET)
+    drawn = scenery.Scenery(rows[:, 6].astype(int), rows[:, :3], rows[:, 3:6], np.full(len(rows), 0.5))
+    monkeypatch.setattr(drawn_things, "scenery", lambda road_map: drawn)
+    renderer, pose = CameraRenderer(), (1.5, 0.0, 0.05)
     others = scenes.agents((SemanticClass.VEHICLE, 12.0, 3.0, 0.1, 4.6, 1.9))
     later = scenes.agents((SemanticClass.VEHICLE, 15.0, 3.3, 0.2, 4.6, 1.9))
-    before, now = scenes.scene(others=others), scenes.scene(others=later, x=1.5, heading=0.05)
-    frame = pictures(renderer.render(before, DAY))
-    pose, size, classes = boxes(later, (1.5, 0.0, 0.05))
-    shown = with_agents(frame, cast(RIG.rays, RIG.origins, *boxes(others)))
-    key = Keyframe(
-        shown, torch.zeros(1, 3), boxes(others)[0], classes, torch.zeros(1), frame, torch.tensor([0.05]), FLAT, FLAT
+    first, now = scenes.scene(others=others), scenes.scene(others=later, x=pose[0], heading=pose[2])
+    frame, motion = pictures(renderer.render(first, DAY)), torch.tensor([pose])
+    things = as_things(later, STREET, pose)
+    key = key_of(frame, as_things(others, STREET), 1, pose[2])
+    then = before(things, motion, boxes(others)[0], RIG.eye, torch.ones_like(things.shape, dtype=torch.bool))
+    hits = cast_things(RIG, things, 1)
+    found: Looked = Hypotheses(RIG)(key, motion, hits, things, then)
+    assert found.behind.shape == (1, SOURCES, CHANNELS, len(RIG.rays)) and found.things.shape == (
+        len(hits.ray),
+        CHANNELS,
     )
-    hits = cast(RIG.rays, RIG.origins, pose, size, classes)
-    sources = Hypotheses(RIG)(key, torch.tensor([[1.5, 0.0, 0.05]]), hits, pose).detach()
-    assert sources.shape == (1, SOURCES, CHANNELS, len(RIG.rays))
     images = renderer.images(now, DAY)
-    truth = pictures(renderer.render(now, DAY))[0].reshape(-1, 3).T / 255
+    truth = pictures(renderer.render(now, DAY))[0].reshape(-1, 3) / 255
     kinds = pictures({n: i.classes for n, i in images.items()}).flatten()
-    copied = frame[0].reshape(-1, 3).T / 255
+    copied = frame[0].reshape(-1, 3) / 255
 
-    def error(kind: int, pixels: torch.Tensor) -> tuple[float, float, float]:
-        shown = pixels & (sources[0, kind, 3] > 0)
-        away = [(v[:, shown] - truth[:, shown]).abs().mean(0) for v in (sources[0, kind, :3], copied)]
-        away = [(v.median() if kind > 1 else v.mean()).item() for v in away]
-        return *away, shown.float().sum().item() / pixels.sum().item()
+    def check(colours: torch.Tensor, pixels: torch.Tensor, most: float, share: float) -> None:
+        """How wrong what is found is against a copy of the picture."""
+        shown = colours[:, 3] > 0
+        warped, left = ((v[shown] - truth[pixels][shown]).abs().mean() for v in (colours[:, :3], copied[pixels]))
+        assert warped < most * left and shown.float().mean() > share
 
+    behind = found.behind[0].transpose(1, 2)
     ground = (kinds >= CameraClass.GROUND) & (kinds <= CameraClass.LINE)
-    warped, left, share = error(0, ground)
-    assert warped < 0.5 * left and share > 0.9
-    warped, left, share = error(1, kinds == CameraClass.VEHICLE)
-    assert warped < 0.5 * left and share > 0.9
-    # The sky is far away; what stands before it is not.
-    for kind in (FARTHEST, BACKDROP):
-        warped, _, share = error(kind, kinds == CameraClass.SKY)
-        assert warped < 0.01 and share > 0.9
-    assert not sources[0, 1, :, hits.depth[0] == FAR].any()
+    check(behind[GROUND][ground], ground.nonzero()[:, 0], 0.5, 0.9)
+    for layer, kind, most in ((AGENT, CameraClass.VEHICLE, 0.5), (FIRST, CameraClass.SCENERY, 0.6)):
+        mine = (hits.layer == layer) & (kinds[hits.ray] == kind)
+        check(found.things[mine], hits.ray[mine], most, 0.9)
+        assert found.things[mine, 4].mean() > 0.8
+    sky = (kinds == CameraClass.SKY) & (behind[BACKDROP, :, 3] > 0)
+    assert (behind[BACKDROP, sky, :3] - truth[sky]).abs().mean() < 0.02 and sky.sum() > 0.9 * (kinds == 0).sum()
 
 
-def test_nothing_is_said_of_agents_that_the_keyframe_did_not_have():
-    pose, size, classes = boxes(CROWD)
-    black = torch.zeros(1, 3, 64, 96, 4, dtype=torch.uint8)
-    key = Keyframe(
-        black, torch.zeros(1, 3), pose, classes * 0, torch.zeros(1), black[..., :3], torch.zeros(1), FLAT, FLAT
-    )
-    hits = cast(RIG.rays, RIG.origins, pose, size, classes)
-    assert not Hypotheses(RIG)(key, torch.zeros(1, 3), hits, pose)[:, 1].any()
+def test_a_keyframe_tells_how_far_away_and_of_what_colour_things_are():
+    green = torch.zeros(1, 3, 64, 96, 3, dtype=torch.uint8)
+    green[..., 1] = 200
+    things = as_things(CROWD, STREET)
+    agents = things.shape.shape[1] - len(STREET)
+    hits = cast_things(RIG, things, agents)
+    solid = hits.thing != agents  # The tree is seen through.
+    shown, colours = remembered(green, RIG, hits, solid, things.shape.shape[1])
+    assert torch.equal(shown[..., :3], green)
+    met = torch.where(hits.depth < FAR, hits.depth, torch.inf)[0].amin(0) * RIG.level
+    ranges = (shown[..., 3].flatten().float() * from_bytes(1.0)).exp()
+    near = (met < 60) & torch.ones(len(met), dtype=torch.bool).index_fill(0, hits.ray[~solid], False)
+    assert near.sum() > 1000 and torch.allclose(ranges[near], met[near], rtol=0.02)
+    sky = (hits.depth[0] == FAR).all(0) & (RIG.rays[:, 2] > 0)
+    assert torch.allclose(ranges[sky], torch.tensor(FARTHEST), rtol=0.01)
+    known = colours[0, :, 3] > 0
+    assert known.sum() >= 6 and not known[agents]
+    assert torch.allclose(colours[0, known], torch.tensor([0.0, 200 / 255, 0.0, 1.0]), atol=1e-4)
+
+
+def test_nothing_is_said_of_things_that_the_keyframe_did_not_have():
+    things = as_things(CROWD, ())
+    key = key_of(torch.full((1, 3, 64, 96, 3), 90, dtype=torch.uint8), things, len(CROWD), 0.0)
+    hits = cast_things(RIG, things, things.shape.shape[1])
+    there = torch.ones_like(things.shape, dtype=torch.bool)
+    there[0, 2] = False
+    then = before(things, torch.zeros(1, 3), things.pose, RIG.eye, there)
+    found = Hypotheses(RIG)(key, torch.zeros(1, 3), hits, things, then).things
+    assert not found[hits.thing == 2].any() and (found[hits.thing == 0, 3] == 1).float().mean() > 0.9
