@@ -58,7 +58,8 @@ class Moments:
     def later(self, moments: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Those of `moments` (B,) of whose episodes there are so many `steps` (B,) more: bool."""
         after = moments + steps
-        return (after < len(self)) & (self.episode[np.minimum(after, len(self) - 1)] == self.episode[moments])
+        inside = (moments >= 0) & (after < len(self))
+        return inside & (self.episode[np.minimum(after, len(self) - 1)] == self.episode[moments])
 
     def pairs(self, rng: np.random.Generator, count: int, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Moments (count,), and those a number of steps (count,) later, drawn from all for which there are any."""

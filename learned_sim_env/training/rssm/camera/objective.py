@@ -14,10 +14,12 @@ from torch import Tensor
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.objective import Finished
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.camera.detecting import DetectingObjective
 from learned_sim_env.training.rssm.camera.moments import Moments
-from learned_sim_env.training.rssm.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.rssm.camera.objectives import PaintingObjective
 from learned_sim_env.training.rssm.camera.painter_examples import Examples
 from learned_sim_env.training.rssm.camera.painter_loss import paint
+from learned_sim_env.training.rssm.camera.seeing import SeeingObjective
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.registry import architecture
 from learned_sim_env.world_model.rssm.camera.model import as_bytes
@@ -55,7 +57,7 @@ class CameraObjective:
     Args:
         config: the run, a `TrainConfig`.
         settings: see `CameraSettings`.
-        data: all episodes, a `PackedData`, with cameras, views, routes, maps and agents.
+        data: all episodes, a `PackedData`, with cameras, views, routes, maps, agents and scenery.
         process: which one of the run this is.
         device: where to compute.
 

@@ -19,9 +19,11 @@ from torch.nn import functional as F
 from learned_sim_env.spec import EGO_SIZE, BevSpec, CameraSpec, SemanticClass
 from learned_sim_env.world_model.geometry import view_points
 from learned_sim_env.world_model.rssm.camera.look_ups import LookUps
+from learned_sim_env.world_model.rssm.camera.scenery_finder import Found, SceneryFinder
 
 # What the network tells apart: everything but the ego, whose place is known.
 SEEN_CLASSES = int(SemanticClass.EGO)
+STATIC = int(SemanticClass.STATIC_OBJECT)
 # How much a pixel counts in training, by class: what is rare would be learned late or never otherwise.
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 2.0, 6.0, 4.0, 6.0)
 # As much of a weight's logarithm is taken off a logit again where a class is chosen.
@@ -36,6 +38,8 @@ LOOKED_UP, WIDTHS = 32, (64, 96, 128)
 KINDS = 3
 # Depths are told as log(depth / DEPTH) [m].
 DEPTH = 12.0
+# Obstacles found in pictures that are put into the view.
+OBSTACLES = 16
 # [m] How fast closeness to the route fades away from it.
 ROUTE_REACHES = (2.0, 8.0)
 
@@ -44,17 +48,22 @@ class Percept(NamedTuple):
     """What is seen in B moments.
 
     logits: (B, SEEN_CLASSES, H, W) float32 of the view. kinds: (B, C, KINDS, h, w) float32, logits of what the pictures
-    show of agents, and depths: (B, C, h, w) float32 how far away those are, see `DEPTH`.
+    show of agents, and depths: (B, C, h, w) float32 how far away those are, see `DEPTH`. things: (B, C, channels, h, w)
+    float32, what they show of scenery and obstacles, see `SceneryFinder`. obstacles: (B, H, W) bool, where some are.
     """
 
     logits: Tensor
     kinds: Tensor
     depths: Tensor
+    things: Tensor
+    obstacles: Tensor
 
     def view(self) -> Tensor:
         """The likeliest classes (B, H, W) uint8, the ego left out."""
         weights = self.logits.new_tensor(CLASS_WEIGHTS).log()[:, None, None]
-        return (self.logits - TAKEN_OFF * weights).argmax(1).to(torch.uint8)
+        view = (self.logits - TAKEN_OFF * weights).argmax(1)
+        # An obstacle is smaller than a pixel, of which many would each be a little likely to hold it.
+        return view.masked_fill(self.obstacles & (view < SemanticClass.VEHICLE), STATIC).to(torch.uint8)
 
 
 class Perception(nn.Module):
@@ -93,6 +102,7 @@ class Perception(nn.Module):
         self.grow = nn.Conv2d(64, width, 1)
         self.surface = nn.Conv2d(width, KINDS + 1, 1)
         self.look = nn.Conv2d(width, LOOKED_UP, 1)
+        self.finder = SceneryFinder(cameras, STRIDE, width)
 
         full, half, quarter = WIDTHS
         self.ground = nn.Conv2d(len(HEIGHTS) * (LOOKED_UP + 4) + places.shape[0] + len(ROUTE_REACHES), full, 1)
@@ -115,12 +125,30 @@ class Perception(nn.Module):
         """
         b, cameras = pictures.shape[:2]
         x = self._picture(pictures.flatten(0, 1))
-        surface = self.surface(x).float()
+        surface, things = self.surface(x).float(), self.finder(x)
         kinds, depths = surface[:, :KINDS], surface[:, KINDS]
         found = self._looked_up(torch.cat([self.look(x), _told(kinds, depths).to(x.dtype)], 1), cameras)
         y = torch.cat([found, self.places.expand(b, -1, -1, -1).to(x.dtype), self._near_route(route).to(x.dtype)], 1)
         logits = self._ground(y).float()
-        return Percept(logits, kinds.unflatten(0, (b, cameras)), depths.unflatten(0, (b, cameras)))
+        kinds, depths, things = (v.unflatten(0, (b, cameras)) for v in (kinds, depths, things))
+        return Percept(logits, kinds, depths, things, self._obstacles(things.detach()))
+
+    def scenery(self, percept: Percept, slots: int) -> Found:
+        """The `slots` things beside the road that look largest, in the ego frame."""
+        return self.finder.scenery(percept.things, slots)
+
+    def merged(self, old: Found, new: Found) -> Found:
+        """See `SceneryFinder.merged`."""
+        return self.finder.merged(old, new)
+
+    def _obstacles(self, things: Tensor) -> Tensor:
+        """(B, H, W) bool: pixels at which an obstacle is found."""
+        found = self.finder.obstacles(things, OBSTACLES)
+        row, column = (v.round().long() for v in self.bev.pixels(found.pose))
+        inside = (row >= 0) & (row < self.bev.height) & (column >= 0) & (column < self.bev.width) & (found.kind > 0)
+        at = torch.where(inside, row * self.bev.width + column, self.bev.height * self.bev.width)
+        there = torch.zeros(len(at), self.bev.height * self.bev.width + 1, dtype=torch.bool, device=at.device)
+        return there.scatter_(1, at, True)[:, :-1].unflatten(1, (self.bev.height, self.bev.width))
 
     def _picture(self, pictures: Tensor) -> Tensor:
         """(B * C, H, W, 3) uint8 to features (B * C, width, H / STRIDE, W / STRIDE)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,14 @@ from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.camera.detecting import DetectingObjective
 from learned_sim_env.training.rssm.camera.loop import train
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.objective import CameraObjective, CameraSettings
-from learned_sim_env.training.rssm.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.rssm.camera.objectives import PaintingObjective
 from learned_sim_env.training.rssm.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
 from learned_sim_env.training.rssm.camera.painter_loss import paint, psnr
+from learned_sim_env.training.rssm.camera.seeing import SeeingObjective
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm.camera.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.config import SIZES
@@ -86,6 +90,8 @@ def test_pairs_are_of_one_episode_and_as_far_apart_as_asked(moments):
     first, later = moments.pairs(np.random.default_rng(1), 200, steps)
     assert (later - first == steps).all() and (moments.episode[first] == moments.episode[later]).all()
     assert not moments.later(np.array([STEPS, STEPS, 2 * STEPS + 1]), np.array([1, 2, 1])).any()
+    alone = dataclasses.replace(moments, episode=np.zeros_like(moments.episode))
+    assert not alone.later(np.array([-1]), np.array([1])).any()
     looked = looked_at(moments, np.random.default_rng(2), first)
     assert (
         (looked <= first).all() and (moments.episode[looked] == moments.episode[first]).all() and (looked < first).any()
