@@ -18,12 +18,13 @@ from learned_sim_env.world_model.rssm.camera.ranges import as_bytes, from_bytes,
 from learned_sim_env.world_model.rssm.camera.rig import Band, Rig
 from learned_sim_env.world_model.rssm.camera.things import Hits, Things
 
-# [m] over the ground at which planes stand for what was not found, or is too far to be.
-PLANES = (30.0, 90.0)
-# What may be behind all things: ground, one of the planes, and the backdrop, what is far in the last real pictures.
-# Channels of each: red, green, blue, whether it is shown, and how well its distance fits that of what is shown.
-SOURCES, CHANNELS = 2 + len(PLANES), 5
-GROUND, BACKDROP = 0, SOURCES - 1
+# [m] over the ground at which a plane stands for what was not found, or is too far to be.
+PLANE = 90.0
+# What may be behind all things: the ground and, above the horizon, the backdrop, which is far in the last real pictures;
+# and the plane, in the keyframe. Channels of each: red, green, blue, whether it is shown, and how well its distance fits
+# that of what is shown.
+SOURCES, CHANNELS = 2, 5
+BASE, FAR_OFF = range(SOURCES)
 # Something stands on the ground: nothing is sought much farther than the ground that the ray meets.
 SLACK = 1.15
 # How far apart, as logarithms, distances may be to fit.
@@ -65,9 +66,10 @@ class Hypotheses(nn.Module):
         points, self._bands = [F.pad(rig.places, (0, 1))], [rig.ground_band]
         range_to_ground = torch.full_like(rig.level, torch.inf)
         range_to_ground[rig.ground] = rig.ground_depth * rig.level[rig.ground]
-        for distance in (*PLANES, FAR):
+        on_ground = torch.isfinite(range_to_ground).view(len(rig.cameras), rig.height, rig.width)
+        for distance in (PLANE, FAR):
             there = (range_to_ground * SLACK >= distance).view(len(rig.cameras), rig.height, rig.width)
-            band = Band.of(there.numpy())
+            band = Band.of((there & ~on_ground if distance == FAR else there).numpy())
             rays, origins, level = rig.rays[band.pixels], rig.origins[band.pixels], rig.level[band.pixels, None]
             points.append(origins + rays * (distance / level))
             self._bands.append(band)
@@ -89,27 +91,28 @@ class Hypotheses(nn.Module):
             table, cut = self._table(keyframe)
             away = torch.zeros_like(motion)
             away[:, 2] = keyframe.turned
-            parts = [
+            seen_at = [
                 self.rig.appear(self.points[:-far].expand(b, -1, -1), motion),
                 self.rig.appear(self.points[-far:].expand(b, -1, -1), away, self.rig.skyline),
             ]
             row = torch.arange(b, device=motion.device)[:, None] * (len(table) // b)
-            parts[0][0][..., 1] += row
-            parts[1][0][..., 1] += row + cut
+            seen_at[0][0][..., 1] += row
+            seen_at[1][0][..., 1] += row + cut
             on_things = self.rig.appear(_before(hits, now, then))
             on_things[0][:, 1] += hits.row * (len(table) // b)
             there = then.shape[hits.row, hits.thing] > 0
             where, inside, distance = (
                 torch.cat([values[0].flatten(0, 1), values[1].flatten(0, 1), values[2]])
-                for values in zip(*parts, on_things, strict=True)
+                for values in zip(*seen_at, on_things, strict=True)
             )
             seen = _shown(table, where, inside, distance)
             sizes = [b * (len(self.points) - far), b * far, len(there)]
             near, backdrop, things = seen.split(sizes, 1)
             behind = torch.cat([part.unflatten(1, (b, -1)) for part in (near, backdrop)], 2).transpose(0, 1)
             out = seen.new_zeros(b, SOURCES, CHANNELS, n)
-            for source, colours, band in zip(out.unbind(1), behind.split(self._sizes, 2), self._bands, strict=True):
-                band.spread(colours, source)
+            parts = zip((BASE, FAR_OFF, BASE), behind.split(self._sizes, 2), self._bands, strict=True)
+            for source, colours, band in parts:
+                band.spread(colours, out[:, source])
             return Looked(things.T * there[:, None], out)
 
     def _table(self, keyframe: Keyframe) -> tuple[Tensor, int]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.world_model.rssm.camera import ground_look, keyframe
+from learned_sim_env.world_model.rssm.camera.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.keyframe import SOURCES, Looked
 from learned_sim_env.world_model.rssm.camera.rig import Rig
 from learned_sim_env.world_model.rssm.camera.shader import Shader, Shades
@@ -47,11 +48,11 @@ class Painter(nn.Module):
         self.rig, self.cameras = rig, len(rig.cameras)
         fine, coarse = widths
         self.shader = Shader(code + MOTION_CHANNELS)
-        self.directions: Tensor  # (C, 3, H / 2, W / 2), where pixels look
+        self.directions: Tensor  # (C * H / 2 * W / 2, 3), where pixels look
         towards = torch.stack([rig.azimuth.cos(), rig.azimuth.sin(), rig.rays[:, 2] / rig.level])
-        directions = F.avg_pool2d(self._pictures(towards[None]), 2)
+        directions = F.avg_pool2d(self._pictures(towards[None]), 2).permute(0, 2, 3, 1).reshape(-1, 3)
         self.register_buffer("directions", directions, persistent=False)
-        self.inward, self.directed = nn.Conv2d(CHANNELS, fine, 2, 2), nn.Conv2d(3, fine, 1, bias=False)
+        self.inward, self.directed = nn.Conv2d(CHANNELS, fine, 2, 2), nn.Linear(3, fine, bias=False)
         self.told_fine, self.told_coarse = (nn.Linear(code + MOTION_CHANNELS, width) for width in widths)
         self.before = nn.Conv2d(fine, fine, 3, padding=1)
         self.shrink = nn.Conv2d(fine, coarse, 3, 2, 1)
@@ -103,21 +104,18 @@ class Painter(nn.Module):
         weight = torch.cat([known, weight[:, -1:]], 1).softmax(1)
         new = new.sigmoid()
         colours = (weight[:, :-1, None] * behind[:, :, :3]).sum(1) + weight[:, -1:] * new
-        share, hidden = layers.shares(solid)
-        painted = (share[:, :, None] * layers.colours).sum(1) + (1 - hidden) * colours
+        share, free = layers.shares(solid)
+        painted = (share[:, :, None] * layers.colours).sum(1) + free * colours
         if layers.new is None:
             return Painting(self._pictures(painted).unflatten(0, (b, -1)), None)
-        fresh = (share[:, :, None] * layers.new).sum(1) + (1 - hidden) * new
+        fresh = (share[:, :, None] * layers.new).sum(1) + free * new
         return Painting(*(self._pictures(part).unflatten(0, (b, -1)) for part in (painted, fresh)))
 
     def _network(self, x: Tensor, said: Tensor, turned: Tensor) -> Tensor:
         """Pixels as they are told of (B * C, CHANNELS, H, W) to what is said of them (B, SAID, N) float32."""
-        fine, coarse = (
-            layer(said).repeat_interleave(self.cameras, 0)[..., None, None]
-            for layer in (self.told_fine, self.told_coarse)
-        )
+        coarse = self.told_coarse(said).repeat_interleave(self.cameras, 0)[..., None, None]
         x = self.inward(x).contiguous(memory_format=torch.channels_last)
-        x = F.silu(x + self.directed(self._directions(turned).to(said.dtype)) + fine)
+        x = F.silu(x + self._directed(turned, self.told_fine(said)))
         x = x + F.silu(self.before(x))
         far = F.silu(self.shrink(x) + coarse)
         for layer in self.around:
@@ -132,12 +130,17 @@ class Painter(nn.Module):
         x = x.unflatten(2, (self.cameras, -1)).transpose(1, 2).flatten(0, 1)
         return x.unflatten(2, (self.rig.height, self.rig.width))
 
-    def _directions(self, turned: Tensor) -> Tensor:
-        """Where pixels look, in the frame of the code: (B * C, 3, H / 2, W / 2)."""
-        c, s = turned.cos()[:, None, None, None], turned.sin()[:, None, None, None]
-        ahead, left, up = self.directions.unbind(1)
-        towards = torch.stack([c * ahead - s * left, s * ahead + c * left, up.expand(len(turned), -1, -1, -1)], 2)
-        return towards.flatten(0, 1)
+    def _directed(self, turned: Tensor, said: Tensor) -> Tensor:
+        """What pixels are told of where they look, in the frame of the code, on top of what was `said` (B, fine) to all:
+        (B * C, fine, H / 2, W / 2), channels last in memory.
+        """
+        c, s, zero = turned.cos(), turned.sin(), torch.zeros_like(turned)
+        turn = torch.stack([c, s, zero, -s, c, zero, zero, zero, zero + 1], -1).view(-1, 3, 3)
+        weight = turn @ self.directed.weight.float().T
+        told = self.directions @ weight + said.float()[:, None]
+        return (
+            told.to(said.dtype).view(-1, self.rig.height // 2, self.rig.width // 2, said.shape[1]).permute(0, 3, 1, 2)
+        )
 
 
 class _Layers(NamedTuple):
@@ -162,24 +165,27 @@ class _Layers(NamedTuple):
         new = dense[:, :, 4:] if anew else None
         return _Layers(hits.depth, dense[:, :, 0] + NOTHING, dense[:, :, 1:4], new)
 
-    def shares(self, more: Tensor) -> tuple[Tensor, Tensor]:
-        """How much of each pixel each layer fills (B, LAYERS, N), with `more` added to how solid they are; and how much
-        all of them do (B, 1, N).
+    def shares(self, more: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """How much of each pixel each layer fills (B, LAYERS, N), with `more` (B, LAYERS, N) added to how solid they are;
+        and how much none of them does (B, 1, N).
         """
-        solid = torch.where(self.depth < keyframe.FAR, self.solid + more, NOTHING).sigmoid()
+        solid = self.solid if more is None else self.solid + more
+        solid = solid.sigmoid() * (self.depth < FAR)
         agent, first, second = solid.unbind(1)
         free = 1 - solid
-        nearest, next_one = (self.depth[:, AGENT] < self.depth[:, layer] for layer in (FIRST, SECOND))
-        behind_agent = [torch.where(behind, free[:, AGENT], 1) for behind in (nearest, next_one)]
-        before_agent = torch.where(nearest, 1, free[:, FIRST]) * torch.where(next_one, 1, free[:, SECOND])
-        shares = [agent * before_agent, first * behind_agent[0], second * free[:, FIRST] * behind_agent[1]]
-        return torch.stack(shares, 1), 1 - free.prod(1, keepdim=True)
+        scenery = free[:, FIRST] * free[:, SECOND]
+        # Where the agent is behind the first thing, and behind both.
+        behind = self.depth[:, AGENT, None] > self.depth[:, FIRST:]
+        before = torch.where(behind[:, 0], torch.where(behind[:, 1], scenery, free[:, FIRST]), 1)
+        shown = torch.where(behind, 1, free[:, AGENT, None])
+        shares = [agent * before, first * shown[:, 0], second * free[:, FIRST] * shown[:, 1]]
+        return torch.stack(shares, 1), (free[:, AGENT] * scenery)[:, None]
 
     def draft(self) -> Tensor:
         """What a network is told of them: (B, THING_CHANNELS, N)."""
-        share, hidden = self.shares(torch.zeros_like(self.solid))
+        share, free = self.shares()
         near = (share * (4 / self.depth)).sum(1, keepdim=True)
-        return torch.cat([(share[:, :, None] * self.colours).sum(1), hidden, near], 1)
+        return torch.cat([(share[:, :, None] * self.colours).sum(1), 1 - free, near], 1)
 
 
 def told(motion: Tensor, generation: Tensor) -> Tensor:

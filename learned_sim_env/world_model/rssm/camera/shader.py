@@ -52,7 +52,8 @@ class Shader(nn.Module):
     def read(self, hits: Hits, things: Things) -> Tensor:
         """(FEATURES, P) float32."""
         with torch.autocast(hits.place.device.type, enabled=False):
-            return self._read(hits, *_faces(hits, things)[:2])
+            slot = hits.row * things.shape.shape[1] + hits.thing
+            return self._read(*_faces(hits, things, slot)[:2])
 
     def forward(self, hits: Hits, things: Things, found: Tensor, code: Tensor, turned: Tensor) -> Shades:
         """See `Shades`.
@@ -63,21 +64,22 @@ class Shader(nn.Module):
         """
         dtype = self.inward.weight.dtype
         with torch.autocast(code.device.type, enabled=False):
-            face, places, flat = _faces(hits, things)
-            texture = self._read(hits, face, places)
-            row, thing = hits.row, hits.thing
-            facing = things.pose[row, thing, 2] + turned[row] + flat[0]
-            normal = torch.stack([facing.cos(), facing.sin()], -1) * flat[1][:, None]
+            slot = hits.row * things.shape.shape[1] + hits.thing
+            face, places, angle, upright = _faces(hits, things, slot)
+            texture = self._read(face, places)
+            told = torch.cat([things.pose[..., 2:] + turned[:, None, None], things.colour], -1).flatten(0, 1)[slot]
+            facing = told[:, 0] + angle
+            normal = torch.stack([facing.cos(), facing.sin()], -1) * upright[:, None]
             near = 4 / depth_of(hits)
             scale = torch.stack([near, near.log() / 3], -1)
-            x = torch.cat([texture.T, hits.place, normal, scale, things.colour[row, thing], found], -1)
-        x = F.silu(self.inward(x.to(dtype)) + self.code(code.to(dtype))[row])
+            x = torch.cat([texture.T, hits.place, normal, scale, told[:, 1:], found], -1)
+        x = F.silu(self.inward(x.to(dtype)) + self.code(code.to(dtype))[hits.row])
         x = x + F.silu(self.between(x))
         solid, kept, *colours = self.outward(x).float().unbind(-1)
         kept = (kept + self.fitting.float() * (found[:, 4] - 0.5)).masked_fill(found[:, 3] == 0, -1e4)
         return Shades(solid + STEEP * texture[0], kept, torch.stack(colours, -1).sigmoid())
 
-    def _read(self, hits: Hits, face: Tensor, places: Tensor) -> Tensor:
+    def _read(self, face: Tensor, places: Tensor) -> Tensor:
         height, width = self.textures.shape[1:]
         # Half a texel is kept free at a face's edges, so that none is mixed with another.
         within = (places * (TEXELS - 1) + TEXELS) / 2 + TEXELS * face
@@ -90,17 +92,22 @@ def is_solid(texture: Tensor) -> Tensor:
     return texture[0] > 0
 
 
-def _faces(hits: Hits, things: Things) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Of hits, the face (P, 2), column and row in the image of all; the place on it (P, 2) from -1 to 1; and where it
-    looks, an angle from the thing's heading (P,) [rad] and whether that means anything (P,).
+def _faces(hits: Hits, things: Things, slot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of hits on things in `slot` (P,) of all rows, the face (P, 2), column and row in the image of all; the place on it
+    (P, 2) from -1 to 1; and where it looks, an angle from the thing's heading (P,) [rad] and whether that means anything
+    (P,) bool.
     """
-    shape, plane = things.shape[hits.row, hits.thing], things.half[hits.row, hits.thing, 0] == 0
+    plane = things.half[..., 0] == 0
+    shape, which = things.shape.flatten()[slot], torch.where(plane, things.side, -1).flatten()[slot]
+    plane = which >= 0
     x, y, z = hits.place.unbind(-1)
-    which = hits.place.abs().argmax(-1)
-    end, side, top = which == 0, which == 1, (which == 2) & ~plane
-    column = torch.where(end & (x < 0), 1, torch.where(side, 2, torch.where(top, 3, 0)))
-    column = torch.where(plane, things.side[hits.row, hits.thing], column)
-    across = torch.where((end & ~top) | plane, y, x)
-    up = torch.where(top, y, z)
-    angle = torch.where(end, torch.where(x < 0, torch.pi, 0.0), y.sign() * (torch.pi / 2))
-    return torch.stack([column, shape], -1), torch.stack([across, up], -1), (angle, (~plane & ~top).float())
+    along, across, up = hits.place.abs().unbind(-1)
+    end = (along >= across) & (along >= up)
+    side = ~end & (across >= up)
+    top = ~(end | side | plane)
+    behind = x < 0
+    column = torch.where(end, behind.long(), torch.where(side, 2, 3))
+    column = torch.where(plane, which, column)
+    places = torch.stack([torch.where(end | plane, y, x), torch.where(top, y, z)], -1)
+    angle = torch.where(end, torch.pi * behind, y.sign() * (torch.pi / 2))
+    return torch.stack([column, shape], -1), places, angle, ~(plane | top)

@@ -12,9 +12,8 @@ from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SceneryKind, Sema
 from learned_sim_env.world_model.rssm.camera.boxes import FAR, cast, heights
 from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
 from learned_sim_env.world_model.rssm.camera.keyframe import (
-    BACKDROP,
+    BASE,
     CHANNELS,
-    GROUND,
     SOURCES,
     Hypotheses,
     Keyframe,
@@ -347,13 +346,13 @@ def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
 
     behind = found.behind[0].transpose(1, 2)
     ground = (kinds >= CameraClass.GROUND) & (kinds <= CameraClass.LINE)
-    check(behind[GROUND][ground], ground.nonzero()[:, 0], 0.5, 0.9)
+    check(behind[BASE][ground], ground.nonzero()[:, 0], 0.5, 0.9)
     for layer, kind, most in ((AGENT, CameraClass.VEHICLE, 0.5), (FIRST, CameraClass.SCENERY, 0.6)):
         mine = (hits.layer == layer) & (kinds[hits.ray] == kind)
         check(found.things[mine], hits.ray[mine], most, 0.9)
         assert found.things[mine, 4].mean() > 0.8
-    sky = (kinds == CameraClass.SKY) & (behind[BACKDROP, :, 3] > 0)
-    assert (behind[BACKDROP, sky, :3] - truth[sky]).abs().mean() < 0.02 and sky.sum() > 0.9 * (kinds == 0).sum()
+    sky = (kinds == CameraClass.SKY) & (behind[BASE, :, 3] > 0)
+    assert (behind[BASE, sky, :3] - truth[sky]).abs().mean() < 0.02 and sky.sum() > 0.9 * (kinds == 0).sum()
 
 
 def test_a_keyframe_tells_how_far_away_and_of_what_colour_things_are():

@@ -40,7 +40,7 @@ def frozen():
 @pytest.fixture(scope="module")
 def model(frozen) -> CameraWorldModel:
     torch.manual_seed(0)
-    config = replace(SIZES["camera-tiny"], keyframe_distance=2.0)
+    config = replace(SIZES["camera-tiny"], keyframe_distance=3.0)
     model = CameraWorldModel(config, CONTRACT).eval()
     for module in (model.rssm.ego_path.dynamics, model.rssm.agent_motion.net):
         torch.nn.init.normal_(module[-1].weight, std=0.3)
