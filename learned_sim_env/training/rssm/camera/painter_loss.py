@@ -46,6 +46,7 @@ def painter_loss(painting: Painting, given: Examples) -> tuple[Tensor, dict[str,
     away = painting.colours - given.true
     weighted, square = (away.abs() * (1 + more)).mean(), away.square().mean()
     edges = sum(away.diff(dim=d).abs().mean() for d in (-1, -2))
+    assert painting.new is not None
     fresh = painting.new - given.true
     new = fresh.abs().mean() + EDGE_WEIGHT * sum(fresh.diff(dim=d).abs().mean() for d in (-1, -2))
     total = weighted + NEW_WEIGHT * new + SQUARE_WEIGHT * square + EDGE_WEIGHT * edges

@@ -20,9 +20,9 @@ from learned_sim_env.world_model.rssm.camera.things import Hits, Things
 
 # [m] over the ground at which a plane stands for what was not found, or is too far to be.
 PLANE = 90.0
-# What may be behind all things: the ground and, above the horizon, the backdrop, which is far in the last real pictures;
-# and the plane, in the keyframe. Channels of each: red, green, blue, whether it is shown, and how well its distance fits
-# that of what is shown.
+# What may be behind all things: the ground and, above the horizon, the backdrop, which is far in the last real
+# pictures; and the plane, in the keyframe. Channels of each: red, green, blue, whether it is shown, and how well its
+# distance fits that of what is shown.
 SOURCES, CHANNELS = 2, 5
 BASE, FAR_OFF = range(SOURCES)
 # Something stands on the ground: nothing is sought much farther than the ground that the ray meets.
@@ -158,7 +158,7 @@ def remembered(pictures: Tensor, rig: Rig, hits: Hits, solid: Tensor, slots: int
     depth[rig.ground] = rig.ground_depth
     depth = depth.repeat(b)
     row, ray, thing = hits.row[solid], hits.ray[solid], hits.thing[solid]
-    pixel, met = row * n + ray, hits.depth.view(-1)[hits.index[solid]]
+    pixel, met = row * n + ray, hits.depth.view(-1)[hits.flat[solid]]
     depth.scatter_reduce_(0, pixel, met, "amin")
     ranges = as_bytes(log_range(depth.view(b, n) * rig.level)).view(*pictures.shape[:-1], 1)
     first = (depth[pixel] == met).nonzero()[:, 0]
@@ -171,4 +171,4 @@ def remembered(pictures: Tensor, rig: Rig, hits: Hits, solid: Tensor, slots: int
 
 def depth_of(hits: Hits) -> Tensor:
     """(P,) [m] along the optical axis, of each hit."""
-    return hits.depth.view(-1)[hits.index]
+    return hits.depth.view(-1)[hits.flat]

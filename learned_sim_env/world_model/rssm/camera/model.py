@@ -51,13 +51,13 @@ SAME, SAME_SHARE = 1.0, 0.1
 class CameraWorldModel(nn.Module):
     """See the module's docstring; the interface is `protocol.WorldModel`, and what the RSSM's can do beside.
 
-    A state is that of `DrivingRSSM`; what stands beside the road, `scenery_pose` (B, S, 3) in the frame of the last
-    real observation, `scenery_size` (B, S, 3) length, width, height [m] and `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for
-    an empty slot, `scenery_score` (B, S) how sure they are, what `scenery_births` keeps, and `scenery_due` (B,) bool,
-    whether that is still to come; `agent_colour` (B, K, 4) and `scenery_colour` (B, S, 4), mean colours from 0 to 1 as
-    last shown, and 1 where one is known; named `key_*`, the keyframe (see `Keyframe`; `key_agent_pose` and `key_agent_class` are of the
-    agents that move); `key_now` (B,) bool, whether it shows the present moment; `real`, the upper part of the last real
-    pictures, and `look` (B, look), how the world looks in them.
+    A state is that of `DrivingRSSM`, and of what stands beside the road `scenery_pose` (B, S, 3) in the frame of the
+    last real observation, `scenery_size` (B, S, 3) length, width, height [m], `scenery_kind` (B, S) uint8
+    `SceneryKind`, 0 for an empty slot, and `scenery_score` (B, S), how sure it is; what `scenery_births` keeps, and
+    `scenery_due` (B,) bool, whether that is still to come. `agent_colour` (B, K, 4), `scenery_colour` (B, S, 4): mean
+    colours from 0 to 1 as last shown, and 1 where one is known. Named `key_*`, the keyframe (see `Keyframe`;
+    `key_agent_pose` and `key_agent_class` are of the agents that move); `key_now` (B,) bool, whether it shows the
+    present moment; `real`, the upper part of the last real pictures, and `look` (B, look), how the world looks in them.
     """
 
     about = (

@@ -131,16 +131,15 @@ class Painter(nn.Module):
         return x.unflatten(2, (self.rig.height, self.rig.width))
 
     def _directed(self, turned: Tensor, said: Tensor) -> Tensor:
-        """What pixels are told of where they look, in the frame of the code, on top of what was `said` (B, fine) to all:
+        """What pixels are told of where they look, in the frame of the code, and what was `said` (B, fine) to all:
         (B * C, fine, H / 2, W / 2), channels last in memory.
         """
         c, s, zero = turned.cos(), turned.sin(), torch.zeros_like(turned)
         turn = torch.stack([c, s, zero, -s, c, zero, zero, zero, zero + 1], -1).view(-1, 3, 3)
         weight = turn @ self.directed.weight.float().T
         told = self.directions @ weight + said.float()[:, None]
-        return (
-            told.to(said.dtype).view(-1, self.rig.height // 2, self.rig.width // 2, said.shape[1]).permute(0, 3, 1, 2)
-        )
+        shape = (self.rig.height // 2, self.rig.width // 2, said.shape[1])
+        return told.to(said.dtype).view(-1, *shape).permute(0, 3, 1, 2)
 
 
 class _Layers(NamedTuple):
@@ -160,14 +159,14 @@ class _Layers(NamedTuple):
         colours = torch.lerp(shades.colours, found[:, :3], shades.kept.sigmoid()[:, None])
         values = [shades.solid[:, None] - NOTHING, colours, *([shades.colours] if anew else [])]
         some = torch.cat(values, -1)
-        dense = some.new_zeros(b * layers * n, some.shape[1]).index_put((hits.index,), some)
+        dense = some.new_zeros(b * layers * n, some.shape[1]).index_put((hits.flat,), some)
         dense = dense.view(b, layers, n, -1).movedim(-1, 2)
         new = dense[:, :, 4:] if anew else None
         return _Layers(hits.depth, dense[:, :, 0] + NOTHING, dense[:, :, 1:4], new)
 
     def shares(self, more: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """How much of each pixel each layer fills (B, LAYERS, N), with `more` (B, LAYERS, N) added to how solid they are;
-        and how much none of them does (B, 1, N).
+        """How much of each pixel each layer fills (B, LAYERS, N), with `more` (B, LAYERS, N) added to how solid they
+        are; and how much none of them does (B, 1, N).
         """
         solid = self.solid if more is None else self.solid + more
         solid = solid.sigmoid() * (self.depth < FAR)

@@ -93,9 +93,9 @@ def is_solid(texture: Tensor) -> Tensor:
 
 
 def _faces(hits: Hits, things: Things, slot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of hits on things in `slot` (P,) of all rows, the face (P, 2), column and row in the image of all; the place on it
-    (P, 2) from -1 to 1; and where it looks, an angle from the thing's heading (P,) [rad] and whether that means anything
-    (P,) bool.
+    """Of hits on things in `slot` (P,) of all rows, the face (P, 2), column and row in the image of all; the place on
+    it (P, 2) from -1 to 1; and where it looks, an angle from the thing's heading (P,) [rad] and whether that means
+    anything (P,) bool.
     """
     plane = things.half[..., 0] == 0
     shape, which = things.shape.flatten()[slot], torch.where(plane, things.side, -1).flatten()[slot]

@@ -68,7 +68,7 @@ class Hits(NamedTuple):
     place: Tensor
 
     @property
-    def index(self) -> Tensor:
+    def flat(self) -> Tensor:
         """(P,) int64, where each of them is in a flat (B, LAYERS, N)."""
         return (self.row * LAYERS + self.layer) * self.depth.shape[2] + self.ray
 

@@ -290,8 +290,8 @@ def test_what_stands_behind_is_met_as_well():
     assert both.sum() > 100 and (hits.depth[0, SECOND] > hits.depth[0, FIRST])[both].all()
     assert hits.depth[0, SECOND, both].min() == pytest.approx(20, abs=1.0)
     # Each hit is told once, and where it is.
-    assert len(hits.index.unique()) == len(hits.index) == (hits.depth < FAR).sum()
-    at = RIG.origins[hits.ray] + RIG.rays[hits.ray] * hits.depth.view(-1)[hits.index][:, None]
+    assert len(hits.flat.unique()) == len(hits.flat) == (hits.depth < FAR).sum()
+    at = RIG.origins[hits.ray] + RIG.rays[hits.ray] * hits.depth.view(-1)[hits.flat][:, None]
     assert torch.allclose(at[:, 2], (hits.place[:, 2] + 1) * 4, atol=1e-2)
 
 
