@@ -235,7 +235,7 @@ def scenery_slots(scene: Scene) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
     for name in ("kinds", "poses", "sizes"):
         shape, dtype = MOMENTS[f"scenery_{name}"]
-        row = np.zeros(shape, dtype)
+        row: np.ndarray = np.zeros(shape, dtype)
         row[: len(around.kinds)] = getattr(around, name)
         out[f"scenery_{name}"] = row
     return out

@@ -12,18 +12,18 @@ from torch.nn import functional as F
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import compose, relative, rotate, unwound
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery_births import QUANTILES, SCALES, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
 from learned_sim_env.world_model.rssm.camera.scenery_lattice import Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from learned_sim_env.world_model.rssm.route_path import chain
 
 # Most steps in which squares came into reach, and most squares of a moment that are learned from.
 LONGEST, SQUARES = 6, 64
-# Views that make up the map, in steps before the moment, earliest first; and one up to so many steps, and metres, later:
-# imagined road is imagined farther than a view shows.
+# Views that make up the map, in steps before the moment, earliest first; and one up to so many steps, and metres,
+# later: road is imagined farther than a view shows.
 SHOWN, LATER, FARTHER = (30, 12, 0), 6, 6.0
-# [m] Unit of sizes in the loss, which adds up with the kinds' by this weight.
-SIZE_SCALE, ATTRIBUTE_WEIGHT = 2.0, 0.3
+# Where things stand in their squares counts so much beside what stands there.
+PLACE_WEIGHT = 0.3
 
 
 class BirthsObjective:
@@ -40,31 +40,24 @@ class BirthsObjective:
         return np.stack([later, first])
 
     def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of what stands in a square, and the pinball loss of what it is like."""
+        """Cross-entropy of what stands in a square, and the pinball loss of where in the square."""
         births = self.births
         state, squares, true = examples(births, self.data[split], *batch, np.random.default_rng([self.seed, *batch[0]]))
         known = {**true, "scenery_kind": true["scenery_kind"] * decided(births, true, state)}
         with torch.autocast(state["pose"].device.type, enabled=False):
             logits, features, towards = births.guesses(state, squares, known)
             kind, which = standing(births, squares, true)
-            kinds = F.cross_entropy(logits, kind[squares.due])
-            some = squares.due & (kind > 0)
-            among = kind[squares.due] > 0
-            pose, size = (
-                true[key].gather(1, which[..., None].expand(-1, -1, 3))[some]
-                for key in ("scenery_pose", "scenery_size")
-            )
-            off, u = pose[:, :2] - squares.middle[some], towards[among]
+            kinds = F.cross_entropy(logits, kind)
+            some = (kind > 0).nonzero()[:, 0]
+            pose = true["scenery_pose"][squares.row[some], which[some]]
+            off, u = pose[:, :2] - squares.middle[some], towards[some]
             across, along = (off * u).sum(-1), off[:, 1] * u[:, 0] - off[:, 0] * u[:, 1]
             heading = pose[:, 2] - torch.atan2(u[:, 1], u[:, 0])
             placed = torch.stack([across, along, torch.remainder(heading + torch.pi, 2 * torch.pi) - torch.pi], -1)
-            wanted = torch.cat([placed, size], -1)
-            away = wanted[..., None] - births.quantiles(features[among], kind[some])
-            unit = away.new_tensor([*SCALES, *[SIZE_SCALE] * 3])
-            levels = away.new_tensor(QUANTILES)
-            pinball = (torch.maximum(levels * away, (levels - 1) * away) / unit[:, None]).mean((0, 2))
-        total = kinds + ATTRIBUTE_WEIGHT * pinball.sum()
-        parts = {"scenery": kinds, "scenery_placed": pinball[:2].mean(), "scenery_sized": pinball[3:].mean()}
+            away = (placed[..., None] - births.placed(features[some], kind[some])) / births.scales[:, None]
+            pinball = torch.maximum(births.levels * away, (births.levels - 1) * away).mean((0, 2))
+        total = kinds + PLACE_WEIGHT * pinball.sum()
+        parts = {"scenery": kinds, "scenery_placed": pinball[:2].mean(), "scenery_turned": pinball[2]}
         return total, {name: value.detach() for name, value in parts.items()}
 
 
@@ -82,7 +75,7 @@ def examples(
     pose, earlier = (relative(data.tensors(moments, "ego_pose")[0], frame).float() for moments in (now, before))
     cells, origin = true_map(data, births.memory, now, frame, rng)
     lattice = births.lattice
-    reached = lattice.remembered(lattice.in_reach(earlier), pose)
+    reached, squares = lattice.due(lattice.in_reach(earlier), pose, SQUARES)
     state = {
         "map": cells,
         "map_origin": origin,
@@ -90,7 +83,7 @@ def examples(
         "pose": pose,
         "scenery_decided": reached,
     }
-    return state, lattice.due(reached, pose, SQUARES), true_scenery(data, now, frame)
+    return state, squares, true_scenery(data, now, frame)
 
 
 def true_route(data: Moments, moments: np.ndarray, pose: Tensor) -> Tensor:
@@ -112,13 +105,11 @@ def true_scenery(data: Moments, moments: np.ndarray, frame: Tensor) -> State:
 
 
 def standing(births: SceneryBirths, squares: Squares, true: State) -> tuple[Tensor, Tensor]:
-    """What truly stands in squares: kinds (B, N) int64, 0 for nothing, and its number (B, N) among what is true."""
-    kind = true["scenery_kind"].long()
-    number = births.lattice.numbers(true["scenery_pose"][..., :2])
-    there = (squares.number[:, :, None] == number[:, None]).all(-1) & (kind > 0)[:, None]
-    there &= births.stage_of[kind][:, None] == squares.stage[..., None]
+    """What truly stands in N squares: kinds (N,) int64, 0 for nothing, and its number (N,) among what is true."""
+    kind = true["scenery_kind"].long()[squares.row]
+    there = births.in_squares(squares, true) & (births.stage_of[kind] == squares.stage[:, None])
     which = there.int().argmax(-1)
-    return kind.gather(1, which) * there.any(-1), which
+    return kind.gather(1, which[:, None])[:, 0] * there.any(-1), which
 
 
 def true_map(
@@ -142,7 +133,8 @@ def true_map(
 
 
 def decided(births: SceneryBirths, things: State, state: State) -> Tensor:
-    """(B, K) bool: which things stand in squares that are decided, as far as it takes to tell of things of their kind."""
+    """(B, K) bool: which things stand in squares in which it is decided what of their kind there is."""
     lattice, places = births.lattice, things["scenery_pose"][..., :2]
     level = state["scenery_decided"].gather(1, lattice.index(lattice.numbers(places)))
-    return lattice.holds(places, state["pose"]) & (level > births.stage_of[things["scenery_kind"].long()])
+    kind = things["scenery_kind"].long()
+    return lattice.holds(places, state["pose"]) & (level > births.stage_of[kind]) & (kind > 0)

@@ -17,32 +17,37 @@ from learned_sim_env.training.rssm.camera.births import FARTHER, LATER, decided,
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.roadside import KINDS
-from learned_sim_env.world_model.rssm.camera.scenery_births import UNIFORMS, SceneryBirths
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.rssm.camera.roadside import KINDS, is_road
+from learned_sim_env.world_model.rssm.camera.scenery_births import QUANTILES, UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
 
 # Things that a drive remembers, as a dream does.
 SLOTS = 32
-# Drives side by side, their steps, and how often all of them are driven; a kind's logit changes by at most this a time.
-DRIVES, STEPS, TIMES, MOST = 32, 120, 4, 0.7
-# Moments at which it is looked how far things are apart.
-LOOKS = 2000
+# Drives side by side, their steps, and how often rates are changed after them; by at most this, and as if there had
+# been so many more things: whole drives are through towns or woods, and few say little about the others.
+DRIVES, STEPS, TIMES, MOST, DOUBT = 96, 120, 2, 0.5, 30
+# Moments at which it is looked how large things are and how far apart.
+LOOKS, CLOSE_LOOKS = 2000, 400
+# Share of things that may stand nearer to the road than it is said that they do.
+NEARER = 0.02
 
 
 def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, float]:
-    """Fit `apart` and `likelier`; the shares of what truly stands there that is born in the end, by kind."""
+    """Fit sizes, distances and rates; the shares of what truly stands there that is born in the end, by kind."""
+    births.sizes.copy_(size_quantiles(data))
     births.apart.copy_(least_distances(data))
+    births.clear.copy_(road_distances(data, births.memory))
     births.likelier.zero_()
-    rng, shares = np.random.default_rng([seed, 6]), torch.ones(KINDS)
-    for time in range(TIMES):
-        starts, _ = data.pairs(rng, DRIVES, np.full(DRIVES, min(STEPS, _shortest(data))))
+    starts, _ = data.pairs(np.random.default_rng([seed, 6]), DRIVES, np.full(DRIVES, min(STEPS, _shortest(data))))
+    shares = torch.ones(KINDS)
+    for time in range(TIMES + 1):
         true, born = torch.zeros(KINDS + 1), torch.zeros(KINDS + 1)
         for before, state, standing in drives(births, data, starts, STEPS, seed + time):
             true += fresh(births, standing, before, state)
             born += fresh(births, state, before, state)
-        # A kind that hardly stands anywhere is left as it is.
-        shares = ((born + 3) / (true + 3))[1:]
-        births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
+        shares = ((born + DOUBT) / (true + DOUBT))[1:]
+        if time < TIMES:
+            births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
     return {f"births_of_kind_{k + 1}": round(float(share), 3) for k, share in enumerate(shares)}
 
 
@@ -97,10 +102,45 @@ def fresh(births: SceneryBirths, things: State, before: State, after: State) -> 
     return torch.bincount(things["scenery_kind"][new].long(), minlength=KINDS + 1).float()
 
 
+def size_quantiles(data: Moments) -> Tensor:
+    """(KINDS, 3, Q) [m]: `QUANTILES` of length, width and height by kind; 1 for kinds that there are none of."""
+    kinds, sizes = data.tensors(_looks(data), "scenery_kinds", "scenery_sizes")
+    levels, found = torch.tensor(QUANTILES), torch.ones(KINDS, 3, len(QUANTILES))
+    for kind in range(1, KINDS + 1):
+        some = sizes[kinds == kind].cpu()
+        if len(some):
+            # More than 2^24 numbers are too many for `torch.quantile`.
+            found[kind - 1] = some[:: max(1, len(some) // 100_000)].quantile(levels, dim=0).T
+    return found
+
+
+def road_distances(data: Moments, memory: MapMemory) -> Tensor:
+    """(KINDS + 1,) [m]: how near to the road all but a few things of a kind stand; 0 where there are none of a kind."""
+    found: list[list[Tensor]] = [[] for _ in range(KINDS + 1)]
+    for some in np.array_split(_looks(data)[:: LOOKS // CLOSE_LOOKS], CLOSE_LOOKS // 8):
+        frame, views = data.tensors(some, "ego_pose", "map")
+        true = true_scenery(data, some, frame)
+        for view, kind, pose in zip(views, true["scenery_kind"], true["scenery_pose"], strict=True):
+            road = memory.points.to(view.device)[is_road(view.flatten())]
+            row, column = memory.bev.pixels(pose[:, :2])
+            seen = (row > 0) & (row < memory.bev.height) & (column > 0) & (column < memory.bev.width) & (kind > 0)
+            if len(road) and seen.any():
+                away = torch.cdist(pose[seen, :2], road).amin(-1) - memory.bev.metres_per_pixel / 2
+                for k in kind[seen].unique().tolist():
+                    found[k].append(away[kind[seen] == k].cpu())
+    near = [torch.cat(away).quantile(NEARER) if away else torch.tensor(0.0) for away in found]
+    return torch.stack(near).clamp_min(0)
+
+
+def _looks(data: Moments) -> np.ndarray:
+    """Moments evenly spread over all."""
+    return np.unique(np.linspace(0, len(data) - 1, LOOKS).astype(np.int64))
+
+
 def least_distances(data: Moments) -> Tensor:
     """(KINDS + 1, KINDS + 1) [m]: how near things of two kinds come to each other; 0 where two were never seen."""
     least = torch.full((KINDS + 1, KINDS + 1), torch.inf)
-    moments = np.unique(np.linspace(0, len(data) - 1, LOOKS).astype(np.int64))
+    moments = _looks(data)
     for some in np.array_split(moments, max(1, len(moments) // 64)):
         kinds, poses = data.tensors(some, "scenery_kinds", "scenery_poses")
         away = (poses[:, :, None, :2] - poses[:, None, :, :2]).norm(dim=-1)

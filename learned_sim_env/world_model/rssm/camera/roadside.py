@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
+from learned_sim_env.world_model.geometry import turn
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.scenery_lattice import CELLS, Squares
 from learned_sim_env.world_model.rssm.line_pieces import CLASS
@@ -22,13 +24,16 @@ GRIDS = ((1, 4), (3, 4), (6, 7))
 ROAD_NODES = (0.0, 0.75, 1.5, 2.25, 3.0, 4.5, 6.0, 8.0, 11.0, 14.0, 18.0, 24.0, 32.0)
 ROUTE_NODES = (0.0, 4.0, 8.0, 12.0, 18.0, 26.0)
 NEAR_NODES = (0.0, 3.0, 6.0, 9.0, 13.0, 19.0, 27.0, 38.0, 55.0)
+_ROAD, _ROUTE, _NEAR = (torch.tensor(nodes) for nodes in (ROAD_NODES, ROUTE_NODES, NEAR_NODES))
+# Cosine of how far the direction to the road may be from the route's own side for that to be meant.
+SQUARE = 0.7
 # [m] What is farther counts as this.
 NOWHERE = 60.0
 FEATURES = len(ROAD_NODES) + len(ROUTE_NODES) + len(GRIDS) + (len(NEAR_NODES) - 1) * KINDS + 6
 
 
 class Roadside(NamedTuple):
-    """Of N squares. features: (N, FEATURES) float32 for a network. towards: (N, 2) unit vectors to the road, anchored."""
+    """Of N squares: features (N, FEATURES) float32 for a network, and unit vectors to the road (N, 2), anchored."""
 
     features: Tensor
     towards: Tensor
@@ -54,15 +59,14 @@ class RoadsideView:
         self._far, self._weighted = torch.cat(far), torch.cat(weighted).T.contiguous()
 
     def __call__(self, state: State, things: State, squares: Squares) -> Roadside:
-        """Look around the squares that are due, row by row.
+        """Look around the squares that are due.
 
         Args:
             state: "map" and "map_origin"; "pose" of the ego; "route", along which road is assumed where its map is not
                 known yet.
             things: what is known to stand around.
         """
-        row, column = squares.due.nonzero(as_tuple=True)
-        number, stage, middle = (v[row, column] for v in (squares.number, squares.stage, squares.middle))
+        row, number, middle, stage = squares.row, squares.number, squares.middle, squares.stage
         device = row.device
         parts = self._ids(state, row, number * CELLS + CELLS // 2)
         unknown = [(part == UNKNOWN).float().mean(-1) for part in parts]
@@ -86,13 +90,18 @@ class RoadsideView:
         away = _length(ego).clamp_min(1e-3)
         # Where there is no road at all, towards the ego.
         towards = torch.where(size > 1e-3, towards / size.clamp_min(1e-3), -ego / away[:, None])
+        # Where that is about square to the route, the route tells it more exactly.
+        chord = turn(state["route"][..., 2])[row].gather(1, length.argmin(-1, keepdim=True))
+        square = torch.cat([-chord.imag, chord.real], -1)
+        along = (square * towards).sum(-1, keepdim=True)
+        towards = torch.where(along.abs() > SQUARE, square * along.sign(), towards)
         facing = (ego * towards).sum(-1) / away
         missing = blank.float().mean(-1)[row]
         others = [stage.float(), away / 40, facing, nearest / 20, (to_road < NOWHERE).float(), missing]
         features = torch.cat(
             [
-                hats(to_road, ROAD_NODES),
-                hats(to_route, ROUTE_NODES),
+                hats(to_road, _ROAD),
+                hats(to_route, _ROUTE),
                 torch.stack([*unknown, *others], -1),
                 self._counts(things, row, middle),
             ],
@@ -128,7 +137,7 @@ class RoadsideView:
         kind = things["scenery_kind"]
         sort = (kind[..., None] == torch.arange(1, KINDS + 1, device=kind.device)).float()
         between = _length(things["scenery_pose"][..., :2][row] - middle[:, None])
-        counts = (hats(between, NEAR_NODES)[..., :-1].transpose(1, 2) @ sort[row]).flatten(1)
+        counts = (hats(between, _NEAR)[..., :-1].transpose(1, 2) @ sort[row]).flatten(1)
         return counts / (counts + 2)
 
 
@@ -138,14 +147,12 @@ def is_road(ids: Tensor) -> Tensor:
     return ids.to(torch.uint8) - int(SemanticClass.ROAD) <= int(SemanticClass.SOLID_LINE - SemanticClass.ROAD)
 
 
-def hats(x: Tensor, nodes: tuple[float, ...]) -> Tensor:
-    """(..., len(nodes)): shares of the two nodes that values (...) lie between, 1 for the outermost beyond them."""
-    at = torch.tensor(nodes, device=x.device)
-    x = x.clamp(nodes[0], nodes[-1])[..., None]
-    step = at.diff()
-    up = ((x - at[:-1]) / step).clamp(0, 1)
-    first, last = torch.ones_like(x), torch.zeros_like(x)
-    return torch.cat([first, up], -1) - torch.cat([up, last], -1)
+def hats(x: Tensor, nodes: Tensor) -> Tensor:
+    """(..., N): shares of the two nodes (N,) that values (...) lie between, 1 for the outermost beyond them."""
+    nodes = nodes.to(x.device)
+    low, high = nodes[:-1], nodes[1:]
+    up = ((x[..., None] - low) / (high - low)).clamp(0, 1)
+    return F.pad(up, (1, 0), value=1.0) - F.pad(up, (0, 1))
 
 
 def _length(x: Tensor) -> Tensor:

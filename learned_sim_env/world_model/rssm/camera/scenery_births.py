@@ -1,8 +1,8 @@
 """Scenery that comes into reach as the ego goes on: what stands in squares of ground that were never in reach before.
 
 In a state, in the anchored frame: `scenery_pose` (B, S, 3) x, y, heading, `scenery_size` (B, S, 3) length, width,
-height [m], `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for an empty slot, `scenery_colour` (B, S, 4); which squares are
-decided, `scenery_decided`, see `scenery_lattice`; and the chance by which the next ones are, `scenery_chance`.
+height [m], `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for an empty slot, `scenery_colour` (B, S, 4); which squares
+are decided, `scenery_decided`, see `scenery_lattice`; and the chance by which the next ones are, `scenery_chance`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from learned_sim_env.world_model.geometry import turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.roadside import FEATURES, KINDS, RoadsideView, is_road
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, Lattice, Squares
+from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, NEAR_REACH, Lattice, Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Squares that are decided in a step, and things that are born; the next step goes on with the others.
@@ -38,6 +38,8 @@ UNIFORMS = SQUARES + BORN * (PLACED + SIZED)
 # Multiples of these, modulo 1, are spread evenly over the plane (M. Roberts 2018, "The unreasonable effectiveness of
 # quasirandom sequences", R2).
 _EVEN = (0.7548776662466927, 0.5698402909980532)
+# Where around a thing it is looked for road, in its distance from it.
+_AROUND = ((0, 0), (1, 0), (0.7, 0.7), (0, 1), (-0.7, 0.7), (-1, 0), (-0.7, -0.7), (0, -1), (0.7, -0.7))
 # [m] By which what is out of sight counts as farther, when there are not enough slots.
 UNSEEN = 25.0
 KEYS = ("scenery_pose", "scenery_size", "scenery_kind", "scenery_colour")
@@ -67,11 +69,14 @@ class SceneryBirths(nn.Module):
         self.view = RoadsideView(bev, map_size)
         self.kinds = MLP(FEATURES, (hidden, hidden), LOGITS, norm=False)
         self.places = MLP(FEATURES + KINDS, (hidden,), PLACED * len(QUANTILES), norm=False)
-        self.sizes = nn.Parameter(torch.ones(KINDS, SIZED, len(QUANTILES)))
-        # Belong to a finished model, see `training.rssm.camera.births`: how much likelier a kind is than was learned (a
-        # difference of logits), and how far things of two kinds keep apart [m].
+        # Belong to a finished model, see `training.rssm.camera.births_calibration`: how large things are, how far they
+        # keep clear of the road and two kinds apart [m], how much likelier they are than learned (logits' differences).
+        self.sizes: Tensor
+        self.register_buffer("sizes", torch.ones(KINDS, SIZED, len(QUANTILES)))
         self.likelier: Tensor
         self.register_buffer("likelier", torch.zeros(LOGITS))
+        self.clear: Tensor
+        self.register_buffer("clear", torch.zeros(KINDS + 1))
         self.apart: Tensor
         self.register_buffer("apart", torch.zeros(KINDS + 1, KINDS + 1))
         thin = torch.zeros(KINDS + 1, dtype=torch.long)
@@ -114,69 +119,76 @@ class SceneryBirths(nn.Module):
         least likely; so as many things as on average stand evenly spread, each the most common one in the middle of
         where it may be.
         """
-        lattice, pose = self.lattice, state["pose"]
-        decided = lattice.remembered(state["scenery_decided"], pose)
-        there = state["scenery_kind"] * lattice.holds(state["scenery_pose"][..., :2], pose)
+        pose = state["pose"]
+        decided, squares = self.lattice.due(state["scenery_decided"], pose, SQUARES)
+        there = state["scenery_kind"] * self._kept(state)
         things = {**{key: state[key] for key in KEYS}, "scenery_kind": there}
-        squares = lattice.due(decided, pose, SQUARES)
-        born = _nothing(pose)
-        if squares.due.any():
+        born, row = _nothing(pose), squares.row
+        if len(row):
             logits, features, towards = self.guesses(state, squares, things)
             warm, uniforms, each = state["scenery_chance"].split([1, SQUARES, BORN * (PLACED + SIZED)], 1)
-            row = squares.due.nonzero()[:, 0]
-            found = self._drawn(logits, squares, uniforms, warm)
-            kind = torch.zeros_like(squares.stage).masked_scatter(squares.due, found)
+            warm = warm[row, 0]
+            kind = self._drawn(logits, squares, uniforms[row, squares.rank], warm)
             kind = kind.masked_fill(self._taken(squares, things), 0)
+            come = kind > 0
             # Squares after the last thing that can be born have to wait.
-            order = (kind > 0).cumsum(-1)
-            now = squares.due & ((order < BORN) | ((order == BORN) & (kind > 0)))
-            come = (kind > 0) & now
-            some = come[squares.due].nonzero()[:, 0]
+            order = uniforms.new_zeros(uniforms.shape, dtype=torch.long).index_put((row, squares.rank), come.long())
+            order = order.cumsum(-1)[row, squares.rank]
+            now = (order < BORN) | ((order == BORN) & come)
+            some = (come & now).nonzero()[:, 0]
             if len(some):
-                at, which = row[some], order[come] - 1
-                each = (each.unflatten(1, (BORN, -1))[at, which] - 0.5) * warm[at] + 0.5
-                new = self._like(kind[come], squares.middle[come], features[some], towards[some], each.clamp(0, 1))
-                for all_, values in zip(born, (torch.ones_like(at, dtype=torch.bool), *new, kind[come]), strict=True):
-                    all_[at, which] = values
+                at = row[some], order[some] - 1
+                share = (each.unflatten(1, (BORN, -1))[at] - 0.5) * warm[some, None] + 0.5
+                kind = kind[some]
+                new = self._like(kind, squares.middle[some], features[some], towards[some], share.clamp(0, 1))
+                values = (torch.ones_like(kind, dtype=torch.bool), *new, kind)
+                born = Born(*(old.index_put(at, value) for old, value in zip(born, values, strict=True)))
                 born = self._allowed(born, state, things)
-            decided = decided.scatter(1, squares.index, (squares.stage + now).to(torch.uint8))
-        return {**_kept(born, things, pose), "scenery_decided": decided}
+            decided = decided.index_put((row, squares.index), (squares.stage + now).to(torch.uint8))
+        return {**_nearest(born, things, pose), "scenery_decided": decided}
 
     def guesses(self, state: State, squares: Squares, things: State) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the N squares that are due, row by row: logits (N, LOGITS) of what stands there, and `Roadside`."""
+        """Of N squares: logits (N, LOGITS) of what stands there, and the fields of `Roadside`."""
         seen = self.view(state, things, squares)
-        stage = squares.stage[squares.due]
-        logits = self.kinds(seen.features).float() + self.impossible[stage]
+        logits = self.kinds(seen.features).float() + self.impossible[squares.stage]
         return logits + self.likelier, *seen
 
-    def quantiles(self, features: Tensor, kind: Tensor) -> Tensor:
-        """Of things of a kind (...) int64 in squares with `features` (..., FEATURES): (..., 6, quantiles), see above."""
-        sort = one_hot((kind - 1).clamp_min(0), KINDS, features.dtype)
-        places = self.places(torch.cat([features, sort], -1)).float().unflatten(-1, (PLACED, -1))
-        return torch.cat([places * self.scales[:, None], self.sizes[(kind - 1).clamp_min(0)]], -2)
+    def placed(self, features: Tensor, kind: Tensor) -> Tensor:
+        """Quantiles (N, PLACED, Q) of where kinds (N,) int64 of things stand in squares with features (N, FEATURES)."""
+        sort = one_hot(kind - 1, KINDS, features.dtype)
+        return self.places(torch.cat([features, sort], -1)).float().unflatten(-1, (PLACED, -1)) * self.scales[:, None]
 
     def _drawn(self, logits: Tensor, squares: Squares, uniforms: Tensor, warm: Tensor) -> Tensor:
-        """Kinds (N,) int64, 0 for nothing: at any temperature as often something, below 1 rather what is common."""
-        row = squares.due.nonzero()[:, 0]
-        chances, warm = logits.softmax(-1), warm[row]
+        """Kinds (N,) int64, 0 for nothing: at any temperature as often something, below 1 rather what is common.
+
+        uniforms, warm: (N,), temperatures.
+        """
+        chances = logits.softmax(-1)
         # Of what it is, if it is anything.
-        kinds = (logits[:, 1:] / warm.clamp_min(1e-2)).softmax(-1) * (1 - chances[:, :1])
-        even = (squares.number * squares.number.new_tensor(_EVEN, dtype=torch.float64)).sum(-1) + 0.5 * squares.stage
-        even = (even - even.floor()).float()[squares.due]
-        return drawn(torch.cat([chances[:, :1], kinds], -1), torch.where(warm[:, 0] > 0, uniforms[squares.due], even))
+        kinds = (logits[:, 1:] / warm[:, None].clamp_min(1e-2)).softmax(-1) * (1 - chances[:, :1])
+        u, v = squares.number.double().unbind(-1)
+        even = u * _EVEN[0] + v * _EVEN[1] + 0.5 * squares.stage
+        uniforms = torch.where(warm > 0, uniforms, (even - even.floor()).float())
+        return drawn(torch.cat([chances[:, :1], kinds], -1), uniforms)
 
     def _taken(self, squares: Squares, things: State) -> Tensor:
-        """(B, N) bool: whether something stands in a square already that would be decided now."""
-        number = self.lattice.numbers(things["scenery_pose"][..., :2])
+        """(N,) bool: whether something stands in a square already that would be decided now."""
         kind = things["scenery_kind"].long()
-        same = (squares.number[:, :, None] == number[:, None]).all(-1)
-        return (same & (kind > 0)[:, None] & (self.stage_of[kind][:, None] == squares.stage[..., None])).any(-1)
+        there = self.stage_of[kind][squares.row] == squares.stage[:, None]
+        there &= self.in_squares(squares, things)
+        return there.any(-1)
+
+    def in_squares(self, squares: Squares, things: State) -> Tensor:
+        """(N, K) bool: which of the things (B, K) of a square's row stand in it."""
+        number = self.lattice.numbers(things["scenery_pose"][..., :2])[squares.row]
+        return (squares.number[:, None] == number).all(-1) & (things["scenery_kind"] > 0)[squares.row]
 
     def _like(
         self, kind: Tensor, middle: Tensor, features: Tensor, towards: Tensor, each: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Poses and sizes (N, 3) of things of a kind (N,) in squares with middles (N, 2), at uniforms (N, 6)."""
-        across, along, heading, *size = interpolated(self.quantiles(features, kind), self.levels, each).unbind(-1)
+        quantiles = torch.cat([self.placed(features, kind), self.sizes[kind - 1]], -2)
+        across, along, heading, *size = interpolated(quantiles, self.levels, each).unbind(-1)
         c, s = towards.unbind(-1)
         half = 0.499 * self.lattice.side
         off = torch.stack([across * c - along * s, across * s + along * c], -1).clamp(-half, half)
@@ -187,10 +199,7 @@ class SceneryBirths(nn.Module):
 
     def _allowed(self, born: Born, state: State, things: State) -> Born:
         """Those that neither stand on the road nor too near another thing."""
-        xy, half = born.pose[..., :2], born.size[..., :2].amin(-1, keepdim=True) / 2
-        around = half[..., None] * xy.new_tensor([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
-        ids = self.memory.read(state["map"], state["map_origin"], (xy[:, :, None] + around).flatten(1, 2))
-        road = is_road(ids).unflatten(1, (BORN, -1)).any(-1)
+        xy, road = born.pose[..., :2], self._on_road(born.pose[..., :2], born.kind, state)
         kind = torch.cat([things["scenery_kind"].long(), born.kind * born.come], 1)
         away = xy[:, :, None] - torch.cat([things["scenery_pose"][..., :2], xy], 1)[:, None]
         apart = self.apart[born.kind[:, :, None], kind[:, None]] * (kind > 0)[:, None]
@@ -201,6 +210,22 @@ class SceneryBirths(nn.Module):
         close = torch.cat([close[..., :slots], close[..., slots:] & earlier], -1)
         return born._replace(come=born.come & ~road & ~close.any(-1))
 
+    def _kept(self, state: State) -> Tensor:
+        """(B, S) bool: which things stay, because their squares are remembered; what turns out to stand on the road, as
+        soon as the map is known there, was a mistake.
+        """
+        place, pose = state["scenery_pose"][..., :2], state["pose"]
+        away = place - pose[:, None, :2]
+        far = (away * away).sum(-1) > NEAR_REACH**2
+        return self.lattice.holds(place, pose) & ~(far & self._on_road(place, state["scenery_kind"].long(), state))
+
+    def _on_road(self, place: Tensor, kind: Tensor, state: State) -> Tensor:
+        """(B, N) bool: whether kinds (B, N) int64 of things at places (B, N, 2) stand too near road that is known."""
+        around = self.clear[kind][..., None, None] * place.new_tensor(_AROUND)
+        points = (place[:, :, None] + around).flatten(1, 2)
+        ids = self.memory.read(state["map"], state["map_origin"], points)
+        return is_road(ids).unflatten(1, (-1, len(_AROUND))).any(-1)
+
 
 def _nothing(pose: Tensor) -> Born:
     """Nothing, in as many rows as `pose` has."""
@@ -208,7 +233,7 @@ def _nothing(pose: Tensor) -> Born:
     return Born(new[..., 0].bool(), new, torch.ones_like(new), new[..., 0].long())
 
 
-def _kept(born: Born, things: State, pose: Tensor) -> State:
+def _nearest(born: Born, things: State, pose: Tensor) -> State:
     """The nearest of all, those out of sight last, as many as there are slots; the nearest first."""
     slots = things["scenery_kind"].shape[1]
     colour = things["scenery_colour"]

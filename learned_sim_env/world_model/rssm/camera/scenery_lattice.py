@@ -27,22 +27,26 @@ LARGE, ALL = 1, 2
 FAR_REACH, NEAR_REACH = 46.0, 33.0
 # [m] So much farther, and beside or behind the ego within this distance, a square is remembered.
 MARGIN, BESIDE = 5.0, 18.0
+# [m] Farther than any square.
+NEVER = 1e4
 # Cosines of bearings: up to which pictures show a square, up to which it is decided, and up to which it is remembered.
 SHOWN, DECIDED, REMEMBERED = (math.cos(math.radians(angle)) for angle in (92.0, 105.0, 125.0))
 
 
 class Squares(NamedTuple):
-    """N squares in each of B rows that are due to be decided; where fewer are, the last ones are not `due`.
+    """N squares of a batch that are due to be decided, row by row, in each row the nearest first.
 
-    index: (B, N) int64 in the torus. middle: (B, N, 2) [m], anchored. number: (B, N, 2) int64, u and v in the plane.
-    stage: (B, N) int64, what of it is decided already, 0 or `LARGE`. due: (B, N) bool.
+    row: (N,) int64 in the batch. rank: (N,) int64, how many come before it in the row. index: (N,) int64 in the torus.
+    number: (N, 2) int64, u and v in the plane. middle: (N, 2) [m], anchored. stage: (N,) int64, what of it is decided
+    already, 0 or `LARGE`.
     """
 
+    row: Tensor
+    rank: Tensor
     index: Tensor
-    middle: Tensor
     number: Tensor
+    middle: Tensor
     stage: Tensor
-    due: Tensor
 
 
 class Lattice:
@@ -51,7 +55,6 @@ class Lattice:
     def __init__(self, metres_per_pixel: float):
         self.side = CELLS * metres_per_pixel  # [m]
         self._middle = CELLS // 2 * metres_per_pixel  # [m] from a square's first cell to its middle one
-        # Distances that are equal are told apart by the square's number.
         self._order = torch.arange(SIDE * SIDE) * 1e-5
 
     def seen(self, pose: Tensor) -> Tensor:
@@ -62,10 +65,6 @@ class Lattice:
     def in_reach(self, pose: Tensor) -> Tensor:
         """(B, SIDE * SIDE) uint8: what has been decided when the ego is at `pose` (B, 3)."""
         return self._levels(*self._seen_from(pose), DECIDED)
-
-    def remembered(self, decided: Tensor, pose: Tensor) -> Tensor:
-        """What is decided, less what the ego at `pose` (B, 3) has left behind."""
-        return decided * self._kept(*self._seen_from(pose))
 
     def holds(self, places: Tensor, pose: Tensor) -> Tensor:
         """(B, K) bool: whether the squares that `places` (B, K, 2) are in are remembered at `pose` (B, 3)."""
@@ -81,16 +80,22 @@ class Lattice:
         u, v = (number & SIDE - 1).unbind(-1)
         return u * SIDE + v
 
-    def due(self, decided: Tensor, pose: Tensor, count: int) -> Squares:
-        """Up to `count` squares that are to be decided when the ego is at `pose` (B, 3), the nearest ones."""
+    def due(self, decided: Tensor, pose: Tensor, count: int) -> tuple[Tensor, Squares]:
+        """What is decided, less what the ego at `pose` (B, 3) has left behind; and up to `count` squares of each row
+        that are to be decided, the nearest ones.
+        """
         far, ahead = self._seen_from(pose)
+        decided = decided * self._kept(far, ahead)
         waiting = decided < self._levels(far, ahead, DECIDED)
-        far = torch.where(waiting, far, 1e4) + self._order.to(far.device)
+        # One after the other where they are equally far.
+        far = torch.where(waiting, far, NEVER) + self._order.to(far.device)
         nearest, index = far.topk(count, largest=False)
+        row, rank = (nearest < NEVER).nonzero(as_tuple=True)
+        index = index[row, rank]
         u, v = self._numbers(pose)
-        number = torch.stack([u.gather(1, index // SIDE), v.gather(1, index % SIDE)], -1)
-        stage = decided.gather(1, index).long()
-        return Squares(index, number * self.side + self._middle, number, stage, nearest < 1e3)
+        number = torch.stack([u[row, index // SIDE], v[row, index % SIDE]], -1)
+        middle = number * self.side + self._middle
+        return decided, Squares(row, rank, index, number, middle, decided[row, index].long())
 
     def _numbers(self, pose: Tensor) -> tuple[Tensor, Tensor]:
         """u and v (B, SIDE) int64 in the plane of the rows and columns of a torus around `pose`."""
