@@ -78,6 +78,8 @@ def _middles(things: Things, squares: Squares, pictures: int) -> tuple[_Middles,
     steps = (torch.arange(n, device=area.device, dtype=torch.float32) for n in (height, width))
     rows, columns = (v.flatten() for v in torch.meshgrid(*steps, indexing="ij"))
     r, c = (((mask * v).sum(1) / area).round() for v in (rows, columns))
+    # The middle of a pole is anywhere along it, its foot is not.
+    r = torch.where(size[:, 1] < THIN, (mask * rows).amax(1), r)
     spread = (0.12 * area.sqrt()).clamp(0.6, 1.6)
     apart = (rows - r[:, None]) ** 2 + (columns - c[:, None]) ** 2
     near = (-apart / (2 * spread[:, None] ** 2)).exp()

@@ -1,7 +1,8 @@
 """Things with a place, a size and a kind that pictures show: what stands beside the road, and obstacles on it.
 
 Each is a point in the picture, the middle of what is seen of it, from which the rest is regressed (CenterNet, "Objects
-as Points", arXiv 1904.07850). Points of all cameras become places around the ego, where what two show is one thing.
+as Points", arXiv 1904.07850), or its foot where it is thin. Points of all cameras become places around the ego, where
+what two show is one thing.
 """
 
 from __future__ import annotations
