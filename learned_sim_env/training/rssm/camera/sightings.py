@@ -12,10 +12,7 @@ from torch import Tensor
 from learned_sim_env.spec import CameraSpec, SceneryKind, SemanticClass
 from learned_sim_env.world_model.geometry import wrap
 from learned_sim_env.world_model.rssm.camera.boxes import heights
-from learned_sim_env.world_model.rssm.camera.scenery_finder import OBSTACLE
-
-# An agent that moves, which hides what stands behind it.
-MOVER = OBSTACLE + 1
+from learned_sim_env.world_model.rssm.camera.scenery_finder import MOVER, OBSTACLE
 
 
 class Things(NamedTuple):

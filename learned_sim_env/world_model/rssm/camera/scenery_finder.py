@@ -1,7 +1,8 @@
 """Things with a place, a size and a kind that pictures show: what stands beside the road, and obstacles on it.
 
 Each is a point in the picture, the middle of what is seen of it, from which the rest is regressed (CenterNet, "Objects
-as Points", arXiv 1904.07850). Points of all cameras become places around the ego, where what two show is one thing.
+as Points", arXiv 1904.07850), or its foot where it is thin. Points of all cameras become places around the ego, where
+what two show is one thing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from torch.nn import functional as F
 from learned_sim_env.spec import CameraSpec, SceneryKind
 from learned_sim_env.world_model.geometry import wrap
 
-# Kinds are numbered as `SceneryKind`, from 1 on; what stands on the road comes after them.
+# Kinds are numbered as `SceneryKind`, from 1 on; what stands and what moves on the road comes after them.
 OBSTACLE = len(SceneryKind)
-KINDS = OBSTACLE
+MOVER = OBSTACLE + 1
+KINDS = MOVER
 # [m] What sizes are told as shares of, by kind: length, width, height.
 COMMON_SIZES = (
     (1.0, 1.0, 1.0),
@@ -31,13 +33,14 @@ COMMON_SIZES = (
     (0.18, 0.18, 7.5),
     (0.12, 0.12, 1.0),
     (0.4, 0.4, 0.75),
+    (4.6, 1.9, 1.5),
 )
 # Kinds that are as long as they are wide, as far as anybody can see.
 ROUND = (SceneryKind.TREE, SceneryKind.CONIFER, SceneryKind.BUSH, SceneryKind.LAMP, SceneryKind.POST)
 # Kinds that look the same from behind.
 BUILDINGS = (SceneryKind.HOUSE, SceneryKind.BLOCK)
 # Kinds that may be taken for each other have the same number here.
-ALIKE = (0, 1, 1, 1, 2, 2, 3, 4, 5)
+ALIKE = (0, 1, 1, 1, 2, 2, 3, 4, 5, 6)
 # Outputs of a square of the picture beside the kinds: the bearing from its own in squares, log(range / RANGE), the
 # logarithms of length, width and height as shares of `COMMON_SIZES`, cos and sin of the heading from the bearing, and
 # of twice that.
@@ -55,7 +58,7 @@ class Found(NamedTuple):
     """S things in each of B moments, those that look largest first; empty slots are last, and have kind 0.
 
     pose: (B, S, 3) float32 x, y [m], heading [rad] in the ego frame. size: (B, S, 3) float32 length, width, height [m].
-    kind: (B, S) uint8, `SceneryKind`, or `OBSTACLE`. score: (B, S) float32 from 0 to 1.
+    kind: (B, S) uint8, `SceneryKind`, `OBSTACLE` or `MOVER`. score: (B, S) float32 from 0 to 1.
     """
 
     pose: Tensor
@@ -94,7 +97,7 @@ class SceneryFinder(nn.Module):
         nn.init.constant_(self.out.bias[:KINDS], -4.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B * C, KINDS + REGRESSED, h, w) float32: logits of kinds 1 to `OBSTACLE`, then what is regressed."""
+        """(B * C, KINDS + REGRESSED, h, w) float32: logits of kinds 1 to `MOVER`, then what is regressed."""
         far = F.silu(self.shrink(F.avg_pool2d(x, COARSE // 2)))
         for layer in self.around:
             far = far + F.silu(layer(far))
@@ -108,6 +111,10 @@ class SceneryFinder(nn.Module):
     def obstacles(self, outputs: Tensor, slots: int) -> Found:
         """What stands on the road, from outputs (B, C, KINDS + REGRESSED, h, w)."""
         return self._found(outputs, OBSTACLE, OBSTACLE + 1, slots)
+
+    def movers(self, outputs: Tensor, slots: int) -> Found:
+        """What moves on the road, from outputs (B, C, KINDS + REGRESSED, h, w)."""
+        return self._found(outputs, MOVER, MOVER + 1, slots)
 
     def in_sight(self, pose: Tensor) -> Tensor:
         """Whether a camera shows the middles of things with `pose` (B, S, 3) in the ego frame: (B, S) bool."""

@@ -11,6 +11,7 @@ from learned_sim_env.spec import CAMERAS, BevSpec, SceneryKind, SemanticClass
 from learned_sim_env.world_model.rssm.camera.perception import Percept, Perception
 from learned_sim_env.world_model.rssm.camera.scenery_finder import (
     KINDS,
+    MOVER,
     OBSTACLE,
     RANGE,
     REGRESSED,
@@ -79,6 +80,13 @@ def test_those_that_look_largest_come_first_and_the_rest_is_left_out(finder):
     trees = [(0, SceneryKind.TREE, (d, 3.0 - d / 5, 0.0, 5.0, 5.0, 8.0)) for d in (50.0, 12.0, 30.0)]
     found = finder.scenery(outputs(finder, *trees), 2)
     torch.testing.assert_close(found.pose[0, :, 0], torch.tensor([12.0, 30.0]), atol=1e-2, rtol=0)
+
+
+def test_what_moves_is_no_obstacle(finder):
+    car = (0, MOVER, (18.0, 2.0, -2.5, 4.4, 1.8, 1.5))
+    moving, standing = (f(outputs(finder, car, HOUSE), 2) for f in (finder.movers, finder.obstacles))
+    assert moving.kind.tolist() == [[MOVER, 0]] and not standing.kind.any()
+    torch.testing.assert_close(moving.pose[0, 0], torch.tensor([18.0, 2.0, -2.5]), atol=1e-3, rtol=0)
 
 
 def found(*things: tuple[int, float, float, float]) -> Found:
