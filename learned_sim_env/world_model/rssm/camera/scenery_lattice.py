@@ -67,9 +67,12 @@ class Lattice:
         return self._levels(*self._seen_from(pose), DECIDED)
 
     def holds(self, places: Tensor, pose: Tensor) -> Tensor:
-        """(B, K) bool: whether the squares that `places` (B, K, 2) are in are remembered at `pose` (B, 3)."""
+        """(B, K) bool: whether what stands at `places` (B, K, 2) is remembered at `pose` (B, 3): as squares are, and what
+        pictures showed farther ahead than those.
+        """
         away = self.numbers(places) * self.side + self._middle - pose[:, None, :2]
-        return self._kept(*_polar(away[..., 0], away[..., 1], pose))
+        far, ahead = _polar(away[..., 0], away[..., 1], pose)
+        return self._kept(far, ahead) | ((far >= FAR_REACH) & (ahead > REMEMBERED * far))
 
     def numbers(self, places: Tensor) -> Tensor:
         """(..., 2) int64: the squares that `places` (..., 2) [m] are in."""
