@@ -12,12 +12,14 @@ import torch
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start
-from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SceneryKind
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
+from learned_sim_env.world_model.rssm.camera.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
+from learned_sim_env.world_model.rssm.camera.things import FIRST, cast
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
@@ -195,6 +197,56 @@ def test_a_copy_in_bfloat16_shows_nearly_the_same(model, start):
     near, _ = small.draw(state, NAMES)
     for name in NAMES:
         assert (exact[name].float() - near[name].float()).abs().mean() < 4
+
+
+def beside(model, start, kind=SceneryKind.HOUSE, x=18.0, y=8.0):
+    """The start with one thing beside the road, as if it had been found."""
+    state = {**start, "scenery_kind": torch.zeros_like(start["scenery_kind"])}
+    for name, value in (("pose", [x, y, 0.2]), ("size", [10.0, 8.0, 6.0]), ("kind", int(kind))):
+        state[f"scenery_{name}"] = state[f"scenery_{name}"].clone()
+        state[f"scenery_{name}"][:, 3] = torch.tensor(value)
+    return state
+
+
+def test_scenery_is_painted_where_it_stands(model, start):
+    state = beside(model, model.at(start, torch.tensor([[1.0, 0.0, 0.0]] * 3)))
+    state["scenery_due"] = torch.zeros_like(state["scenery_due"])
+    bare = {**state, "scenery_kind": torch.zeros_like(state["scenery_kind"])}
+    shown, empty = (torch.stack([model.draw(s, NAMES)[0][n] for n in NAMES], 1).float() for s in (state, bare))
+    away = (shown - empty).abs().mean(-1)[0]
+    hits = cast(model.rig, model._things(rows_of(state, [0])), model._agents)
+    met = (hits.depth[0, FIRST] < FAR).view(away.shape)
+    assert met.sum() > 200 and away[met].mean() > 5 * away[~met].mean()
+
+
+def test_colours_are_read_from_pictures_and_kept(model, start, seen):
+    """Of what the last real pictures show, and, of what they do not, as it is painted."""
+    state = beside(model, start)
+    kept = [model._kept(rows_of(state, [row]), torch.stack([seen[0][n][row : row + 1, -1] for n in NAMES], 1))
+            for row in range(3)]  # fmt: skip
+    colours = torch.cat([part["scenery_colour"] for part in kept])
+    known = colours[..., 3] > 0
+    assert known[:, 3].all() and known.sum() == 3
+    # Three weathers: night is darker than day.
+    assert colours[1, 3, :3].mean() < 0.7 * colours[0, 3, :3].mean()
+    state.update({name: torch.cat([part[name] for part in kept]) for name in kept[0]})
+    state["agent_colour"] = torch.ones_like(state["agent_colour"])
+    later = model.imagine(state, torch.zeros(3, 2), None)
+    assert torch.equal(later["scenery_colour"], state["scenery_colour"])
+    same = (later["agent_class"] > 0) & (later["agent_size"] == state["agent_size"]).all(-1)
+    assert torch.equal(later["agent_colour"][..., 0] > 0, same)
+
+
+def test_scenery_comes_into_reach_once_for_each_step(model, start):
+    state = model.at(start, torch.tensor([[25.0, 0.0, 0.0]] * 3))
+    state["scenery_chance"] = torch.rand_like(state["scenery_chance"])
+    assert state["scenery_due"].all() and not start["scenery_due"].any()
+    _, after = model.draw(state, ("front",))
+    assert not after["scenery_due"].any() and not torch.equal(after["scenery_decided"], state["scenery_decided"])
+    _, again = model.draw(after, ("front",))
+    assert all(torch.equal(again[name], after[name]) for name in after if name.startswith("scenery"))
+    _, unseen = model.draw(state, ("route",))
+    assert torch.equal(unseen["scenery_decided"], state["scenery_decided"])
 
 
 def test_cameras_that_are_none_are_refused():
