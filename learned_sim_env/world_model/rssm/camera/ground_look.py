@@ -47,7 +47,7 @@ def ground_look(cells: Tensor, origin: Tensor, pose: Tensor, rig: Rig, bev: BevS
     c, s = angle.cos(), angle.sin()
     steep = torch.maximum(c.abs(), s.abs())
     past = c * away[..., 0] + s * away[..., 1] - ((piece % DISTANCES) - (DISTANCES - 1) / 2) * STEP * steep
-    turned = angle - (rig.azimuth[rig.ground] + pose[:, 2:])
+    turned = angle - (rig.ground_azimuth + pose[:, 2:])
     covered = turned.cos().abs() * rig.along + turned.sin().abs() * rig.across
     share = ((HALF_WIDTH + covered / 2 - past.abs() * m) / covered).clamp_min(0)
     share = torch.minimum(share, (2 * HALF_WIDTH / covered).clamp_max(1))

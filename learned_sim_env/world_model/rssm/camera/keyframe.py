@@ -135,11 +135,12 @@ def _shown(table: Tensor, where: Tensor, inside: Tensor, distance: Tensor) -> Te
 
 def _before(hits: Hits, now: Things, then: Things) -> Tensor:
     """Where the places that rays meet on things were `then` (P, 3), in the ego frame of then."""
-    half, pose = (v[hits.row, hits.thing] for v in (now.half, then.pose))
-    away = hits.place * half
-    c, s = pose[:, 2].cos(), pose[:, 2].sin()
-    x, y, z = away.unbind(-1)
-    return torch.stack([pose[:, 0] + c * x - s * y, pose[:, 1] + s * x + c * y, z + half[:, 2]], -1)
+    pose = then.pose
+    table = torch.cat([now.half, pose[..., :2], pose[..., 2:].cos(), pose[..., 2:].sin()], -1).flatten(0, 1).T
+    values = table.contiguous().index_select(1, hits.row * pose.shape[1] + hits.thing)
+    x, y, z = (hits.place.T * values[:3]).unbind(0)
+    _, _, up, ahead, left, c, s = values.unbind(0)
+    return torch.stack([ahead + c * x - s * y, left + s * x + c * y, z + up], -1)
 
 
 def remembered(pictures: Tensor, rig: Rig, hits: Hits, solid: Tensor, slots: int) -> tuple[Tensor, Tensor]:

@@ -60,10 +60,10 @@ class Rig(nn.Module):
         level: (N,) float32, how far rays go over the ground for each metre along the axis.
         ground: (G,) int64, pixels whose rays meet the ground within `REACH`, rows of them. places: (G, 2) [m]
             where, ego frame.
-        ground_depth: (G,) [m] along the axis.
+        ground_depth: (G,) [m] along the axis. ground_azimuth: (G,) [rad].
         sight: (C, 4, 3), directions in the ego frame: ahead over the ground, right, down and along the optical axis.
         shift: (C, 4, 1) [m] what is to be added to a product with these, as seen from the camera.
-        eye: (2,) [m] the middle of the cameras.
+        eye: (2,) [m] the middle of the cameras. lines: (6, N) rays and origins, coordinate by coordinate.
         along, across: (G,) [m] how much ground such a pixel covers along its ray and across it.
     """
 
@@ -74,11 +74,15 @@ class Rig(nn.Module):
     ground: Tensor
     places: Tensor
     ground_depth: Tensor
+    ground_azimuth: Tensor
     along: Tensor
     across: Tensor
     sight: Tensor
     shift: Tensor
     eye: Tensor
+    all_sight: Tensor
+    all_shift: Tensor
+    lines: Tensor
 
     def __init__(self, cameras: Sequence[CameraSpec]):
         super().__init__()
@@ -111,6 +115,7 @@ class Rig(nn.Module):
             "level": level,
             "places": origins[ground, :2] + rays[ground, :2] * depth[:, None],
             "ground_depth": depth,
+            "ground_azimuth": np.arctan2(rays[ground, 1], rays[ground, 0]),
             # A ray that comes down at an angle smears a pixel along it.
             "along": size * depth * level[ground] / origins[ground, 2],
             "across": size,
@@ -120,6 +125,11 @@ class Rig(nn.Module):
         }
         for name, value in tensors.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(value, np.float32)), persistent=False)
+        # Beside what cameras see: forward and left.
+        beside = torch.cat([self.sight.flatten(0, 1), torch.eye(3)[:2]])
+        self.register_buffer("all_sight", beside, persistent=False)
+        self.register_buffer("all_shift", F.pad(self.shift.flatten(0, 1), (0, 0, 0, 2)), persistent=False)
+        self.register_buffer("lines", torch.cat([self.rays, self.origins], 1).T.contiguous(), persistent=False)
         self.register_buffer("ground", torch.from_numpy(ground), persistent=False)
 
     def windows(self, corners: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,9 +169,7 @@ class Rig(nn.Module):
             bool; and how far they are over the ground from the ego (..., P) [m].
         """
         height = self.height if height is None else height
-        sight, shift = self.sight.flatten(0, 1), self.shift.flatten(0, 1)
-        # Beside what cameras see: forward and left.
-        sight, shift = torch.cat([sight, torch.eye(3, device=sight.device)[:2]]), F.pad(shift, (0, 0, 0, 2))
+        sight, shift = self.all_sight, self.all_shift
         if pose is not None:
             c, s, none = pose[..., 2].cos(), pose[..., 2].sin(), torch.zeros_like(pose[..., 2])
             turn = torch.stack([c, -s, none, s, c, none, none, none, none + 1], -1).unflatten(-1, (3, 3))

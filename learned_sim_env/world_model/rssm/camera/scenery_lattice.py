@@ -67,8 +67,8 @@ class Lattice:
         return self._levels(*self._seen_from(pose), DECIDED)
 
     def holds(self, places: Tensor, pose: Tensor) -> Tensor:
-        """(B, K) bool: whether what stands at `places` (B, K, 2) is remembered at `pose` (B, 3): as squares are, and what
-        pictures showed farther ahead than those.
+        """(B, K) bool: whether what stands at `places` (B, K, 2) is remembered at `pose` (B, 3): as squares are, and
+        what pictures showed farther ahead than those.
         """
         away = self.numbers(places) * self.side + self._middle - pose[:, None, :2]
         far, ahead = _polar(away[..., 0], away[..., 1], pose)

@@ -141,11 +141,11 @@ def cast(rig: Rig, things: Things, agents: int) -> Hits:
     which, ray = _candidates(rig, pose, half, c, s)
     # The few rays that may meet a thing, rather than all rays for all things.
     table = torch.stack([c, s, pose[:, 0], pose[:, 1], *half.unbind(-1)])
-    c, s, x, y, *sides = table[:, which].unbind(0)
-    towards, start = rig.rays[ray].unbind(-1), rig.origins[ray].unbind(-1)
-    dx, dy, u, v = towards[0], towards[1], start[0] - x, start[1] - y
-    direction = (c * dx + s * dy, c * dy - s * dx, towards[2])
-    begin = (c * u + s * v, c * v - s * u, start[2] - sides[2])
+    c, s, x, y, *sides = table.index_select(1, which).unbind(0)
+    dx, dy, dz, u, v, w = rig.lines.index_select(1, ray).unbind(0)
+    u, v = u - x, v - y
+    direction = (c * dx + s * dy, c * dy - s * dx, dz)
+    begin = (c * u + s * v, c * v - s * u, w - sides[2])
     enter = torch.full_like(x, NEAREST)
     leave = torch.full_like(x, FAR)
     for d, o, h in zip(direction, begin, sides, strict=True):
