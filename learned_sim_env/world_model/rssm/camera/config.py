@@ -14,7 +14,7 @@ class CameraConfig(RSSMConfig):
     cameras: tuple[str, ...] = ("front", "left", "right")
     seeing: int = 48  # channels of what is seen in pictures
     look: int = 32  # numbers that say how the world looks
-    scenery_slots: int = 32  # things beside the road that are remembered, the nearest
+    scenery_slots: int = 48  # things beside the road that are remembered, the nearest
     painting: tuple[int, ...] = (32, 64)  # channels at half and at a quarter of the pictures' size
     keyframe_distance: float = 12.0  # [m] after which what was painted is remembered instead of what it was made from
 
