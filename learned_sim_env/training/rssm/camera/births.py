@@ -53,7 +53,9 @@ class BirthsObjective:
             off, u = pose[:, :2] - squares.middle[some], towards[some]
             across, along = (off * u).sum(-1), off[:, 1] * u[:, 0] - off[:, 0] * u[:, 1]
             heading = pose[:, 2] - torch.atan2(u[:, 1], u[:, 0])
-            placed = torch.stack([across, along, torch.remainder(heading + torch.pi, 2 * torch.pi) - torch.pi], -1)
+            # Boxes look the same turned by half; so that quantiles lie close whatever side the road seems to be on.
+            heading = torch.remainder(heading + torch.pi / 4, torch.pi) - torch.pi / 4
+            placed = torch.stack([across, along, heading], -1)
             away = (placed[..., None] - births.placed(features[some], kind[some])) / births.scales[:, None]
             pinball = torch.maximum(births.levels * away, (births.levels - 1) * away).mean((0, 2))
         total = kinds + PLACE_WEIGHT * pinball.sum()

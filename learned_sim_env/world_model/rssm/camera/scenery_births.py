@@ -17,7 +17,7 @@ from learned_sim_env.world_model.geometry import turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.roadside import FEATURES, KINDS, RoadsideView, is_road
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, NEAR_REACH, Lattice, Squares
+from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, Lattice, Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Squares that are decided in a step, and things that are born; the next step goes on with the others.
@@ -40,6 +40,8 @@ UNIFORMS = SQUARES + BORN * (PLACED + SIZED)
 _EVEN = (0.7548776662466927, 0.5698402909980532)
 # Where around a thing it is looked for road, in its distance from it.
 _AROUND = ((0, 0), (1, 0), (0.7, 0.7), (0, 1), (-0.7, 0.7), (-1, 0), (-0.7, -0.7), (0, -1), (0.7, -0.7))
+# [m] What is nearer was seen well enough to stay where the map says that road is.
+CERTAIN = 18.0
 # [m] By which what is out of sight counts as farther, when there are not enough slots.
 UNSEEN = 25.0
 KEYS = ("scenery_pose", "scenery_size", "scenery_kind", "scenery_colour")
@@ -216,7 +218,7 @@ class SceneryBirths(nn.Module):
         """
         place, pose = state["scenery_pose"][..., :2], state["pose"]
         away = place - pose[:, None, :2]
-        far = (away * away).sum(-1) > NEAR_REACH**2
+        far = (away * away).sum(-1) > CERTAIN**2
         return self.lattice.holds(place, pose) & ~(far & self._on_road(place, state["scenery_kind"].long(), state))
 
     def _on_road(self, place: Tensor, kind: Tensor, state: State) -> Tensor:
