@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from learned_sim_env.spec import CameraSpec, SceneryKind
 from learned_sim_env.world_model.geometry import wrap
 
-# Kinds are numbered as `SceneryKind`, from 1 on; what stands and what moves on the road comes after them.
+# Kinds are numbered as `SceneryKind`, from 1 on; what stands and what moves on the road comes after them. Movers are
+# learned for the sake of the features that the view is seen by, and to be told from obstacles; nothing asks for them.
 OBSTACLE = len(SceneryKind)
 MOVER = OBSTACLE + 1
 KINDS = MOVER
@@ -112,10 +113,6 @@ class SceneryFinder(nn.Module):
         """What stands on the road, from outputs (B, C, KINDS + REGRESSED, h, w)."""
         return self._found(outputs, OBSTACLE, OBSTACLE + 1, slots)
 
-    def movers(self, outputs: Tensor, slots: int) -> Found:
-        """What moves on the road, from outputs (B, C, KINDS + REGRESSED, h, w)."""
-        return self._found(outputs, MOVER, MOVER + 1, slots)
-
     def in_sight(self, pose: Tensor) -> Tensor:
         """Whether a camera shows the middles of things with `pose` (B, S, 3) in the ego frame: (B, S) bool."""
         seen = torch.zeros_like(pose[..., 0], dtype=torch.bool)
@@ -155,9 +152,7 @@ class SceneryFinder(nn.Module):
         """Things of kinds from `first` to before `end`."""
         b, cameras, _, height, width = outputs.shape
         heat = outputs[:, :, first - 1 : end - 1].flatten(0, 1).sigmoid()
-        # Of all kinds: a square is the middle of one thing.
-        best = heat.amax(1, keepdim=True)
-        heat = torch.where((heat == best) & (best == F.max_pool2d(best, 3, 1, 1)), heat, 0).reshape(b, -1)
+        heat = torch.where(heat == F.max_pool2d(heat, 3, 1, 1), heat, 0).reshape(b, -1)
         score, index = heat.topk(min(CANDIDATES * slots, heat.shape[1]))
         square = index % (height * width)
         kind = index // (height * width) % (end - first) + first

@@ -82,11 +82,10 @@ def test_those_that_look_largest_come_first_and_the_rest_is_left_out(finder):
     torch.testing.assert_close(found.pose[0, :, 0], torch.tensor([12.0, 30.0]), atol=1e-2, rtol=0)
 
 
-def test_what_moves_is_no_obstacle(finder):
-    car = (0, MOVER, (18.0, 2.0, -2.5, 4.4, 1.8, 1.5))
-    moving, standing = (f(outputs(finder, car, HOUSE), 2) for f in (finder.movers, finder.obstacles))
-    assert moving.kind.tolist() == [[MOVER, 0]] and not standing.kind.any()
-    torch.testing.assert_close(moving.pose[0, 0], torch.tensor([18.0, 2.0, -2.5]), atol=1e-3, rtol=0)
+def test_what_moves_is_neither_scenery_nor_an_obstacle(finder):
+    seen = outputs(finder, (0, MOVER, (18.0, 2.0, -2.5, 4.4, 1.8, 1.5)), HOUSE)
+    assert not finder.obstacles(seen, 2).kind.any()
+    assert finder.scenery(seen, 2).kind.tolist() == [[SceneryKind.HOUSE, 0]]
 
 
 def found(*things: tuple[int, float, float, float]) -> Found:
