@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -43,17 +43,30 @@ class TrainArgs(Generic[Settings]):
     picture_every: int = 1000
     """Steps between validations and pictures."""
     contexts: int = 320
-    """Starting contexts to ship with the checkpoint."""
+    """Starting contexts to ship with the checkpoint; those with pictures are large."""
 
 
 def args_for(argv: Sequence[str]) -> Any:
-    """`TrainArgs` with the settings of what `--model` in `argv` names; `ValueError` if there is no such model."""
-    from learned_sim_env.training.objective import objective_class
+    """`TrainArgs` with the settings of what `--model` in `argv` names, and the defaults that suit it.
+
+    Raises:
+        ValueError: if there is no such model.
+    """
+    from learned_sim_env.training.objective import objective_class, run_config
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--model", nargs="?", default=TrainConfig.model)
-    model = parser.parse_known_args(argv)[0].model
-    return TrainArgs[objective_class(model or TrainConfig.model).settings_class]  # type: ignore[misc]
+    model = parser.parse_known_args(argv)[0].model or TrainConfig.model
+    objective, config = objective_class(model), run_config(model)
+    of_config = Annotated[TrainConfig, tyro.conf.arg(name="")]
+    return make_dataclass(
+        "TrainArgs",
+        [("config", of_config, field(default=config)), ("contexts", int, field(default=objective.contexts))],
+        bases=(TrainArgs[objective.settings_class],),  # type: ignore[name-defined]
+        namespace={"__doc__": TrainArgs.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
 
 
 def run(args: TrainArgs) -> int:
