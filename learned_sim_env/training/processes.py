@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.multiprocessing import spawn  # type: ignore[attr-defined]
 
 from learned_sim_env.interrupts import interrupts, leave_to_parent
 
@@ -89,9 +90,7 @@ def run_together(function: Callable[[Any], None], argument: Any, processes: int)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = torch.multiprocessing.start_processes(
-        _one_of, (function, argument, processes, port), processes, join=False, start_method="spawn"
-    )
+    started = spawn(_one_of, (function, argument, processes, port), processes, join=False)
     assert started is not None
     try:
         while not started.join():
