@@ -33,7 +33,7 @@ def test_every_tag_is_there_if_there_can_be(packed):
     tags = packed.arrays["tags"].copy()
     tags[:, 0] = False
     without = replace(packed, arrays={**packed.arrays, "tags": tags})
-    with pytest.raises(ValueError, match=f"have the tags {SCENARIO_TAGS[0]}: collect more"):
+    with pytest.raises(ValueError, match=f"has the tags {SCENARIO_TAGS[0]}: collect more"):
         choose_contexts(without, len(SCENARIO_TAGS), MODEL)
     assert len(choose_contexts(without, len(SCENARIO_TAGS) - 1, MODEL)) == len(SCENARIO_TAGS) - 1
 
