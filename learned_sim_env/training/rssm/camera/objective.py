@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.training.objective import Finished
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.objective import Finished, new_model
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.camera.births import BirthsObjective
+from learned_sim_env.training.rssm.camera.births_calibration import calibrate
 from learned_sim_env.training.rssm.camera.detecting import DetectingObjective
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.objectives import PaintingObjective
@@ -21,7 +24,6 @@ from learned_sim_env.training.rssm.camera.painter_examples import Examples
 from learned_sim_env.training.rssm.camera.painter_loss import paint
 from learned_sim_env.training.rssm.camera.seeing import SeeingObjective
 from learned_sim_env.world_model.checkpoint import from_pretrained
-from learned_sim_env.world_model.registry import architecture
 from learned_sim_env.world_model.rssm.camera.model import as_bytes
 
 # Batches of validation.
@@ -33,13 +35,16 @@ class CameraSettings:
     """What a run of the model of cameras has beside `TrainConfig`. Its `batch_size` are moments to be seen."""
 
     state: str = "bev-rssm"
-    """Checkpoint of the state that is seen and painted; of it only the detector learns."""
+    """Checkpoint of the state that is seen and painted; of it only the detector learns. With --start, all of the model
+    begins with that checkpoint's weights."""
     painted: int = 8
     """Moments to be painted a step, over all processes."""
     detected: int = 4
     """Moments a step whose agents are to be found, over all processes."""
     detect_from: int = 1000
     """Step from which they are, when there is something to be seen."""
+    born: int = 16
+    """Moments a step whose births of scenery are learned, over all processes."""
 
 
 class CameraBatch(NamedTuple):
@@ -48,39 +53,51 @@ class CameraBatch(NamedTuple):
     split: str
     seen: np.ndarray
     painted: Examples
+    born: np.ndarray
     detected: np.ndarray | None
 
 
 class CameraObjective:
-    """What the trainer needs to know: the sum of seeing, painting and detecting, which share no weights.
+    """What the trainer needs to know: the sum of seeing, painting, detecting and births of scenery, which share no weights.
 
     Args:
-        config: the run, a `TrainConfig`.
+        config: the run; its horizon has no meaning here.
         settings: see `CameraSettings`.
-        data: all episodes, a `PackedData`, with cameras, views, routes, maps, agents and scenery.
+        data: all episodes; those that have cameras, views, routes, maps, agents and scenery are learned from.
         process: which one of the run this is.
         device: where to compute.
 
     Raises:
         ValueError: for data of another contract, or batches that the processes cannot share evenly.
-        FileNotFoundError: if there is no checkpoint with a state.
+        FileNotFoundError: if there is no checkpoint with a state, or to start with.
     """
 
     settings_class = CameraSettings
+    run_defaults: ClassVar[Mapping[str, Any]] = {
+        "contract": "driving-camera",
+        "learning_rate": 2e-3,
+        "weight_decay": 1e-4,
+        "clip_norm": 1.0,
+    }
+    # With pictures, one takes 60 kB.
+    contexts: ClassVar[int] = 64
     progress: ClassVar[tuple[str, ...]] = ("classes", "psnr")
 
-    def __init__(self, config: Any, settings: CameraSettings, data: Any, process: Process, device: torch.device):
+    def __init__(
+        self, config: TrainConfig, settings: CameraSettings, data: PackedData, process: Process, device: torch.device
+    ):
         self.config, self.settings, self.process, self.device = config, settings, process, device
-        found, state = architecture("camera"), from_pretrained(settings.state).model
-        torch.manual_seed(config.seed)
-        sizes = {**vars(found.sizes[config.model]), **vars(state.config)}
-        self.model = found.build(found.config_class(**sizes), CONTRACTS["driving-camera"]).to(device)
-        self.model.rssm.load_state_dict(state.state_dict())
+        state = from_pretrained(settings.state).model
+        self.model = new_model(config, **vars(state.config)).to(device)
+        if not config.start:
+            self.model.rssm.load_state_dict(state.state_dict())
         self.model.rssm.requires_grad_(False)
         self.model.rssm.detector.requires_grad_(True)
         cameras = self.model.config.cameras
         data.check_contract(self.model.contract, (*self.model.observes, "bev"))
-        moments = {split: Moments.of(data.split(split), cameras, str(device)) for split in ("train", "validation")}
+        needed = (*self.model.observes, "bev", "map", "pose", "agents", "stations", "scenery")
+        splits = {split: data.split(split).having(needed) for split in ("train", "validation")}
+        moments = {split: Moments.of(episodes, cameras, str(device)) for split, episodes in splits.items()}
         seed = config.seed * process.world + process.rank
         shares = [
             process.share(name, count)
@@ -88,11 +105,13 @@ class CameraObjective:
                 ("batch_size", config.batch_size),
                 ("painted", settings.painted),
                 ("detected", settings.detected),
+                ("born", settings.born),
             )
         ]
         self.seeing = SeeingObjective(self.model, moments, shares[0], seed)
         self.painting = PaintingObjective(self.model, moments, shares[1], seed)
         self.detecting = DetectingObjective(self.model, moments, shares[2], seed)
+        self.births = BirthsObjective(self.model.births, moments, shares[3], seed)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All that learns, at the same rate."""
@@ -112,7 +131,8 @@ class CameraObjective:
         """The sum of all losses, and their parts."""
         total, parts = self.seeing.loss(batch.split, batch.seen)
         painting, painted = self.painting.loss(batch.split, batch.painted)
-        total, parts = total + painting, {**parts, **painted}
+        births, born = self.births.loss(batch.split, batch.born)
+        total, parts = total + painting + births, {**parts, **painted, **born}
         if batch.detected is not None:
             detecting, detected = self.detecting.loss(batch.split, batch.detected)
             total, parts = total + detecting, {**parts, **detected}
@@ -127,9 +147,21 @@ class CameraObjective:
         return np.concatenate(rows)
 
     def finish(self) -> Finished:
-        """The model as it is."""
-        return Finished(copy.deepcopy(self.model).eval(), {"state": self.settings.state})
+        """The model, its births calibrated, and with its weights rounded as a checkpoint keeps them."""
+        model = copy.deepcopy(self.model).eval()
+        shares = calibrate(model.births, self.births.data["train"], self.config.seed)
+        model.load_state_dict(model.stored_weights())
+        return Finished(model, {"state": self.settings.state, **shares})
+
+    def memory(self) -> dict[str, Tensor]:
+        """The pictures that were painted, from which later steps go on."""
+        return self.painting.own.tensors()
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """See `memory`."""
+        self.painting.own.recall(memory)
 
     def _batch(self, split: str, step: int, detect: bool) -> CameraBatch:
         detected = self.detecting.batch(split, step) if detect else None
-        return CameraBatch(split, self.seeing.batch(split, step), self.painting.batch(split, step), detected)
+        seen, painted = self.seeing.batch(split, step), self.painting.batch(split, step)
+        return CameraBatch(split, seen, painted, self.births.batch(split, step), detected)
