@@ -58,7 +58,7 @@ class CameraBatch(NamedTuple):
 
 
 class CameraObjective:
-    """What the trainer needs to know: the sum of seeing, painting, detecting and births of scenery, which share no weights.
+    """What the trainer needs to know: the sum of seeing, painting, detecting and births, which share no weights.
 
     Args:
         config: the run; its horizon has no meaning here.

@@ -15,12 +15,11 @@ from learned_sim_env.data.episode import SCENERY_SLOTS, agent_slots, scenery_slo
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
 from learned_sim_env.training.objective import run_config
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.objective import CameraObjective, CameraSettings
-from learned_sim_env.training.rssm.camera.objectives import PaintingObjective
 from learned_sim_env.training.rssm.camera.painter_examples import OwnPictures, examples, looked_at, slots_of
 from learned_sim_env.training.rssm.camera.painter_examples import scenery as scenery_found
 from learned_sim_env.training.rssm.camera.painter_loss import paint, psnr
@@ -67,14 +66,17 @@ def moments() -> Moments:
                 (SemanticClass.STATIC_OBJECT, 16.0, 1.0, 0.0, 0.4, 0.4),
             )
             scene = scenes.scene(others=others, x=0.9 * t, y=0.2 * number, heading=0.01 * t, velocity=(9.0, 0.0))
-            pictures = renderer.render(scene, look)
+            pictures, road = renderer.render(scene, look), road_index(scene.road_map)
+            left, _, _ = road.on_route(scene.ego.pose)
             rows.append(
                 {
                     **pictures,
                     "map": view.map_layer(scene),
                     "bev": view.semantic(scene),
                     "ego_pose": scene.ego.pose,
-                    "route": road_index(scene.road_map).waypoints(scene.ego.pose),
+                    "route": road.waypoints(scene.ego.pose),
+                    "route_left": np.float32(left),
+                    "route_headings": road.route_headings(left).astype(np.float32),
                     **agent_slots(scene.agents),
                     **scenery_slots(scene),
                 }
