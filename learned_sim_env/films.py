@@ -63,21 +63,21 @@ def save_picture(path: Path, frame: np.ndarray) -> Path:
     return path
 
 
-def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10) -> Path:
+def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10, colours: int = 256) -> Path:
     """Write frames (H, W, 3) uint8 of one size as a film, see `Film`; returns the path.
 
     Raises:
         ValueError: without frames, or if the path ends neither in .gif nor in .mp4.
         ImportError: if Pillow, or imageio for an MP4, is not installed.
     """
-    with Film(path, fps) as film:
+    with Film(path, fps, colours) as film:
         for frame in frames:
             film.add(frame)
     return path
 
 
 class Film:
-    """A film that is written while its frames come: a looping GIF, exact up to 256 colours a frame, or an MP4.
+    """A film that is written while its frames come: a looping GIF, exact up to `colours` a frame, or an MP4.
 
     A context manager: at its end the film takes its place if all went well, and leaves nothing otherwise. Memory does
     not grow with the number of frames.
@@ -85,6 +85,7 @@ class Film:
     Args:
         path: ends in .gif or .mp4.
         fps: frames a second; a GIF rounds their duration to hundredths of a second.
+        colours: of each frame of a GIF, at most 256; fewer make it smaller.
 
     Attributes:
         count: frames so far.
@@ -94,13 +95,13 @@ class Film:
         ImportError: if Pillow, or imageio for an MP4, is not installed.
     """
 
-    def __init__(self, path: Path, fps: float = 10):
+    def __init__(self, path: Path, fps: float = 10, colours: int = 256):
         if path.suffix not in FORMATS:
             raise unknown("film format", path.suffix, FORMATS)
-        writer = _Gif if path.suffix == ".gif" else _Mp4
         self.path, self.count = path, 0
         self._place = replacing(path)
-        self._writer = writer(self._place.__enter__(), fps)
+        temporary = self._place.__enter__()
+        self._writer = _Gif(temporary, fps, colours) if path.suffix == ".gif" else _Mp4(temporary, fps)
 
     def __enter__(self) -> Film:
         return self
@@ -132,8 +133,8 @@ class Film:
 class _Gif:
     """Pillow's GIF encoder, fed frame by frame: saved at once, it would hold all of them."""
 
-    def __init__(self, path: Path, fps: float):
-        self._image = require("PIL.Image", extra="viewer")
+    def __init__(self, path: Path, fps: float, colours: int):
+        self._image, self._colours = require("PIL.Image", extra="viewer"), colours
         self._gif = require("PIL.GifImagePlugin", extra="viewer")
         self._changes = require("PIL.ImageChops", extra="viewer").difference
         # Open until the film ends, which the caller says.
@@ -146,7 +147,7 @@ class _Gif:
         # Only what has changed is written; of a frame like the last one, a pixel, so that it still takes its time.
         box = self._changes(self._last, shown).getbbox() if self._last else (0, 0, *shown.size)
         box = box or (0, 0, 1, 1)
-        image = shown.crop(box).convert("P", palette=self._image.Palette.ADAPTIVE)
+        image = shown.crop(box).convert("P", palette=self._image.Palette.ADAPTIVE, colors=self._colours)
         if self._last is None:
             self._write(self._gif.getheader(image.copy(), info={"loop": 0})[0])
         self._write(self._gif.getdata(image, offset=box[:2], duration=self._duration, include_color_table=True))
