@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.twins.pairing import Pair, Side
 
-# Frames for which the end of an episode is held, and colours of each frame where cameras are filmed: with more, half a
-# minute is too large for a web page.
-HELD, COLOURS = 8, 64
+# Frames for which the end of an episode is held.
+HELD = 8
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,9 @@ def run(args: DemoArgs) -> int:
     if why_no_film:
         print(f"no film: {why_no_film}")
     else:
-        colours = COLOURS if checkpoint.contract.cameras else 256
-        print(f"written: {save_film(args.out / 'demo.gif', film, colours=colours)}")
+        # Where cameras move, every pixel changes: half a minute would be too large for a web page.
+        small = bool(checkpoint.contract.cameras)
+        print(f"written: {save_film(args.out / 'demo.gif', film, small=small)}")
     return 0
 
 

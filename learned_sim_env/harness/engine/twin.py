@@ -123,8 +123,8 @@ class TwinRunner:
         scenario = int(self.bank.scenarios[place])
         changes = [change for p in job.perturbations if (change := p.later_appearance(scenario)) is not None]
         while len(columns["ego"]) < job.horizon and not end:
-            for step, other in changes:
-                if step == len(columns["ego"]):
+            for begin, other in changes:
+                if begin == len(columns["ego"]):
                     twin.set_appearance(other)
             action = pilot({name: seen[None] for name, seen in twin.observed(names).items()})[0]
             *_, info = twin.step(action)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ def towards(own: Appearance, condition: str, share: float) -> Appearance:
 
     Lamps are lit from half of the way on. Sight is mixed as the reciprocal of its length, as densities of fog add up.
     """
-    target, changed = Appearance.named(condition, own.seed), {}
+    target = Appearance.named(condition, own.seed)
+    changed: dict[str, Any] = {}
     for name in (f.name for f in fields(Appearance)):
         a, b = getattr(own, name), getattr(target, name)
         if isinstance(a, tuple):
