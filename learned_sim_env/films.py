@@ -19,7 +19,7 @@ BAR_HEIGHT, TEXT_HEIGHT = 24, 14
 BAR_COLOUR, TEXT_COLOUR = (20, 22, 26), (240, 240, 240)
 FORMATS = (".gif", ".mp4")
 # Of a small GIF: colours of a frame, beside the transparent one, and by how much a pixel may differ, of 255.
-COLOURS, NEAR = 63, 12
+COLOURS, NEAR = 63, 8
 
 
 def labelled(frame: np.ndarray, text: str, scale: int = 5) -> np.ndarray:
