@@ -1,5 +1,5 @@
-"""Places `envs/`, `checkpoints/` and `suites/` inside the built package, where `learned_sim_env.resources` looks for
-them.
+"""Places `envs/`, `checkpoints/`, `recipes/` and `suites/` inside the built package, where `learned_sim_env.resources`
+looks for them.
 """
 
 import shutil
@@ -18,7 +18,7 @@ class BuildWithData(build_py):
             return
         data = Path(self.build_lib, "learned_sim_env", "_data")
         shutil.rmtree(data, ignore_errors=True)  # a build folder that is used again may hold what has been deleted
-        for folder in ("envs", "checkpoints", "suites"):
+        for folder in ("envs", "checkpoints", "recipes", "suites"):
             shutil.copytree(folder, data / folder)
 
 

@@ -34,6 +34,11 @@ def checkpoints_dir() -> Path:
     return _ROOT / "checkpoints"
 
 
+def recipes_dir() -> Path:
+    """Folder of the recipes that make the checkpoints, one `<name>.toml` each."""
+    return _ROOT / "recipes"
+
+
 def suites_dir() -> Path:
     """Folder of the suites of scenarios that ship, one folder each."""
     return _ROOT / "suites"

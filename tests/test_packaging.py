@@ -30,7 +30,7 @@ else:
 
 ROOT = Path(__file__).parent.parent
 BUILT_FROM = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-FOLDERS = ("learned_sim_env", "envs", "checkpoints", "suites")
+FOLDERS = ("learned_sim_env", "envs", "checkpoints", "recipes", "suites")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 # Run far from the checkout, with the interpreter of a base install.
@@ -139,7 +139,7 @@ def test_wheel_holds_the_package_and_its_data(dist):
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    data = files_of("envs") | files_of("checkpoints") | files_of("suites")
+    data = files_of("envs") | files_of("checkpoints") | files_of("recipes") | files_of("suites")
     assert names == files_of("learned_sim_env") | {f"learned_sim_env/_data/{name}" for name in data}
 
 

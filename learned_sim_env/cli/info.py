@@ -85,10 +85,11 @@ def render(report: dict[str, Any]) -> str:
         installed = ", ".join(f"{name} {version or '-'}" for name, version in versions.items())
         lines.append(f"  {extra if extra == 'base' else f'[{extra}]':<12} {installed}")
     lines.append("\nenvironments")
+    width = max(map(len, report["environments"]), default=0)
     for env_id, env in report["environments"].items():
         ready = f"ready, given {env['given']}" if env["given"] else "ready"
         state = f"missing: {env['missing']}" if env["missing"] else ready
-        lines.append(f"  {env_id:<34} {env['backend']:<10} {state}")
+        lines.append(f"  {env_id:<{width}} {env['backend']:<10} {state}")
     lines += [f"  wrong: {problem}" for problem in report["problems"]]
     for kind in ("checkpoints", "policies"):
         lines.append(f"\n{kind}")

@@ -23,6 +23,7 @@ COMMANDS = {
     "collect": "record episodes of a simulator as a dataset",
     "import": "turn recordings of real driving into a dataset, or look what is wrong with them",
     "train": "train a world model on a dataset",
+    "build": "make a checkpoint by its recipe, from collection to card",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
     "transfer": "learn to drive in the dream, drive in the simulator, and compare policies in both",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import tyro
 
 from learned_sim_env.files import remove_unfinished
 from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from learned_sim_env.data.dataset import PackedData
+    from learned_sim_env.training.trainer import Trainer
 
 Settings = TypeVar("Settings")
 
@@ -43,46 +47,92 @@ class TrainArgs(Generic[Settings]):
     picture_every: int = 1000
     """Steps between validations and pictures."""
     contexts: int = 320
-    """Starting contexts to ship with the checkpoint."""
+    """Starting contexts to ship with the checkpoint; those with pictures are large."""
 
 
 def args_for(argv: Sequence[str]) -> Any:
-    """`TrainArgs` with the settings of what `--model` in `argv` names; `ValueError` if there is no such model."""
-    from learned_sim_env.training.objective import objective_class
+    """`TrainArgs` with the settings of what `--model` in `argv` names, and the defaults that suit it.
+
+    Raises:
+        ValueError: if there is no such model.
+    """
+    from learned_sim_env.training.objective import objective_class, run_config
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--model", nargs="?", default=TrainConfig.model)
-    model = parser.parse_known_args(argv)[0].model
-    return TrainArgs[objective_class(model or TrainConfig.model).settings_class]  # type: ignore[misc]
+    model = parser.parse_known_args(argv)[0].model or TrainConfig.model
+    objective, config = objective_class(model), run_config(model)
+    of_config = Annotated[TrainConfig, tyro.conf.arg(name="")]
+    return make_dataclass(
+        "TrainArgs",
+        [("config", of_config, field(default=config)), ("contexts", int, field(default=objective.contexts))],
+        bases=(TrainArgs[objective.settings_class],),  # type: ignore[name-defined]
+        namespace={"__doc__": TrainArgs.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
 
 
 def run(args: TrainArgs) -> int:
     """Train, then write the checkpoint."""
-    # Of several processes the first one writes.
-    with alone_in(args.out) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
-        remove_unfinished(args.out)
-        return _run(args)
+    with opened(args) as (trainer, data):
+        train(args, trainer, data)
+        if trainer.rank == 0:
+            export(args, trainer, data, args.out / "checkpoint")
+    return 0
 
 
-def _run(args: TrainArgs) -> int:
+@contextmanager
+def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
+    """The trainer of a run, as far as it has come, and its data; alone in the run's folder."""
     import torch
 
     from learned_sim_env.data.dataset import PackedData, pack
-    from learned_sim_env.training.export import export
     from learned_sim_env.training.trainer import Trainer
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
-    every = {"save_every": args.save_every, "picture_every": args.picture_every}
-    trainer = Trainer(args.config, data, args.out, args.settings, args.device, **every)
+    # Of several processes the first one writes.
+    with alone_in(args.out) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
+        remove_unfinished(args.out)
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
+        every = {"save_every": args.save_every, "picture_every": args.picture_every}
+        yield Trainer(args.config, data, args.out, args.settings, args.device, **every), data
+
+
+def train(args: TrainArgs, trainer: Trainer, data: PackedData) -> None:
+    """Train to the last step, if there are data to export the model with."""
+    from learned_sim_env.training.export import choose_contexts
+
+    if trainer.rank == 0:
+        # Rather now than at the end.
+        choose_contexts(data, args.contexts, trainer.model)
     try:
         trainer.run()
     except KeyboardInterrupt:
         if trainer.rank == 0:
             print(f"interrupted: step {trainer.step} of {args.config.steps} is saved, the same command goes on from it")
         raise
-    if trainer.rank == 0:
-        path = export(trainer, data, args.contexts)
-        print(f"checkpoint written to {path}")
-    return 0
+
+
+def train_together(args: TrainArgs, processes: int) -> None:
+    """Train to the last step in so many processes on this machine."""
+    from learned_sim_env.training.processes import run_together
+
+    if processes == 1:
+        train_alone(args)
+    else:
+        run_together(train_alone, args, processes)
+
+
+def train_alone(args: TrainArgs) -> None:
+    """Train to the last step, in this process."""
+    with opened(args) as (trainer, data):
+        train(args, trainer, data)
+
+
+def export(args: TrainArgs, trainer: Trainer, data: PackedData, path: Path, about: Mapping[str, Any] = {}) -> None:
+    """Write the checkpoint of a run that has come to its last step; `about`: what else its card is to say."""
+    from learned_sim_env.training.export import export as write
+
+    print(f"checkpoint written to {write(trainer, data, args.contexts, path, about)}")

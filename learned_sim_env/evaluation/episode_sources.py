@@ -27,9 +27,9 @@ def open_episodes(data: Path, split: str, episodes: int) -> PackedData:
     return found.select(np.argsort(found.seeds, kind="stable")[:episodes])
 
 
-def record_episodes(folder: Path, episodes: int, workers: int) -> PackedData:
+def record_episodes(folder: Path, episodes: int, workers: int, contract: str = "driving") -> PackedData:
     """The first `episodes` of the test split, recorded in `folder`; those recorded there before are kept."""
     from learned_sim_env.data.collect import CollectConfig, collect
 
-    collect(CollectConfig(out=folder, episodes=episodes, split="test", max_steps=MAX_STEPS, workers=workers))
+    collect(CollectConfig(folder, episodes, split="test", max_steps=MAX_STEPS, workers=workers, contract=contract))
     return open_episodes(folder, "test", episodes)

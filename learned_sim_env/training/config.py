@@ -14,8 +14,8 @@ class TrainConfig:
     """Settings of a run, stored in its folder, so that it is resumed with the same ones."""
 
     model: str = "rssm-small"
-    """Architecture and size: rssm-tiny, rssm-small, rssm-base, lstm-tiny, lstm-small, lstm-camera-tiny,
-    transformer-tiny or transformer-small."""
+    """Architecture and size: rssm-tiny, rssm-small, rssm-base, camera-tiny, camera-small, lstm-tiny, lstm-small,
+    lstm-camera-tiny, transformer-tiny or transformer-small."""
     contract: str = "driving"
     """What the data was recorded under, and the model is trained for: driving or driving-camera."""
     start: str = ""

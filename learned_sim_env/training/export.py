@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ def choose_contexts(data: PackedData, count: int, model: WorldModel, seed: int =
     tags, there may be fewer.
 
     Raises:
-        ValueError: if a tag does not occur in simulated data, or there are not enough moments.
+        ValueError: if there are not enough moments, or a tag is missing in simulated data though there are as many
+            contexts as tags.
     """
     episodes, steps = data.split("validation").having(model.observes), model.context_steps
     recorded = bool((data.logs != "").any())
@@ -60,13 +62,16 @@ def choose_contexts(data: PackedData, count: int, model: WorldModel, seed: int =
     chosen = [chosen[i] for i in rng.permutation(len(chosen))]
     contexts = _contexts(episodes, chosen, all_tags, model)
     missing = [name for i, name in enumerate(SCENARIO_TAGS) if not contexts.tags[:, i].any()]
-    if missing and not recorded:
+    # With fewer contexts than tags nobody expects them all.
+    if missing and not recorded and count >= len(SCENARIO_TAGS):
         raise ValueError(f"no validation moment has the tags {', '.join(missing)}: collect more episodes")
     return contexts
 
 
-def export(trainer: Trainer, data: PackedData, count: int) -> Path:
-    """Write `OUT/checkpoint` of a run."""
+def export(
+    trainer: Trainer, data: PackedData, count: int, path: Path | None = None, more: Mapping[str, Any] = {}
+) -> Path:
+    """Write the checkpoint of a run, `OUT/checkpoint` if no other path is given; `more`: facts for its card."""
     config = trainer.config
     model, facts = trainer.objective.finish()
     about: dict[str, Any] = {
@@ -83,11 +88,12 @@ def export(trainer: Trainer, data: PackedData, count: int) -> Path:
         "simulators": sorted(set(map(str, data.simulators))),
         "data_seeds": f"{data.seeds.min()} to {data.seeds.max()}",
         "device": f"{trainer.device.type}, {trainer.world} processes, {trainer.hours():.2f} hours",
+        **more,
     }
     contexts = choose_contexts(data, count, model)
     if len(contexts) < count:
         print(f"{len(contexts)} starting contexts instead of {count}: the validation episodes have no more")
-    return save_pretrained(trainer.out / "checkpoint", model, contexts, uncertainty_bound(model, data), about)
+    return save_pretrained(path or trainer.out / "checkpoint", model, contexts, uncertainty_bound(model, data), about)
 
 
 def _drivable(data: PackedData, row: int, moment: int, steps: int) -> bool:

@@ -6,7 +6,7 @@ A new one is a new line here; see the page "Add your own world model" in the doc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ from learned_sim_env.world_model.registry import MODELS, architecture_of, model_
 
 # Architecture, as in `world_model.registry.ARCHITECTURES` -> module:class of its objective.
 OBJECTIVES = {
+    "camera": "learned_sim_env.training.rssm.camera.objective:CameraObjective",
     "rssm": "learned_sim_env.training.rssm.objective:RSSMObjective",
     "lstm": "learned_sim_env.training.lstm:LSTMObjective",
     "transformer": "learned_sim_env.training.transformer.objective:TransformerObjective",
@@ -49,6 +50,10 @@ class Objective(Protocol):
 
     settings_class: ClassVar[type[Any]]
     """A dataclass with defaults: the architecture's own settings, which become flags of `learned-sim train`."""
+    run_defaults: ClassVar[Mapping[str, Any]]
+    """Settings of `TrainConfig` that suit the architecture, where they are not those of others, see `run_config`."""
+    contexts: ClassVar[int]
+    """Starting contexts to ship with a checkpoint, if nobody says how many."""
     progress: ClassVar[tuple[str, ...]]
     """Parts of the loss that the progress bar shows."""
 
@@ -83,6 +88,14 @@ class Objective(Protocol):
         """Fit what is fitted after the last step; `model` itself is left as it is."""
         ...
 
+    def memory(self) -> dict[str, Tensor]:
+        """What later steps of this process depend on beside the model and the optimiser; saved with them."""
+        ...
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """Take back what `memory` gave; nothing, if the run was not saved by a process of this rank."""
+        ...
+
 
 class WindowObjective:
     """What objectives that learn from windows of recorded episodes have in common; subclasses define the loss.
@@ -101,6 +114,8 @@ class WindowObjective:
     """
 
     progress: ClassVar[tuple[str, ...]] = ()
+    run_defaults: ClassVar[Mapping[str, Any]] = {}
+    contexts: ClassVar[int] = 320
 
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
         self.config, self.settings, self.data, self.process, self.device = config, settings, data, process, device
@@ -157,6 +172,13 @@ class WindowObjective:
         """The model as it is."""
         return Finished(copy.deepcopy(self.model).eval(), {})
 
+    def memory(self) -> dict[str, Tensor]:
+        """Nothing: a step depends on the model, the optimiser and its number."""
+        return {}
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """Nothing."""
+
 
 def objective_class(model: str) -> Any:
     """The class of the `Objective` of one of `world_model.registry.MODELS`.
@@ -170,6 +192,15 @@ def objective_class(model: str) -> Any:
         raise unknown("objective for architecture", MODELS[model], OBJECTIVES)
     module, _, name = OBJECTIVES[MODELS[model]].partition(":")
     return getattr(import_module(module), name)
+
+
+def run_config(model: str, **settings: Any) -> TrainConfig:
+    """The settings of a run of one of `world_model.registry.MODELS`: those given, or else what suits its architecture.
+
+    Raises:
+        ValueError: if there is no such model, or its architecture has no objective.
+    """
+    return TrainConfig(**{"model": model, **objective_class(model).run_defaults, **settings})
 
 
 def new_model(config: TrainConfig, **changes: Any) -> Any:

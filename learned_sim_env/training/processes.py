@@ -1,12 +1,18 @@
-"""One of the processes that `torchrun` starts: its device, and its share of every batch."""
+"""One of the processes that train together: its device, its share of every batch; and how they are started."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.multiprocessing import spawn  # type: ignore[attr-defined]
+
+from learned_sim_env.interrupts import interrupts, leave_to_parent
 
 
 @dataclass(frozen=True)
@@ -70,3 +76,37 @@ class Process:
                 "number of processes"
             )
         return share
+
+
+def run_together(function: Callable[[Any], None], argument: Any, processes: int) -> None:
+    """Call a function in so many processes on this machine, which `Process.started` tells apart, as `torchrun` does.
+
+    function, argument: can be pickled.
+
+    Raises:
+        KeyboardInterrupt: when asked to end, once all processes have ended, which are asked as well.
+        ProcessRaisedException: with the traceback of the process that failed first; the others are ended.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = spawn(_one_of, (function, argument, processes, port), processes, join=False)
+    assert started is not None
+    try:
+        while not started.join():
+            pass
+    except KeyboardInterrupt:
+        for process in started.processes:
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, signal.SIGTERM)
+        for process in started.processes:
+            process.join()
+        raise
+
+
+def _one_of(rank: int, function: Callable[[Any], None], argument: Any, world: int, port: int) -> None:
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({"MASTER_ADDR": "127.0.0.1", **{name: str(number) for name, number in numbers.items()}})
+    leave_to_parent()
+    with interrupts():
+        function(argument)

@@ -119,7 +119,7 @@ class Trainer:
                 self._log(curves, bar, {k: float(v) for k, v in parts.items()}, time.time() - started)
             last = self.step == self.config.steps
             self._ended_early = self._anywhere(bool(asked))
-            if self.rank == 0 and (self.step % self.save_every == 0 or last or self._ended_early):
+            if self.step % self.save_every == 0 or last or self._ended_early:
                 self.save()
             if self._ended_early:
                 break
@@ -152,8 +152,14 @@ class Trainer:
         return total / 3600
 
     def save(self) -> None:
-        """Write everything a resumed run needs."""
-        save_state(self.out / "state.safetensors", self.model, self.optimizer, self.step)
+        """Write everything a resumed run needs; all processes do this together, and the first one writes."""
+        memories: list[Any] = [self.objective.memory()]
+        if self.world > 1:
+            gathered = [None] * self.world if self.rank == 0 else None
+            torch.distributed.gather_object(memories[0], gathered)
+            memories = gathered or []
+        if self.rank == 0:
+            save_state(self.out / "state.safetensors", self.model, self.optimizer, self.step, memories)
 
     def _train_step(self, module: nn.Module) -> dict[str, Tensor]:
         c = self.config
@@ -214,7 +220,9 @@ class Trainer:
         if run.exists():
             check_resumes(settings, json.loads(run.read_text(encoding="utf-8")), self.out)
         if state.exists():
-            self.step = load_state(state, self.model, self.optimizer)
+            self.step, memory = load_state(state, self.model, self.optimizer, self.rank)
+            if memory:
+                self.objective.recall(memory)
             if self.step > self.config.steps:
                 raise ValueError(f"{self.out} is already at step {self.step}, beyond the {self.config.steps} asked for")
         if self.rank == 0:

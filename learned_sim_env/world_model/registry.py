@@ -27,6 +27,8 @@ MODELS = {
     "rssm-tiny": "rssm",
     "rssm-small": "rssm",
     "rssm-base": "rssm",
+    "camera-tiny": "camera",
+    "camera-small": "camera",
     "lstm-tiny": "lstm",
     "lstm-small": "lstm",
     "lstm-camera-tiny": "lstm",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.training import export
 from learned_sim_env.training.export import choose_contexts
 from tests.toy_model import ToyModel
@@ -24,6 +27,15 @@ def test_some_contexts_are_the_beginnings_of_episodes(packed):
 def test_too_few_moments(packed):
     with pytest.raises(ValueError, match="100 asked for: collect more"):
         choose_contexts(packed, 100, MODEL)
+
+
+def test_every_tag_is_there_if_there_can_be(packed):
+    tags = packed.arrays["tags"].copy()
+    tags[:, 0] = False
+    without = replace(packed, arrays={**packed.arrays, "tags": tags})
+    with pytest.raises(ValueError, match=f"has the tags {SCENARIO_TAGS[0]}: collect more"):
+        choose_contexts(without, len(SCENARIO_TAGS), MODEL)
+    assert len(choose_contexts(without, len(SCENARIO_TAGS) - 1, MODEL)) == len(SCENARIO_TAGS) - 1
 
 
 def test_no_moment_at_all(packed, monkeypatch):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from learned_sim_env.training.processes import Process
+from learned_sim_env.training.processes import Process, run_together
 from learned_sim_env.training.trainer import Trainer
 from tests.training.test_trainer import TINY
 
@@ -60,3 +61,20 @@ def test_no_window_is_lost(batch_size, message, packed, tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(value))
     with pytest.raises(ValueError, match=message):
         Trainer(replace(TINY, batch_size=batch_size), packed, tmp_path)
+
+
+def told(folder: Path) -> None:
+    """What one of several processes knows of itself."""
+    found = Process.started()
+    if found.rank == 1 and (folder / "fails").exists():
+        raise ValueError("number 1 fails")
+    (folder / f"{found.rank}").write_text(f"{found.local_rank} of {found.world}")
+
+
+@pytest.mark.slow
+def test_processes_that_are_started_together_know_their_numbers(tmp_path):
+    run_together(told, tmp_path, 2)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"0": "0 of 2", "1": "1 of 2"}
+    (tmp_path / "fails").touch()
+    with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="number 1 fails"):
+        run_together(told, tmp_path, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.training.objective import Finished
+from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.objective import Finished, new_model
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
 from learned_sim_env.training.rssm.camera.painter_examples import Examples
 from learned_sim_env.training.rssm.camera.painter_loss import paint
 from learned_sim_env.world_model.checkpoint import from_pretrained
-from learned_sim_env.world_model.registry import architecture
 from learned_sim_env.world_model.rssm.camera.model import as_bytes
 
 # Batches of validation.
@@ -31,7 +31,8 @@ class CameraSettings:
     """What a run of the model of cameras has beside `TrainConfig`. Its `batch_size` are moments to be seen."""
 
     state: str = "bev-rssm"
-    """Checkpoint of the state that is seen and painted; of it only the detector learns."""
+    """Checkpoint of the state that is seen and painted; of it only the detector learns. With --start, all of the model
+    begins with that checkpoint's weights."""
     painted: int = 8
     """Moments to be painted a step, over all processes."""
     detected: int = 4
@@ -53,32 +54,43 @@ class CameraObjective:
     """What the trainer needs to know: the sum of seeing, painting and detecting, which share no weights.
 
     Args:
-        config: the run, a `TrainConfig`.
+        config: the run; its horizon has no meaning here.
         settings: see `CameraSettings`.
-        data: all episodes, a `PackedData`, with cameras, views, routes, maps and agents.
+        data: all episodes; those that have cameras, views, routes, maps and agents are learned from.
         process: which one of the run this is.
         device: where to compute.
 
     Raises:
         ValueError: for data of another contract, or batches that the processes cannot share evenly.
-        FileNotFoundError: if there is no checkpoint with a state.
+        FileNotFoundError: if there is no checkpoint with a state, or to start with.
     """
 
     settings_class = CameraSettings
+    run_defaults: ClassVar[Mapping[str, Any]] = {
+        "contract": "driving-camera",
+        "learning_rate": 2e-3,
+        "weight_decay": 1e-4,
+        "clip_norm": 1.0,
+    }
+    # With pictures, one takes 60 kB.
+    contexts: ClassVar[int] = 64
     progress: ClassVar[tuple[str, ...]] = ("classes", "psnr")
 
-    def __init__(self, config: Any, settings: CameraSettings, data: Any, process: Process, device: torch.device):
+    def __init__(
+        self, config: TrainConfig, settings: CameraSettings, data: PackedData, process: Process, device: torch.device
+    ):
         self.config, self.settings, self.process, self.device = config, settings, process, device
-        found, state = architecture("camera"), from_pretrained(settings.state).model
-        torch.manual_seed(config.seed)
-        sizes = {**vars(found.sizes[config.model]), **vars(state.config)}
-        self.model = found.build(found.config_class(**sizes), CONTRACTS["driving-camera"]).to(device)
-        self.model.rssm.load_state_dict(state.state_dict())
+        state = from_pretrained(settings.state).model
+        self.model = new_model(config, **vars(state.config)).to(device)
+        if not config.start:
+            self.model.rssm.load_state_dict(state.state_dict())
         self.model.rssm.requires_grad_(False)
         self.model.rssm.detector.requires_grad_(True)
         cameras = self.model.config.cameras
         data.check_contract(self.model.contract, (*self.model.observes, "bev"))
-        moments = {split: Moments.of(data.split(split), cameras, str(device)) for split in ("train", "validation")}
+        needed = (*self.model.observes, "bev", "map", "pose", "agents")
+        splits = {split: data.split(split).having(needed) for split in ("train", "validation")}
+        moments = {split: Moments.of(episodes, cameras, str(device)) for split, episodes in splits.items()}
         seed = config.seed * process.world + process.rank
         shares = [
             process.share(name, count)
@@ -125,8 +137,18 @@ class CameraObjective:
         return np.concatenate(rows)
 
     def finish(self) -> Finished:
-        """The model as it is."""
-        return Finished(copy.deepcopy(self.model).eval(), {"state": self.settings.state})
+        """The model, with its weights rounded as a checkpoint keeps them."""
+        model = copy.deepcopy(self.model).eval()
+        model.load_state_dict(model.stored_weights())
+        return Finished(model, {"state": self.settings.state})
+
+    def memory(self) -> dict[str, Tensor]:
+        """The pictures that were painted, from which later steps go on."""
+        return self.painting.own.tensors()
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """See `memory`."""
+        self.painting.own.recall(memory)
 
     def _batch(self, split: str, step: int, detect: bool) -> CameraBatch:
         detected = self.detecting.batch(split, step) if detect else None

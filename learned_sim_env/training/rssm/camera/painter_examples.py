@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -154,3 +155,16 @@ class OwnPictures:
         self.moments = np.concatenate([self.moments, np.zeros(more, np.int64)])
         self.generations = np.concatenate([self.generations, np.zeros(more, np.float32)])
         self.moments[at], self.generations[at], self.pictures[at] = moments, generations, pictures
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them, by name."""
+        kept = self.pictures[: len(self)]
+        arrays = zip(("moments", "generations", "pictures"), (self.moments, self.generations, kept), strict=True)
+        return {name: torch.from_numpy(np.array(array)) for name, array in arrays}
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what `tensors` gave, in place of all there is."""
+        self.moments, self.generations = tensors["moments"].numpy(), tensors["generations"].numpy()
+        pictures = tensors["pictures"].numpy()
+        self.pictures = np.zeros((self.size, *pictures.shape[1:]), np.uint8)
+        self.pictures[: len(self)] = pictures

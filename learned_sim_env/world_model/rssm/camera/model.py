@@ -114,6 +114,15 @@ class CameraWorldModel(nn.Module):
                 parameter.data = parameter.data.bfloat16()
         return model
 
+    def stored_weights(self) -> dict[str, Tensor]:
+        """The state dict as a checkpoint keeps it: what sees and paints in float16, which is half the size, and the
+        state that is seen and painted as it was.
+        """
+        return {
+            name: value.half() if value.dtype == torch.float32 and not name.startswith("rssm.") else value
+            for name, value in self.state_dict().items()
+        }
+
     def initial(self, batch_size: int) -> State:
         """The state before anything was seen."""
         state, rig = self.rssm.initial(batch_size), self.rig

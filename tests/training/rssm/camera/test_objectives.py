@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from learned_sim_env.data.episode import agent_slots
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.road import road_index
-from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, Contract, SemanticClass
-from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
+from learned_sim_env.training.objective import run_config
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.rssm.camera.loop import train
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.objective import CameraObjective, CameraSettings
-from learned_sim_env.training.rssm.camera.objectives import DetectingObjective, PaintingObjective, SeeingObjective
+from learned_sim_env.training.rssm.camera.objectives import SeeingObjective
 from learned_sim_env.training.rssm.camera.painter_examples import OwnPictures, examples, looked_at, motions, then
 from learned_sim_env.training.rssm.camera.painter_loss import paint, psnr
+from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm.camera.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.config import SIZES
@@ -146,45 +151,6 @@ def test_own_pictures_replace_others_when_full():
     assert all((picture == moment // 4 * 4).all() for moment, picture in zip(own.moments, own.pictures, strict=True))
 
 
-def test_it_learns_to_see(moments, model, tmp_path):
-    objective = SeeingObjective(model, {"train": moments}, batch_size=4)
-    losses = []
-
-    def loss(step):
-        total, parts = objective.loss("train", objective.batch("train", step))
-        losses.append(parts["classes"].item())
-        return total, parts
-
-    train(model.perception, loss, tmp_path, 16, 4e-3, lambda: {}, warmup=2)
-    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
-
-
-def test_it_learns_to_paint_and_goes_on_from_what_it_painted(moments, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.OWN_FROM", 4)
-    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.LONGEST", 8)
-    objective, generations = PaintingObjective(model, {"train": moments}, batch_size=3), []
-
-    def loss(step):
-        batch = objective.batch("train", step)
-        total, parts = objective.loss("train", batch)
-        generations.append(batch.keyframe.generation.max().item())
-        return total, parts
-
-    def quality() -> float:
-        return psnr(paint(model, given).colours, given.true).mean().item()
-
-    first = np.array([0, STEPS + 1])
-    given = examples(moments, first, first + 3, first, model.rssm.memory, model.rig)
-    before = quality()
-    part = model.painting_parts()
-    train(part, loss, tmp_path, 24, 4e-3, lambda: {}, warmup=2)
-    assert max(generations[:4]) == 0 and max(generations) >= 2
-    painted = quality()
-    assert painted > before
-    copied = psnr(moments.tensors(first, "pictures")[0].permute(0, 1, 4, 2, 3) / 255, given.true).mean()
-    assert painted > copied
-
-
 def test_movers_move_as_they_do(moments):
     pose, motion, size = moments.movers(np.array([0, 6]), 0.1)
     car = moments.read("agent_ids", np.array(6))[:16].tolist().index(0)
@@ -193,56 +159,75 @@ def test_movers_move_as_they_do(moments):
     assert torch.equal(pose, moments.agents(np.array([0, 6]))["pose"][:, :16])
 
 
-def test_it_learns_to_find_agents_in_what_it_sees(moments, model, tmp_path):
-    objective, losses = DetectingObjective(model, {"train": moments}, batch_size=4), []
-    assert (objective.batch("train", 0) % (STEPS + 1) >= 4).all()
-
-    def loss(step):
-        total, parts = objective.loss("train", objective.batch("train", step))
-        losses.append(total.item())
-        return total, parts
-
-    train(model.rssm.detector, loss, tmp_path, 20, 4e-3, lambda: {}, warmup=2)
-    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
-    assert all(p.grad is None for p in model.perception.parameters())
+@pytest.fixture(scope="module")
+def packed(moments) -> PackedData:
+    """The drives as data: one for each split."""
+    arrays = {**moments.data.arrays, "ego": np.zeros((2 * STEPS + 2, 6), np.float32)}
+    arrays["actions"] = np.zeros((2 * STEPS + 2, 2), np.float32)
+    seeds, names = np.array([0, 9]), np.array(["", ""])
+    starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
+    fingerprints = CONTRACT.fingerprints((*CAMERAS, "ego", "route", "bev"))
+    return PackedData(arrays, starts, lengths, seeds, names, names, names, names, fingerprints)
 
 
-def test_a_run_that_was_killed_goes_on(moments, tmp_path):
-    def run(out, end):
-        torch.manual_seed(0)
-        model = CameraWorldModel(SIZES["camera-tiny"], CONTRACT)
-        objective = SeeingObjective(model, {"train": moments}, batch_size=2)
+@pytest.fixture
+def short_pairs(monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.LONGEST", 8)
+    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.LONGEST_OWN", 8)
+    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.OWN_FROM", 4)
 
-        def loss(step):
-            return objective.loss("train", objective.batch("train", step))
 
-        train(model.perception, loss, out, 6, 1e-3, lambda: {}, save_every=2, stop_at=end)
-        return model.perception.state_dict()
+def trainer(packed: PackedData, out: Path, steps: int, **more: int) -> Trainer:
+    config = run_config("camera-tiny", steps=steps, batch_size=4, warmup=2, learning_rate=4e-3)
+    settings = CameraSettings(painted=3, detected=4, detect_from=1)
+    return Trainer(config, packed, out, settings, log_every=1, **more)
 
-    run(tmp_path / "b", 4)
-    whole, parted = run(tmp_path / "a", 6), run(tmp_path / "b", 6)
+
+def test_it_learns_to_see_to_paint_and_to_find_agents(packed, moments, short_pairs, tmp_path):
+    run = trainer(packed, tmp_path, 26)
+    first = np.array([0, 1])
+    given = examples(moments, first, first + 3, first, run.model.rssm.memory, run.model.rig)
+    run.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    train, (validation,) = ([line for line in lines if line["kind"] == kind] for kind in ("train", "validation"))
+    for part in ("classes", "found"):
+        before, after = (np.mean([line[part] for line in some if part in line]) for some in (train[:4], train[-4:]))
+        assert after < 0.8 * before, part
+    assert {"classes", "psnr", "found"} <= set(validation) and (tmp_path / "dream-000026.png").exists()
+    own = run.objective.painting.own
+    assert len(own) == 26 * 3 and own.generations.max() >= 2 and (own.moments <= STEPS).all()
+    with torch.no_grad():
+        painted = psnr(paint(run.model.eval(), given).colours, given.true).mean()
+    copied = psnr(moments.tensors(first, "pictures")[0].permute(0, 1, 4, 2, 3) / 255, given.true).mean()
+    assert painted > copied
+
+
+def test_a_run_goes_on_exactly_from_what_it_painted(packed, short_pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.trainer.Trainer._validate", lambda *_: None)
+    trainer(packed, tmp_path / "whole", 12).run()
+    half = trainer(packed, tmp_path / "parted", 12, save_every=8)
+    saved = half.save
+
+    def killed() -> None:
+        saved()
+        raise RuntimeError("killed")
+
+    half.save = killed
+    with pytest.raises(RuntimeError, match="killed"):
+        half.run()
+    half = trainer(packed, tmp_path / "parted", 12)
+    assert half.step == 8 and len(half.objective.painting.own) == 8 * 3
+    half.run()
+    whole, parted = (load_file(tmp_path / name / "state.safetensors") for name in ("whole", "parted"))
+    assert whole.keys() == parted.keys() and "memory.0.pictures" in whole
     assert all(torch.equal(whole[name], parted[name]) for name in whole)
 
 
-class Packed(Recorded):
-    """As `PackedData`: two episodes, one for each split."""
-
-    starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
-
-    def check_contract(self, contract: Contract, names: tuple[str, ...]) -> None:
-        assert contract is CONTRACT and set(names) == {*CAMERAS, "ego", "route", "bev"}
-
-    def split(self, name: str) -> Packed:
-        some, which = Packed(self.arrays), slice(0, 1) if name == "train" else slice(1, 2)
-        some.starts, some.lengths = self.starts[which], self.lengths[which]
-        return some
-
-
-def test_all_of_it_is_one_objective(moments, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.rssm.camera.objectives.LONGEST", 8)
-    config = TrainConfig(model="camera-tiny", batch_size=2)
+def test_all_of_it_is_one_objective(packed, moments, short_pairs):
+    config = run_config("camera-tiny", batch_size=2)
+    assert config.contract == CONTRACT.name and config.clip_norm == 1
     settings = CameraSettings(painted=2, detected=2, detect_from=1)
-    objective = CameraObjective(config, settings, Packed(moments.data.arrays), Process(), torch.device("cpu"))
+    objective = CameraObjective(config, settings, packed, Process(), torch.device("cpu"))
     assert set(moments.rows[objective.batch(0).seen]) <= set(range(STEPS + 1))
     assert all((batch.painted.moments <= STEPS).all() for batch in objective.validation_batches())
     shipped = from_pretrained("bev-rssm").model.state_dict()

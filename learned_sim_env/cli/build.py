@@ -1,0 +1,192 @@
+"""Make a checkpoint by its recipe, from collection to card."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from learned_sim_env.cli import collect, evaluate, recipes, train
+from learned_sim_env.cli.collect import CollectArgs
+from learned_sim_env.cli.evaluate import EvaluateArgs
+from learned_sim_env.cli.recipes import STAGES, Recipe
+from learned_sim_env.cli.train import TrainArgs
+from learned_sim_env.files import write_json
+from learned_sim_env.locks import alone_in
+from learned_sim_env.training.config import TrainConfig
+
+Stage = Literal["collect", "pack", "train", "export", "evaluate"]
+
+
+@dataclass(frozen=True)
+class BuildArgs:
+    """Make a checkpoint by its recipe: collect, pack, train, export, evaluate; the same command goes on where it was
+    stopped.
+
+    The checkpoint is OUT/NAME, with the evaluation on its card. Beside it: OUT/episodes and OUT/test, what was
+    recorded; OUT/run, the training; OUT/evaluation.
+    """
+
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """A recipe that ships (camera-rssm), or the path of one (./mine.toml)."""
+    out: Path
+    """Where to write."""
+    quick: bool = False
+    """Go through all of it with hardly any data and steps, in a few minutes."""
+    stage: Stage | None = None
+    """Do this stage alone, even if it was done before; those before it must be done."""
+    processes: int = 2
+    """Simulator processes, and processes that train together, each with its share of every batch."""
+    threads: int = 0
+    """CPU threads of each process that trains, and of the evaluation; 0: the machine's, shared among them."""
+
+
+def run(args: BuildArgs) -> int:
+    """Do the stages that are left, or one of them."""
+    recipe = recipes.read(recipes.find(args.recipe), args.quick)
+    if args.processes < 1:
+        raise ValueError(f"processes is {args.processes}; at least 1 is needed")
+    with alone_in(args.out):
+        Build(args, recipe).run()
+    return 0
+
+
+class Build:
+    """A recipe's stages in a folder, whose `build.json` says which are done, with what, and in how many seconds."""
+
+    def __init__(self, args: BuildArgs, recipe: Recipe):
+        self.args, self.recipe, self.out = args, recipe, args.out
+        self.checkpoint, self._path = args.out / recipe.name, args.out / "build.json"
+        self.stages: dict[str, Any] = {}
+        if self._path.exists():
+            self.stages = json.loads(self._path.read_text(encoding="utf-8"))
+
+    def run(self) -> None:
+        """All stages that are left, or the one that was asked for."""
+        asked = self.args.stage
+        left: list[str] = [asked] if asked else [stage for stage in STAGES if not self._is_done(stage)]
+        for stage in left:
+            missing = [before for before in _before(stage) if not self._is_done(before)]
+            if missing:
+                raise ValueError(f"stage {stage} needs {', '.join(missing)} first: do that, or leave --stage out")
+            expected = [self._expected(s) for s in left[left.index(stage) :]]
+            times = f", about {_told(expected[0])} of {_told(sum(expected))} that are left" if all(expected) else ""
+            print(f"{stage}: stage {STAGES.index(stage) + 1} of {len(STAGES)}{times}", flush=True)
+            self._timed(stage)
+        seconds = sum(stage["seconds"] for stage in self.stages.values())
+        finished = "all stages are done" if all(map(self._is_done, STAGES)) else f"{asked} is done"
+        print(f"{finished}, in {_told(seconds)} so far: {self.checkpoint}")
+
+    def _timed(self, stage: str) -> None:
+        """Do a stage, and note in `build.json` what it was made with and how long it took, interruptions apart."""
+        before = self.stages.get(stage, {})
+        seconds, started = 0.0 if before.get("done") else before.get("seconds", 0.0), time.monotonic()
+        # What comes after has to be done again.
+        self.stages = {name: self.stages[name] for name in _before(stage)}
+        done = False
+        try:
+            getattr(self, f"_{stage}")()
+            done = True
+        finally:
+            seconds += time.monotonic() - started
+            self.stages[stage] = {"done": done, "seconds": round(seconds, 1), "made_with": self._made_with(stage)}
+            write_json(self._path, self.stages)
+
+    def _made_with(self, stage: str) -> dict[str, Any]:
+        """What the result of a stage depends on, ready for JSON, by its place in the recipe."""
+        tables = {*_before(stage), stage} & {"collect", "train", "evaluate"}
+        made = {f"[{table}] {k}": v for table in sorted(tables) for k, v in getattr(self.recipe, table).items()}
+        if "train" in tables:
+            made["--processes"] = self.args.processes
+        return json.loads(json.dumps(made))
+
+    def _is_done(self, stage: str) -> bool:
+        """Whether a stage is done; `ValueError` if it was done or begun with something else."""
+        there, now = self.stages.get(stage), self._made_with(stage)
+        if there is None:
+            return False
+        for name in (*now, *there["made_with"]):
+            old, new = (made.get(name, "its default") for made in (there["made_with"], now))
+            if old != new:
+                raise ValueError(
+                    f"{self.out} holds a build whose stage {stage} had {name}={old!r}, this one has {new!r}: give "
+                    "another --out, or what it was begun with"
+                )
+        return bool(there["done"])
+
+    def _expected(self, stage: str) -> float:
+        """Seconds that a stage is likely to take, judged by those that are done; 0 if the recipe does not say."""
+        minutes = self.recipe.minutes
+        done = [name for name in minutes if self.stages.get(name, {}).get("done")]
+        slower = sum(self.stages[name]["seconds"] for name in done) / (60 * sum(minutes[name] for name in done) or 1)
+        return 60 * minutes.get(stage, 0.0) * (slower if done else 1.0)
+
+    def _collect(self) -> None:
+        self._record("episodes", "train", self.recipe.collect["episodes"])
+
+    def _record(self, name: str, split: Literal["train", "test"], episodes: int) -> None:
+        table = {**self.recipe.collect, "episodes": episodes}
+        if collect.run(CollectArgs(out=self.out / name, split=split, workers=self.args.processes, **table)):
+            print("some episodes could not be recorded, see above: the build goes on without them")
+
+    def _pack(self) -> None:
+        from learned_sim_env.data.dataset import pack
+
+        pack(self.out / "episodes")
+
+    def _training(self) -> TrainArgs:
+        from learned_sim_env.training.objective import objective_class, run_config
+
+        objective = objective_class(self.recipe.train["model"])
+        config, settings, more = recipes.parted(self.recipe.train, (TrainConfig, objective.settings_class, TrainArgs))
+        return TrainArgs(
+            data=self.out / "episodes",
+            out=self.out / "run",
+            config=run_config(**config),
+            settings=objective.settings_class(**settings),
+            threads=self.args.threads or max(1, (os.cpu_count() or 1) // self.args.processes),
+            **{"contexts": objective.contexts, **more},
+        )
+
+    def _train(self) -> None:
+        train.train_together(self._training(), self.args.processes)
+
+    def _export(self) -> None:
+        args = self._training()
+        with train.opened(args) as (trainer, data):
+            quick = " --quick" if self.args.quick else ""
+            made_by = f"`learned-sim build {self.args.recipe}{quick} --processes {self.args.processes}`"
+            device = f"{trainer.device.type}, {self.args.processes} processes, {trainer.hours():.2f} hours"
+            train.export(args, trainer, data, self.checkpoint, {"device": device, "made_by": made_by})
+
+    def _evaluate(self) -> None:
+        table = {"episodes": EvaluateArgs.episodes, **self.recipe.evaluate}
+        self._record("test", "test", table["episodes"])
+        args = EvaluateArgs(
+            # With a separator it is a path, not the name of one that ships.
+            checkpoint=os.path.join(self.out, self.checkpoint.name),
+            out=self.out / "evaluation",
+            data=self.out / "test",
+            card=True,
+            threads=self.args.threads,
+            workers=self.args.processes,
+            **table,
+        )
+        evaluate.run(args)
+
+
+def _before(stage: str) -> list[str]:
+    """The stages before one."""
+    return list(STAGES[: STAGES.index(stage)])
+
+
+def _told(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,122 @@
+"""Recipes, and what is built by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from learned_sim_env.cli import recipes
+from learned_sim_env.cli.main import main
+from learned_sim_env.resources import recipes_dir
+from learned_sim_env.world_model.checkpoint import from_pretrained
+
+TINY = """
+[collect]
+contract = "driving-camera"
+episodes = 10
+max_steps = 45
+
+[train]
+model = "camera-tiny"
+steps = 3
+batch_size = 2
+painted = 2
+detected = 2
+detect_from = 1
+warmup = 1
+contexts = 2
+
+[evaluate]
+episodes = 1
+horizon = 10
+expected = 0
+levels = ["cameras"]
+
+[quick.train]
+steps = 2
+"""
+
+
+def recipe(folder: Path, text: str = TINY) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("file", sorted(recipes_dir().glob("*.toml")), ids=lambda file: file.stem)
+def test_recipes_that_ship_are_whole(file):
+    whole, quick = recipes.read(recipes.find(file.stem)), recipes.read(file, quick=True)
+    assert whole.name == file.stem and set(whole.minutes) == set(recipes.STAGES)
+    assert quick.collect["episodes"] < whole.collect["episodes"] and quick.train["steps"] < whole.train["steps"]
+
+
+def test_a_quick_recipe_is_the_same_but_for_what_it_says(tmp_path):
+    path = recipe(tmp_path)
+    whole, quick = recipes.read(path), recipes.read(path, quick=True)
+    assert quick.train == {**whole.train, "steps": 2} and quick.collect == whole.collect
+    assert whole.evaluate["levels"] == ("cameras",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[collect]", "[colect]", r"mine\.toml: unknown table 'colect'\. Did you mean 'collect'"),
+        ("max_steps", "max_step", r"unknown key in \[collect\]: 'max_step'\. Did you mean 'max_steps'"),
+        ("painted = 2", "paintd = 2", r"unknown key in \[train\]: 'paintd'\. Did you mean 'painted'"),
+        ('"camera-tiny"', '"camera-tin"', "unknown model 'camera-tin'. Did you mean 'camera-tiny'"),
+        ("steps = 3", 'steps = "3"', r"\[train\] steps is '3'; it must be of type int"),
+        ("steps = 3", "steps = true", r"\[train\] steps is True; it must be of type int"),
+        ('levels = ["cameras"]', "levels = [1]", r"\[evaluate\] levels is \[1\]; it must be a list of strings"),
+        ('model = "camera-tiny"', "", r"\[train\] has no model"),
+        ("episodes = 10", "", r"\[collect\] has no episodes"),
+        ("horizon = 10", 'out = "here"', r"unknown key in \[evaluate\]: 'out'"),
+        ("[quick.train]", "[quick.trainn]", "unknown table 'trainn'"),
+        ("[collect]", "[collect", "mine.toml: "),
+    ],
+)
+def test_mistakes_in_a_recipe_are_named(old, new, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        recipes.read(recipe(tmp_path, TINY.replace(old, new, 1)))
+
+
+def test_unknown_recipe(capsys, tmp_path):
+    assert main(["build", "camera-rsm", "--out", str(tmp_path)]) == 2
+    assert "unknown recipe 'camera-rsm'. Did you mean 'camera-rssm'?" in capsys.readouterr().err
+    assert main(["build", "./no.toml", "--out", str(tmp_path)]) == 2
+    assert "there is no recipe no.toml" in capsys.readouterr().err
+
+
+def test_stages_have_an_order(tmp_path, capsys):
+    assert main(["build", str(recipe(tmp_path)), "--out", str(tmp_path / "out"), "--stage", "train"]) == 2
+    assert "stage train needs collect, pack first" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_from_collection_to_card(tmp_path, capfd):
+    pytest.importorskip("metadrive")
+    pytest.importorskip("minari")
+    path, out = recipe(tmp_path), tmp_path / "out"
+    line = ["build", str(path), "--out", str(out), "--processes"]
+    for stage in ("collect", "pack", "train"):
+        assert main([*line, "2", "--stage", stage]) == 0
+    assert json.loads((out / "build.json").read_text())["train"]["done"] and not (out / "mine").exists()
+    assert main([*line, "1"]) == 2
+    assert "stage train had --processes=2, this one has 1" in capfd.readouterr().err
+    assert main([*line, "2"]) == 0
+    told = capfd.readouterr().out
+    assert "export: stage 4 of 5" in told and "collect: stage" not in told and "all stages are done" in told
+    checkpoint = from_pretrained(out / "mine")
+    assert len(checkpoint.contexts) == 2 and checkpoint.training["steps"] == 3
+    assert checkpoint.training["data_seeds"] == "0 to 9"
+    card = (out / "mine" / "card.md").read_text()
+    assert card.startswith("# mine") and "learned-sim evaluate" in card and "Nothing yet" not in card
+    assert (out / "evaluation" / "ladder.html").exists()
+    # What was made is not made again, and not mixed with anything else.
+    assert main([*line, "2"]) == 0
+    assert "stage 1 of 5" not in capfd.readouterr().out
+    recipe(tmp_path, TINY.replace("max_steps = 45", "max_steps = 50"))
+    assert main([*line, "2"]) == 2
+    assert "[collect] max_steps=45, this one has 50" in capfd.readouterr().err
