@@ -18,6 +18,8 @@ from learned_sim_env.spec import unknown
 BAR_HEIGHT, TEXT_HEIGHT = 24, 14
 BAR_COLOUR, TEXT_COLOUR = (20, 22, 26), (240, 240, 240)
 FORMATS = (".gif", ".mp4")
+# Of a small GIF: colours of a frame, beside the transparent one, and by how much a pixel may differ, of 255.
+COLOURS, NEAR = 63, 8
 
 
 def labelled(frame: np.ndarray, text: str, scale: int = 5) -> np.ndarray:
@@ -63,14 +65,14 @@ def save_picture(path: Path, frame: np.ndarray) -> Path:
     return path
 
 
-def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10) -> Path:
+def save_film(path: Path, frames: Iterable[np.ndarray], fps: float = 10, small: bool = False) -> Path:
     """Write frames (H, W, 3) uint8 of one size as a film, see `Film`; returns the path.
 
     Raises:
         ValueError: without frames, or if the path ends neither in .gif nor in .mp4.
         ImportError: if Pillow, or imageio for an MP4, is not installed.
     """
-    with Film(path, fps) as film:
+    with Film(path, fps, small) as film:
         for frame in frames:
             film.add(frame)
     return path
@@ -85,6 +87,7 @@ class Film:
     Args:
         path: ends in .gif or .mp4.
         fps: frames a second; a GIF rounds their duration to hundredths of a second.
+        small: whether a GIF is for a web page: of few colours, and nearly exact, at a third of the size or less.
 
     Attributes:
         count: frames so far.
@@ -94,13 +97,13 @@ class Film:
         ImportError: if Pillow, or imageio for an MP4, is not installed.
     """
 
-    def __init__(self, path: Path, fps: float = 10):
+    def __init__(self, path: Path, fps: float = 10, small: bool = False):
         if path.suffix not in FORMATS:
             raise unknown("film format", path.suffix, FORMATS)
-        writer = _Gif if path.suffix == ".gif" else _Mp4
         self.path, self.count = path, 0
         self._place = replacing(path)
-        self._writer = writer(self._place.__enter__(), fps)
+        temporary = self._place.__enter__()
+        self._writer = _Gif(temporary, fps, small) if path.suffix == ".gif" else _Mp4(temporary, fps)
 
     def __enter__(self) -> Film:
         return self
@@ -132,8 +135,8 @@ class Film:
 class _Gif:
     """Pillow's GIF encoder, fed frame by frame: saved at once, it would hold all of them."""
 
-    def __init__(self, path: Path, fps: float):
-        self._image = require("PIL.Image", extra="viewer")
+    def __init__(self, path: Path, fps: float, small: bool):
+        self._image, self._small = require("PIL.Image", extra="viewer"), small
         self._gif = require("PIL.GifImagePlugin", extra="viewer")
         self._changes = require("PIL.ImageChops", extra="viewer").difference
         # Open until the film ends, which the caller says.
@@ -146,11 +149,31 @@ class _Gif:
         # Only what has changed is written; of a frame like the last one, a pixel, so that it still takes its time.
         box = self._changes(self._last, shown).getbbox() if self._last else (0, 0, *shown.size)
         box = box or (0, 0, 1, 1)
-        image = shown.crop(box).convert("P", palette=self._image.Palette.ADAPTIVE)
+        about: dict[str, Any] = {"offset": box[:2], "duration": self._duration, "include_color_table": True}
+        if self._small:
+            image, shown = self._nearly(shown)
+            about |= {"offset": (0, 0), "transparency": COLOURS, "disposal": 1}
+        else:
+            image = shown.crop(box).convert("P", palette=self._image.Palette.ADAPTIVE)
         if self._last is None:
             self._write(self._gif.getheader(image.copy(), info={"loop": 0})[0])
-        self._write(self._gif.getdata(image, offset=box[:2], duration=self._duration, include_color_table=True))
+        self._write(self._gif.getdata(image, **about))
         self._last = shown
+
+    def _nearly(self, wanted: Any) -> tuple[Any, Any]:
+        """A frame in few colours, transparent where what is shown already is near enough, and what is shown then."""
+        # The colours that cover the frame's best: the commonest ones would leave out what is small.
+        image = wanted.quantize(COLOURS, method=self._image.Quantize.MAXCOVERAGE, dither=self._image.Dither.NONE)
+        palette = image.getpalette()[: 3 * COLOURS]
+        palette += [0] * (3 * (COLOURS + 1) - len(palette))
+        places, shown = np.array(image), np.array(image.convert("RGB"))
+        if self._last is not None:
+            before = np.asarray(self._last)
+            near = (np.abs(np.asarray(wanted).astype(np.int16) - before).max(-1) <= NEAR)[..., None]
+            shown, places = np.where(near, before, shown), np.where(near[..., 0], COLOURS, places).astype(np.uint8)
+        image = self._image.fromarray(places)
+        image.putpalette(palette)
+        return image, self._image.fromarray(shown)
 
     def _write(self, parts: list[bytes]) -> None:
         for part in parts:

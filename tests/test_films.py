@@ -142,3 +142,21 @@ except OSError as error:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "a.mp4" in done.stdout and not list(tmp_path.iterdir())
+
+
+def test_a_small_gif_is_nearly_exact_and_much_smaller(tmp_path):
+    """Of noise over a slope, with a little square of another colour that must not be lost."""
+    image = pytest.importorskip("PIL.Image", reason="films need the extra [viewer]")
+    rng = np.random.default_rng(0)
+    slope = np.linspace(60, 200, 128).astype(np.uint8)[None, :, None].repeat(96, 0).repeat(3, 2)
+    frames = [np.clip(slope + rng.normal(0, 2, slope.shape), 0, 255).astype(np.uint8) for _ in range(12)]
+    for i, frame in enumerate(frames):
+        frame[10 + i : 16 + i, 20:26] = (230, 30, 40)
+    small, exact = (save_film(tmp_path / f"{s}.gif", frames, small=s) for s in (True, False))
+    assert small.stat().st_size < 0.4 * exact.stat().st_size
+    with image.open(small) as opened:
+        assert opened.n_frames == len(frames)
+        for i, frame in enumerate(frames):
+            opened.seek(i)
+            shown = np.asarray(opened.convert("RGB")).astype(int)
+            assert np.abs(shown - frame).max() <= 20 and np.abs(shown - frame).mean() < 6

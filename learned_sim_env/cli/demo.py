@@ -71,7 +71,9 @@ def run(args: DemoArgs) -> int:
     if why_no_film:
         print(f"no film: {why_no_film}")
     else:
-        print(f"written: {save_film(args.out / 'demo.gif', film)}")
+        # Where cameras move, every pixel changes: half a minute would be too large for a web page.
+        small = bool(checkpoint.contract.cameras)
+        print(f"written: {save_film(args.out / 'demo.gif', film, small=small)}")
     return 0
 
 

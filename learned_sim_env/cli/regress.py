@@ -82,6 +82,7 @@ def run(args: RegressArgs) -> int:
 
 
 def _run(args: RegressArgs) -> int:
+    from learned_sim_env.cli.suite_starts import open_suite
     from learned_sim_env.harness.engine.dream import DreamRunner
     from learned_sim_env.harness.engine.suite import Suite
     from learned_sim_env.harness.regression import store
@@ -96,7 +97,10 @@ def _run(args: RegressArgs) -> int:
     if args.diff and baseline is None:
         raise ValueError("--diff compares with a baseline: give --baseline")
     checkpoint = from_pretrained(args.checkpoint)
-    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, folder=args.out / "drives")
+    suite, pictures = open_suite(args.suite, checkpoint, args.out / "starts", args.workers)
+    runner = DreamRunner(
+        checkpoint, suite.starts, args.policy, args.rows, folder=args.out / "drives", pictures=pictures
+    )
     drives: dict[str, list[DriveResult]] = {}
     if args.diff:
         now = store.load(args.out, suite)
@@ -120,15 +124,18 @@ def _driven(args: RegressArgs, suite: Suite, runner: DreamRunner) -> tuple[Run, 
     """The run, and its drives by world."""
     from tqdm import tqdm
 
+    from learned_sim_env.cli.suite_starts import undrawable
     from learned_sim_env.harness.engine.twin import TwinRunner
     from learned_sim_env.harness.regression.run import Run, WorldResults, about, jobs_of
     from learned_sim_env.harness.stress.strategy_catalogue import parse
 
+    scenarios = suite.select(args.scenarios)
     perturbations = tuple(parse(text) for text in args.perturb)
     for p in perturbations:
         if (lacking := p.needs.lacking(runner.checkpoint.model)) is not None:
             raise ValueError(f"--perturb {p.name} is not applicable: {lacking}")
-    scenarios = suite.select(args.scenarios)
+        if p.redraws and (why := undrawable(runner.pictures, [s.start for s in scenarios])):
+            raise ValueError(f"--perturb {p.name} is not applicable: {why}")
     drives: dict[str, list[DriveResult]] = {}
     if args.worlds != "twin":
         jobs = jobs_of(scenarios, args.seeds, perturbations)

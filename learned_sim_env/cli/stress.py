@@ -83,6 +83,7 @@ def run(args: StressArgs) -> int:
 def _run(args: StressArgs) -> int:
     from tqdm import tqdm
 
+    from learned_sim_env.cli.suite_starts import open_suite, undrawable
     from learned_sim_env.harness.engine.dream import DreamRunner
     from learned_sim_env.harness.engine.suite import Suite
     from learned_sim_env.harness.stress import stress_page as report
@@ -95,13 +96,15 @@ def _run(args: StressArgs) -> int:
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
-    suite = Suite.load(args.suite)
-    config = _config(args, len(suite.scenarios))
+    # Mistakes first: what it takes to see the starts may last a while.
+    config = _config(args, len(Suite.load(args.suite).scenarios))
     checkpoint = from_pretrained(args.checkpoint)
-    config, reasons = applicable(config, checkpoint.model)
+    suite, pictures = open_suite(args.suite, checkpoint, args.out / "starts", args.workers)
+    redrawn = any(STRATEGIES[name].redraws for name in (*config.strategies, *config.together))
+    config, reasons = applicable(config, checkpoint.model, undrawable(pictures, config.starts) if redrawn else None)
     for name, reason in reasons.items():
         print(f"{name}: not applicable: {reason}")
-    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, False, args.out / "drives")
+    runner = DreamRunner(checkpoint, suite.starts, args.policy, args.rows, False, args.out / "drives", pictures)
     per = len(config.starts) * config.seeds
     began, total = time.perf_counter(), per * (1 + len(config.names) * len(config.strengths))
     with tqdm(total=total, desc="strategies", unit="drive", disable=None) as bar:
@@ -187,9 +190,7 @@ def _cases(args: StressArgs, suite: Any, runner: Any, found: Any, cases: list[An
             "scenario": origin,
             "ended_by": case.drive.end,
         }
-        alone = save_case(
-            args.out / "cases" / name, runner.checkpoint, suite.starts, args.policy, case.job, case.drive, about, env_id
-        )
+        alone = save_case(args.out / "cases" / name, runner, case.job, case.drive, about, env_id)
         said = {True: "confirmed", False: "crashes anyway" if confirmation.anyway else "not confirmed"}
         rows.append(
             (

@@ -18,12 +18,15 @@ _LACKING = {
 class Needs:
     """Declaring it loads nothing.
 
-    draws, observes: modalities. capabilities: names of protocols, those of `_LACKING`.
+    draws, observes: modalities. capabilities: names of protocols, those of `_LACKING`. cameras: whether it has to draw
+    cameras. pictures: whether it has to draw anything to be seen, cameras or classes.
     """
 
     draws: tuple[str, ...] = ()
     observes: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    cameras: bool = False
+    pictures: bool = False
 
     def lacking(self, model: Any) -> str | None:
         """What a `WorldModel` lacks first, as the end of "not applicable: ..."; None if nothing."""
@@ -34,6 +37,12 @@ class Needs:
             for modality in needed:
                 if modality not in known:
                     return f"{name} {verb} {listed(known)}, not {modality}"
+        if self.cameras or self.pictures:
+            kinds = {model.contract.modality(modality).kind for modality in model.draws}
+            if self.cameras and "rgb" not in kinds:
+                return f"{name} draws {listed(model.draws)}, no camera"
+            if self.pictures and not kinds & {"rgb", "classes"}:
+                return f"{name} draws {listed(model.draws)}, nothing to be seen"
         for capability in self.capabilities:
             if not isinstance(model, getattr(protocol, capability)):
                 return f"{name} {_LACKING[capability]}"

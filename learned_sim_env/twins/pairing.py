@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from learned_sim_env.environments.observations import in_picture, picture
+from learned_sim_env.environments.observations import in_view, picture
 from learned_sim_env.films import above, beside, labelled
 from learned_sim_env.registration import declarations
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.spec import unknown
+from learned_sim_env.spec import Contract, unknown
 from learned_sim_env.twins.approach import Agreement, bring_to_context
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 # How simulators write themselves.
 TITLES = {"metadrive": "MetaDrive", "carla": "CARLA"}
 # [pixels] About as wide as one side of a film is, and the smallest factor by which frames are enlarged for it.
-SIDE_WIDTH, SMALLEST_SCALE = 320, 3
+SIDE_WIDTH, SMALLEST_SCALE = 320, 2
+# The only row of an environment.
+ROW = np.array([0])
 
 
 def open_twin(env_id: str, simulator: str = "", **settings: Any) -> TwinDrivingEnv:
@@ -60,7 +63,7 @@ def twin_settings(env_id: str, simulator: str = "", **settings: Any) -> dict[str
 
 @dataclass(frozen=True)
 class Side:
-    """What one of the two showed and gave at a moment. frame: (H, W, 3) uint8 RGB, see `observations.picture`."""
+    """What one of the two showed and gave at a moment. frame: (H, W, 3) uint8 RGB, see `pictured`."""
 
     frame: np.ndarray
     reward: float = 0.0
@@ -120,7 +123,7 @@ class Pair:
         self.steps, self.dream_seconds, self.twin_seconds = 0, 0.0, 0.0
         self._episodes = dream.get_wrapper_attr("episodes")
         self._contract = self._episodes.contract
-        self._pictured = in_picture(self._contract, self._episodes.rollout.model.draws)
+        self._viewed = in_view(self._contract, self._episodes.rollout.model.draws)
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None, actions: np.ndarray | None = None
@@ -177,11 +180,13 @@ class Pair:
             self.twin.close()
 
     def _dream_frame(self) -> np.ndarray:
-        return self._episodes.frames()[0]
+        rollout = self._episodes.rollout
+        rollout.draw(self._viewed, ROW)
+        return pictured({name: rollout.drawn(name, ROW)[0] for name in self._viewed}, self._contract)
 
     def _twin_frame(self) -> np.ndarray:
         assert self.twin is not None
-        return picture(self.twin.observed(self._pictured), self._contract)
+        return pictured(self.twin.observed(self._viewed), self._contract)
 
     def _since_context(self, options: dict[str, Any], actions: np.ndarray | None) -> np.ndarray:
         """(n, 2) float32: what brings the twin from the context to where the dream begins, see `reset`."""
@@ -212,3 +217,10 @@ class Pair:
                 f"actions have shape {taken.shape}; the snapshot needs {(steps, 2)}, those since its context"
             )
         return np.stack([to_continuous(action, "continuous") for action in taken]) if steps else taken
+
+
+def pictured(seen: Mapping[str, np.ndarray], contract: Contract) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of views: those of the first one's height abreast, a line of dark pixels between them."""
+    height = len(next(iter(seen.values())))
+    abreast = [picture({name: view}, contract) for name, view in seen.items() if len(view) == height]
+    return beside(abreast, gap=1)

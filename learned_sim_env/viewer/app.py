@@ -201,6 +201,12 @@ class App:
         """The simulator in another light."""
         self.drive.twin.next_appearance()
 
+    def dream_appearance(self) -> None:
+        """A dream that begins in another light."""
+        session = self.drive.session
+        self._jump(session.next_look, "")
+        self.drive.say(f"the dream: {session.look}")
+
     def overlay(self) -> None:
         """Other futures over it."""
         self.drive.toggle_overlay()

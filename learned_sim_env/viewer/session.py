@@ -10,6 +10,7 @@ import numpy as np
 
 from learned_sim_env.display.frame import Frame, Status, Views
 from learned_sim_env.environments.observations import in_view
+from learned_sim_env.rendering.camera import CONDITIONS, Appearance
 from learned_sim_env.viewer.timeline import NO_TRAIL, TimelineMoment
 
 # What a perturbation changes: the recurrent part of a model's state.
@@ -102,6 +103,38 @@ class Session:
             self.contexts.indices(scenario)
         self.scenario = scenario
         return self._begin(self._anywhere())
+
+    @property
+    def look(self) -> str:
+        """The light or weather in which the cameras of the present start were drawn, "" where that is not known."""
+        context = self.moment.info["context"]
+        return self._looks()[context] if context >= 0 else ""
+
+    def next_look(self) -> TimelineMoment:
+        """The next context in another light or weather: of the scenario that was asked for, if there is one.
+
+        Raises:
+            ValueError: if the model draws no cameras, or all contexts look alike; nothing has changed.
+        """
+        looks = self._looks()
+        if not any(looks):
+            raise ValueError("not applicable: only models that draw cameras dream in a light")
+        there = [look for look in CONDITIONS if look in looks]
+        start = there.index(self.look) if self.look in there else -1
+        wanted = there[(start + 1) % len(there)]
+        if wanted == self.look:
+            raise ValueError(f"all contexts of this checkpoint look alike: {wanted}")
+        pool = [i for i, look in enumerate(looks) if look == wanted]
+        if self.scenario is not None:
+            asked = set(self.contexts.indices(self.scenario).tolist())
+            pool = [i for i in pool if i in asked] or pool
+        return self._begin({"context": pool[0]})
+
+    def _looks(self) -> list[str]:
+        """Of every context, how its cameras were drawn: as its scenario's seed decides; "" where there are none."""
+        if not any(m.name in self.draws for m in self.contract.cameras) or not hasattr(self.contexts, "scenarios"):
+            return [""] * len(self.contexts)
+        return [Appearance.draw(int(seed)).condition for seed in self.contexts.scenarios]
 
     def set_mark(self) -> None:
         """Remember this moment."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from learned_sim_env.cli import checkpoint_env
 from learned_sim_env.cli.main import main
 from learned_sim_env.drivers import catalogue
 from learned_sim_env.harness.engine.dream import DreamRunner
@@ -45,6 +46,13 @@ def watching(monkeypatch) -> str:
     monkeypatch.setattr(catalogue, "load_maker", lambda name: Watcher)
     Watcher.shown.clear()
     return "tests:watcher"
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """No environment is declared for cameras, and so no twin."""
+    monkeypatch.setattr(checkpoint, "from_pretrained", lambda name: toy_camera_checkpoint(4))
+    monkeypatch.setattr(checkpoint_env, "declarations", dict)
 
 
 @pytest.fixture(scope="module")
@@ -104,28 +112,29 @@ def test_suites_of_cameras_are_written_and_read(folder):
 
 
 @pytest.mark.parametrize("worlds", ["dream", "both"])
-def test_regress_as_it_is_typed(folder, tmp_path, monkeypatch, capsys, worlds):
-    monkeypatch.setattr(checkpoint, "from_pretrained", lambda name: toy_camera_checkpoint(4))
+def test_regress_as_it_is_typed(folder, tmp_path, alone, capsys, worlds):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     some = ("--suite", str(folder), "--out", str(tmp_path), "--seeds", "1", "--rows", "4", "--worlds", worlds)
     assert main(["regress", *some]) == 0
     assert list(json.loads((tmp_path / "regress.json").read_text())["worlds"]) == ["dream"]
     assert ("twin: not applicable: " in capsys.readouterr().out) == (worlds == "both")
-    assert main(["regress", *some, "--perturb", "patch=1"]) == 2
-    assert "--perturb patch is not applicable: ToyCameraModel draws" in capsys.readouterr().err
+    assert main(["regress", *some, "--perturb", "injection=1"]) == 2
+    assert "--perturb injection is not applicable: ToyCameraModel observes" in capsys.readouterr().err
+    assert main(["regress", *some, "--perturb", "night=1"]) == 2
+    assert "--perturb night is not applicable: no simulator draws its starts" in capsys.readouterr().err
 
 
-def test_stress_as_it_is_typed(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoint, "from_pretrained", lambda name: toy_camera_checkpoint(4))
+def test_stress_as_it_is_typed(folder, tmp_path, alone, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     some = ("--suite", str(folder), "--out", str(tmp_path), "--starts", "2", "--seeds", "1", "--rows", "8")
     small = ("--horizon", "6", "--searches", "1", "--rounds", "1", "--strengths", "1.0")
     assert main(["stress", *some, *small]) == 0
     found = json.loads((tmp_path / "stress.json").read_text())["strategies"]
     assert {"action_bias", "dropped_frames", "tails", "latent_temperature"} <= set(found)
+    assert {"patch", "occlusion", "blur", "sensor_noise", "weather", "sudden_night", "sudden_fog"} <= set(found)
     assert set(found["not_applicable"]) == {
         *("latent_noise", "latent_flips", "latent_composition"),
-        *("view_composition", "injection", "pedestrian", "patch", "blur", "weather", "injection+weather"),
+        *("view_composition", "injection", "pedestrian", "injection+weather", "night", "fog", "rain"),
     }
     assert "injection: not applicable: ToyCameraModel observes" in capsys.readouterr().out
     assert "Not applicable" in (tmp_path / "stress.html").read_text()

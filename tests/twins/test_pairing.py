@@ -12,9 +12,11 @@ import learned_sim_env  # noqa: F401  registers the ids
 from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.films import beside
 from learned_sim_env.simulators import SIMULATORS
+from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.twins.approach import bring_to_context
-from learned_sim_env.twins.pairing import Pair, open_twin
+from learned_sim_env.twins.pairing import Pair, open_twin, pictured
 from tests.toy_model import toy_camera_checkpoint
 
 ENV_ID = "LearnedDriving-v0"
@@ -162,9 +164,16 @@ def test_cameras_of_a_pair_stand_one_above_the_other(monkeypatch):
     assert pair.agreement.same
     assert set(pair.agreement.cameras) == {"front", "left", "right"}
     moment = pair.step(np.array([0.0, 0.5], np.float32))
-    assert moment.dream.frame.shape == moment.twin.frame.shape == (64, 3 * 96, 3)
+    assert moment.dream.frame.shape == moment.twin.frame.shape == (64, 3 * 96 + 2, 3)
     seen = pair.twin.observed(("left", "front", "right")).values()
-    np.testing.assert_array_equal(moment.twin.frame, np.concatenate(list(seen), 1))
-    assert moment.picture().shape == (2 * (24 + 3 * 64) + 4, 3 * 3 * 96, 3)
+    np.testing.assert_array_equal(moment.twin.frame, beside(list(seen), gap=1))
+    assert moment.picture().shape == (2 * (24 + 2 * 64) + 4, 2 * (3 * 96 + 2), 3)
     assert pair.simulator == "toy"
     pair.close()
+
+
+def test_the_view_from_above_stands_beside_cameras_of_its_height():
+    contract = CONTRACTS["driving-camera"]
+    views = {"front": np.full((64, 96, 3), 9, np.uint8), "bev": np.zeros((64, 64), np.uint8)}
+    assert pictured(views, contract).shape == (64, 96 + 1 + 64, 3)
+    assert pictured({**views, "bev": np.zeros((32, 32), np.uint8)}, contract).shape == (64, 96, 3)

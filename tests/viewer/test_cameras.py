@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.rendering.camera import CONDITIONS, Appearance
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.viewer.app import App
 from learned_sim_env.viewer.drive import InteractiveDrive
@@ -198,6 +201,24 @@ def test_the_simulator_shows_the_same_cameras_in_any_light(app, keyboard, tmp_pa
     assert tape.arrays["twin_view/left"].shape[1:] == (64, 96, 3)
     shown = [frame.twin for _, frame in Replay(tape, app.drive.session).frames() if frame.twin is not None]
     assert np.array_equal(shown[-1].views["front"], tape.arrays["twin_view/front"][-1])
+
+
+def test_a_dream_begins_in_every_light_that_a_context_has(app, keyboard):
+    session = app.drive.session
+    looks = [Appearance.draw(int(seed)).condition for seed in session.contexts.scenarios]
+    there = [condition for condition in CONDITIONS if condition in looks]
+    assert len(there) > 1, "or there is nothing to choose"
+    session._begin({"context": looks.index(there[-1])})
+    for condition in there:
+        keyboard.press("e", typed="E")
+        assert session.look == condition and looks[session.moment.info["context"]] == condition
+        assert f"the dream: {condition}" in said(app)
+    # Without another light, nothing happens but a word.
+    contexts = replace(session.contexts, scenarios=np.full(len(looks), session.contexts.scenarios[0]))
+    session.env.unwrapped.checkpoint.contexts = contexts
+    before = session.moment
+    keyboard.press("e", typed="E")
+    assert session.moment is before and any("look alike" in text for text in said(app))
 
 
 def test_policies_that_need_the_view_from_above_are_refused(session):

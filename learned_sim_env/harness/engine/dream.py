@@ -17,6 +17,7 @@ from learned_sim_env.harness.engine.job import STEPS, DriveResult, Job, pack, un
 from learned_sim_env.harness.engine.perturbation import RealSteps
 from learned_sim_env.harness.engine.perturbed_model import SETTINGS, PerturbedModel
 from learned_sim_env.harness.engine.pilot import Pilot
+from learned_sim_env.harness.engine.start_pictures import StartPictures
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.judging import judge
 from learned_sim_env.imagination.rollout import Rollout
@@ -42,6 +43,7 @@ class DreamRunner:
         draw_views: draw the view from above at every step, for the gap ahead; without, or where the model draws no such
             view, gaps are infinite, and nothing is drawn but what the driver needs, unless views are asked for.
         folder: where drives are kept, and looked for before driving; None: nowhere.
+        pictures: draws the starts of jobs whose world looks otherwise; None: there are no such jobs.
 
     Raises:
         ValueError: for a driver that does not exist or needs what the model does not draw, or a bank without the
@@ -56,12 +58,13 @@ class DreamRunner:
         rows: int = 128,
         draw_views: bool = True,
         folder: Path | None = None,
+        pictures: StartPictures | None = None,
     ):
         if rows < 1:
             raise ValueError(f"rows is {rows}; it must be 1 or more")
         self.checkpoint, self.bank, self.rows, self.folder = checkpoint, bank, rows, folder
         self.model = PerturbedModel(checkpoint.model)
-        self.driver = driver
+        self.driver, self.pictures = driver, pictures
         model = checkpoint.model
         # Opened in any case: an unknown name is to be refused before anything is driven.
         self._observes = tuple(name for name in observed_by(open_driver(driver, [0])) if name != "ego")
@@ -97,6 +100,10 @@ class DreamRunner:
             views: keep what was seen, (T + 1, H, W) class ids a drive, or (T + 1, H, W, 3) frames of a camera where no
                 view from above is drawn.
         """
+        if self.pictures is not None:
+            self.pictures.draw(
+                (job.place(self.bank), look) for job in jobs if (look := job.appearance(self.bank)) is not None
+            )
         drives: dict[int, DriveResult] = {}
         for temperature in sorted({job.temperature for job in jobs}):
             which = [i for i, job in enumerate(jobs) if job.temperature == temperature]
@@ -152,7 +159,8 @@ class DreamRunner:
 
         # What is shown where drives begin was drawn with their starts.
         ego, pictures = np.clip(start.ego, low, high), drawn()
-        pilot = Pilot(open_driver(self.driver, [job.seed for job in jobs]), jobs)
+        scenarios = [int(self.bank.scenarios[job.place(self.bank)]) for job in jobs]
+        pilot = Pilot(open_driver(self.driver, [job.seed for job in jobs]), jobs, scenarios)
         horizon = np.array([job.horizon for job in jobs])
         length, end = horizon.copy(), np.full(n, -1)
         columns: dict[str, list[np.ndarray]] = {name: [] for name in STEPS}
@@ -202,7 +210,7 @@ class DreamRunner:
             for p in job.perturbations:
                 if (lacking := p.needs.lacking(self.checkpoint.model)) is not None:
                     raise ValueError(f"{p.name} is not applicable: {lacking}")
-            moment = RealSteps.of(self.bank, job.place(self.bank))
+            moment = self._moment(job)
             for p in job.perturbations:
                 moment = p.moments(moment, self.bank)
             moments.append(moment)
@@ -218,6 +226,16 @@ class DreamRunner:
                     if name in SETTINGS:
                         state[name][i] = value
         return Start(state, start.ego, start.drawn)
+
+    def _moment(self, job: Job) -> RealSteps:
+        """The real steps that a job starts from, as its world looks."""
+        place, look = job.place(self.bank), job.appearance(self.bank)
+        moment = RealSteps.of(self.bank, place)
+        if look is None:
+            return moment
+        if self.pictures is None:
+            raise ValueError(f"{job.name}: no simulator is known that draws its start in another appearance")
+        return moment.seeing(self.pictures.of(place, look))
 
     def _warm(self, moments: Sequence[RealSteps]) -> Start:
         """Always as many at a time, because a batch of another size may round differently."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from learned_sim_env.harness.engine.perturbation import Perturbation
 from learned_sim_env.spec import COST_TERMS, REWARD_TERMS
 from learned_sim_env.task import ENDS, NOT_FINITE, UNCERTAINTY
 from learned_sim_env.world_model.contexts import Contexts
+
+if TYPE_CHECKING:
+    from learned_sim_env.rendering.camera import Appearance
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class Job:
         for p in self.perturbations:
             place = p.start(place, bank)
         return place
+
+    def appearance(self, bank: Contexts) -> Appearance | None:
+        """How its world looks to cameras, as the last perturbation that says so has it; None: as it always does."""
+        scenario = int(bank.scenarios[self.place(bank)])
+        looks = [look for p in self.perturbations if (look := p.appearance(scenario)) is not None]
+        return looks[-1] if looks else None
 
     @property
     def size(self) -> float:

@@ -17,11 +17,16 @@ class Pilot:
     Args:
         driver: of n rows.
         jobs: with their perturbations.
+        scenarios: the simulator's seeds that they start from, where they are dreamt: what a simulator's world can do,
+            to look otherwise in the midst of a drive, is then done to what is seen. None: in a simulator.
     """
 
-    def __init__(self, driver: Driver, jobs: Sequence[Job]):
+    def __init__(self, driver: Driver, jobs: Sequence[Job], scenarios: Sequence[int] | None = None):
         self._driver, self._observes = driver, observed_by(driver)
         self._disturbances = [[s for p in job.perturbations if (s := p.observation())] for job in jobs]
+        for disturbances, job, scenario in zip(self._disturbances, jobs, scenarios if scenarios is not None else ()):
+            # The world comes before what a camera makes of it.
+            disturbances[:0] = [s for p in job.perturbations if (s := p.imitation(int(scenario)))]
         self._actions = [[a for p in job.perturbations if (a := p.action())] for job in jobs]
         self._given = [None if job.actions is None else np.array(job.actions, np.float32) for job in jobs]
         self._step = 0

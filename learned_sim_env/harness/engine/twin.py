@@ -112,14 +112,20 @@ class TwinRunner:
         Raises:
             ValueError: if the twin does not come to the moment where the job starts, or fails on the way.
         """
-        agreement = bring_to_context(twin, self.bank, job.place(self.bank))
+        place, look = job.place(self.bank), job.appearance(self.bank)
+        agreement = bring_to_context(twin, self.bank, place, {} if look is None else {"appearance": look})
         if not agreement.identical:
             raise ValueError(f"the twin does not come to exactly the recorded moment: {agreement}")
         views, columns = [twin.semantic.copy()], dict[str, list[np.ndarray]]({name: [] for name in STEPS})
         driver, end = open_driver(self.driver, [job.seed]), ""
         names = tuple(dict.fromkeys(("ego", *observed_by(driver))))
         pilot = Pilot(driver, [job])
+        scenario = int(self.bank.scenarios[place])
+        changes = [change for p in job.perturbations if (change := p.later_appearance(scenario)) is not None]
         while len(columns["ego"]) < job.horizon and not end:
+            for begin, other in changes:
+                if begin == len(columns["ego"]):
+                    twin.set_appearance(other)
             action = pilot({name: seen[None] for name, seen in twin.observed(names).items()})[0]
             *_, info = twin.step(action)
             end = str(info["end_reason"])

@@ -18,7 +18,6 @@ from learned_sim_env.viewer.session import Session, frame_of
 from learned_sim_env.viewer.tape import Recorder, Tape
 from learned_sim_env.viewer.tape_format import JUMP, STEP
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
-from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import compact
 
 if TYPE_CHECKING:
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 def save_case(
     path: Path,
-    checkpoint: Checkpoint,
-    bank: Contexts,
-    policy: str,
+    of: DreamRunner,
     job: Job,
     drive: DriveResult,
     about: Mapping[str, Any],
@@ -41,7 +38,7 @@ def save_case(
 
     Args:
         path: of the `.npz` file.
-        checkpoint, bank, policy: with which it was driven.
+        of: the runner that drove it.
         job, drive: the case.
         about: JSON-ready, what else to tell about it.
         env_id: of the learned environment with the checkpoint's contract.
@@ -49,16 +46,17 @@ def save_case(
     Returns:
         How it ended now: "" where it did not.
     """
+    checkpoint = of.checkpoint
     case = {
-        "policy": policy,
-        "start": job.place(bank),
+        "policy": of.driver,
+        "start": job.place(of.bank),
         "seed": job.seed,
         "temperature": job.temperature,
         "perturbations": [p.to_dict() for p in job.perturbations],
         **about,
     }
     env = _env(env_id, checkpoint, case)
-    runner = DreamRunner(checkpoint, bank, policy, rows=1)
+    runner = DreamRunner(checkpoint, of.bank, of.driver, rows=1, pictures=of.pictures)
     start = runner.starts([job])
     kept = compact(runner.model, start.state)
     session = Session(env)

@@ -13,13 +13,21 @@ from learned_sim_env.harness.stress.strategies.disturbed_actions import (
     ActionNoise,
     ActionPulse,
 )
+from learned_sim_env.harness.stress.strategies.disturbed_appearance import Fog, Night, Rain, SuddenFog, SuddenNight
 from learned_sim_env.harness.stress.strategies.disturbed_latents import (
     LatentComposition,
     LatentFlips,
     LatentNoise,
     LatentTemperature,
 )
-from learned_sim_env.harness.stress.strategies.disturbed_observations import Blur, DroppedFrames, Patch, Weather
+from learned_sim_env.harness.stress.strategies.disturbed_observations import (
+    Blur,
+    DroppedFrames,
+    Occlusion,
+    Patch,
+    SensorNoise,
+    Weather,
+)
 from learned_sim_env.harness.stress.strategies.disturbed_starts import Injection, Pedestrian, Tails, ViewComposition
 from learned_sim_env.spec import unknown
 
@@ -37,8 +45,15 @@ SWEPT: tuple[type[Perturbation], ...] = (
     ActionBias,
     ActionDelay,
     ActionDropout,
+    Night,
+    Fog,
+    Rain,
+    SuddenNight,
+    SuddenFog,
     Patch,
+    Occlusion,
     Blur,
+    SensorNoise,
     DroppedFrames,
     Weather,
 )

@@ -62,9 +62,13 @@ class Sweep:
         return bool(len(drive) and drive.uncertainty.max() <= self.doubt)
 
 
-def applicable(config: SweepConfig, model: Any) -> tuple[SweepConfig, dict[str, str]]:
-    """The strategies that can be applied to a model's dreams, and why the others cannot, by name."""
-    lacking = {name: STRATEGIES[name].needs.lacking(model) for name in (*config.strategies, *config.together)}
+def applicable(config: SweepConfig, model: Any, no_pictures: str | None = None) -> tuple[SweepConfig, dict[str, str]]:
+    """The strategies that can be applied to a model's dreams, and why the others cannot, by name.
+
+    no_pictures: why starts cannot be drawn in another appearance; None if they can.
+    """
+    asked = [STRATEGIES[name] for name in (*config.strategies, *config.together)]
+    lacking = {s.name: s.needs.lacking(model) or (no_pictures if s.redraws else None) for s in asked}
     reasons = {name: reason for name, reason in lacking.items() if reason is not None}
     if set(config.together) & set(reasons):
         reasons["+".join(config.together)] = "; ".join(sorted({reasons[n] for n in config.together if n in reasons}))

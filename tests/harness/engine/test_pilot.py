@@ -71,5 +71,4 @@ def test_frames_of_cameras_are_shown_as_they_are():
             return np.zeros((1, 2))
 
     frames = np.full((1, 64, 96, 3), 7, np.uint8)
-    job = Job("x", 0, 0, 1, (Patch(1.0, 1),))
-    Pilot(Watching(), [job])({"front": frames, "ego": EGO})
+    Pilot(Watching(), [Job("x", 0, 0, 1)])({"front": frames, "ego": EGO})

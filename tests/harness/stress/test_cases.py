@@ -20,9 +20,10 @@ from tests.harness.world import HORIZON, small_suite
 def test_a_case_is_driven_again_from_its_file_or_refused(tmp_path, monkeypatch):
     checkpoint, suite = small_suite()
     job = Job("case", 1, 7, HORIZON, (LatentNoise(0.5, 3),))
-    drive = DreamRunner(checkpoint, suite.starts, "follow-8", rows=1).run([job])[0]
+    runner = DreamRunner(checkpoint, suite.starts, "follow-8", rows=1)
+    drive = runner.run([job])[0]
     path = tmp_path / "a.npz"
-    save_case(path, checkpoint, suite.starts, "follow-8", job, drive, {"size": 0.5}, "LearnedDriving-v0")
+    save_case(path, runner, job, drive, {"size": 0.5}, "LearnedDriving-v0")
     assert summary_of(path).startswith("follow-8, latent_noise 0.5: ")
     monkeypatch.setattr("learned_sim_env.harness.stress.cases.from_pretrained", lambda name: checkpoint)
     replay = Replay(Tape.load(path), Session(open_case(path, "small")))

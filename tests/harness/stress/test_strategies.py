@@ -26,19 +26,23 @@ BANK = small_suite()[1].starts
 
 
 def effect(name: str, strength: float, seed: int) -> list[np.ndarray]:
-    """All that a strategy makes of some moments, views, actions and of the dream's settings."""
+    """All that a strategy makes of some moments, views, actions, of the world's look and of the dream's settings."""
     p = STRATEGIES[name](strength=strength, seed=seed)
     found = [np.array([p.start(1, BANK)]), p.moments(RealSteps.of(BANK, 1), BANK).bev]
-    sight, action = p.observation(), p.action()
+    sight, action, look = p.observation(), p.action(), p.appearance(7)
+    imitation = p.imitation(7)
+    found.append(np.array([1e9 if look is None else look.visibility, p.later_appearance(7) is not None]))
     views = np.random.default_rng(0).integers(0, 8, (6, 64, 64)).astype(np.uint8)
     for t in range(6):
         ego = np.full(6, t, np.float32)
-        shown = {"bev": views[t].copy(), "ego": ego.copy()}
-        shown = shown if sight is None else sight(t, shown)
+        shown = {"bev": views[t].copy(), "ego": ego.copy(), "front": np.full((64, 96, 3), 100 + t, np.uint8)}
+        for see in (imitation, sight):
+            shown = shown if see is None else see(3 * t, shown)
         wanted = np.array([0.1 * t, -0.1 * t], np.float32)
         found += [
             shown["bev"].copy(),
             shown["ego"].copy(),
+            shown["front"].copy(),
             wanted if action is None else np.array(action(t, wanted.copy())),
         ]
     dream = {"temperature": 1.0, "push": 0.0, "flip": 0.0} | p.dream()
