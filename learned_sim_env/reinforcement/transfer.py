@@ -15,7 +15,7 @@ from learned_sim_env.spec import CONTRACTS, TEST_SCENARIOS, TRAINING_SCENARIOS, 
 # Drivers that are judged beside the trained ones.
 BESIDE = (*METADRIVE_DRIVERS, "careful", "nothing", "throttle", "random")
 # And beside those that see cameras: one that sees as little as those without pictures, and one that sees all around.
-IN_SIGHT = ("follow-6", "dream")
+IN_SIGHT = {"follow-6": "follow-6", "the policy that ships": "dream"}
 # Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
 JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
 
@@ -81,11 +81,12 @@ class TransferPlan:
         if self.cameras:
             # What ego and route are enough for says what pictures are good for.
             kinds |= {f"{place}, no pictures": (place, replace(base, sees="route")) for place in PLACES}
-        penalty, longer = (2.0, 10) if not self.cameras else (None, None)
-        penalty, longer = self.penalty or penalty, self.longer or longer
-        if penalty:
+        penalty, longer = self.penalty, self.longer
+        if not self.cameras:
+            penalty, longer = 2.0 if penalty is None else penalty, 10 if longer is None else longer
+        if penalty is not None:
             kinds["dream, doubt penalised"] = "dream", replace(base, penalty=penalty)
-        if longer:
+        if longer is not None:
             kinds[f"dream, {longer} times the steps"] = "dream", replace(base, steps=longer * self.steps)
         return kinds
 
@@ -118,8 +119,8 @@ class TransferPlan:
         return {
             **trained,
             **{
-                name: [Judge(self.out / "episodes" / f"{name}.json", name, seeds, self.contract)]
-                for name in (*BESIDE, *(IN_SIGHT if self.cameras else ()))
+                name: [Judge(self.out / "episodes" / f"{driver}.json", driver, seeds, self.contract)]
+                for name, driver in {**{d: d for d in BESIDE}, **(IN_SIGHT if self.cameras else {})}.items()
             },
         }
 

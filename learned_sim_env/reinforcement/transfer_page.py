@@ -150,8 +150,8 @@ def _seen(recipe: Mapping[str, Any]) -> str:
     learning = f"While they learn, {used}: in the dream the dream's, in MetaDrive MetaDrive's. " if used else ""
     return (
         "Policies that have learned see three cameras, the ego vector and the route; those without pictures the latter "
-        f"two alone. {learning}MetaDrive's expert and IDM driver read the simulator, careful and dream see 48 m x 48 m "
-        "from above."
+        f"two alone. {learning}MetaDrive's expert and IDM driver read the simulator; careful, and the policy that "
+        "ships, see 48 m x 48 m from above."
     )
 
 

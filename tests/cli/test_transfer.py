@@ -96,7 +96,7 @@ def test_cameras_from_training_to_the_report(tmp_path, monkeypatch):
     checkpoint = camera_checkpoint(tmp_path / "camera", twin)
     twin.close()
     monkeypatch.setattr(transfer, "BESIDE", ("careful",))
-    monkeypatch.setattr(transfer, "IN_SIGHT", ("follow-6",))
+    monkeypatch.setattr(transfer, "IN_SIGHT", {"blind": "follow-6"})
     monkeypatch.setattr(transfer, "SCRIPTED", {"nothing": None, "follow-8": None})
     out = tmp_path / "out"
     options = {**OPTIONS, "steps": 32, "recipe.rollout": 32, "recipe.rows": 4, "checkpoint": checkpoint, "out": out}
@@ -106,7 +106,7 @@ def test_cameras_from_training_to_the_report(tmp_path, monkeypatch):
     assert main(command) == 0
     found = json.loads((out / "transfer.json").read_text())
     trained = ["dream", "twin", "dream, no pictures", "twin, no pictures"]
-    assert list(found["driving"]["drivers"]) == [*trained, "careful", "follow-6"]
+    assert list(found["driving"]["drivers"]) == [*trained, "careful", "blind"]
     assert set(found["exploits"]) == set(trained) and len(found["ranking"]["reward"]["names"]) == 2 + 4
     assert "those without pictures the latter two alone" in (out / "transfer.html").read_text()
     shipped = CameraPolicy.load(tmp_path / "best.safetensors")
