@@ -97,24 +97,16 @@ def test_nothing_is_drawn_that_is_not_used(checkpoint):
     assert keys(sees="route", privileged=False) == {"ego", "route"}
 
 
-@pytest.mark.slow
 def test_readings_are_learned_beside_driving(checkpoint):
-    def errors(reading):
-        recipe = replace(SMALL, rollout=32, steps=64, epochs=30, learning_rate=1e-2, reading=reading)
+    def error(reading):
+        recipe = replace(SMALL, epochs=40, learning_rate=1e-2, batch_size=16, reading=reading)
         model = model_of(recipe, checkpoint)
-        model.policy.reading = True
-        seen = batch(model)
-        action = torch.zeros(len(seen["ego"]), 2)
-        before = -model.policy.evaluate_actions(seen, action)[2].mean().item()
-        model.policy.reading = reading > 0
         model.learn(recipe.steps)
+        seen = batch(model)
         model.policy.reading = True
-        return before, -model.policy.evaluate_actions(seen, action)[2].mean().item()
+        return -model.policy.evaluate_actions(seen, torch.zeros(len(seen["ego"]), 2))[2].mean().item()
 
-    before, after = errors(1.0)
-    assert before == pytest.approx(np.log(2), abs=0.1) and after < 0.75 * before
-    before, after = errors(0.0)
-    assert after > 0.9 * before
+    assert error(1.0) < 0.8 * error(0.0)
 
 
 def test_what_is_shown_is_the_environments(checkpoint):
