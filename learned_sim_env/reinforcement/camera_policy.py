@@ -40,7 +40,7 @@ class Features(BaseFeaturesExtractor):
         self.critic_size = KNOWN + gym.spaces.flatdim(space[CLOSENESS]) if privileged else self.actor_size
         self.privileged = privileged
         super().__init__(space, self.actor_size + self.critic_size)
-        self.reader = Reader() if PICTURES in space.spaces else None  # type: ignore[index]
+        self.reader = Reader() if PICTURES in space.spaces else None
         self.logits: Tensor | None = None
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
