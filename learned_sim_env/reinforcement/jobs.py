@@ -20,8 +20,8 @@ PATIENCE = 12 * 3600.0
 STEP_SECONDS = {
     ("dream", "rays"): 0.0005,
     ("twin", "rays"): 0.008,
-    ("dream", "cameras"): 0.018,
-    ("twin", "cameras"): 0.02,
+    ("dream", "cameras"): 0.025,
+    ("twin", "cameras"): 0.018,
     ("dream", "route"): 0.001,
     ("twin", "route"): 0.008,
 }
