@@ -42,6 +42,12 @@ RUNS = {
         "return in the dream over 8 steps",
         "runs/ppo.safetensors",
     ),
+    "train_sb3_cameras.py": (
+        ["--steps", "16", "--rollout", "16", "--horizon", "8"],
+        ("stable_baselines3", "metadrive"),
+        "return of the last episodes",
+        None,
+    ),
     "evaluate_in_twin.py": (["--episodes", "1"], ("metadrive",), "driving score", None),
     "cleanrl_ppo.py": (["--steps", "64", "--rows", "8", "--length", "8"], (), "64 steps,", None),
     "safe_rl_lagrangian.py": (
