@@ -108,7 +108,7 @@ def _run(args: EvaluateArgs) -> int:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     checkpoint, *beside = (from_pretrained(name, device) for name in (args.checkpoint, *args.beside))
     if args.data is None:
-        data = record_episodes(args.out / "episodes", args.episodes, args.workers)
+        data = record_episodes(args.out / "episodes", args.episodes, args.workers, checkpoint.contract.name)
     else:
         data = open_episodes(args.data, args.seeds, args.episodes)
     report = evaluate(checkpoint, data, config, beside)

@@ -28,6 +28,7 @@ from learned_sim_env.world_model.rssm.camera.perception import Perception
 from learned_sim_env.world_model.rssm.camera.ranges import Ranges, from_bytes
 from learned_sim_env.world_model.rssm.camera.ranges import as_bytes as ranges_as_bytes
 from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.true_scene import placed
 from learned_sim_env.world_model.rssm.landmarks import FAR as NONE
 from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
@@ -194,8 +195,25 @@ class CameraWorldModel(nn.Module):
             drawn.update({name: pictures[:, cameras.index(name)] for name in wanted})
         return drawn, state
 
-    def _painted(self, state: State) -> tuple[Tensor, State]:
-        """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time."""
+    def paint(self, state: State, then: Observation, now: Observation, names: Sequence[str]) -> Observation:
+        """See `protocol.ScenePainter`."""
+        before, after = placed(self.rssm, state, then), placed(self.rssm, state, now)
+        kept = [with_agents(row["real"], self._hits(self._agents(row))) for row in _parted(before)]
+        known = {
+            "key_pictures": torch.cat(kept),
+            "key_agent_pose": before["agent_pose"],
+            "key_agent_class": before["agent_class"],
+            "key_now": torch.zeros_like(state["key_now"]),
+        }
+        rows = zip(_parted({**after, **known}), now["pose"][:, 2].split(_size(now["pose"])), strict=True)
+        pictures = torch.cat([self._painted(row, turned)[0] for row, turned in rows])
+        return {name: pictures[:, self.config.cameras.index(name)] for name in names}
+
+    def _painted(self, state: State, turned: Tensor | None = None) -> tuple[Tensor, State]:
+        """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time.
+
+        turned: (B,) [rad] of the ego since the last real observation, if the state's frame is another.
+        """
         kept, now = state["key_pictures"][..., :3], state["key_now"]
         if now.all():
             return kept.contiguous(), state
@@ -204,7 +222,7 @@ class CameraWorldModel(nn.Module):
         hits = self._hits(agents)
         then, there = self._then(state, agents["pose"], motion)
         # The state's poses are in the frame of the last real moment.
-        real, turned = state["real"], state["pose"][:, 2]
+        real, turned = state["real"], state["pose"][:, 2] if turned is None else turned
         ranges = (from_bytes(state[name]) for name in ("key_ranges", "real_ranges"))
         key = Keyframe(
             state["key_pictures"], state["key_pose"], then, there, state["key_generation"], real, turned, *ranges
