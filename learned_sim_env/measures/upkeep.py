@@ -27,7 +27,10 @@ def regions(views: np.ndarray, bev: BevSpec, camera: CameraSpec) -> np.ndarray:
     rays = camera.rays(rows, columns)
     ground = rays[..., 2] < 0
     reach = np.where(ground, camera.position[2] / np.maximum(-rays[..., 2], 1e-9), 0.0)
-    row, column = (np.rint(x).astype(np.int64) for x in bev.pixels(np.array(camera.position[:2]) + rays[..., :2] * reach[..., None]))
+    row, column = (
+        np.rint(x).astype(np.int64)
+        for x in bev.pixels(np.array(camera.position[:2]) + rays[..., :2] * reach[..., None])
+    )
     inside = ground & (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
     seen = views[:, np.where(inside, row, 0), np.where(inside, column, 0)]
     found = np.full(seen.shape, ELSEWHERE, np.uint8)

@@ -43,7 +43,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """"met", "missed" or "not measured"."""
+        """ "met", "missed" or "not measured"."""
         return "not measured" if self.met is None else "met" if self.met else "missed"
 
 

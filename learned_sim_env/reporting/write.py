@@ -8,7 +8,7 @@ from typing import Any
 
 from learned_sim_env.files import write_json
 from learned_sim_env.reporting.html import write_html
-from learned_sim_env.reporting.parts import Part, targets_table
+from learned_sim_env.reporting.parts import Part, Table, targets_table
 
 
 def write_report(folder: Path, name: str, title: str, about: Mapping[str, Any], parts: Sequence[Part]) -> list[Path]:
@@ -17,6 +17,15 @@ def write_report(folder: Path, name: str, title: str, about: Mapping[str, Any], 
     write_html(page, title, about, parts)
     write_json(values, {"about": about, **{part.name: _values(part) for part in parts}})
     return [page, values]
+
+
+def markdown(table: Table) -> str:
+    """A table's head and rows, columns aligned."""
+    widths = [max(map(len, column)) for column in zip(table.head, *table.rows)]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |" for row in (table.head, *table.rows)
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
 
 
 def _values(part: Part) -> dict[str, Any]:

@@ -84,19 +84,21 @@ def frames_over_time(dream: Drives, twin: Drives, drawn: list[int], ages: list[i
         name="camera_frames_over_time",
         title="L1: are imagined frames such as the simulator's, also later?",
         method=(
-            "Frechet distance between the frames of dreams and those of the simulator as long after the same start, all "
-            "cameras together. Features of a frame are the mean colours of 4 by 3 cells and, as logarithms, the energy of "
-            "gradients in them and in their directions, at three scales; they are whitened on the simulator's frames of "
-            f"all ages (at most {COMPONENTS} principal components). The drives are halved at random; the dreams of one "
-            "half are compared with the simulator's drives of the other half, beside the simulator's own drives of the "
-            f"first half, which are the floor. {HALVINGS} halvings; median and range of 95% of them. Only the {len(rows)} "
-            "drives that last on both sides are taken, so that there are as many at every age."
+            "Frechet distance between the frames of dreams and those of the simulator as long after the same start, "
+            "all cameras together. Features of a frame are the mean colours of 4 by 3 cells and, as logarithms, the "
+            "energy of gradients in them and in their directions, at three scales; they are whitened on the "
+            f"simulator's frames of all ages (at most {COMPONENTS} principal components). The drives are halved at "
+            "random; the dreams of one half are compared with the simulator's drives of the other half, beside the "
+            f"simulator's own drives of the first half, which are the floor. {HALVINGS} halvings; median and range of "
+            f"95% of them. Only the {len(rows)} drives that last on both sides are taken, so that there are as many "
+            "at every age."
         ),
         limits=(
             "It compares sets of frames: a frame of the wrong scene is as good as one of the right scene. The features "
-            "see colours and detail, not shapes: a car that has come apart is hardly noticed. Small sets are far apart by "
-            "chance, which the floor tells and which makes ratios smaller than they would be. Dream and simulator drift "
-            "apart in traffic and speed, and so in what they look at. Drives that last are the calmer ones."
+            "see colours and detail, not shapes: a car that has come apart is hardly noticed. Small sets are far "
+            "apart by chance, which the floor tells and which makes ratios smaller than they would be. Dream and "
+            "simulator drift apart in traffic and speed, and so in what they look at. Drives that last are the calmer "
+            "ones."
         ),
         tables=(
             Table(

@@ -39,7 +39,9 @@ class TwinDrives:
     folder: Path
 
     def __call__(self) -> Task:
-        env = TwinDrivingEnv(SIMULATOR, self.contract, obs_type="ego", max_episode_steps=self.context + self.config.steps)
+        env = TwinDrivingEnv(
+            SIMULATOR, self.contract, obs_type="ego", max_episode_steps=self.context + self.config.steps
+        )
 
         def task(seed: int) -> int:
             write_npz(self.file(seed), self.drive(env, seed))
@@ -54,9 +56,9 @@ class TwinDrives:
         return self.folder / f"{key_of([*about, c.steps, c.every, c.appearance, seed])}.npz"
 
     def drive(self, env: TwinDrivingEnv, seed: int) -> dict[str, np.ndarray]:
-        """Arrays by name: of the context "context.<modality>" (T, *shape) and "actions" (T, 2), the first of them zeros;
-        "frames.<camera>" (A, H, W, 3), "views" (A, h, w), "running" (A,) bool; "condition", that of the appearance. Past
-        the end of the episode its last moment is repeated.
+        """Arrays by name: of the context "context.<modality>" (T, *shape) and "actions" (T, 2), the first of them
+        zeros; "frames.<camera>" (A, H, W, 3), "views" (A, h, w), "running" (A,) bool; "condition", that of the
+        appearance. Past the end of the episode its last moment is repeated.
 
         Raises:
             ValueError: if the episode ends within the context.

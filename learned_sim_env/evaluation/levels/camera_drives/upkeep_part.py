@@ -63,15 +63,17 @@ def upkeep(drives: Drives, at_ages: np.ndarray, contract: Contract) -> Upkeep:
 
 
 def kept(dream: np.ndarray, twin: np.ndarray, weights: np.ndarray) -> Estimate:
-    """(A,) share of a strength that is kept: of the dream's over the simulator's at each age, divided by the same at the
-    first, over drives that last on both sides.
+    """(A,) share of a strength that is kept: of the dream's over the simulator's at each age, divided by the same at
+    the first, over drives that last on both sides.
 
     dream, twin: (N, A). weights: (R, N), see `bootstrap.resample`.
     """
     known = np.isfinite(dream) & np.isfinite(twin)
     both = np.log(np.where(known, dream, 1.0)) - np.log(np.where(known, twin, 1.0))
     change, counted = both - both[:, :1], weights @ known.astype(np.float64)
-    mean = np.divide(weights @ np.where(known, change, 0.0), counted, out=np.full_like(counted, np.nan), where=counted > 0)
+    mean = np.divide(
+        weights @ np.where(known, change, 0.0), counted, out=np.full_like(counted, np.nan), where=counted > 0
+    )
     return Estimate.of(np.exp(mean))
 
 
@@ -92,7 +94,11 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
     rows = [
         *((f"{name} [levels]", side, e, 2) for name, both in levels.items() for side, e in both.items()),
         *((f"{name}: share kept", "dream / simulator", e, 2) for name, e in share.items()),
-        *((f"colour {region}: from the first [levels]", side, e, 1) for region, both in drift.items() for side, e in both.items()),
+        *(
+            (f"colour {region}: from the first [levels]", side, e, 1)
+            for region, both in drift.items()
+            for side, e in both.items()
+        ),
     ]
     entries = range(len(ages))
     targets = []
@@ -110,7 +116,9 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         for axis, (name, both) in zip(figure.subplots(1, len(levels)), levels.items()):
             for (side, e), style in zip(both.items(), STYLES):
                 curve(axis, ages, e, side, style)
-            axis.set(xscale="log", title=f"{name} [levels of 255]", xlabel="steps since the last real moment", ylim=(0, None))
+            axis.set(
+                xscale="log", title=f"{name} [levels of 255]", xlabel="steps since the last real moment", ylim=(0, None)
+            )
             axis.grid(alpha=0.3)
             axis.legend(fontsize=8)
 
@@ -120,16 +128,16 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         method=(
             "Contrast is the standard deviation of brightness in windows of 7 by 7 pixels, detail the difference of "
             "neighbouring pixels, both averaged over frames and cameras. What is kept of them is the dream's over the "
-            "simulator's at an age, divided by the same after the first step (geometric mean over drives that last on both "
-            "sides): the simulator's own pictures lose contrast where a road leads out of a town. Mean colours are of what "
-            "a pixel looks at by its ray and the view from above of its own side: above the horizon, the road, and the "
-            "ground beside it; how far they are from those after the first step is given for both sides, because what "
-            "stands on the ground changes. Intervals are 95% of replicates that resample drives. Everything that the model "
-            "predicted was finite."
+            "simulator's at an age, divided by the same after the first step (geometric mean over drives that last on "
+            "both sides): the simulator's own pictures lose contrast where a road leads out of a town. Mean colours "
+            "are of what a pixel looks at by its ray and the view from above of its own side: above the horizon, the "
+            "road, and the ground beside it; how far they are from those after the first step is given for both "
+            "sides, because what stands on the ground changes. Intervals are 95% of replicates that resample drives. "
+            "Everything that the model predicted was finite."
         ),
         limits=(
-            "Noise or invented patterns keep contrast and detail as well as what is right does; that frames are such as "
-            "the simulator's is judged apart. Drives that end are missing at later ages. A region is where the side "
+            "Noise or invented patterns keep contrast and detail as well as what is right does; that frames are such "
+            "as the simulator's is judged apart. Drives that end are missing at later ages. A region is where the side "
             "believes it to be."
         ),
         tables=(

@@ -97,9 +97,7 @@ def compare_frames(
     return FrameFutures(episode, batch.valid[:, c:][:, at].numpy(), scores, shares, _seams(models[MODEL], shown))
 
 
-def _seams(
-    model: WorldModel, shown: Mapping[str, Mapping[str, np.ndarray]]
-) -> dict[str, dict[str, np.ndarray]]:
+def _seams(model: WorldModel, shown: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
     """Of frames (B, S, H, W, 3) uint8 by method and camera; see `FrameFutures.seams`."""
     together = tuple(m for m in model.contract.cameras if all(m.name in frames for frames in shown.values()))
     return {

@@ -45,8 +45,8 @@ _LABELS = {
 assert tuple(_LABELS) == MEASURES
 # Steps between the pictures of a strip.
 _EVERY = 5
-# [dB] By how much the model's PSNR has to exceed the better baseline's at any step, and at `_MIDDLE`; and by how much it
-# may stay below that of the model that is told the true scene.
+# [dB] By how much the model's PSNR has to exceed the better baseline's at any step, and at `_MIDDLE`; and by how much
+# it may stay below that of the model that is told the true scene.
 _ABOVE, _CLEARLY_ABOVE, _BELOW, _MIDDLE = 0.0, 3.0, 3.0, 15
 
 

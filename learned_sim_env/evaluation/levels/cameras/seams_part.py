@@ -57,19 +57,17 @@ def seams_part(found: FrameFutures, weights: np.ndarray, horizon: int) -> Part:
         name=NAME,
         title=TITLE,
         method=(
-            "Where two cameras look at the same, the frame of the first is compared with that of the second, reprojected "
-            "into it: mean absolute difference of colours, in levels of 255. The cameras have one optical centre, so that "
-            "the reprojection is a turn and needs no depth. The recorded frames have a seam error too, from blending "
-            "between pixels and from drops of rain: what is asked is how many times that the dream's is. The futures are "
-            "those of the camera frames above."
+            "Where two cameras look at the same, the frame of the first is compared with that of the second, "
+            "reprojected into it: mean absolute difference of colours, in levels of 255. The cameras have one optical "
+            "centre, so that the reprojection is a turn and needs no depth. The recorded frames have a seam error "
+            "too, from blending between pixels and from drops of rain: what is asked is how many times that the "
+            "dream's is. The futures are those of the camera frames above."
         ),
         limits=(
-            "Cameras may agree about what is wrong, and pictures that are blurred agree more easily than sharp ones, so "
-            "that a ratio below 1 is no praise. Only a strip of each picture is seen twice."
+            "Cameras may agree about what is wrong, and pictures that are blurred agree more easily than sharp ones, "
+            "so that a ratio below 1 is no praise. Only a strip of each picture is seen twice."
         ),
-        tables=(
-            Table("Seam error [levels of 255]", ("cameras", "frames", *(steps_text(s) for s in steps)), rows),
-        ),
+        tables=(Table("Seam error [levels of 255]", ("cameras", "frames", *(steps_text(s) for s in steps)), rows),),
         values={"steps": steps, "seams": plain(seams)},
         figures={"Seam error": draw},
         targets=tuple(

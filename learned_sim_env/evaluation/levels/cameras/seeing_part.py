@@ -1,4 +1,4 @@
-"""How well a model that is shown cameras knows where it is: its state after the context, and what it foresees from it."""
+"""How well a model that is shown cameras knows where it is: its state after the context, and what it foresees."""
 
 from __future__ import annotations
 
@@ -102,7 +102,10 @@ def measure_seeing(
     ade = at(Estimate.of(ego.mean_until(weights, off, rolled.valid)), WITHIN - 1)
     ranked = _terminal(parts, len(data), replicates, seed)
     seconds = WITHIN * checkpoint.contract.dt
-    rows = ((f"average displacement over {seconds:g} s [m]", text(ade, 3)), ("terminal within it, AUROC", text(ranked, 3)))
+    rows = (
+        (f"average displacement over {seconds:g} s [m]", text(ade, 3)),
+        ("terminal within it, AUROC", text(ranked, 3)),
+    )
     tables.append(Table("What is foreseen from there", ("measure", "model"), rows))
     values |= {"ade": plain(ade), "terminal_auroc": plain(ranked)}
     targets += [
@@ -114,16 +117,16 @@ def measure_seeing(
         title="L1: what is seen in the cameras",
         method=(
             f"The state after real contexts of {model.context_steps} moments, of which the model was shown "
-            f"{', '.join(model.observes)}. The view from above that it draws is compared with the simulator's, pixel by "
-            f"pixel: ahead of the ego up to {AHEAD:g} m, which lies within the field of view of a front and two side "
-            "cameras as far as nothing stands in the way, and everywhere. From there it runs open-loop under the "
+            f"{', '.join(model.observes)}. The view from above that it draws is compared with the simulator's, pixel "
+            f"by pixel: ahead of the ego up to {AHEAD:g} m, which lies within the field of view of a front and two "
+            "side cameras as far as nothing stands in the way, and everywhere. From there it runs open-loop under the "
             "recorded actions. For the order of forecasts, windows before the end of episodes are added. Intervals are "
             "95% of replicates that resample whole episodes."
         ),
         limits=(
             "What no camera shows, behind the ego and behind others, can at best be guessed, and is in the figures of "
-            "the whole view. A box a pixel aside counts as half wrong. Open-loop displacements say nothing of other road "
-            "users."
+            "the whole view. A box a pixel aside counts as half wrong. Open-loop displacements say nothing of other "
+            "road users."
         ),
         tables=tuple(tables),
         values=values,
