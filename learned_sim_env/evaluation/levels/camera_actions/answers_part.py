@@ -83,12 +83,15 @@ def measure_answers(
     if not drawn:
         return not_applicable(NAME, TITLE, "the episodes were recorded without the cameras that the model draws")
     # The one that looks the most ahead: there all of the ground moves.
-    camera = min(drawn, key=lambda m: abs(m.camera.yaw) if m.camera else np.inf).name
+    ahead = min(drawn, key=lambda m: abs(m.camera.yaw) if m.camera else np.inf)
+    camera, spec = ahead.name, ahead.camera
+    assert spec is not None
     data = episodes_for(checkpoint, data).having((camera,))
     if len(data) < 2:
         return not_applicable(NAME, TITLE, "one half of the episodes trains an estimator that reads the other; give 2")
     half = np.arange(len(data)) % 2
-    estimator = open_estimator(data.select(np.flatnonzero(half == 0)), camera, config.estimator, folder)
+    shown = data.select(np.flatnonzero(half == 0))
+    estimator = open_estimator(shown, camera, spec, contract.dt, config.estimator, folder)
     judged = data.select(np.flatnonzero(half == 1))
     windows = regular_windows(judged, config.horizon, model.context_steps)
     if not len(windows):
@@ -155,13 +158,14 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
         name=NAME,
         title=TITLE,
         method=(
-            "In the manner of ACT-Bench (arXiv 2412.05337): a small network learns to read speed and yaw rate from "
-            f"{FRAMES} frames of the {camera} camera, on recorded clips of every other episode. It then reads frames "
-            "that the model imagined in the episodes between (the mode, under the recorded actions), and recorded "
-            f"frames of the same windows, which are the ceiling. Based on {counted}. For the turn, moments in which "
-            f"the ego drives {MOVING:g} m/s or more go on with steering of {STEER:g} held to the left, and to the "
-            f"right; of {HELD} steps the last {READ} are read: it is swapped where the first turns to the left and "
-            "the second to the right. Intervals are 95% of replicates that resample whole episodes."
+            "In the manner of ACT-Bench (arXiv 2412.05337): an estimator learns to read speed and yaw rate from how "
+            f"well motions over the ground explain {FRAMES} frames of the {camera} camera, on recorded clips of every "
+            "other episode. It then reads frames that the model imagined in the episodes between (the mode, under the "
+            f"recorded actions), and recorded frames of the same windows, which are the ceiling. Based on {counted}. "
+            f"For the turn, moments in which the ego drives {MOVING:g} m/s or more go on with steering of {STEER:g} "
+            f"held to the left, and to the right; of {HELD} steps the last {READ} are read: it is swapped where the "
+            "first turns to the left and the second to the right. Intervals are 95% of replicates that resample whole "
+            "episodes."
         ),
         limits=(
             "What is read is how pictures move, not whether they are right. The estimator errs, and more so on "

@@ -43,10 +43,9 @@ def drive_dream(
     rollout = Rollout(model, len(rows), inference)
     rollout.start(rows, start, config.seed * len(rows) + rows)
     act, began = open_driver(driver, list(twin)), np.ones(len(rows), bool)
-    frames: dict[str, list[np.ndarray]] = {name: [] for name in cameras}
-    views: list[np.ndarray] = []
-    running: list[np.ndarray] = []
     ego, alive = start.ego, np.ones(len(rows), bool)
+    frames = {name: [start.drawn[name]] for name in cameras}
+    views, running = [start.drawn["bev"]] if viewed else [], [alive]
     for age in tqdm(range(1, config.steps + 1), desc="dream", unit="step"):
         seen = {"ego": ego, **({"bev": colourise(rollout.drawn("bev", rows))} if viewed else {})}
         imagined = rollout.step(act(seen, began))

@@ -16,25 +16,26 @@ DRIVER, BLIND_DRIVER = "careful-6", "follow-6"
 
 @dataclass(frozen=True)
 class DrivesConfig:
-    """drives: scenarios. steps: of each after its context. every: steps between the moments at which cameras are drawn,
-    as an environment does at each. appearance: a condition of all drives; "" for that of each scenario's seed.
-    seed: of the dream's chances.
+    """drives: scenarios. before: steps driven before the context, so that it is one of driving. steps: after it.
+    every: steps between the moments at which cameras are drawn, as an environment does at each. appearance: a condition
+    of all drives; "" for that of each scenario's seed. seed: of the dream's chances.
     """
 
     drives: int = 48
+    before: int = 20
     steps: int = 300
     every: int = 5
     appearance: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least(self, drives=1, steps=1, every=1)
+        check_at_least(self, drives=1, before=0, steps=1, every=1)
 
     @property
     def drawn(self) -> list[int]:
-        """Steps after the context, at which cameras are drawn, ascending."""
+        """Steps after the context at which cameras are drawn, ascending; the first, 0, is its last moment."""
         ages = [age for age in AGES if age <= self.steps]
-        return sorted({*range(self.every, self.steps + 1, self.every), *ages, self.steps})
+        return sorted({*range(0, self.steps + 1, self.every), *ages, self.steps})
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,10 @@ class TwinDrives:
 
     def __call__(self) -> Task:
         env = TwinDrivingEnv(
-            SIMULATOR, self.contract, obs_type="ego", max_episode_steps=self.context + self.config.steps
+            SIMULATOR,
+            self.contract,
+            obs_type="ego",
+            max_episode_steps=self.context + self.config.before + self.config.steps,
         )
 
         def task(seed: int) -> int:
@@ -53,35 +56,34 @@ class TwinDrives:
         """Where the drive of a scenario is kept."""
         c = self.config
         about = [SIMULATOR, __version__, self.contract, self.names, self.cameras, self.context, self.driver]
-        return self.folder / f"{key_of([*about, c.steps, c.every, c.appearance, seed])}.npz"
+        return self.folder / f"{key_of([*about, c.before, c.steps, c.every, c.appearance, seed])}.npz"
 
     def drive(self, env: TwinDrivingEnv, seed: int) -> dict[str, np.ndarray]:
-        """Arrays by name: of the context "context.<modality>" (T, *shape) and "actions" (T, 2), the first of them
-        zeros; "frames.<camera>" (A, H, W, 3), "views" (A, h, w), "running" (A,) bool; "condition", that of the
+        """Arrays by name: of the context "context.<modality>" (T, *shape) and "actions" (T, 2) that led
+        to them; "frames.<camera>" (A, H, W, 3), "views" (A, h, w), "running" (A,) bool; "condition", that of the
         appearance. Past the end of the episode its last moment is repeated.
 
         Raises:
-            ValueError: if the episode ends within the context.
+            ValueError: if the episode ends before the context does.
         """
         env.reset(seed=seed, options={"appearance": self.config.appearance} if self.config.appearance else None)
         act, began, over = open_driver(self.driver, [seed]), np.ones(1, bool), False
-        rows: dict[str, list[np.ndarray]] = {"actions": [np.zeros(2, np.float32)], "views": [], "running": []}
-        drawn = set(self.config.drawn)
-        for age in range(1 - self.context, self.config.steps + 1):
-            if age > 1 - self.context:
+        rows: dict[str, list[np.ndarray]] = {"actions": [], "views": [], "running": []}
+        drawn, first, action = set(self.config.drawn), 1 - self.context - self.config.before, np.zeros(2, np.float32)
+        for age in range(first, self.config.steps + 1):
+            if age > first:
                 action = act({"bev": colourise(env.semantic)[None], "ego": env.ego_vector[None]}, began)[0]
                 began = np.zeros(1, bool)
                 if not over:
                     _, _, terminated, truncated, _ = env.step(action)
                     over = terminated or truncated
-            if age <= 0:
-                if over:
-                    raise ValueError(f"the episode of scenario {seed} ends within the context")
-                if age > 1 - self.context:
-                    rows["actions"].append(action)
+            if age <= 0 and over:
+                raise ValueError(f"the episode of scenario {seed} ends before the context does")
+            if -self.context < age <= 0:
+                rows["actions"].append(action)
                 for name, value in env.observed(self.names).items():
                     rows.setdefault(f"context.{name}", []).append(value)
-            elif age in drawn:
+            if age in drawn:
                 for name, value in env.observed(self.cameras).items():
                     rows.setdefault(f"frames.{name}", []).append(value)
                 rows["views"].append(env.semantic)
@@ -94,7 +96,7 @@ class TwinDrives:
 def drive_twin(source: TwinDrives, seeds: np.ndarray, workers: int) -> dict[int, dict[str, np.ndarray]]:
     """The drives of scenarios `seeds` (N,) int64, see `TwinDrives.drive`: read where they are kept, else driven.
 
-    Those whose episode ends within the context are left out.
+    Those whose episode ends before the context does are left out.
 
     Raises:
         ImportError: if the simulator is needed and not installed.
@@ -119,7 +121,7 @@ def drive_twin(source: TwinDrives, seeds: np.ndarray, workers: int) -> dict[int,
             with np.load(source.file(seed), allow_pickle=False) as file:
                 found[seed] = dict(file.items())
     if not found:
-        raise ValueError(f"none of {len(seeds)} drives in {SIMULATOR} lasts longer than a context")
+        raise ValueError(f"none of {len(seeds)} drives in {SIMULATOR} lasts until a context is over")
     return found
 
 

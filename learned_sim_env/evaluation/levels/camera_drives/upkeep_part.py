@@ -149,8 +149,19 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         ),
         values={"ages": ages, "kept": plain(share), "levels": plain(levels), "drift": plain(drift)},
         figures={"Contrast and detail over time": draw},
+        pictures={
+            f"The first drive, {name}, at steps {', '.join(map(str, ages))}: the simulator above, the dream below": (
+                np.concatenate([_strip(side.frames[name][0, at_ages]) for side in (twin, dream)])
+            )
+            for name in dream.frames
+        },
         targets=tuple(targets),
     )
+
+
+def _strip(frames: np.ndarray) -> np.ndarray:
+    """Frames (A, H, W, 3) side by side."""
+    return np.concatenate(list(np.pad(frames, ((0, 0), (0, 2), (0, 2), (0, 0)))), 1)
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
