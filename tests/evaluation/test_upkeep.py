@@ -88,7 +88,7 @@ def test_regions_are_what_rays_meet() -> None:
 
 
 def driven(seed: int, config: DrivesConfig, fade: float = 0.0) -> Drives:
-    """Ten drives along a road; what is drawn fades by a share until the end. The last two end half-way."""
+    """Ten drives along a road; what is drawn fades by a share until the end. The last two end before step 100."""
     drawn, n = config.drawn, 10
     frames, views = {}, np.full((n, len(drawn), 64, 64), SemanticClass.OFF_ROAD, np.uint8)
     views[..., 20:44] = SemanticClass.ROAD
@@ -98,7 +98,7 @@ def driven(seed: int, config: DrivesConfig, fade: float = 0.0) -> Drives:
         share = 1 - fade * np.array(drawn)[:, None, None, None] / config.steps
         frames[name] = (mean + (seen - mean) * share).round().astype(np.uint8)
     running = np.ones((n, len(drawn)), bool)
-    running[-2:, len(drawn) // 2 :] = False
+    running[-2:, drawn.index(100) :] = False
     return Drives(running, frames, views)
 
 

@@ -112,25 +112,34 @@ def measure_answers(
 def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, config: AnswersConfig) -> Part:
     """episodes: from which the windows are."""
     weights = resample(read.episode, episodes, config.replicates, config.seed)
-    correlation = {
-        name: {
-            motion: Estimate.of(pearson(weights, getattr(read, x)[..., i], getattr(read, y)[..., i], read.valid))
-            for i, motion in enumerate(MOTIONS)
-        }
-        for name, (x, y) in _COMPARED.items()
-    }
+    whole = read.valid.any(1, keepdims=True)
+
+    def correlated(x: str, y: str, averaged: bool) -> dict[str, Estimate]:
+        pair = [getattr(read, name) for name in (x, y)]
+        if averaged:
+            counted = np.maximum(read.valid.sum(1), 1)[:, None, None]
+            pair = [(v * read.valid[..., None]).sum(1, keepdims=True) / counted for v in pair]
+        valid = whole if averaged else read.valid
+        return {m: Estimate.of(pearson(weights, *(v[..., i] for v in pair), valid)) for i, m in enumerate(MOTIONS)}
+
+    correlation = {name: correlated(*pair, averaged=True) for name, pair in _COMPARED.items()}
+    by_clip = {name: correlated(*pair, averaged=False) for name, pair in _COMPARED.items()}
     weights = resample(turned.episode, episodes, config.replicates, config.seed)
     shares = {
         name: Estimate.of(ratio(weights @ swapped(values).astype(np.float64), weights.sum(1)))
         for name, values in (("read from dreamt frames", turned.read), ("the dream's own motion", turned.own))
     }
-    asked, *_ = correlation.values()
-    counted = f"{int(read.valid.sum())} clips of {len(read.valid)} windows, {len(turned.read)} moments"
+    asked, *_, ceiling = correlation.values()
+    based_on = f"{int(read.valid.sum())} clips of {len(read.valid)} windows, {len(turned.read)} moments"
     targets = [
         Target.least(
-            f"correlation of {motion} in dreamt frames with the action's", LEAST_CORRELATION, float(e.value), 3
+            f"correlation of {motion} in dreamt frames with the action's (in recorded ones "
+            f"{ceiling[motion].value:.3f})",
+            LEAST_CORRELATION,
+            float(estimate.value),
+            3,
         )
-        for motion, e in asked.items()
+        for motion, estimate in asked.items()
     ]
     share = float(next(iter(shares.values())).value)
     targets.append(Target.least("share of moments in which swapped steering swaps the turn", LEAST_SWAPPED, share, 3))
@@ -161,10 +170,11 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
             "In the manner of ACT-Bench (arXiv 2412.05337): an estimator learns to read speed and yaw rate from how "
             f"well motions over the ground explain {FRAMES} frames of the {camera} camera, on recorded clips of every "
             "other episode. It then reads frames that the model imagined in the episodes between (the mode, under the "
-            f"recorded actions), and recorded frames of the same windows, which are the ceiling. Based on {counted}. "
+            f"recorded actions), and recorded frames of the same windows, which are the ceiling. Based on {based_on}. "
             f"For the turn, moments in which the ego drives {MOVING:g} m/s or more go on with steering of {STEER:g} "
             f"held to the left, and to the right; of {HELD} steps the last {READ} are read: it is swapped where the "
-            "first turns to the left and the second to the right. Intervals are 95% of replicates that resample whole "
+            "first turns to the left and the second to the right. Correlations are of the means over windows, of "
+            "about a second, beside those of single clips. Intervals are 95% of replicates that resample whole "
             "episodes."
         ),
         limits=(
@@ -176,8 +186,12 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
         tables=(
             Table(
                 "Correlation of what is read from frames with motion",
-                ("frames, compared with", *MOTIONS),
-                tuple((name, *(text(e, 3) for e in both.values())) for name, both in correlation.items()),
+                ("frames, compared with", "means of windows or clips", *MOTIONS),
+                tuple(
+                    (name, what, *(text(e, 3) for e in found[name].values()))
+                    for name in _COMPARED
+                    for what, found in (("windows", correlation), ("clips", by_clip))
+                ),
             ),
             Table(
                 "Share of moments in which swapped steering swaps the turn",
@@ -190,6 +204,7 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
             "clips": int(read.valid.sum()),
             "moments": len(turned.read),
             "correlation": plain(correlation),
+            "correlation_by_clip": plain(by_clip),
             "swapped": plain(shares),
         },
         figures={"What is read from frames": draw},

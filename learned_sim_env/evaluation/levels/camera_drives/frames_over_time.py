@@ -62,7 +62,7 @@ def frames_over_time(dream: Drives, twin: Drives, drawn: list[int], ages: list[i
     at_ages = np.searchsorted(drawn, ages)
     # The same drives at every age: fewer of them would be farther apart by chance.
     rows = np.flatnonzero(dream.running[:, at_ages[-1]] & twin.running[:, at_ages[-1]])
-    halves = distances(*(features_of(side, rows, at_ages) for side in (dream, twin)), seed)
+    halves = distances(features_of(dream, rows, at_ages), features_of(twin, rows, at_ages), seed)
     found = {name: _spread(values) for name, values in halves.items()}
     times = {}
     if EARLY in ages and LATE in ages:
