@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
 _LEVELS_HELP = (
-    f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of longer on two cores, with cameras '
+    f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of an hour on two cores, with cameras '
     "longer. "
     + " ".join(f"{level.name}: {level.question} Needs {level.requirements}." for level in map(find_level, LEVELS))
 )
