@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DRE
 from learned_sim_env.evaluation.levels.camera_drives.upkeep_part import upkeep_part
 from learned_sim_env.measures.frame_features import FEATURES, frame_features
 from learned_sim_env.measures.upkeep import ELSEWHERE, REGIONS, contrast, detail, region_colours, regions
+from learned_sim_env.reporting.html import write_html
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
 
 CONTRACT = CONTRACTS["driving-camera"]
@@ -121,11 +124,15 @@ def test_a_dream_that_fades_is_told_from_one_that_does_not() -> None:
         assert over_time.values["running"]["dream"] == [10, 10, 10, 8, 8]
 
 
-def test_drives_that_all_end_leave_nothing_to_measure() -> None:
+def test_drives_that_all_end_leave_nothing_to_measure(tmp_path: Path) -> None:
     config, ages = DrivesConfig(drives=10, every=150), [1, 15, 30, 100, 300]
     twin, dream = driven(1, config), driven(2, config)
     twin.running[:, -1] = False
-    (target,) = frames_over_time(dream, twin, config.drawn, ages, 0).targets
+    over_time = frames_over_time(dream, twin, config.drawn, ages, 0)
+    (target,) = over_time.targets
     assert target.met is None and target.measured == "-" and target.verdict == "not measured"
-    asked = upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0).targets
-    assert all(target.met is None for target in asked)
+    upkeep = upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0)
+    assert all(target.met is None for target in upkeep.targets)
+    assert {picture.shape for picture in upkeep.pictures.values()} == {(2 * 66, 5 * 98, 3)}
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    write_html(tmp_path / "ladder.html", "Ladder", {}, [over_time, upkeep])

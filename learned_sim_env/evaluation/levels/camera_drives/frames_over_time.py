@@ -73,8 +73,9 @@ def frames_over_time(dream: Drives, twin: Drives, drawn: list[int], ages: list[i
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
         for (name, estimate), style in zip(found.items(), STYLES):
-            curve(axis, ages, estimate, f"{name} from simulator", style)
-        axis.set(xscale="log", xlabel="steps since the last real moment", ylabel="Frechet distance", ylim=(0, None))
+            curve(axis, np.arange(len(ages)), estimate, f"{name} from simulator", style)
+        axis.set_xticks(np.arange(len(ages)), [str(age) for age in ages])
+        axis.set(xlabel="steps since the last real moment", ylabel="Frechet distance", ylim=(0, None))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
 

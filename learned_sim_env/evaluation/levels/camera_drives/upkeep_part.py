@@ -115,10 +115,9 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         figure.set_size_inches(10, 3.8)
         for axis, (name, both) in zip(figure.subplots(1, len(levels)), levels.items()):
             for (side, e), style in zip(both.items(), STYLES):
-                curve(axis, ages, e, side, style)
-            axis.set(
-                xscale="log", title=f"{name} [levels of 255]", xlabel="steps since the last real moment", ylim=(0, None)
-            )
+                curve(axis, np.arange(len(ages)), e, side, style)
+            axis.set_xticks(np.arange(len(ages)), [str(age) for age in ages])
+            axis.set(title=f"{name} [levels of 255]", xlabel="steps since the last real moment", ylim=(0, None))
             axis.grid(alpha=0.3)
             axis.legend(fontsize=8)
 
