@@ -112,15 +112,14 @@ def measure_answers(
 def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, config: AnswersConfig) -> Part:
     """episodes: from which the windows are."""
     weights = resample(read.episode, episodes, config.replicates, config.seed)
-    whole = read.valid.any(1, keepdims=True)
 
     def correlated(x: str, y: str, averaged: bool) -> dict[str, Estimate]:
-        pair = [getattr(read, name) for name in (x, y)]
+        one, other, valid = getattr(read, x), getattr(read, y), read.valid
         if averaged:
-            counted = np.maximum(read.valid.sum(1), 1)[:, None, None]
-            pair = [(v * read.valid[..., None]).sum(1, keepdims=True) / counted for v in pair]
-        valid = whole if averaged else read.valid
-        return {m: Estimate.of(pearson(weights, *(v[..., i] for v in pair), valid)) for i, m in enumerate(MOTIONS)}
+            counted = np.maximum(valid.sum(1), 1)[:, None, None]
+            one, other = ((v * valid[..., None]).sum(1, keepdims=True) / counted for v in (one, other))
+            valid = valid.any(1, keepdims=True)
+        return {m: Estimate.of(pearson(weights, one[..., i], other[..., i], valid)) for i, m in enumerate(MOTIONS)}
 
     correlation = {name: correlated(*pair, averaged=True) for name, pair in _COMPARED.items()}
     by_clip = {name: correlated(*pair, averaged=False) for name, pair in _COMPARED.items()}
