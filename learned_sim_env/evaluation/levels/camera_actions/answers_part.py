@@ -118,7 +118,7 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
         if averaged:
             counted = np.maximum(valid.sum(1), 1)[:, None, None]
             one, other = ((v * valid[..., None]).sum(1, keepdims=True) / counted for v in (one, other))
-            valid = valid.any(1, keepdims=True)
+            valid = valid.any(1)[:, None]
         return {m: Estimate.of(pearson(weights, one[..., i], other[..., i], valid)) for i, m in enumerate(MOTIONS)}
 
     correlation = {name: correlated(*pair, averaged=True) for name, pair in _COMPARED.items()}
