@@ -114,11 +114,12 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
     weights = resample(read.episode, episodes, config.replicates, config.seed)
 
     def correlated(x: str, y: str, averaged: bool) -> dict[str, Estimate]:
-        one, other, valid = getattr(read, x), getattr(read, y), read.valid
+        one, other = getattr(read, x), getattr(read, y)
+        valid: np.ndarray = read.valid
         if averaged:
             counted = np.maximum(valid.sum(1), 1)[:, None, None]
             one, other = ((v * valid[..., None]).sum(1, keepdims=True) / counted for v in (one, other))
-            valid = valid.any(1)[:, None]
+            valid = np.any(valid, 1, keepdims=True)
         return {m: Estimate.of(pearson(weights, one[..., i], other[..., i], valid)) for i, m in enumerate(MOTIONS)}
 
     correlation = {name: correlated(*pair, averaged=True) for name, pair in _COMPARED.items()}
