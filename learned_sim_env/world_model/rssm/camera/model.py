@@ -38,6 +38,7 @@ from learned_sim_env.world_model.rssm.camera.things import (
     joined,
     scenery_as_things,
 )
+from learned_sim_env.world_model.rssm.camera.true_scene import placed
 from learned_sim_env.world_model.rssm.landmarks import FAR as NONE
 from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
@@ -245,8 +246,24 @@ class CameraWorldModel(nn.Module):
         come = {name: torch.where(_like(due, value), value, state[name]) for name, value in come.items()}
         return {**state, **come, "scenery_due": torch.zeros_like(due)}
 
-    def _painted(self, state: State) -> tuple[Tensor, State]:
-        """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time."""
+    def paint(self, state: State, then: Observation, now: Observation, names: Sequence[str]) -> Observation:
+        """See `protocol.ScenePainter`."""
+        # After an observation the keyframe is what was really seen.
+        real = state["key_pictures"][..., :3]
+        rows = zip(_parted(placed(self.rssm, state, then)), real.split(_size(real)), strict=True)
+        kept = [self._kept(row, pictures) for row, pictures in rows]
+        known = {name: torch.cat([part[name] for part in kept]) for name in kept[0]}
+        after = {**placed(self.rssm, state, now), **known, "key_pose": relative(then["pose"], now["pose"])}
+        after["key_now"] = torch.zeros_like(state["key_now"])
+        turns = (now["pose"] - then["pose"])[:, 2].split(_size(real))
+        painted = [self._painted(row, turned)[0] for row, turned in zip(_parted(after), turns, strict=True)]
+        return {name: torch.cat(painted)[:, self.config.cameras.index(name)] for name in names}
+
+    def _painted(self, state: State, turned: Tensor | None = None) -> tuple[Tensor, State]:
+        """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time.
+
+        turned: (B,) [rad] of the ego since the last real observation, if the state's frame is another.
+        """
         kept, now = state["key_pictures"][..., :3], state["key_now"]
         if now.all():
             return kept.contiguous(), state
@@ -254,7 +271,7 @@ class CameraWorldModel(nn.Module):
         things = self._things(state)
         hits = cast(self.rig, things, self._agents)
         # The state's poses are in the frame of the last real moment.
-        turned = state["pose"][:, 2]
+        turned = state["pose"][:, 2] if turned is None else turned
         key = Keyframe(state["key_pictures"], state["key_generation"], state["real"], turned)
         found = self.hypotheses(key, motion, hits, things, self._then(state, things, motion))
         ground = ground_look(state["map"], state["map_origin"], state["pose"], self.rig, self.contract.bev)
