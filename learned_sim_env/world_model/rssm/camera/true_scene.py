@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional as F
 
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import Observation, State
@@ -20,7 +21,9 @@ def placed(rssm: DrivingRSSM, state: State, scene: Observation) -> State:
     cells, origin = rssm.memory.observe(state["map"], state["map_origin"], pose, scene["ground"])
     told = ("scenery_pose", "scenery_size", "scenery_kind")
     if told[0] in scene:
-        scenery = {name: scene[name][:, :beside] for name in told}
+        given = {name: scene[name][:, :beside] for name in told}
+        # Slots, of which a scene may fill fewer.
+        scenery = {name: F.pad(v, (0, 0) * (v.ndim - 2) + (0, beside - v.shape[1])) for name, v in given.items()}
     else:
         scenery = {"scenery_pose": relative(state["scenery_pose"], pose[:, None])}
     return {
