@@ -14,8 +14,8 @@ from learned_sim_env.world_model.rssm.model import DrivingRSSM
 def placed(rssm: DrivingRSSM, state: State, scene: Observation) -> State:
     """The state after a real observation as if `scene` had been seen since then, anchored to the ego's pose in it.
 
-    The keyframe's pose is told in the same frame; its road users stay where they were in it. Scenery that the scene does
-    not tell of is what was perceived.
+    The keyframe's pose is told in the same frame; its road users stay where they were in it. Scenery that the
+    scene does not tell of is what was perceived.
     """
     slots, beside, pose = state["agent_class"].shape[1], state["scenery_kind"].shape[1], scene["pose"]
     cells, origin = rssm.memory.observe(state["map"], state["map_origin"], pose, scene["ground"])
