@@ -146,7 +146,7 @@ class SceneryBirths(nn.Module):
                 values = (torch.ones_like(kind, dtype=torch.bool), *new, kind)
                 born = Born(*(old.index_put(at, value) for old, value in zip(born, values, strict=True)))
                 born = self._allowed(born, state, things)
-            decided = decided.index_put((row, squares.index), (squares.stage + now).to(torch.uint8))
+            decided = decided.index_put((row, squares.square), (squares.stage + now).to(torch.uint8))
         return {**_nearest(born, things, pose), "scenery_decided": decided}
 
     def guesses(self, state: State, squares: Squares, things: State) -> tuple[Tensor, Tensor, Tensor]:

@@ -229,7 +229,7 @@ def test_the_lattice_knows_what_is_in_sight_and_what_is_behind():
     cosine = (away @ torch.tensor([pose[0, 2].cos(), pose[0, 2].sin()])) / far
     assert 200 < len(far) < 500 and (far < FAR_REACH).all() and (far.diff() > -0.02).all()
     assert torch.equal(lattice.numbers(squares.middle), squares.number)
-    level = seen[0, squares.index]
+    level = seen[0, squares.square]
     assert torch.equal(level > 0, cosine > SHOWN) and torch.equal(level == ALL, (cosine > SHOWN) & (far < NEAR_REACH))
 
 
