@@ -17,15 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.drivers.network import OUTPUTS, SCHEMA_VERSION, gives_targets, read
+from learned_sim_env.drivers.network import gives_targets, read, write
 from learned_sim_env.drivers.ray_features import EGO_SCALE
 from learned_sim_env.drivers.route import follow
-from learned_sim_env.files import replacing
 from learned_sim_env.rendering.rays import ANGLES, TARGETS, distances
 from learned_sim_env.spec import CONTRACTS, Fingerprints
 
@@ -169,15 +167,8 @@ class CameraPolicy:
     def save(self, path: Path) -> None:
         """Write a `.safetensors` file."""
         tensors = {name: value.numpy().copy() for name, value in self.network.state_dict().items()}
-        metadata = {
-            "schema_version": str(SCHEMA_VERSION),
-            "contract": str(CONTRACT.fingerprints(self.observes)),
-            OBSERVES: ",".join(self.observes),
-            "outputs": OUTPUTS[self.targets],
-            "about": json.dumps(dict(self.about)),
-        }
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        observes = {OBSERVES: ",".join(self.observes)}
+        write(path, tensors, CONTRACT.fingerprints(self.observes), self.targets, self.about, observes)
 
     @staticmethod
     def load(path: Path) -> CameraPolicy:

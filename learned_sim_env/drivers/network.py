@@ -49,19 +49,10 @@ class NetworkPolicy:
 
     def save(self, path: Path) -> None:
         """Write a `.safetensors` file."""
-        from safetensors.numpy import save_file
-
         tensors = {}
         for i, (weight, bias) in enumerate(self.layers):
             tensors[f"{i}.weight"], tensors[f"{i}.bias"] = weight.copy(), bias.copy()
-        metadata = {
-            "schema_version": str(SCHEMA_VERSION),
-            "contract": str(CONTRACTS["driving"].fingerprints(NEEDED)),
-            "outputs": OUTPUTS[self.targets],
-            "about": json.dumps(dict(self.about)),
-        }
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        write(path, tensors, CONTRACTS["driving"].fingerprints(NEEDED), self.targets, self.about)
 
     @staticmethod
     def load(path: Path) -> NetworkPolicy:
@@ -84,6 +75,31 @@ class NetworkPolicy:
         if size != 2 or not layers:
             raise ValueError(f"{path}: its last layer gives {size} numbers, not 2")
         return NetworkPolicy(tuple(layers), targets, json.loads(metadata.get("about", "{}")))
+
+
+def write(
+    path: Path,
+    tensors: Mapping[str, np.ndarray],
+    fingerprints: Fingerprints,
+    targets: bool,
+    about: Mapping[str, Any],
+    more: Mapping[str, str] = {},
+) -> None:
+    """Write a policy's `.safetensors` file: `read` gives back `tensors`, and the rest as metadata.
+
+    fingerprints: of what it observes. targets: whether it gives targets. more: further metadata of its kind.
+    """
+    from safetensors.numpy import save_file
+
+    metadata = {
+        "schema_version": str(SCHEMA_VERSION),
+        "contract": str(fingerprints),
+        "outputs": OUTPUTS[targets],
+        "about": json.dumps(dict(about)),
+        **more,
+    }
+    with replacing(path) as temporary:
+        save_file(dict(tensors), temporary, metadata)
 
 
 def read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
