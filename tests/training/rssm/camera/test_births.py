@@ -15,18 +15,11 @@ from learned_sim_env.training.rssm.camera.births_calibration import calibrate, d
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
 from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, NEAR_REACH
+from tests.training.rssm.camera.recorded import Recorded
 
 CONTRACT = CONTRACTS["driving-camera"]
 BEV, HALF, APART = CONTRACT.bev, 5.0, 12.0
 STEPS = 60
-
-
-class Recorded:
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.arrays = arrays
-
-    def read(self, name: str, rows: np.ndarray) -> np.ndarray:
-        return self.arrays[name][rows]
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from learned_sim_env.world_model.rssm.camera.keyframe import BASE, Hypotheses, K
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST
 from tests import scenes
+from tests.training.rssm.camera.recorded import Recorded
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
@@ -43,14 +44,6 @@ pytestmark = pytest.mark.slow
 
 CONTRACT, BEV = CONTRACTS["driving-camera"], BevSpec()
 STEPS = 14
-
-
-class Recorded:
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.arrays = arrays
-
-    def read(self, name: str, rows: np.ndarray) -> np.ndarray:
-        return self.arrays[name][rows]
 
 
 @pytest.fixture(scope="module")
