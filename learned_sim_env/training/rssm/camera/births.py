@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import compose, relative, rotate, unwound
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import Squares
+from learned_sim_env.world_model.rssm.camera.scenery.births import SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from learned_sim_env.world_model.rssm.route_path import chain
 
@@ -41,8 +41,9 @@ class BirthsObjective:
 
     def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of what stands in a square, and the pinball loss of where in the square."""
-        births = self.births
-        state, squares, true = examples(births, self.data[split], *batch, np.random.default_rng([self.seed, *batch[0]]))
+        births, (later, first) = self.births, batch
+        rng = np.random.default_rng([self.seed, *later])
+        state, squares, true = examples(births, self.data[split], later, first, rng)
         known = {**true, "scenery_kind": true["scenery_kind"] * decided(births, true, state)}
         with torch.autocast(state["pose"].device.type, enabled=False):
             logits, features, towards = births.guesses(state, squares, known)

@@ -11,9 +11,8 @@ from torch import Tensor
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import CONTRACTS, SceneryKind, SemanticClass
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.roadside import KINDS
-from learned_sim_env.world_model.rssm.camera.scenery_births import BORN, UNIFORMS, SceneryBirths, interpolated
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import (
+from learned_sim_env.world_model.rssm.camera.scenery.births import BORN, UNIFORMS, SceneryBirths, interpolated
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import (
     ALL,
     BESIDE,
     FAR_REACH,
@@ -23,6 +22,7 @@ from learned_sim_env.world_model.rssm.camera.scenery_lattice import (
     SIDE,
     Lattice,
 )
+from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 
 BEV, SIZE, SLOTS = CONTRACTS["driving-camera"].bev, 128, 32
@@ -229,7 +229,7 @@ def test_the_lattice_knows_what_is_in_sight_and_what_is_behind():
     cosine = (away @ torch.tensor([pose[0, 2].cos(), pose[0, 2].sin()])) / far
     assert 200 < len(far) < 500 and (far < FAR_REACH).all() and (far.diff() > -0.02).all()
     assert torch.equal(lattice.numbers(squares.middle), squares.number)
-    level = seen[0, squares.index]
+    level = seen[0, squares.square]
     assert torch.equal(level > 0, cosine > SHOWN) and torch.equal(level == ALL, (cosine > SHOWN) & (far < NEAR_REACH))
 
 

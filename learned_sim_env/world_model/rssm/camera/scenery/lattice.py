@@ -36,14 +36,14 @@ SHOWN, DECIDED, REMEMBERED = (math.cos(math.radians(angle)) for angle in (92.0, 
 class Squares(NamedTuple):
     """N squares of a batch that are due to be decided, row by row, in each row the nearest first.
 
-    row: (N,) int64 in the batch. rank: (N,) int64, how many come before it in the row. index: (N,) int64 in the torus.
+    row: (N,) int64 in the batch. rank: (N,) int64, how many come before it in the row. square: (N,) int64 in the torus.
     number: (N, 2) int64, u and v in the plane. middle: (N, 2) [m], anchored. stage: (N,) int64, what of it is decided
     already, 0 or `LARGE`.
     """
 
     row: Tensor
     rank: Tensor
-    index: Tensor
+    square: Tensor
     number: Tensor
     middle: Tensor
     stage: Tensor
