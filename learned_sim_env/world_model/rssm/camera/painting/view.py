@@ -38,10 +38,8 @@ class View(nn.Module):
             pose: (B, 3) of the ego, in the frame of the last real moment.
         """
         rig, turned = self.look_up.painted, pose[:, 2]
-        now, then, outlines = (
-            kind(*(scene[f"{name}.{field}"] for field in kind._fields))
-            for kind, name in ((Things, "now"), (Things, "then"), (Outlines, "outlines"))
-        )
+        now, then = (Things(*(scene[f"{name}.{field}"] for field in Things._fields)) for name in ("now", "then"))
+        outlines = Outlines(*(scene[f"outlines.{field}"] for field in Outlines._fields))
         motion = scene["motion"]
         key = Keyframe(scene["key.table"], len(self.look_up.rig.cameras) * rig.height, turned)
         hits = cast(rig, now, self.agents, outlines.alone(self.number))
