@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import compose, relative, rotate, unwound
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import Squares
+from learned_sim_env.world_model.rssm.camera.scenery.births import SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from learned_sim_env.world_model.rssm.route_path import chain
 

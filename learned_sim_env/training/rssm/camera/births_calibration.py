@@ -17,8 +17,8 @@ from learned_sim_env.training.rssm.camera.births import FARTHER, LATER, decided,
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.roadside import KINDS, is_road
-from learned_sim_env.world_model.rssm.camera.scenery_births import QUANTILES, UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.births import QUANTILES, UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS, is_road
 from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
 
 # Things that a drive remembers, as a dream does.

@@ -13,8 +13,8 @@ from learned_sim_env.training.rssm.camera import births_calibration
 from learned_sim_env.training.rssm.camera.births import BirthsObjective, decided, examples, standing, true_route
 from learned_sim_env.training.rssm.camera.births_calibration import calibrate, drives, fresh, least_distances
 from learned_sim_env.training.rssm.camera.moments import Moments
-from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, NEAR_REACH
+from learned_sim_env.world_model.rssm.camera.scenery.births import SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import LARGE, NEAR_REACH
 from tests.training.rssm.camera.recorded import Recorded
 
 CONTRACT = CONTRACTS["driving-camera"]

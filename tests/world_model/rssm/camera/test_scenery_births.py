@@ -11,9 +11,8 @@ from torch import Tensor
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import CONTRACTS, SceneryKind, SemanticClass
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.roadside import KINDS
-from learned_sim_env.world_model.rssm.camera.scenery_births import BORN, UNIFORMS, SceneryBirths, interpolated
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import (
+from learned_sim_env.world_model.rssm.camera.scenery.births import BORN, UNIFORMS, SceneryBirths, interpolated
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import (
     ALL,
     BESIDE,
     FAR_REACH,
@@ -23,6 +22,7 @@ from learned_sim_env.world_model.rssm.camera.scenery_lattice import (
     SIDE,
     Lattice,
 )
+from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 
 BEV, SIZE, SLOTS = CONTRACTS["driving-camera"].bev, 128, 32

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.world_model.rssm.camera import ground_look, keyframe
-from learned_sim_env.world_model.rssm.camera.boxes import FAR
-from learned_sim_env.world_model.rssm.camera.keyframe import SOURCES, Looked
-from learned_sim_env.world_model.rssm.camera.rig import Rig
-from learned_sim_env.world_model.rssm.camera.shader import Shader, Shades
-from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST, LAYERS, SECOND, Hits, Things
+from learned_sim_env.world_model.rssm.camera.painting import ground_look, keyframe
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.keyframe import SOURCES, Looked
+from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
+from learned_sim_env.world_model.rssm.camera.painting.shader import Shader, Shades
+from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST, LAYERS, Hits, Things
 
 # Beside the code, the networks are told how far and how much the ego has moved and turned since the keyframe, and of
 # its generation.
@@ -43,15 +43,10 @@ class Painting(NamedTuple):
 class Painter(nn.Module):
     """See the module's docstring."""
 
-    def __init__(self, rig: Rig, code: int, widths: tuple[int, int] = (48, 96)):
+    def __init__(self, code: int, widths: tuple[int, int] = (48, 96)):
         super().__init__()
-        self.rig, self.cameras = rig, len(rig.cameras)
         fine, coarse = widths
         self.shader = Shader(code + MOTION_CHANNELS)
-        self.directions: Tensor  # (C * H / 2 * W / 2, 3), where pixels look
-        towards = torch.stack([rig.azimuth.cos(), rig.azimuth.sin(), rig.rays[:, 2] / rig.level])
-        directions = F.avg_pool2d(self._pictures(towards[None]), 2).permute(0, 2, 3, 1).reshape(-1, 3)
-        self.register_buffer("directions", directions, persistent=False)
         self.inward, self.directed = nn.Conv2d(CHANNELS, fine, 2, 2), nn.Linear(3, fine, bias=False)
         self.told_fine, self.told_coarse = (nn.Linear(code + MOTION_CHANNELS, width) for width in widths)
         self.before = nn.Conv2d(fine, fine, 3, padding=1)
@@ -69,6 +64,7 @@ class Painter(nn.Module):
 
     def forward(
         self,
+        rig: Rig,
         ground: Tensor,
         hits: Hits,
         things: Things,
@@ -81,41 +77,37 @@ class Painter(nn.Module):
         """See `Painting`.
 
         Args:
-            ground: (B, G, channels) see `ground_look`.
+            rig: the cameras whose pictures are painted.
+            ground: (B, channels, G) see `ground_look`.
             hits: of things on the rays; the things themselves; and what the keyframe says of both, see `Hypotheses`.
             code: (B, code) how the world looks. told: (B, MOTION_CHANNELS), see `told`.
             turned: (B,) [rad] of the ego since the moment that the code was read from.
             anew: whether to paint all of it anew as well.
         """
-        b, n = len(code), len(self.rig.rays)
         said = torch.cat([code, told], -1)
         shades = self.shader(hits, things, found.things, said, turned)
         layers = _Layers.of(hits, shades, found.things, anew)
-        dtype = self.inward.weight.dtype
-        x = found.behind.new_zeros(b, CHANNELS, n, dtype=dtype)
-        self.rig.ground_band.spread(ground.transpose(1, 2), x[:, : ground_look.CHANNELS])
-        x[:, ground_look.CHANNELS : -THING_CHANNELS] = found.behind.flatten(1, 2)
-        x[:, -THING_CHANNELS:] = layers.draft().detach()
-        out = self._network(self._pictures(x), said.to(dtype), turned)
+        out = self._network(rig, _told(rig, ground, found.behind, layers.draft().detach()), said, turned)
         weight, new, solid = out.split([SOURCES + 1, 3, LAYERS], 1)
-        behind = found.behind
-        shown, fit = behind[:, :, 3], behind[:, :, 4]
-        known = (weight[:, :-1] + self.fitting.float() * fit).masked_fill(shown == 0, -1e4)
+        behind, fit = found.behind, found.behind[:, :, 4]
+        known = (weight[:, :-1] + self.fitting.float() * fit).masked_fill(behind[:, :, 3] == 0, -1e4)
         weight = torch.cat([known, weight[:, -1:]], 1).softmax(1)
         new = new.sigmoid()
         colours = (weight[:, :-1, None] * behind[:, :, :3]).sum(1) + weight[:, -1:] * new
         share, free = layers.shares(solid)
         painted = (share[:, :, None] * layers.colours).sum(1) + free * colours
         if layers.new is None:
-            return Painting(self._pictures(painted).unflatten(0, (b, -1)), None)
+            return Painting(_pictures(rig, painted).unflatten(0, (len(code), -1)), None)
         fresh = (share[:, :, None] * layers.new).sum(1) + free * new
-        return Painting(*(self._pictures(part).unflatten(0, (b, -1)) for part in (painted, fresh)))
+        return Painting(*(_pictures(rig, part).unflatten(0, (len(code), -1)) for part in (painted, fresh)))
 
-    def _network(self, x: Tensor, said: Tensor, turned: Tensor) -> Tensor:
-        """Pixels as they are told of (B * C, CHANNELS, H, W) to what is said of them (B, SAID, N) float32."""
-        coarse = self.told_coarse(said).repeat_interleave(self.cameras, 0)[..., None, None]
+    def _network(self, rig: Rig, x: Tensor, said: Tensor, turned: Tensor) -> Tensor:
+        """Pixels as they are told of (B, CHANNELS, N) to what is said of them (B, SAID, N) float32."""
+        dtype, cameras = self.inward.weight.dtype, len(rig.cameras)
+        x, said = _pictures(rig, x.to(dtype)), said.to(dtype)
+        coarse = self.told_coarse(said).repeat_interleave(cameras, 0)[..., None, None]
         x = self.inward(x).contiguous(memory_format=torch.channels_last)
-        x = F.silu(x + self._directed(turned, self.told_fine(said)))
+        x = F.silu(x + self._directed(rig, turned, self.told_fine(said)))
         x = x + F.silu(self.before(x))
         far = F.silu(self.shrink(x) + coarse)
         for layer in self.around:
@@ -123,23 +115,34 @@ class Painter(nn.Module):
         x = x + F.interpolate(self.grow(far), size=x.shape[-2:])
         x = x + F.silu(self.after(x))
         out = F.pixel_shuffle(self.outward(x).float(), 2)
-        return out.unflatten(0, (-1, self.cameras)).transpose(1, 2).flatten(2)
+        return out.unflatten(0, (-1, cameras)).transpose(1, 2).flatten(2)
 
-    def _pictures(self, x: Tensor) -> Tensor:
-        """(B, channels, N) as (B * C, channels, H, W)."""
-        x = x.unflatten(2, (self.cameras, -1)).transpose(1, 2).flatten(0, 1)
-        return x.unflatten(2, (self.rig.height, self.rig.width))
-
-    def _directed(self, turned: Tensor, said: Tensor) -> Tensor:
+    def _directed(self, rig: Rig, turned: Tensor, said: Tensor) -> Tensor:
         """What pixels are told of where they look, in the frame of the code, and what was `said` (B, fine) to all:
         (B * C, fine, H / 2, W / 2), channels last in memory.
         """
         c, s, zero = turned.cos(), turned.sin(), torch.zeros_like(turned)
         turn = torch.stack([c, s, zero, -s, c, zero, zero, zero, zero + 1], -1).view(-1, 3, 3)
         weight = turn @ self.directed.weight.float().T
-        told = self.directions @ weight + said.float()[:, None]
-        shape = (self.rig.height // 2, self.rig.width // 2, said.shape[1])
+        told = rig.towards @ weight + said.float()[:, None]
+        shape = (rig.height // 2, rig.width // 2, said.shape[1])
         return told.to(said.dtype).view(-1, *shape).permute(0, 3, 1, 2)
+
+
+def _told(rig: Rig, ground: Tensor, behind: Tensor, draft: Tensor) -> Tensor:
+    """What the network is told of pixels, (B, CHANNELS, N): of the ground, of what is behind things, and of these."""
+    b, n = len(behind), len(rig.rays)
+    x = behind.new_zeros(b, CHANNELS, n)
+    rig.ground_band.spread(ground, x[:, : ground_look.CHANNELS])
+    x[:, ground_look.CHANNELS : -THING_CHANNELS] = behind.flatten(1, 2)
+    x[:, -THING_CHANNELS:] = draft
+    return x
+
+
+def _pictures(rig: Rig, x: Tensor) -> Tensor:
+    """(B, channels, N) as (B * C, channels, H, W)."""
+    x = x.unflatten(2, (len(rig.cameras), -1)).transpose(1, 2).flatten(0, 1)
+    return x.unflatten(2, (rig.height, rig.width))
 
 
 class _Layers(NamedTuple):
@@ -155,12 +158,11 @@ class _Layers(NamedTuple):
     @staticmethod
     def of(hits: Hits, shades: Shades, found: Tensor, anew: bool) -> _Layers:
         """Layers of what hits show, see `Shader` and `Looked`."""
-        b, layers, n = hits.depth.shape
         colours = torch.lerp(shades.colours, found[:, :3], shades.kept.sigmoid()[:, None])
         values = [shades.solid[:, None] - NOTHING, colours, *([shades.colours] if anew else [])]
-        some = torch.cat(values, -1)
-        dense = some.new_zeros(b * layers * n, some.shape[1]).index_put((hits.flat,), some)
-        dense = dense.view(b, layers, n, -1).movedim(-1, 2)
+        some = torch.cat(values, -1).T
+        dense = some.new_zeros(len(some), hits.depth.numel()).index_copy(1, hits.flat, some)
+        dense = dense.unflatten(1, hits.depth.shape).movedim(0, 2)
         new = dense[:, :, 4:] if anew else None
         return _Layers(hits.depth, dense[:, :, 0] + NOTHING, dense[:, :, 1:4], new)
 
@@ -170,15 +172,15 @@ class _Layers(NamedTuple):
         """
         solid = self.solid if more is None else self.solid + more
         solid = solid.sigmoid() * (self.depth < FAR)
-        agent, first, second = solid.unbind(1)
         free = 1 - solid
-        scenery = free[:, FIRST] * free[:, SECOND]
+        agent, first, second = free.unbind(1)
+        scenery = first * second
         # Where the agent is behind the first thing, and behind both.
         behind = self.depth[:, AGENT, None] > self.depth[:, FIRST:]
-        before = torch.where(behind[:, 0], torch.where(behind[:, 1], scenery, free[:, FIRST]), 1)
-        shown = torch.where(behind, 1, free[:, AGENT, None])
-        shares = [agent * before, first * shown[:, 0], second * free[:, FIRST] * shown[:, 1]]
-        return torch.stack(shares, 1), (free[:, AGENT] * scenery)[:, None]
+        before = torch.where(behind[:, 0], torch.where(behind[:, 1], scenery, first), 1)
+        shown = torch.where(behind, 1, agent[:, None])
+        seen = torch.stack([before, shown[:, 0], shown[:, 1] * first], 1)
+        return solid * seen, (agent * scenery)[:, None]
 
     def draft(self) -> Tensor:
         """What a network is told of them: (B, THING_CHANNELS, N)."""

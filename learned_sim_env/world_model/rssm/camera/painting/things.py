@@ -13,8 +13,8 @@ from torch import Tensor
 
 from learned_sim_env.spec import SceneryKind, SemanticClass
 from learned_sim_env.world_model.geometry import compose
-from learned_sim_env.world_model.rssm.camera.boxes import FAR, NEAREST, VEHICLE_LENGTHS, heights
-from learned_sim_env.world_model.rssm.camera.rig import Rig
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, NEAREST, VEHICLE_LENGTHS, heights
+from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 
 # What things may be: nothing, vehicles by length, pedestrians, obstacles, then kinds of scenery.
 PEDESTRIAN, OBSTACLE = len(VEHICLE_LENGTHS) + 2, len(VEHICLE_LENGTHS) + 3
@@ -129,18 +129,49 @@ def before(things: Things, motion: Tensor, moved: Tensor, eye: Tensor, there: Te
     return things._replace(pose=pose, shape=things.shape * there)
 
 
-def cast(rig: Rig, things: Things, agents: int) -> Hits:
+class Outlines(NamedTuple):
+    """Where A things of B scenes may be seen in C cameras' pictures.
+
+    row, slot: (A,) int64, which they are. table: (7, A) cos and sin of headings, x, y and half sizes, see `Things`.
+    first, last: (A, C, 2) int64, first rows and columns, and those after the last.
+    """
+
+    row: Tensor
+    slot: Tensor
+    table: Tensor
+    first: Tensor
+    last: Tensor
+
+    @staticmethod
+    def of(rig: Rig, things: Things) -> Outlines:
+        """Rectangles around the corners of boxes and planes."""
+        row, slot = (things.shape > 0).nonzero(as_tuple=True)
+        pose, half = things.pose[row, slot], things.half[row, slot]
+        x, y, heading = pose.unbind(-1)
+        c, s = heading.cos(), heading.sin()
+        along, across, up = (half[:, None] * half.new_tensor(_CORNERS)).unbind(-1)
+        ahead, left = c[:, None] * along - s[:, None] * across, s[:, None] * along + c[:, None] * across
+        corners = torch.stack([x[:, None] + ahead, y[:, None] + left, up], -1)
+        return Outlines(row, slot, torch.stack([c, s, x, y, *half.unbind(-1)]), *rig.windows(corners))
+
+    def alone(self, camera: int) -> Outlines:
+        """The same in one of the pictures only."""
+        return self._replace(first=self.first[:, camera : camera + 1], last=self.last[:, camera : camera + 1])
+
+
+_CORNERS = [(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (0, 2)]
+
+
+def cast(rig: Rig, things: Things, agents: int, outlines: Outlines | None = None) -> Hits:
     """What rays meet, by the slab method (Kay and Kajiya 1986, "Ray tracing complex scenes").
 
-    agents: how many of the slots are agents'.
+    agents: how many of the slots are agents'. outlines: of the things in the rig's pictures, if at hand.
     """
     b, n = len(things.pose), len(rig.rays)
-    row, slot = (things.shape > 0).nonzero(as_tuple=True)
-    pose, half = things.pose[row, slot], things.half[row, slot]
-    c, s = pose[:, 2].cos(), pose[:, 2].sin()
-    which, ray = _candidates(rig, pose, half, c, s)
+    outlines = Outlines.of(rig, things) if outlines is None else outlines
+    row, slot, table, *_ = outlines
+    which, ray = _candidates(rig, outlines)
     # The few rays that may meet a thing, rather than all rays for all things.
-    table = torch.stack([c, s, pose[:, 0], pose[:, 1], *half.unbind(-1)])
     c, s, x, y, *sides = table.index_select(1, which).unbind(0)
     dx, dy, dz, u, v, w = rig.lines.index_select(1, ray).unbind(0)
     u, v = u - x, v - y
@@ -157,7 +188,8 @@ def cast(rig: Rig, things: Things, agents: int) -> Hits:
     enter, which, ray = enter[met], which[met], ray[met]
     thing = slot[which]
     scenery = thing >= agents
-    index = (row[which] * LAYERS + scenery) * n + ray
+    # Scenes have their layers one after the other.
+    index = scenery * n + ray if b == 1 else (row[which] * LAYERS + scenery) * n + ray
     flat = torch.full((b * LAYERS * n,), FAR, device=x.device)
     flat.scatter_reduce_(0, index, enter, "amin")
     first = flat[index] == enter
@@ -167,30 +199,22 @@ def cast(rig: Rig, things: Things, agents: int) -> Hits:
     flat.scatter_reduce_(0, behind, enter[later], "amin")
     first, second = first.nonzero()[:, 0], later[flat[behind] == enter[later]]
     chosen = torch.cat([first, second])
-    where = met[chosen]
-    place = torch.stack([
-        ((o[where] + enter[chosen] * d[where]) / h[where].clamp_min(1e-3)).clamp(-1, 1)
-        for d, o, h in zip(direction, begin, sides, strict=True)
-    ], -1)  # fmt: skip
-    layer = scenery[chosen].long()
-    layer[len(first) :] = SECOND
-    return Hits(flat.view(b, LAYERS, n), row[which[chosen]], layer, ray[chosen], thing[chosen], place)
+    # Where on the thing, in its own frame.
+    values = torch.stack([*begin, *direction, *sides])[:, met[chosen]].view(3, 3, -1)
+    place = (values[0] + enter[chosen] * values[1]) / values[2].clamp_min(1e-3)
+    layer = torch.cat([scenery[first].long(), torch.full_like(second, SECOND)])
+    return Hits(flat.view(b, LAYERS, n), row[which[chosen]], layer, ray[chosen], thing[chosen], place.clamp(-1, 1).T)
 
 
-def _candidates(rig: Rig, pose: Tensor, half: Tensor, c: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """Things and rays (P,) int64 of pairs in which the ray passes through the rectangle around a thing's corners."""
-    sign = pose.new_tensor([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (0, 2)])
-    x, y, z = (half[:, None] * sign).unbind(-1)
-    c, s = c[:, None], s[:, None]
-    corners = torch.stack([pose[:, :1] + c * x - s * y, pose[:, 1:2] + s * x + c * y, z], -1)
-    first, last = rig.windows(corners)
-    height, width = (last - first).clamp_min(0).unbind(-1)
-    area = (height * width).flatten()
-    number = torch.repeat_interleave(torch.arange(len(area), device=area.device), area)
-    start = area.cumsum(0) - area
-    within = torch.arange(len(number), device=area.device) - start[number]
-    across = width.flatten()[number]
-    down = within // across
-    corner = torch.arange(len(rig.cameras), device=area.device) * rig.height + first[..., 0]
+def _candidates(rig: Rig, outlines: Outlines) -> tuple[Tensor, Tensor]:
+    """Things and rays (P,) int64 of pairs in which the ray passes through the rectangle around the thing."""
+    first, device = outlines.first, outlines.first.device
+    height, width = (outlines.last - first).clamp_min(0).unbind(-1)
+    area, width = (height * width).flatten(), width.flatten()
+    number = torch.repeat_interleave(area)
+    within = torch.arange(number.shape[0], device=device) - (area.cumsum(0) - area)[number]
+    across = width[number]
+    corner = torch.arange(len(rig.cameras), device=device) * rig.height + first[..., 0]
     corner = (corner * rig.width + first[..., 1]).flatten()
-    return number // len(rig.cameras), corner[number] + down * (rig.width - across) + within
+    ray = corner[number] + within // across * (rig.width - across) + within
+    return number // len(rig.cameras), ray

@@ -64,6 +64,7 @@ class Rig(nn.Module):
         sight: (C, 4, 3), directions in the ego frame: ahead over the ground, right, down and along the optical axis.
         shift: (C, 4, 1) [m] what is to be added to a product with these, as seen from the camera.
         eye: (2,) [m] the middle of the cameras. lines: (6, N) rays and origins, coordinate by coordinate.
+        towards: (N / 4, 3) where squares of four pixels look, over the ground and up, for each metre over the ground.
         along, across: (G,) [m] how much ground such a pixel covers along its ray and across it.
     """
 
@@ -82,6 +83,8 @@ class Rig(nn.Module):
     eye: Tensor
     all_sight: Tensor
     all_shift: Tensor
+    middle: Tensor
+    towards: Tensor
     lines: Tensor
 
     def __init__(self, cameras: Sequence[CameraSpec]):
@@ -125,10 +128,12 @@ class Rig(nn.Module):
         }
         for name, value in tensors.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(value, np.float32)), persistent=False)
-        # Beside what cameras see: forward and left.
-        beside = torch.cat([self.sight.flatten(0, 1), torch.eye(3)[:2]])
-        self.register_buffer("all_sight", beside, persistent=False)
-        self.register_buffer("all_shift", F.pad(self.shift.flatten(0, 1), (0, 0, 0, 2)), persistent=False)
+        self.register_buffer("all_sight", self.sight.flatten(0, 1), persistent=False)
+        self.register_buffer("all_shift", self.shift.flatten(0, 1), persistent=False)
+        self.register_buffer("middle", torch.tensor([[self.width / 2], [self.height / 2]]), persistent=False)
+        towards = torch.stack([self.azimuth.cos(), self.azimuth.sin(), self.rays[:, 2] / self.level])
+        towards = F.avg_pool2d(towards.view(3, -1, self.height, self.width), 2).flatten(1).T.contiguous()
+        self.register_buffer("towards", towards, persistent=False)
         self.register_buffer("lines", torch.cat([self.rays, self.origins], 1).T.contiguous(), persistent=False)
         self.register_buffer("ground", torch.from_numpy(ground), persistent=False)
 
@@ -152,43 +157,32 @@ class Rig(nn.Module):
         last = torch.minimum((most - 0.5).floor() + 1, size).masked_fill(behind.all(2)[..., None], 0)
         return first.transpose(0, 1).long(), last.clamp_min(0).transpose(0, 1).long()
 
-    def appear(
-        self, points: Tensor, pose: Tensor | None = None, height: int | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Where points (..., P, 3) [m] appear in pictures stacked on top of each other.
+    def appear(self, points: Tensor, height: int | Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Where points (3, P) [m] in the ego frame appear in pictures stacked on top of each other.
 
         Each is looked for in the camera along whose axis, over the ground, it is the farthest: the one that looks the
         most towards it.
 
         Args:
-            pose: (..., 3) of the frame in which the points are given, in the ego frame; None: the ego frame itself.
-            height: [pixels] to which pictures are cut off at the bottom.
+            points: coordinate by coordinate.
+            height: [pixels] to which pictures are cut off at the bottom, for all points or (P,) for each.
 
         Returns:
-            Column and row (..., P, 2) [pixels], (0, 0) being the corner of the first; whether they appear (..., P)
-            bool; and how far they are over the ground from the ego (..., P) [m].
+            Column and row (2, P) [pixels], (0, 0) being the corner of the first; and whether they appear (P,) bool.
         """
         height = self.height if height is None else height
-        sight, shift = self.all_sight, self.all_shift
-        if pose is not None:
-            c, s, none = pose[..., 2].cos(), pose[..., 2].sin(), torch.zeros_like(pose[..., 2])
-            turn = torch.stack([c, -s, none, s, c, none, none, none, none + 1], -1).unflatten(-1, (3, 3))
-            shift = shift + sight[:, :2] @ pose[..., :2, None]
-            sight = sight @ turn
-        seen = sight @ points.mT + shift
-        ahead, right, down, depth = seen[..., :4, :].unbind(-2)
+        seen = torch.addmm(self.all_shift, self.all_sight, points).unflatten(0, (len(self.cameras), 4))
+        ahead, where = seen[0, 0], seen[0, 1:]
         camera = torch.zeros_like(ahead)
         for number in range(1, len(self.cameras)):
-            more, *other = seen[..., 4 * number : 4 * number + 4, :].unbind(-2)
-            better = more > ahead
-            ahead, camera = torch.where(better, more, ahead), torch.where(better, float(number), camera)
-            right, down, depth = (
-                torch.where(better, new, old) for new, old in zip(other, (right, down, depth), strict=True)
-            )
-        scale = self.focal_length / depth.clamp_min(NEAREST)
-        column, row = self.width / 2 + right * scale, self.height / 2 + down * scale
+            better = seen[number, 0] > ahead
+            ahead = torch.where(better, seen[number, 0], ahead)
+            camera = camera.masked_fill(better, number)
+            where = torch.where(better, seen[number, 1:], where)
+        depth = where[2]
+        column, row = (where[:2] * (self.focal_length / depth.clamp_min(NEAREST)) + self.middle).unbind(0)
         inside = (depth > NEAREST) & (column > 0) & (column < self.width) & (row > 0) & (row < height)
         # Not beyond the middle of the outermost pixels, so that nothing of the picture below is mixed in.
-        column, row = column.clamp(0.5, self.width - 0.5), row.clamp(0.5, height - 0.5)
-        away = torch.hypot(seen[..., -2, :], seen[..., -1, :])
-        return torch.stack([column, row + height * camera], -1), inside, away
+        column, row = column.clamp(0.5, self.width - 0.5), row.clamp_min(0.5)
+        row = torch.minimum(row, height - 0.5) if isinstance(height, Tensor) else row.clamp_max(height - 0.5)
+        return torch.stack([column, row + height * camera]), inside

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_sim_env.world_model.rssm.camera.keyframe import CHANNELS, depth_of
-from learned_sim_env.world_model.rssm.camera.things import FACES, SHAPES, Hits, Things
+from learned_sim_env.world_model.rssm.camera.painting.keyframe import CHANNELS, depth_of
+from learned_sim_env.world_model.rssm.camera.painting.things import FACES, SHAPES, Hits, Things
 
 # Numbers a texel, of which the first says how solid it is, and texels a side of a face.
 FEATURES, TEXELS = 8, 16
@@ -73,7 +73,8 @@ class Shader(nn.Module):
             near = 4 / depth_of(hits)
             scale = torch.stack([near, near.log() / 3], -1)
             x = torch.cat([texture.T, hits.place, normal, scale, told[:, 1:], found], -1)
-        x = F.silu(self.inward(x.to(dtype)) + self.code(code.to(dtype))[hits.row])
+        code = self.code(code.to(dtype))
+        x = F.silu(self.inward(x.to(dtype)) + (code if len(code) == 1 else code[hits.row]))
         x = x + F.silu(self.between(x))
         solid, kept, *colours = self.outward(x).float().unbind(-1)
         kept = (kept + self.fitting.float() * (found[:, 4] - 0.5)).masked_fill(found[:, 3] == 0, -1e4)

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import EGO_SIZE, BevSpec, CameraSpec, SemanticClass
 from learned_sim_env.world_model.geometry import view_points
-from learned_sim_env.world_model.rssm.camera.look_ups import LookUps
-from learned_sim_env.world_model.rssm.camera.scenery_finder import Found, SceneryFinder
+from learned_sim_env.world_model.rssm.camera.perception.look_ups import LookUps
+from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import Found, SceneryFinder
 
 # What the network tells apart: everything but the ego, whose place is known.
 SEEN_CLASSES = int(SemanticClass.EGO)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import turn
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import CELLS, Squares
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import CELLS, Squares
 from learned_sim_env.world_model.rssm.line_pieces import CLASS
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.route_path import ROADWAY

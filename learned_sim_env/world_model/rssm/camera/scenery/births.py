@@ -2,7 +2,7 @@
 
 In a state, in the anchored frame: `scenery_pose` (B, S, 3) x, y, heading, `scenery_size` (B, S, 3) length, width,
 height [m], `scenery_kind` (B, S) uint8 `SceneryKind`, 0 for an empty slot, `scenery_colour` (B, S, 4); which squares
-are decided, `scenery_decided`, see `scenery_lattice`; and the chance by which the next ones are, `scenery_chance`.
+are decided, `scenery_decided`, see `lattice`; and the chance by which the next ones are, `scenery_chance`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from learned_sim_env.spec import BevSpec, SceneryKind
 from learned_sim_env.world_model.geometry import turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.roadside import FEATURES, KINDS, RoadsideView, is_road
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, Lattice, Squares
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import LARGE, Lattice, Squares
+from learned_sim_env.world_model.rssm.camera.scenery.roadside import FEATURES, KINDS, RoadsideView, is_road
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Squares that are decided in a step, and things that are born; the next step goes on with the others.
@@ -25,7 +25,7 @@ SQUARES, BORN = 24, 4
 # Classes of a square: nothing and all kinds; others are impossible: a CPU's softmax of fewer than 16 takes ten times as
 # long.
 LOGITS, IMPOSSIBLE = 16, -1e4
-# Kinds that are so thin that they are decided late, see `scenery_lattice`.
+# Kinds that are so thin that they are decided late, see `lattice`.
 THIN = (SceneryKind.LAMP, SceneryKind.POST)
 # What a thing is like is told by these quantiles, between which it is interpolated: of its place in the square, towards
 # the road and left of that [m], and its heading from that direction [rad]; of length, width and height [m].
