@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.training.rssm.camera.births import FARTHER, LATER, decided, true_route, true_scenery
+from learned_sim_env.training.rssm.camera.births import (
+    FARTHER,
+    LATER,
+    decided,
+    recorded_reach,
+    true_route,
+    true_scenery,
+)
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
@@ -22,7 +29,7 @@ from learned_sim_env.world_model.rssm.camera.scenery_births import QUANTILES, UN
 from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
 
 # Things that a drive remembers, as a dream does.
-SLOTS = 32
+SLOTS = 48
 # Drives side by side, their steps, and how often rates are changed after them; by at most this, and as if there had
 # been so many more things: whole drives are through towns or woods, and few say little about the others.
 DRIVES, STEPS, TIMES, MOST, DOUBT = 96, 120, 2, 0.5, 30
@@ -43,8 +50,9 @@ def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, 
     for time in range(TIMES + 1):
         true, born = torch.zeros(KINDS + 1), torch.zeros(KINDS + 1)
         for before, state, standing in drives(births, data, starts, STEPS, seed + time):
-            true += fresh(births, standing, before, state)
-            born += fresh(births, state, before, state)
+            known = recorded_reach(births, standing, state["pose"])
+            true += fresh(births, standing, before, state, known)
+            born += fresh(births, state, before, state, known)
         shares = ((born + DOUBT) / (true + DOUBT))[1:]
         if time < TIMES:
             births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
@@ -96,9 +104,12 @@ def drives(
         yield before, state, true_scenery(data, now, frame)
 
 
-def fresh(births: SceneryBirths, things: State, before: State, after: State) -> Tensor:
-    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of the same moment."""
+def fresh(births: SceneryBirths, things: State, before: State, after: State, within: Tensor) -> Tensor:
+    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of the same moment, and
+    that are `within` (B,) [m] of the ego.
+    """
     new = decided(births, things, after) & ~decided(births, things, before)
+    new &= (things["scenery_pose"] - after["pose"][:, None])[..., :2].norm(dim=-1) < within[:, None]
     return torch.bincount(things["scenery_kind"][new].long(), minlength=KINDS + 1).float()
 
 
