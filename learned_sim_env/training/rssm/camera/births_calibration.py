@@ -1,4 +1,5 @@
-"""What is fitted of `SceneryBirths` once it is trained: that as much is born as there truly is, and how far apart.
+"""What is fitted of `SceneryBirths` once it is trained: that as much is born and stays as there truly is, and how far
+apart.
 
 Egos drive as they truly did, over the true map, as far as it is known at each moment of a dream; of the scenery only
 what stood there at the start is true.
@@ -40,7 +41,9 @@ NEARER = 0.02
 
 
 def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, float]:
-    """Fit sizes, distances and rates; the shares of what truly stands there that is born in the end, by kind."""
+    """Fit sizes, distances and rates; the shares of what truly stands there that is born, and stays, in the
+    end, by kind.
+    """
     births.sizes.copy_(size_quantiles(data))
     births.apart.copy_(least_distances(data))
     births.clear.copy_(road_distances(data, births.memory))
@@ -52,8 +55,8 @@ def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, 
         for before, state, standing in drives(births, data, starts, STEPS, seed + time):
             known = recorded_reach(births, standing, state["pose"])
             true += fresh(births, standing, before, state, known)
-            born += fresh(births, state, before, state, known)
-        shares = ((born + DOUBT) / (true + DOUBT))[1:]
+            born += fresh(births, state, before, state, known) - mistaken(births, before)
+        shares = ((born.clamp_min(0) + DOUBT) / (true + DOUBT))[1:]
         if time < TIMES:
             births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
     return {f"births_of_kind_{k + 1}": round(float(share), 3) for k, share in enumerate(shares)}
@@ -111,6 +114,14 @@ def fresh(births: SceneryBirths, things: State, before: State, after: State, wit
     new = decided(births, things, after) & ~decided(births, things, before)
     new &= (things["scenery_pose"] - after["pose"][:, None])[..., :2].norm(dim=-1) < within[:, None]
     return torch.bincount(things["scenery_kind"][new].long(), minlength=KINDS + 1).float()
+
+
+def mistaken(births: SceneryBirths, before: State) -> Tensor:
+    """(KINDS + 1,) numbers of things, by kind, that are taken away because they turn out to stand on the road."""
+    kind = before["scenery_kind"]
+    held = births.lattice.holds(before["scenery_pose"][..., :2], before["pose"])
+    gone = held & ~births.kept(before) & (kind > 0)
+    return torch.bincount(kind[gone].long(), minlength=KINDS + 1).float()
 
 
 def size_quantiles(data: Moments) -> Tensor:

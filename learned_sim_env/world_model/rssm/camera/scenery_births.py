@@ -122,7 +122,7 @@ class SceneryBirths(nn.Module):
         where it may be.
         """
         pose = state["pose"]
-        there = state["scenery_kind"] * self._kept(state)
+        there = state["scenery_kind"] * self.kept(state)
         things = {**{key: state[key] for key in KEYS}, "scenery_kind": there}
         decided, squares = self.lattice.due(state["scenery_decided"], pose, SQUARES, reach(things, pose))
         born, row = _nothing(pose), squares.row
@@ -212,7 +212,7 @@ class SceneryBirths(nn.Module):
         close = torch.cat([close[..., :slots], close[..., slots:] & earlier], -1)
         return born._replace(come=born.come & ~road & ~close.any(-1))
 
-    def _kept(self, state: State) -> Tensor:
+    def kept(self, state: State) -> Tensor:
         """(B, S) bool: which things stay, because their squares are remembered; what turns out to stand on the road, as
         soon as the map is known there, was a mistake.
         """

@@ -188,7 +188,7 @@ def test_a_square_in_which_something_stands_is_left_alone(births):
 
 def test_more_than_can_be_born_at_once_come_a_step_later(births):
     likely(births, TREE=0.5)
-    states = drive(births, start(births), [3.0] * 12)
+    states = drive(births, start(births), [1.5] * 12)
     counts = [len(placed(state)) for state in states]
     assert counts[0] == BORN and max(b - a for a, b in pairwise(counts)) <= BORN
     _, waiting = births.lattice.due(states[-1]["scenery_decided"], states[-1]["pose"], 1, torch.tensor([FAR_REACH]))
@@ -199,7 +199,7 @@ def test_where_more_stands_than_can_be_remembered_the_near_is_as_likely(births):
     rows, chance = 8, 0.15
     likely(births, TREE=chance)
     states = drive(births, start(births, rows), [1.5 * i for i in range(90)])
-    assert (reach(states[-1], states[-1]["pose"]) < FAR_REACH - 10).all()
+    assert reach(states[-1], states[-1]["pose"]).median() < FAR_REACH - 10
     near = 0
     for row in range(rows):
         ever_near: set[tuple[float, float]] = set()
