@@ -16,8 +16,8 @@ from learned_sim_env.spec import BevSpec, SceneryKind
 from learned_sim_env.world_model.geometry import turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery.lattice import LARGE, Lattice, Squares
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import FEATURES, KINDS, RoadsideView, is_road
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, LARGE, Lattice, Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Squares that are decided in a step, and things that are born; the next step goes on with the others.
@@ -122,9 +122,9 @@ class SceneryBirths(nn.Module):
         where it may be.
         """
         pose = state["pose"]
-        decided, squares = self.lattice.due(state["scenery_decided"], pose, SQUARES)
-        there = state["scenery_kind"] * self._kept(state)
+        there = state["scenery_kind"] * self.kept(state)
         things = {**{key: state[key] for key in KEYS}, "scenery_kind": there}
+        decided, squares = self.lattice.due(state["scenery_decided"], pose, SQUARES, reach(things, pose))
         born, row = _nothing(pose), squares.row
         if len(row):
             logits, features, towards = self.guesses(state, squares, things)
@@ -212,7 +212,7 @@ class SceneryBirths(nn.Module):
         close = torch.cat([close[..., :slots], close[..., slots:] & earlier], -1)
         return born._replace(come=born.come & ~road & ~close.any(-1))
 
-    def _kept(self, state: State) -> Tensor:
+    def kept(self, state: State) -> Tensor:
         """(B, S) bool: which things stay, because their squares are remembered; what turns out to stand on the road, as
         soon as the map is known there, was a mistake.
         """
@@ -233,6 +233,16 @@ def _nothing(pose: Tensor) -> Born:
     """Nothing, in as many rows as `pose` has."""
     new = pose.new_zeros(len(pose), BORN, 3)
     return Born(new[..., 0].bool(), new, torch.ones_like(new), new[..., 0].long())
+
+
+def reach(things: State, pose: Tensor, most: float = FAR_REACH) -> Tensor:
+    """(B,) [m]: how far from the ego at `pose` (B, 3) it is known what there is: `most`, and, if there is no empty
+    slot, not beyond the farthest of the things ahead, for the next one had none.
+    """
+    away, there = things["scenery_pose"][..., :2] - pose[:, None, :2], things["scenery_kind"] > 0
+    ahead = (away * torch.view_as_real(turn(pose[:, 2:]))).sum(-1) >= 0
+    far = ((away * away).sum(-1).sqrt() * ahead).amax(-1)
+    return torch.where(there.all(-1), far, most).clamp_max(most)
 
 
 def _nearest(born: Born, things: State, pose: Tensor) -> State:

@@ -2,9 +2,10 @@
 
 Squares are fixed in the frame of the last real observation (the anchored frame), five cells of the remembered map a
 side, so that their middles are middles of such cells. What is large is decided when a square comes within `FAR_REACH`
-of the ego, so that it appears small; what is thin, and stands at the very edge of the road, when the road there is
-known. A square that is left behind is forgotten together with what stands on it, and is decided anew should the ego
-come back: nothing is ever decided twice while it is remembered.
+of the ego, so that it appears small, mostly before its map is known; what is thin, and stands at the very edge of the
+road, when the road there is known. Where so much stands around that not all of it can be remembered, nothing is decided
+beyond the farthest thing that is. A square that is left behind is forgotten together with what stands on it, and is
+decided anew should the ego come back: nothing is ever decided twice while it is remembered.
 
 In a state: `scenery_decided` (B, SIDE * SIDE) uint8, 0 for a square of which nothing is decided, `LARGE` and `ALL`. The
 squares are a torus around the ego, as in `map_memory`: square (u, v) lies at index (u mod SIDE, v mod SIDE).
@@ -21,10 +22,10 @@ from torch import Tensor
 from learned_sim_env.world_model.geometry import turn
 
 # Side of a square in cells of the map, an odd number; squares along the torus's side, a power of two.
-CELLS, SIDE = 5, 32
+CELLS, SIDE = 5, 64
 LARGE, ALL = 1, 2
 # [m] How near a square's middle is when what is large, and what is thin, is decided.
-FAR_REACH, NEAR_REACH = 46.0, 33.0
+FAR_REACH, NEAR_REACH = 75.0, 33.0
 # [m] So much farther, and beside or behind the ego within this distance, a square is remembered.
 MARGIN, BESIDE = 5.0, 18.0
 # [m] Farther than any square.
@@ -55,16 +56,15 @@ class Lattice:
     def __init__(self, metres_per_pixel: float):
         self.side = CELLS * metres_per_pixel  # [m]
         self._middle = CELLS // 2 * metres_per_pixel  # [m] from a square's first cell to its middle one
-        self._order = torch.arange(SIDE * SIDE) * 1e-5
 
     def seen(self, pose: Tensor) -> Tensor:
         """(B, SIDE * SIDE) uint8: all is decided that can be seen from `pose` (B, 3)."""
         far, ahead = self._seen_from(pose)
         return self._levels(far, ahead, SHOWN)
 
-    def in_reach(self, pose: Tensor) -> Tensor:
-        """(B, SIDE * SIDE) uint8: what has been decided when the ego is at `pose` (B, 3)."""
-        return self._levels(*self._seen_from(pose), DECIDED)
+    def in_reach(self, pose: Tensor, reach: Tensor) -> Tensor:
+        """(B, SIDE * SIDE) uint8: what has been decided when the ego is at `pose` (B, 3), within `reach` (B,) [m]."""
+        return self._levels(*self._seen_from(pose), DECIDED, reach[:, None])
 
     def holds(self, places: Tensor, pose: Tensor) -> Tensor:
         """(B, K) bool: whether what stands at `places` (B, K, 2) is remembered at `pose` (B, 3): as squares are, and
@@ -83,18 +83,19 @@ class Lattice:
         u, v = (number & SIDE - 1).unbind(-1)
         return u * SIDE + v
 
-    def due(self, decided: Tensor, pose: Tensor, count: int) -> tuple[Tensor, Squares]:
-        """What is decided, less what the ego at `pose` (B, 3) has left behind; and up to `count` squares of each row
-        that are to be decided, the nearest ones.
+    def due(self, decided: Tensor, pose: Tensor, count: int, reach: Tensor) -> tuple[Tensor, Squares]:
+        """What is decided, less what the ego at `pose` (B, 3) has left behind and what is beyond `reach` (B,) [m], if
+        that is less than `FAR_REACH`; and up to `count` squares of each row that are to be decided, the nearest ones.
         """
         far, ahead = self._seen_from(pose)
-        decided = decided * self._kept(far, ahead)
-        waiting = decided < self._levels(far, ahead, DECIDED)
-        # One after the other where they are equally far.
-        far = torch.where(waiting, far, NEVER) + self._order.to(far.device)
-        nearest, index = far.topk(count, largest=False)
-        row, rank = (nearest < NEVER).nonzero(as_tuple=True)
-        index = index[row, rank]
+        until = torch.where(reach < FAR_REACH, reach, FAR_REACH + MARGIN)[:, None]
+        decided = decided * self._kept(far, ahead, until)
+        waiting = decided < self._levels(far, ahead, DECIDED, reach[:, None])
+        row, index = waiting.nonzero(as_tuple=True)
+        # Rows stay in order, and so do squares that are equally far.
+        order = (row * NEVER + far[row, index].double()).sort(stable=True).indices
+        rank = torch.arange(len(row), device=row.device) - (waiting.sum(-1).cumsum(-1) - waiting.sum(-1))[row]
+        row, rank, index = (x[rank < count] for x in (row, rank, index[order]))
         u, v = self._numbers(pose)
         number = torch.stack([u[row, index // SIDE], v[row, index % SIDE]], -1)
         middle = number * self.side + self._middle
@@ -109,18 +110,18 @@ class Lattice:
     def _seen_from(self, pose: Tensor) -> tuple[Tensor, Tensor]:
         """(B, SIDE * SIDE) each [m]: how far squares' middles are from the ego, and how far ahead of it."""
         x, y = (n * self.side + self._middle - pose[:, i, None] for i, n in enumerate(self._numbers(pose)))
-        b = len(pose)
-        x, y = x[:, :, None].expand(b, SIDE, SIDE), y[:, None].expand(b, SIDE, SIDE)
-        return _polar(x.reshape(b, -1), y.reshape(b, -1), pose)
+        c, s = torch.view_as_real(turn(pose[:, 2:])).unbind(-1)
+        far = ((x * x)[:, :, None] + (y * y)[:, None]).sqrt()
+        return far.flatten(1), ((x * c)[:, :, None] + (y * s)[:, None]).flatten(1)
 
     @staticmethod
-    def _levels(far: Tensor, ahead: Tensor, bearing: float) -> Tensor:
+    def _levels(far: Tensor, ahead: Tensor, bearing: float, reach: Tensor | float = FAR_REACH) -> Tensor:
         turned_to = ahead > bearing * far
-        return (turned_to & (far < FAR_REACH)).to(torch.uint8) + (turned_to & (far < NEAR_REACH)).to(torch.uint8)
+        return (turned_to & (far < reach)).to(torch.uint8) + (turned_to & (far < NEAR_REACH)).to(torch.uint8)
 
     @staticmethod
-    def _kept(far: Tensor, ahead: Tensor) -> Tensor:
-        return (far < FAR_REACH + MARGIN) & ((ahead > REMEMBERED * far) | (far < BESIDE))
+    def _kept(far: Tensor, ahead: Tensor, until: Tensor | float = FAR_REACH + MARGIN) -> Tensor:
+        return (far < until) & ((ahead > REMEMBERED * far) | (far < BESIDE))
 
 
 def _polar(x: Tensor, y: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:

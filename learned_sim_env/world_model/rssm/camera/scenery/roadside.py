@@ -25,6 +25,8 @@ ROAD_NODES = (0.0, 0.75, 1.5, 2.25, 3.0, 4.5, 6.0, 8.0, 11.0, 14.0, 18.0, 24.0, 
 ROUTE_NODES = (0.0, 4.0, 8.0, 12.0, 18.0, 26.0)
 NEAR_NODES = (0.0, 3.0, 6.0, 9.0, 13.0, 19.0, 27.0, 38.0, 55.0)
 _ROAD, _ROUTE, _NEAR = (torch.tensor(nodes) for nodes in (ROAD_NODES, ROUTE_NODES, NEAR_NODES))
+# Points of the route that are added straight on, as far as squares are decided.
+BEYOND = 7
 # Cosine of how far the direction to the road may be from the route's own side for that to be meant.
 SQUARE = 0.7
 # [m] What is farther counts as this.
@@ -72,8 +74,9 @@ class RoadsideView:
         unknown = [(part == UNKNOWN).float().mean(-1) for part in parts]
         ids = torch.cat(parts, -1)
         far = torch.where(is_road(ids), self._far.to(device), NOWHERE)
-        blank = self._at(state, state["route"][..., :2]) == UNKNOWN
-        ahead = state["route"][row, :, :2] - middle[:, None]
+        route = _straight_on(state["route"])
+        blank = self._at(state, route[..., :2]) == UNKNOWN
+        ahead = route[row, :, :2] - middle[:, None]
         length = _length(ahead)
         off = torch.where(blank[row], (length - ROADWAY).clamp_min(0), NOWHERE)
         to_road, to_route = far.amin(-1), off.amin(-1)
@@ -91,12 +94,12 @@ class RoadsideView:
         # Where there is no road at all, towards the ego.
         towards = torch.where(size > 1e-3, towards / size.clamp_min(1e-3), -ego / away[:, None])
         # Where that is about square to the route, the route tells it more exactly.
-        chord = turn(state["route"][..., 2])[row].gather(1, length.argmin(-1, keepdim=True))
+        chord = turn(route[..., 2])[row].gather(1, length.argmin(-1, keepdim=True))
         square = torch.cat([-chord.imag, chord.real], -1)
         along = (square * towards).sum(-1, keepdim=True)
         towards = torch.where(along.abs() > SQUARE, square * along.sign(), towards)
         facing = (ego * towards).sum(-1) / away
-        missing = blank.float().mean(-1)[row]
+        missing = blank[:, :-BEYOND].float().mean(-1)[row]
         others = [stage.float(), away / 40, facing, nearest / 20, (to_road < NOWHERE).float(), missing]
         features = torch.cat(
             [
@@ -139,6 +142,14 @@ class RoadsideView:
         between = _length(things["scenery_pose"][..., :2][row] - middle[:, None])
         counts = (hats(between, _NEAR)[..., :-1].transpose(1, 2) @ sort[row]).flatten(1)
         return counts / (counts + 2)
+
+
+def _straight_on(route: Tensor) -> Tensor:
+    """A route (B, N, 3) with `BEYOND` more points, as far from each other as its last ones."""
+    last = route[:, -1:]
+    steps = torch.arange(1, BEYOND + 1, device=route.device)[:, None]
+    beyond = last[..., :2] + steps * (last - route[:, -2:-1])[..., :2]
+    return torch.cat([route, torch.cat([beyond, last[..., 2:].expand(-1, BEYOND, -1)], -1)], 1)
 
 
 def is_road(ids: Tensor) -> Tensor:
