@@ -16,8 +16,8 @@ from learned_sim_env.spec import BevSpec, SceneryKind
 from learned_sim_env.world_model.geometry import turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery.roadside import FEATURES, KINDS, RoadsideView, is_road
 from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, LARGE, Lattice, Squares
+from learned_sim_env.world_model.rssm.camera.scenery.roadside import FEATURES, KINDS, RoadsideView, is_road
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Squares that are decided in a step, and things that are born; the next step goes on with the others.
