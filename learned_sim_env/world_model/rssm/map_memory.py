@@ -103,6 +103,18 @@ class MapMemory:
             view[rows] = self._read_subcell(mine, where)
         return view
 
+    def lay(
+        self, cells: Tensor, origin: Tensor, pose: Tensor, paint: Callable[[int, Tensor, Tensor], None]
+    ) -> None:
+        """Have maps painted, in place, of rows whose view from `pose` (B, 3) has something that is not known.
+
+        paint: from a row, its map (size, size) int16 and its origin (2,), to the same map with something known in place
+            of UNKNOWN.
+        """
+        view = self._read_subcell(cells, pose)
+        for row in (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0].tolist():
+            paint(row, cells[row], origin[row])
+
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. New map and origin."""
         cell = pose[:, :2] / self.bev.metres_per_pixel

@@ -1,0 +1,98 @@
+"""Pieces of road as the tables of a model's library, and a model with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from learned_sim_env.scene import RoadMap
+from learned_sim_env.training.rssm.roads.cutting import Piece, cut
+from learned_sim_env.training.rssm.roads.succession import successors, trained
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.rssm.roads.library import UNIT, RoadLibrary, Sizes
+
+# [m] A piece is at most so long; log-ratio of the widths of lanes where two meet; pieces that must be able to follow.
+LONGEST, ALIKE, CHOICE = 160.0, 0.08, 4
+
+
+def road_library(
+    maps: Iterable[tuple[int, RoadMap]], most: int = 512, steps: int = 400, seed: int = 0
+) -> tuple[RoadLibrary, dict[str, float]]:
+    """The library of the pieces of `maps`, each with its scenario's seed, and what was said of it.
+
+    Args:
+        maps: of training scenarios.
+        most: pieces that are kept, by chance.
+        steps: that are trained which piece follows on which. seed: of all chance.
+    """
+    pieces = []
+    for number, (source, road_map) in enumerate(maps):
+        pieces += cut(road_map, source, np.random.default_rng([seed, number]))
+    pieces = [piece for piece in pieces if piece.length <= LONGEST]
+    net, said = trained(pieces, compatible(pieces), steps, seed)
+    chosen = np.random.default_rng(seed).permutation(len(pieces))[:most]
+    kept = _going_on([pieces[i] for i in np.sort(chosen)])
+    library = assembled(kept, successors(net, kept, compatible(kept)))
+    return library, {**said, "cut": len(pieces), "kept": len(kept)}
+
+
+def with_roads(model: DrivingRSSM, library: RoadLibrary) -> DrivingRSSM:
+    """A copy of a model that imagines road in pieces of a library."""
+    new = DrivingRSSM(replace(model.config, roads=tuple(library.sizes)), model.contract)
+    tables = {f"roads.{name}": table for name, table in library.state_dict().items()}
+    new.load_state_dict({**model.state_dict(), **tables})
+    return new.train(model.training)
+
+
+def _going_on(pieces: list[Piece]) -> list[Piece]:
+    """Those on which others can follow, again and again, and those where a route ends."""
+    while True:
+        going = compatible(pieces).sum(1) >= CHOICE
+        kept = [piece for piece, on in zip(pieces, going) if on or piece.exit is None]
+        if len(kept) == len(pieces):
+            return pieces
+        pieces = kept
+
+
+def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
+    """The library of `pieces`; successors: (V, SUCCESSORS), see `RoadLibrary`."""
+    outlines = [outline for piece in pieces for outline, _ in piece.surfaces]
+    counts = {
+        "places": [len(p.route) for p in pieces],
+        "sections": [len(p.sections) for p in pieces],
+        "outlines": [len(p.surfaces) for p in pieces],
+        "markings": [len(p.markings) for p in pieces],
+    }
+    sizes = Sizes(len(pieces), points=sum(map(len, outlines)), **{name: sum(n) for name, n in counts.items()})
+    library = RoadLibrary(sizes)
+    width = [(p.entry.width, p.exit.width if p.exit else p.entry.width) for p in pieces]
+    tables = {
+        "width": np.array(width),
+        "exit_pose": np.array([p.exit_pose for p in pieces]),
+        "length": np.array([p.length for p in pieces]),
+        "last": np.array([p.exit is None for p in pieces]),
+        "successors": successors,
+        "places": np.concatenate([p.route for p in pieces]),
+        "sections": np.concatenate([p.sections for p in pieces]),
+        "turns": np.concatenate([p.turns for p in pieces]),
+        "points": np.rint(np.concatenate(outlines) / UNIT),
+        "outlines": np.cumsum([0, *map(len, outlines)]),
+        "on_route": np.array([on_route for p in pieces for _, on_route in p.surfaces]),
+        "markings": np.rint(np.concatenate([p.markings.reshape(-1, 4) for p in pieces]) / UNIT),
+        "solid": np.concatenate([p.solid for p in pieces]),
+        **{f"{name}_of": np.cumsum([0, *n]) for name, n in counts.items()},
+    }
+    state = {name: torch.from_numpy(np.asarray(table)).to(getattr(library, name).dtype) for name, table in tables.items()}
+    library.load_state_dict(state)
+    return library
+
+
+def compatible(pieces: Sequence[Piece]) -> np.ndarray:
+    """(V, V) bool: whether a piece (the second) fits behind another: as many lanes, about as wide."""
+    entry = np.array([(p.entry.own, p.entry.opposite, p.entry.width) for p in pieces])
+    leaving = np.array([(p.exit.own, p.exit.opposite, p.exit.width) if p.exit else (0, 0, 1) for p in pieces])
+    same = (entry[None, :, :2] == leaving[:, None, :2]).all(-1)
+    return same & (np.abs(np.log(entry[None, :, 2] / leaving[:, None, 2])) < ALIKE)

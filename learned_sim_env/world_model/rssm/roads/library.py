@@ -1,0 +1,119 @@
+"""The pieces of road that a model knows, as tables: outlines, markings, routes, and which may follow on which.
+
+Pieces are cut from maps where their road is plain (`training.rssm.roads`), so that any piece fits any other with the
+same lanes. Each is told in the frame of its entry: x along the route, y to its left. They are vocabulary, as tokens of
+motion are (SMART, arXiv 2405.15677): drawn by the model, but exact in themselves, so that lines stay crisp.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from learned_sim_env.world_model.geometry import place
+
+# [m] Apart along a piece's route are the places that its table has; and the sections by which it is recognised.
+ROUTE_STEP, SECTION_STEP = 2.0, 4.0
+# Sections before its entry that are kept of a piece, from the map that it was cut from.
+LEAD = 9
+# Numbers that tell a section: for each of so many bins of so many metres across the route, how much of it is off the
+# road, on a broken line, on a solid one; and how the route turns there.
+BINS, BIN, SHOWN = 23, 1.5, 3
+# [m] Outlines and markings are whole numbers of this.
+UNIT = 0.01
+# Pieces that may follow on one, all as likely.
+SUCCESSORS = 64
+
+
+class Sizes(NamedTuple):
+    """Lengths of the tables: pieces, places of routes, sections, outlines of surfaces and their points, markings."""
+
+    pieces: int
+    places: int
+    sections: int
+    outlines: int
+    points: int
+    markings: int
+
+
+class RoadLibrary(nn.Module):
+    """Tables of all pieces. `*_of` (pieces + 1,) says where a piece's part of a table begins.
+
+    Attributes:
+        width: (V, 2) [m] of a lane at entry and exit. exit_pose: (V, 3). length: (V,) [m] of the route.
+        last: (V,) bool, whether the route ends with it.
+        successors: (V, SUCCESSORS) int16, the likeliest first.
+        places: (N, 2) [m], every `ROUTE_STEP` along the routes, the last of a piece at its exit.
+        sections: (N, BINS * SHOWN) uint8 shares of 255, see `grounding`; turns: (N,) [rad] at them.
+        points: (N, 2) int16 `UNIT`, of outlines that begin at `outlines`; on_route: of these, bool.
+        markings: (N, 4) int16 `UNIT`, both ends; solid: (N,) bool.
+    """
+
+    width: Tensor
+    exit_pose: Tensor
+    length: Tensor
+    last: Tensor
+    successors: Tensor
+    places: Tensor
+    places_of: Tensor
+    sections: Tensor
+    turns: Tensor
+    sections_of: Tensor
+    points: Tensor
+    outlines: Tensor
+    outlines_of: Tensor
+    on_route: Tensor
+    markings: Tensor
+    markings_of: Tensor
+    solid: Tensor
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        self.sizes = sizes
+        v, n = sizes.pieces, torch.zeros
+        tables = {
+            "width": n(v, 2),
+            "exit_pose": n(v, 3),
+            "length": n(v),
+            "last": n(v, dtype=torch.bool),
+            "successors": n(v, SUCCESSORS, dtype=torch.int16),
+            "places": n(sizes.places, 2),
+            "places_of": n(v + 1, dtype=torch.int32),
+            "sections": n(sizes.sections, BINS * SHOWN, dtype=torch.uint8),
+            "turns": n(sizes.sections),
+            "sections_of": n(v + 1, dtype=torch.int32),
+            "points": n(sizes.points, 2, dtype=torch.int16),
+            "outlines": n(sizes.outlines + 1, dtype=torch.int32),
+            "outlines_of": n(v + 1, dtype=torch.int32),
+            "on_route": n(sizes.outlines, dtype=torch.bool),
+            "markings": n(sizes.markings, 4, dtype=torch.int16),
+            "markings_of": n(v + 1, dtype=torch.int32),
+            "solid": n(sizes.markings, dtype=torch.bool),
+        }
+        for name, table in tables.items():
+            self.register_buffer(name, table)
+
+    def on_the_route(self, piece: Tensor, arc: Tensor) -> tuple[Tensor, Tensor]:
+        """Places, complex (...) [m], and headings (...) [rad] at `arc` (...) [m] along the routes of `piece` (...)
+        int64, in the frame of the entry; beyond the exit the route goes straight on.
+        """
+        start, end = self.places_of[piece].long(), self.places_of[piece + 1].long()
+        # In double precision, which rounds to the same single-precision numbers wherever in a batch they stand.
+        length, arc = self.length[piece].double(), arc.double()
+        inside = torch.minimum(arc.clamp_min(0), length)
+        # The last place is nearer to the one before it.
+        index = torch.minimum(start + (inside / ROUTE_STEP).floor().long(), end - 2)
+        here, there = (self.places[i].double() for i in (index, index + 1))
+        along = there - here
+        share = (inside - (index - start) * ROUTE_STEP) / torch.hypot(along[..., 0], along[..., 1])
+        leaving = self.exit_pose[piece, 2].double()
+        heading = torch.where(arc > length, leaving, torch.atan2(along[..., 1], along[..., 0]))
+        beyond = (arc - length).clamp_min(0)[..., None] * torch.stack([leaving.cos(), leaving.sin()], -1)
+        return place((here + share[..., None] * along + beyond).float()), heading.float()
+
+
+def direction(way: Tensor) -> Tensor:
+    """The headings (...) [rad] of complex numbers, each the same to the bit wherever in a batch it stands."""
+    return torch.atan2(way.imag.double(), way.real.double()).float()
