@@ -353,8 +353,7 @@ class DrivingRSSM(nn.Module):
     def _view(self, state: State) -> tuple[Tensor, State]:
         """The view from above, and the state after it."""
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
-        if self.roads is not None:
-            self.memory.lay(cells, origin, state["pose"], self._paint_roads(state))
+        lay = None if self.roads is None else self._road_layer(state)
 
         def imagine(rows: Tensor, remembered: Tensor) -> tuple[Tensor, Exact]:
             latent = torch.cat([state["h"][rows], state["z"][rows]], -1)
@@ -362,22 +361,22 @@ class DrivingRSSM(nn.Module):
             canvas, road = self.decoder.fill(latent, route, remembered)
             return canvas, road.at
 
-        view = self.memory.complete_view(cells, origin, state["pose"], imagine)
+        view = self.memory.complete_view(cells, origin, state["pose"], imagine, lay)
         return self._paint(view, state), {**state, "map": cells, "map_origin": origin}
 
-    def _paint_roads(self, state: State) -> Callable[[int, Tensor, Tensor], None]:
-        """Paints the pieces of road of a row of a state into its map, in place."""
+    def _road_layer(self, state: State) -> Callable[[int, Tensor, Tensor], None]:
+        """What paints the pieces of road of a row of a state into its map, in place."""
         assert self.roads is not None
         if self._painter is None:
             self._painter = RoadPainter(self.roads, self.config.map_size, self.contract.bev.metres_per_pixel)
         painter, pieces = self._painter, [state[name].cpu().numpy() for name in plan.KEYS[:3]]
 
-        def paint(row: int, cells: Tensor, origin: Tensor) -> None:
+        def lay(row: int, cells: Tensor, origin: Tensor) -> None:
             ids = cells.cpu().numpy()
             painter.paint(ids, origin.cpu().numpy(), *(values[row] for values in pieces))
             cells.copy_(torch.from_numpy(ids))
 
-        return paint
+        return lay
 
     def _paint(self, ids: Tensor, state: State) -> Tensor:
         """Agents and ego over the map, by the code that paints simulators' scenes."""
