@@ -369,7 +369,7 @@ class DrivingRSSM(nn.Module):
         assert self.roads is not None
         if self._painter is None:
             self._painter = RoadPainter(self.roads, self.config.map_size, self.contract.bev.metres_per_pixel)
-        painter, pieces = self._painter, [state[name].cpu().numpy() for name in plan.KEYS[:3]]
+        painter, pieces = self._painter, [state[name].cpu().numpy() for name in plan.LAID]
 
         def lay(row: int, cells: Tensor, origin: Tensor) -> None:
             ids = cells.cpu().numpy()

@@ -85,7 +85,9 @@ def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
         "solid": np.concatenate([p.solid for p in pieces]),
         **{f"{name}_of": np.cumsum([0, *n]) for name, n in counts.items()},
     }
-    state = {name: torch.from_numpy(np.asarray(table)).to(getattr(library, name).dtype) for name, table in tables.items()}
+    state = {
+        name: torch.from_numpy(np.asarray(table)).to(getattr(library, name).dtype) for name, table in tables.items()
+    }
     library.load_state_dict(state)
     return library
 

@@ -73,7 +73,8 @@ def trained(
         features = described(pieces)
         net = Succession(features.shape[1])
     follows = [
-        (i, i + 1) for i in range(len(pieces) - 1)
+        (i, i + 1)
+        for i in range(len(pieces) - 1)
         if pieces[i].source == pieces[i + 1].source and pieces[i + 1].order == pieces[i].order + 1
     ]
     pairs = torch.tensor([pair for pair in follows if fits[pair]])

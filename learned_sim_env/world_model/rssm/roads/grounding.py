@@ -35,7 +35,7 @@ AHEAD = 28.0
 
 
 def options(library: RoadLibrary, semantic: Tensor, route: Tensor, route_end: Tensor, bev: BevSpec) -> State:
-    """"road_options" and "road_rim", see `plan`, for views (B, H, W) uint8 and routes (B, STATIONS + 1, 3) in them.
+    """ "road_options" and "road_rim", see `plan`, for views (B, H, W) uint8 and routes (B, STATIONS + 1, 3) in them.
 
     route_end: (B, 3), where the route ends; where that is seen nothing has to be imagined.
     """
@@ -77,7 +77,9 @@ def _goes_on(library: RoadLibrary) -> Tensor:
     number = torch.arange(len(library.sections), device=library.sections.device)
     piece = torch.searchsorted(library.sections_of, number.int(), right=True) - 1
     arc = (number - library.sections_of[piece] - LEAD) * SECTION_STEP
-    return (arc >= 0) & ((arc + AHEAD <= library.length[piece]) | (library.last[piece] & (arc <= library.length[piece])))
+    return (arc >= 0) & (
+        (arc + AHEAD <= library.length[piece]) | (library.last[piece] & (arc <= library.length[piece]))
+    )
 
 
 def _sections(semantic: Tensor, route: Tensor, bev: BevSpec) -> tuple[Tensor, Tensor]:

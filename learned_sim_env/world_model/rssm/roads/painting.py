@@ -9,7 +9,7 @@ from torch import Tensor
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.rssm.line_pieces import FARTHEST, beside_line
 from learned_sim_env.world_model.rssm.map_memory import IMAGINED, UNKNOWN
-from learned_sim_env.world_model.rssm.roads.library import UNIT, RoadLibrary
+from learned_sim_env.world_model.rssm.roads.library import ROUTE_STEP, UNIT, RoadLibrary
 
 # [m] What lies farther than this from the routes of all pieces is not theirs to say.
 REACH = 45.0
@@ -44,12 +44,20 @@ class RoadPainter:
         side = np.arange(-AROUND, AROUND + 1)
         self.around = np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
 
-    def paint(self, cells: np.ndarray, origin: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray) -> None:
+    def paint(
+        self,
+        cells: np.ndarray,
+        origin: np.ndarray,
+        piece: np.ndarray,
+        pose: np.ndarray,
+        scale: np.ndarray,
+        since: np.ndarray,
+    ) -> None:
         """Fill what is unknown of a map (size, size) int16 in the torus of `MapMemory`, in place.
 
         Args:
             origin: (2,) the plane's cell in the corner of the window.
-            piece, pose, scale: of the row's pieces, (K,), (K, 3), (K,), see `plan`.
+            piece, pose, scale, since: of the row's pieces, (K,), (K, 3), (K,), (K,), see `plan.LAID`.
         """
         index = [(np.arange(self.size) + start) % self.size for start in origin]
         window = cells[np.ix_(*index)]
@@ -57,30 +65,36 @@ class RoadPainter:
         there = np.flatnonzero(piece >= 0)
         if not unknown.any() or not len(there):
             return
-        ours = unknown & self._ours(origin, piece[there], pose[there], scale[there])
+        ours = unknown & self._ours(origin, piece[there], pose[there], scale[there], since[there])
         if not ours.any():
             return
         painted = self._painted(origin, piece[there], pose[there], scale[there])
         window[ours] = painted[ours] | IMAGINED
         cells[np.ix_(*index)] = window
 
-    def _ours(self, origin: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """(size, size) bool: ground that is nearest to the pieces' routes, rather than before the first of them or beyond
-        the newest, if another follows on it.
+    def _ours(
+        self, origin: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray, since: np.ndarray
+    ) -> np.ndarray:
+        """(size, size) bool: ground that is nearest to the pieces' routes, rather than before they begin to count or
+        beyond the newest, if another follows on it.
         """
-        routes = [self.places[self.places_of[p] : self.places_of[p + 1] : 2] for p in piece]
-        along = np.concatenate([_placed(r, q, s) for r, q, s in zip(routes, pose, scale)])
+        first = self.places_of[piece] + np.rint(since / ROUTE_STEP).astype(int)
+        last = self.places_of[piece + 1]
+        # Of each at least two places, for its direction.
+        first = np.minimum(first, last - 2)
+        along = np.concatenate([_placed(self.places[a:b:2], q, s) for a, b, q, s in zip(first, last, pose, scale)])
         middles = (np.arange(self.size // SQUARE) + 0.5) * SQUARE - 0.5
         squares = np.stack(np.meshgrid(*(middles + start for start in origin), indexing="ij"), -1) * self.metres
         far = ((squares[:, :, None] - along) ** 2).sum(-1)
         nearest = far.argmin(-1)
         ours = _finer(far.min(-1) < REACH**2)
-        first = np.append(pose[0, :2], pose[0, 2] + np.pi)
-        ours &= ~(_finer(nearest == 0) & self._beyond(origin, first))
+        start, ahead = _placed(self.places[first[0] : first[0] + 2], pose[0], scale[0])
+        before = np.append(start, np.arctan2(*(start - ahead)[::-1]))
+        ours &= ~(_finer(nearest == 0) & self._beyond(origin, before))
         if not self.last[piece[-1]]:
             leaving = self.exit_pose[piece[-1]]
-            last = np.append(_placed(leaving[:2], pose[-1], scale[-1]), pose[-1, 2] + leaving[2])
-            ours &= ~(_finer(nearest >= len(along) - 2) & self._beyond(origin, last))
+            end = np.append(_placed(leaving[:2], pose[-1], scale[-1]), pose[-1, 2] + leaving[2])
+            ours &= ~(_finer(nearest >= len(along) - 2) & self._beyond(origin, end))
         return ours
 
     def _beyond(self, origin: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -157,5 +171,3 @@ def _finer(squares: np.ndarray) -> np.ndarray:
 
 def _tensor(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values))
-
-

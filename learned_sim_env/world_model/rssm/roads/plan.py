@@ -2,7 +2,8 @@
 
 In a state: `road_piece` (B, KEPT) int32, the last pieces, the newest last, -1 where there is none; `road_pose`
 (B, KEPT, 3) of their entries in the anchored frame, and `road_scale` (B, KEPT), how much larger than in the library
-they are; `road_arc` (B,) [m] where on the newest piece's route the chain of stations ends; `road_options`
+they are, and `road_from` (B, KEPT) [m], where on its route each begins to count: the first one at the rim of what was
+seen; `road_arc` (B,) [m] where on the newest piece's route the chain of stations ends; `road_options`
 (B, OPTIONS, 2) int32, pieces that go on from what is seen, all as likely, and the section at which each does;
 `road_rim` (B,) int32, the station of the chain there, -1 where it is not known how the road goes on.
 """
@@ -23,7 +24,9 @@ KEPT, OPTIONS = 4, 16
 TRIED, CLEAR = 4, 30.0
 # Places along a piece's route at which that is looked at, as shares of its length.
 LOOKED = (0.4, 0.7, 1.0)
-KEYS = ("road_piece", "road_pose", "road_scale", "road_arc", "road_options", "road_rim")
+# What tells where pieces lie, and all of this part of a state.
+LAID = ("road_piece", "road_pose", "road_scale", "road_from")
+KEYS = (*LAID, "road_arc", "road_options", "road_rim")
 
 
 def empty(batch_size: int, device: torch.device | str) -> State:
@@ -32,6 +35,7 @@ def empty(batch_size: int, device: torch.device | str) -> State:
         "road_piece": torch.full((batch_size, KEPT), -1, dtype=torch.int32, device=device),
         "road_pose": torch.zeros(batch_size, KEPT, 3, device=device),
         "road_scale": torch.ones(batch_size, KEPT, device=device),
+        "road_from": torch.zeros(batch_size, KEPT, device=device),
         "road_arc": torch.zeros(batch_size, device=device),
         "road_options": torch.zeros(batch_size, OPTIONS, 2, dtype=torch.int32, device=device),
         "road_rim": torch.full((batch_size,), -1, dtype=torch.int32, device=device),
@@ -96,7 +100,7 @@ def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
     headings = torch.where(numbers[:-1] >= rim[:, None], chords, route[:, :, 2])
     chain = torch.cat([torch.view_as_real(places), headings[..., None]], -1)
     return {
-        **_with(state, piece, pose, scale),
+        **_with(state, piece, pose, scale, arc.float()),
         "road_arc": arc + (STATIONS - rim) * STATION,
         "route": chain,
     }
@@ -108,7 +112,7 @@ def _gone_on(library: RoadLibrary, state: State, uniform: Tensor) -> State:
     pose, scale = state["road_pose"][:, -1], state["road_scale"][:, -1]
     arc = state["road_arc"] + STATION
     over = (arc > library.length[newest] * scale) & ~library.last[newest]
-    more = _with(state, *_next(library, state, newest, pose, scale, uniform))
+    more = _with(state, *_next(library, state, newest, pose, scale, uniform), torch.zeros_like(arc))
     kept = {name: _where(over, value, state[name]) for name, value in more.items()}
     arc = torch.where(over, arc - library.length[newest] * scale, arc)
     newest = kept["road_piece"][:, -1].long().clamp_min(0)
@@ -162,12 +166,13 @@ def _end(library: RoadLibrary, piece: Tensor, pose: Tensor, scale: Tensor) -> Te
     return compose(pose, torch.cat([exit_pose[:, :2] * scale[:, None], exit_pose[:, 2:]], -1))
 
 
-def _with(state: State, piece: Tensor, pose: Tensor, scale: Tensor) -> State:
+def _with(state: State, piece: Tensor, pose: Tensor, scale: Tensor, since: Tensor) -> State:
     """The pieces of a state with one more, which the oldest makes room for."""
     return {
         "road_piece": torch.cat([state["road_piece"][:, 1:], piece[:, None].int()], 1),
         "road_pose": torch.cat([state["road_pose"][:, 1:], pose[:, None]], 1),
         "road_scale": torch.cat([state["road_scale"][:, 1:], scale[:, None]], 1),
+        "road_from": torch.cat([state["road_from"][:, 1:], since[:, None]], 1),
     }
 
 

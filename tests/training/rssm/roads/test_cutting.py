@@ -72,5 +72,3 @@ def test_nothing_of_a_map_is_lost():
     everything = pieces_of(winding_road(*PARTS, side_road=True), 3)
     assert dashes > 0.7 * sum((~piece.solid).sum() for piece in everything)
     assert any(len(piece.surfaces) > 4 for piece in pieces)
-
-

@@ -52,5 +52,3 @@ def test_options_do_not_depend_on_other_rows(library):
     alone = options(library, view[2:], route[2:], end[2:], BEV)
     for name, values in alone.items():
         assert torch.equal(together[name][2:], values)
-
-

@@ -44,7 +44,14 @@ def test_a_painted_piece_is_what_the_simulator_shows(bend):
         cells, origin = MEMORY.follow(cells, origin, torch.tensor(pose, dtype=torch.float32)[None])
         painter = RoadPainter(library, 128, BEV.metres_per_pixel)
         painted = cells[0].numpy()
-        painter.paint(painted, origin[0].numpy(), np.arange(len(pieces)), np.array(poses), np.ones(len(pieces)))
+        painter.paint(
+            painted,
+            origin[0].numpy(),
+            np.arange(len(pieces)),
+            np.array(poses),
+            np.ones(len(pieces)),
+            np.zeros(len(pieces)),
+        )
         shown = view(torch.from_numpy(painted), origin, pose)
         truth = BevRenderer(BEV).map_layer(Scene(road_map, ego(*pose), Agents.none()))
         known = shown != UNKNOWN
@@ -63,7 +70,7 @@ def test_what_is_remembered_stays(library):
     before = cells[0].clone().numpy()
     painted = cells[0].numpy()
     RoadPainter(library, 128, BEV.metres_per_pixel).paint(
-        painted, origin[0].numpy(), np.array([-1, 0]), np.zeros((2, 3)), np.ones(2)
+        painted, origin[0].numpy(), np.array([-1, 0]), np.zeros((2, 3)), np.ones(2), np.zeros(2)
     )
     kept = before != UNKNOWN
     assert (painted[kept] == before[kept]).all()
@@ -76,7 +83,7 @@ def test_ground_beyond_the_newest_piece_is_left_to_the_next(library):
     pose = np.array([[-30.0, 0.0, 0.0]])
     first = int((~library.last).nonzero()[0, 0])
     RoadPainter(library, 128, BEV.metres_per_pixel).paint(
-        painted, origin[0].numpy(), np.array([first]), pose, np.ones(1)
+        painted, origin[0].numpy(), np.array([first]), pose, np.ones(1), np.zeros(1)
     )
     points = MEMORY.cell_points("cpu")[0].numpy()
     ids = MEMORY.read(torch.from_numpy(painted)[None], origin, torch.from_numpy(points)[None].float())[0].numpy()

@@ -103,5 +103,3 @@ def test_a_row_does_not_depend_on_the_others(library):
 def test_without_chance_the_likeliest_come(library):
     a, b = (along(library, begun(library, 1), 20)[-1]["road_piece"] for _ in range(2))
     assert torch.equal(a, b)
-
-
