@@ -30,6 +30,8 @@ WEIGHTS, ALIKE, TURN = (1.0, 0.5, 1.0), 1.5, 0.03
 SHARPNESS = 4.0
 # Share of a section that must be seen, and of the candidates how many are looked at.
 SEEN, CANDIDATES = 0.6, 64
+# Sections by which it is measured how a piece fits, and [m] how far an edge may be off.
+MEASURED, OFF = 3, 1.2
 # [m] A piece must go on for so long.
 AHEAD = 28.0
 
@@ -65,11 +67,47 @@ def options(library: RoadLibrary, semantic: Tensor, route: Tensor, route_end: Te
     chosen = which.gather(1, torch.searchsorted(share, levels.expand(b, -1).contiguous()).clamp_max(which.shape[1] - 1))
     piece = torch.searchsorted(library.sections_of, chosen.int(), right=True) - 1
     section = chosen - library.sections_of[piece]
+    fit = _fit(shown, known, table.view(-1, BINS, SHOWN), rim, chosen)
     found = (rim >= 2) & (route_end[:, 0] >= FAR)
     return {
         "road_options": torch.stack([piece, section], -1).int(),
+        "road_fit": fit,
         "road_rim": torch.where(found, rim, -1).int(),
     }
+
+
+def _fit(shown: Tensor, known: Tensor, table: Tensor, rim: Tensor, chosen: Tensor) -> Tensor:
+    """(B, OPTIONS, 2): how far to the left of pieces' roads that seen lies [m], and by which share it is wider.
+
+    Args:
+        shown, known: see `_sections`. rim: (B,). chosen: (B, OPTIONS), sections of the `table` that lie at the rim.
+    """
+    back = torch.arange(MEASURED, device=rim.device)
+    mine = (rim[:, None] - 1 - back).clamp_min(0)
+    theirs = (chosen[..., None] - back).clamp_min(0)
+    rows = torch.arange(len(rim), device=rim.device)[:, None]
+    seen = _edges(1 - shown[rows, mine, :, 0])[:, None]
+    told = _edges(1 - table[theirs, :, 0])
+    # Where an edge is out of sight, or too far from where it should be, nothing is told.
+    off = seen - told
+    good = (known[rows, mine][..., 0].all(-1)[:, None] & (off.abs() < OFF).all(-1)).float()
+    count = good.sum(-1)
+    left, right = ((off[..., k] * good).sum(-1) / count.clamp_min(1) for k in (0, 1))
+    wide = (told.sum(-1) * good).sum(-1) / count.clamp_min(1)
+    return torch.stack([(left - right) / 2, (left + right) / wide.clamp_min(BIN)], -1)
+
+
+def _edges(road: Tensor) -> Tensor:
+    """(..., 2) [m]: how far a road reaches to the left and to the right, from shares (..., BINS) of road; where it has
+    no edge in sight, as far as that.
+    """
+    half = BINS // 2
+    left, right = road[..., : half + 1].flip(-1), road[..., half:]
+    # As far as there is road all the way; half of the middle bin lies on either side.
+    reach = torch.stack([left, right], -2)
+    weight = torch.ones(half + 1, device=road.device)
+    weight[0] = 0.5
+    return (reach.cummin(-1).values * weight).sum(-1) * BIN
 
 
 def _goes_on(library: RoadLibrary) -> Tensor:

@@ -4,8 +4,8 @@ In a state: `road_piece` (B, KEPT) int32, the last pieces, the newest last, -1 w
 (B, KEPT, 3) of their entries in the anchored frame, and `road_scale` (B, KEPT), how much larger than in the library
 they are, and `road_from` (B, KEPT) [m], where on its route each begins to count: the first one at the rim of what was
 seen; `road_arc` (B,) [m] where on the newest piece's route the chain of stations ends; `road_options`
-(B, OPTIONS, 2) int32, pieces that go on from what is seen, all as likely, and the section at which each does;
-`road_rim` (B,) int32, the station of the chain there, -1 where it is not known how the road goes on.
+(B, OPTIONS, 2) int32, pieces that go on from what is seen, all as likely, and the section at which each does; `road_fit`
+(B, OPTIONS, 2), by how much each has to be moved to the left for it [m] and by which share made larger; `road_rim` (B,) int32, the station of the chain there, -1 where it is not known how the road goes on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TRIED, CLEAR = 4, 30.0
 LOOKED = (0.4, 0.7, 1.0)
 # What tells where pieces lie, and all of this part of a state.
 LAID = ("road_piece", "road_pose", "road_scale", "road_from")
-KEYS = (*LAID, "road_arc", "road_options", "road_rim")
+KEYS = (*LAID, "road_arc", "road_options", "road_fit", "road_rim")
 
 
 def empty(batch_size: int, device: torch.device | str) -> State:
@@ -38,6 +38,7 @@ def empty(batch_size: int, device: torch.device | str) -> State:
         "road_from": torch.zeros(batch_size, KEPT, device=device),
         "road_arc": torch.zeros(batch_size, device=device),
         "road_options": torch.zeros(batch_size, OPTIONS, 2, dtype=torch.int32, device=device),
+        "road_fit": torch.zeros(batch_size, OPTIONS, 2, device=device),
         "road_rim": torch.full((batch_size,), -1, dtype=torch.int32, device=device),
     }
 
@@ -52,7 +53,7 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
         uniform: (B,) in [0, 1), by which pieces are chosen; None takes the first, the likeliest.
 
     Returns:
-        "route", "route_end" and `KEYS`.
+        "route", "route_end" and those of `KEYS` that change.
     """
     uniform = torch.zeros_like(pose[:, 0]) if uniform is None else uniform
     planned = state["road_piece"][:, -1] >= 0
@@ -71,7 +72,7 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
     ends = planned & library.last[newest]
     end = _end(library, newest, new["road_pose"][:, -1], new["road_scale"][:, -1])
     new["route_end"] = _where(ends, end, state["route_end"])
-    return {**new, "road_options": state["road_options"], "road_rim": state["road_rim"]}
+    return new
 
 
 def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
@@ -79,19 +80,20 @@ def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
     route, rim = state["route"], state["road_rim"].long().clamp_min(1)
     which = (uniform * OPTIONS).long().clamp_max(OPTIONS - 1)
     piece, section = state["road_options"].long().gather(1, which[:, None, None].expand(-1, 1, 2))[:, 0].unbind(-1)
-    scale = torch.ones_like(uniform)
+    aside, scale = state["road_fit"].gather(1, which[:, None, None].expand(-1, 1, 2))[:, 0].unbind(-1)
+    scale = 1 + scale
     arc = (section - LEAD) * SECTION_STEP
     at, heading = library.on_the_route(piece, arc.float())
     station = route.gather(1, rim[:, None, None].expand(-1, 1, 3))[:, 0]
     before = route.gather(1, (rim - 1)[:, None, None].expand(-1, 1, 3))[:, 0]
     facing = (station[:, 2] + before[:, 2]) / 2 - heading
-    entry = place(station) - product(at, turn(facing))
+    entry = place(station) + product(torch.complex(torch.zeros_like(aside), aside) - scale * at, turn(facing))
     pose = torch.cat([torch.view_as_real(entry), wrap(facing)[:, None]], -1)
     # The stations from the rim on lie on the piece's route.
     numbers = torch.arange(STATIONS + 2, device=route.device)
     ahead = (numbers - rim[:, None]) * STATION
-    laid, _ = library.on_the_route(piece[:, None].expand_as(ahead), arc[:, None] + ahead)
-    laid = product(laid, turn(facing)[:, None]) + entry[:, None]
+    laid, _ = library.on_the_route(piece[:, None].expand_as(ahead), arc[:, None] + ahead / scale[:, None])
+    laid = product(scale[:, None] * laid, turn(facing)[:, None]) + entry[:, None]
     chords = direction(laid[:, 1:] - laid[:, :-1])
     # Unwrapped from the chord before the rim on.
     last = before[:, 2:]
@@ -101,7 +103,7 @@ def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
     chain = torch.cat([torch.view_as_real(places), headings[..., None]], -1)
     return {
         **_with(state, piece, pose, scale, arc.float()),
-        "road_arc": arc + (STATIONS - rim) * STATION,
+        "road_arc": arc * scale + (STATIONS - rim) * STATION,
         "route": chain,
     }
 

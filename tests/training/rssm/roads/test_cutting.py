@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from tests.winding_roads import winding_road
 
 from learned_sim_env.scene import to_frame
 from learned_sim_env.training.rssm.roads.cutting import LAST, SHORTEST, cut
 from learned_sim_env.training.rssm.roads.sections import Sections
+from tests.winding_roads import winding_road
 
 PARTS = ((70.0, 0.0), (60.0, 0.02), (60.0, 0.0), (50.0, -0.02), (40.0, 0.0))
 
@@ -45,7 +47,7 @@ def test_pieces_follow_on_each_other_and_make_up_the_route():
     pose = np.zeros(3)
     start = Sections(road_map).places[0]
     pose[:2] = road_map.route[0] - start
-    for before, after in zip(pieces, pieces[1:]):
+    for before, after in itertools.pairwise(pieces):
         assert before.exit == after.entry
         assert before.length >= SHORTEST - 1
         assert after.order == before.order + 1

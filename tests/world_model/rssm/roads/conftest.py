@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.winding_roads import winding_road
 
-from learned_sim_env.training.rssm.roads.assembly import assembled, compatible
+from learned_sim_env.training.rssm.roads.assembly import assembled, compatible, with_roads
 from learned_sim_env.training.rssm.roads.cutting import cut
 from learned_sim_env.world_model.rssm.roads.library import SUCCESSORS
+from tests.winding_roads import winding_road
 
 BENDS = (0.0, 0.02, -0.02)
 
@@ -26,3 +26,9 @@ def library(pieces):
     fits = compatible(pieces)
     chosen = np.stack([np.resize(np.flatnonzero(row) if row.any() else [0], SUCCESSORS) for row in fits])
     return assembled(pieces, chosen)
+
+
+@pytest.fixture
+def road_model(model, library):
+    """The untrained model, with pieces of road."""
+    return with_roads(model, library).requires_grad_(False)

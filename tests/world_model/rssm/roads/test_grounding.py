@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tests.scenes import ego
-from tests.winding_roads import winding_road
 
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
@@ -14,6 +12,8 @@ from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model.rssm.landmarks import FAR
 from learned_sim_env.world_model.rssm.roads.grounding import options
 from learned_sim_env.world_model.rssm.route_path import chain
+from tests.scenes import ego
+from tests.winding_roads import winding_road
 
 BEV = CONTRACTS["driving"].bev
 

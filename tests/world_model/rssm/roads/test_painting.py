@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.scenes import ego
-from tests.winding_roads import winding_road
 
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.scene import Agents, Scene
@@ -17,6 +15,8 @@ from learned_sim_env.training.rssm.roads.sections import Sections
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, MapMemory
 from learned_sim_env.world_model.rssm.roads.library import SUCCESSORS
 from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
+from tests.scenes import ego
+from tests.winding_roads import winding_road
 
 BEV = CONTRACTS["driving"].bev
 MEMORY = MapMemory(BEV, 128)

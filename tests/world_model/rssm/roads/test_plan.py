@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -62,7 +64,7 @@ def test_a_piece_is_laid_at_the_rim_and_the_route_goes_on_along_it(library):
 def test_the_route_stays_on_the_pieces_and_these_follow_on_each_other(library):
     uniforms = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
     states = along(library, begun(library), 60, uniforms)
-    for before, after in zip(states, states[1:]):
+    for before, after in itertools.pairwise(states):
         assert (on_pieces(library, after) < 0.5).all()
         chords = after["route"][:, 1:, :2] - after["route"][:, :-1, :2]
         assert torch.allclose(chords.norm(dim=-1), torch.tensor(STATION), atol=0.2)
