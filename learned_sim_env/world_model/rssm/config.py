@@ -18,7 +18,7 @@ class RSSMConfig:
     head_hidden: int = 128
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
-    # Lengths of the tables of pieces of road, see `roads.library.Sizes`; none: road is imagined by the map decoder alone.
+    # Lengths of the tables of pieces of road, see `roads.library.Sizes`; none: the map decoder alone imagines road.
     roads: tuple[int, ...] = ()
 
 

@@ -86,8 +86,8 @@ class MapMemory:
             pose: (B, 3).
             imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
                 known in place of UNKNOWN; and what is known more exactly than by the pixel.
-            lay: if given, first of all: from a row, its map (size, size) and its origin (2,), to the same map, in place,
-                with as much in place of UNKNOWN as is known without being imagined here.
+            lay: if given, first of all: from a row, its map (size, size) and its origin (2,), to the same map, in
+                place, with as much in place of UNKNOWN as is known without being imagined here.
         """
         view = self._read_subcell(cells, pose)
         blank = _blank(view)

@@ -28,7 +28,7 @@ def road_library(
         most: pieces that are kept, by chance.
         steps: that are trained which piece follows on which. seed: of all chance.
     """
-    pieces = []
+    pieces: list[Piece] = []
     for number, (source, road_map) in enumerate(maps):
         pieces += cut(road_map, source, np.random.default_rng([seed, number]))
     pieces = [piece for piece in pieces if piece.length <= LONGEST]

@@ -92,7 +92,7 @@ class Sections:
         return np.where(short, 0.0, wrap_angle(second - first)).astype(np.float32)
 
     def _edges(self, i: int) -> np.ndarray:
-        """(K, 2): edges of the road that the route is on, the left first, and markings on it: place across [m], kind."""
+        """(K, 2): edges of the road with the route, the left first, and markings on it: place across [m], kind."""
         middle, on = len(self.across) // 2, self.surfaces[i] != OFF
         if not on[middle]:
             return np.zeros((0, 2))

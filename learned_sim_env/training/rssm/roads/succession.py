@@ -42,7 +42,7 @@ def described(pieces: Sequence[Piece]) -> torch.Tensor:
 
 
 class Succession(nn.Module):
-    """Scores (...) of pairs of pieces by their features (..., F): how much likelier than by chance the second follows."""
+    """Scores (...) of pairs of pieces, by features (..., F): how much likelier than by chance the second follows."""
 
     def __init__(self, features: int, hidden: int = 64):
         super().__init__()

@@ -122,8 +122,8 @@ class RoadPainter:
             some = slice(self.markings_of[p], self.markings_of[p + 1])
             markings.append(_placed(self.markings[some], q, s) / self.metres - origin)
             solid.append(self.solid[some])
-        for part, surface in zip(polygons, (SemanticClass.ROAD, SemanticClass.ROUTE)):
-            for polygon in part:
+        for same, surface in zip(polygons, (SemanticClass.ROAD, SemanticClass.ROUTE)):
+            for polygon in same:
                 cv2.fillPoly(image, [polygon], int(surface), cv2.LINE_8, _SHIFT)
         surfaces = image[FINER // 2 :: FINER, FINER // 2 :: FINER]
         return self._marked(surfaces, np.concatenate(markings), np.concatenate(solid))

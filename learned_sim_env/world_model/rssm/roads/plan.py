@@ -3,9 +3,10 @@
 In a state: `road_piece` (B, KEPT) int32, the last pieces, the newest last, -1 where there is none; `road_pose`
 (B, KEPT, 3) of their entries in the anchored frame, and `road_scale` (B, KEPT), how much larger than in the library
 they are, and `road_from` (B, KEPT) [m], where on its route each begins to count: the first one at the rim of what was
-seen; `road_arc` (B,) [m] where on the newest piece's route the chain of stations ends; `road_options`
-(B, OPTIONS, 2) int32, pieces that go on from what is seen, all as likely, and the section at which each does; `road_fit`
-(B, OPTIONS, 2), by how much each has to be moved to the left for it [m] and by which share made larger; `road_rim` (B,) int32, the station of the chain there, -1 where it is not known how the road goes on.
+seen; `road_arc` (B,) [m] where on the newest piece's route the chain of stations ends; `road_options` (B, OPTIONS, 2)
+int32, pieces that go on from what is seen, all as likely, and the section at which each does; `road_fit` (B, OPTIONS,
+2), by how much each has to be moved to the left for it [m] and by which share made larger; `road_rim` (B,) int32, the
+station of the chain there, -1 where it is not known how the road goes on.
 """
 
 from __future__ import annotations
