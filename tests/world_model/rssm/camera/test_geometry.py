@@ -14,6 +14,8 @@ from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import (
     BASE,
     CHANNELS,
+    FAR_OFF,
+    SETTLED,
     SOURCES,
     Hypotheses,
     Keyframe,
@@ -310,7 +312,7 @@ def test_things_beside_a_camera_are_met():
 def key_of(frame: torch.Tensor, things: Things, agents: int, turned: float) -> Keyframe:
     hits = cast_things(RIG, things, agents)
     shown, _ = remembered(frame, RIG, hits, torch.ones(len(hits.ray), dtype=torch.bool), things.shape.shape[1])
-    return Keyframe.of(shown, shown[:, :, : RIG.skyline], torch.tensor([turned]))
+    return Keyframe.of(shown, shown[:, :, : RIG.skyline], torch.tensor([turned]), torch.zeros(1))
 
 
 def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
@@ -354,6 +356,21 @@ def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
         assert found.things[mine, 4].mean() > 0.8
     sky = (kinds == CameraClass.SKY) & (behind[BASE, :, 3] > 0)
     assert (behind[BASE, sky, :3] - truth[sky]).abs().mean() < 0.02 and sky.sum() > 0.9 * (kinds == 0).sum()
+
+
+def test_what_is_far_off_comes_nearer_only_as_long_as_it_may_still_arrive():
+    frame = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (1, 3, 64, 96, 3), dtype=np.uint8))
+    nobody = as_things(NOBODY, (0.0, 500.0, 0.0, 1.0, 1.0, 1.0, SceneryKind.POST))
+    motion, hits = torch.tensor([[11.0, 0.5, 0.1]]), cast_things(RIG, nobody, 0)
+    turned = motion * torch.tensor([0.0, 0.0, 1.0])
+
+    def far_off(generation: float, motion: torch.Tensor) -> torch.Tensor:
+        key = key_of(frame, nobody, 0, 0.1)._replace(generation=torch.tensor([generation]))
+        return Hypotheses(RIG)(key, motion, hits, nobody, nobody).behind[0, FAR_OFF]
+
+    there, near = far_off(SETTLED, motion), far_off(SETTLED - 1, motion)
+    assert torch.equal(far_off(0, motion), near) and not torch.equal(near, there)
+    assert torch.allclose(there, far_off(0, turned), atol=1e-3)
 
 
 def test_a_keyframe_tells_how_far_away_and_of_what_colour_things_are():
