@@ -24,8 +24,10 @@ from learned_sim_env.world_model.geometry import turn
 # Side of a square in cells of the map, an odd number; squares along the torus's side, a power of two.
 CELLS, SIDE = 5, 64
 LARGE, ALL = 1, 2
-# [m] How near a square's middle is when what is large, and what is thin, is decided.
-FAR_REACH, NEAR_REACH = 75.0, 33.0
+# [m] How near a square's middle is when what is large, and what is thin, is decided: the latter as far as views show.
+FAR_REACH, NEAR_REACH = 75.0, 36.0
+# [m] How far pictures are relied on for what is large: beyond, more and more of it is missed, and may yet be born.
+SEEN_REACH = 64.0
 # [m] So much farther, and beside or behind the ego within this distance, a square is remembered.
 MARGIN, BESIDE = 5.0, 18.0
 # [m] Farther than any square.
@@ -58,9 +60,9 @@ class Lattice:
         self._middle = CELLS // 2 * metres_per_pixel  # [m] from a square's first cell to its middle one
 
     def seen(self, pose: Tensor) -> Tensor:
-        """(B, SIDE * SIDE) uint8: all is decided that can be seen from `pose` (B, 3)."""
+        """(B, SIDE * SIDE) uint8: what is decided since it can be seen from `pose` (B, 3), empty or not."""
         far, ahead = self._seen_from(pose)
-        return self._levels(far, ahead, SHOWN)
+        return self._levels(far, ahead, SHOWN, SEEN_REACH)
 
     def in_reach(self, pose: Tensor, reach: Tensor) -> Tensor:
         """(B, SIDE * SIDE) uint8: what has been decided when the ego is at `pose` (B, 3), within `reach` (B,) [m]."""
