@@ -63,8 +63,10 @@ def context_of(models: Iterable[WorldModel]) -> int:
     return max(model.context_steps for model in models)
 
 
-def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int) -> WindowReader:
+def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int, scenery: bool = False) -> WindowReader:
     """Of contexts that are long enough for all `models`, of all that they observe and, where recorded, may draw.
+
+    scenery: also read what stands beside the road.
 
     Raises:
         ValueError: if the data lacks a modality that one of them observes.
@@ -73,11 +75,12 @@ def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int) 
     drawn = dict.fromkeys(("bev", *(name for model in models for name in model.draws)))
     names = dict.fromkeys(name for model in models for name in model.observes)
     names |= {name: None for name in drawn if name in data.modalities}
-    return WindowReader(data, horizon, models[0].contract.dt, names, context_of(models))
+    return WindowReader(data, horizon, models[0].contract.dt, names, context_of(models), scenery)
 
 
+@torch.inference_mode()
 def after_context(model: WorldModel, batch: Batch) -> State:
-    """The state after the last `model.context_steps` real moments of the context.
+    """The state after the last `model.context_steps` real moments of the context, on the model's device.
 
     Raises:
         ValueError: if the batch has fewer of them.
