@@ -44,7 +44,7 @@ RUNS = {
     ),
     "train_sb3_cameras.py": (
         ["--steps", "16", "--rollout", "16", "--horizon", "8"],
-        ("stable_baselines3", "metadrive"),
+        ("stable_baselines3",),
         "return of the last episodes",
         None,
     ),
