@@ -25,7 +25,8 @@ OUT = Path("docs/cameras")
 STEPS, OVERVIEW = (0, 5, 15, 30), 15
 # Side by side, as a driver sees them.
 ORDER = ("left", "front", "right")
-SEEDS = (39, 49, 59, 79, 99, 119)
+# With traffic ahead, one for each condition.
+SEEDS = (139, 149, 179, 79, 129, 119)
 SCALE, GAP = 2, 6
 
 

@@ -11,10 +11,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
+from learned_sim_env.registration import declarations
 from learned_sim_env.spec import CAMERAS, CONTRACTS
 from learned_sim_env.world_model.checkpoint import from_pretrained
 
 ENV_ID, CONTRACT = "LearnedDrivingCamera-v0", CONTRACTS["driving-camera"]
+FORMS = [d.id for d in declarations().values() if (d.backend, d.contract) == ("learned", CONTRACT.name)]
 STRAIGHT, LEFT = np.array([0.0, 0.4], np.float32), np.array([-0.6, 0.4], np.float32)
 # It paints: left out by `make test-fast`.
 pytestmark = pytest.mark.slow
@@ -34,9 +36,11 @@ def same(one, other) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_it_keeps_gymnasiums_rules(make):
-    env = make(max_episode_steps=4)
-    assert set(env.observation_space.spaces) == {*CAMERAS, "ego", "route"}
+@pytest.mark.parametrize("env_id", FORMS)
+def test_every_form_keeps_gymnasiums_rules(env_id, checkpoint):
+    env = gym.make(env_id, checkpoint=checkpoint, max_episode_steps=4)
+    if env_id == ENV_ID:
+        assert set(env.observation_space.spaces) == {*CAMERAS, "ego", "route"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped, skip_render_check=True)
