@@ -1,4 +1,4 @@
-"""Video in, video out: three cameras of your own, or noise, begin a dream that goes on by itself."""
+"""Video in, video out: three cameras of your own, or a world seen in a mirror, begin a dream that goes on by itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import tyro
 
 from learned_sim_env.films import above, beside, save_picture
+from learned_sim_env.world_model.contexts import Contexts
 
 CAMERAS = ("left", "front", "right")
 
@@ -20,23 +21,32 @@ class Args:
 
     frames: Path | None = None
     """An .npz with "front", "left" and "right" (T, 64, 96, 3) uint8, and if you like "ego" (T, 6), "route" (T, 10, 2)
-    and "actions" (T, 2); noise by default."""
+    and "actions" (T, 2); by default a start that ships, left and right exchanged: nobody has ever driven there."""
     steps: int = 20
     """How long to dream, in steps of 0.1 s."""
     seed: int = 0
-    """Of the dream, and of the noise."""
+    """Of the dream; without FRAMES, also the number of the start that is mirrored."""
     out: Path = Path("runs/dream_from_own_frames.png")
     """Picture to write: a row of the frames given, and rows of the dream."""
 
 
-def given(args: Args) -> dict[str, np.ndarray]:
+def mirrored(contexts: Contexts, i: int) -> dict[str, np.ndarray]:
+    """Context i with left and right exchanged."""
+    seen = {name: value[i] for name, value in contexts.observations.items()}
+    return {
+        "front": seen["front"][:, :, ::-1],
+        "left": seen["right"][:, :, ::-1],
+        "right": seen["left"][:, :, ::-1],
+        "ego": seen["ego"] * np.array([1, -1, -1, 1, -1, -1], np.float32),  # see spec.EGO_FIELDS
+        "route": seen["route"] * np.array([1, -1], np.float32),
+        "actions": contexts.actions[i] * np.array([-1, 1], np.float32),
+    }
+
+
+def given(path: Path) -> dict[str, np.ndarray]:
     """Observations by modality, and actions; what is not in the file is that of an ego going straight on at 8 m/s."""
-    if args.frames is not None:
-        with np.load(args.frames) as file:
-            found = {name: file[name] for name in file.files}
-    else:
-        noise = np.random.default_rng(args.seed)
-        found = {name: noise.integers(0, 256, (5, 64, 96, 3), np.uint8) for name in CAMERAS}
+    with np.load(path) as file:
+        found = {name: file[name] for name in file.files}
     steps = len(found["front"])
     ahead = np.stack([4.0 * np.arange(1, 11), np.zeros(10)], -1)  # waypoints in the ego frame [m]
     straight = {
@@ -50,7 +60,7 @@ def given(args: Args) -> dict[str, np.ndarray]:
 def main(args: Args) -> None:
     """Begin, drive, print and draw."""
     env = gym.make("learned_sim_env:LearnedDrivingCamera-v0")
-    seen = given(args)
+    seen = mirrored(env.unwrapped.checkpoint.contexts, args.seed) if args.frames is None else given(args.frames)
     actions = seen.pop("actions")
     observation, info = env.reset(seed=args.seed, options={"observations": seen, "actions": actions})
     rows = [beside([seen[name][-1] for name in CAMERAS])]

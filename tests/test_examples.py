@@ -19,7 +19,7 @@ RUNS = {
     "dream_from_own_frames.py": (
         ["--steps", "3"],
         ("PIL",),
-        "3 steps imagined",
+        "steps imagined, uncertainty",
         "runs/dream_from_own_frames.png",
     ),
     "vector_rollouts.py": (["--rows", "8", "--steps", "10"], (), "80 steps at", None),
