@@ -40,7 +40,7 @@ class EvaluateArgs:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
+    """One that ships (bev-rssm, camera-rssm), the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     out: Path = Path("runs/evaluate")
     """Where to write."""
     data: Path | None = None
