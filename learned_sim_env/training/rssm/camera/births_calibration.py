@@ -29,8 +29,6 @@ from learned_sim_env.world_model.rssm.camera.scenery.births import IMPOSSIBLE, Q
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS, is_road
 from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
 
-# Things that a drive remembers, as a dream does.
-SLOTS = 48
 # Drives side by side, their steps, and how often rates are changed after them; by at most this, and as if there had
 # been so many more things: whole drives are through towns or woods, and few say little about the others.
 DRIVES, STEPS, TIMES, MOST, DOUBT = 192, 120, 3, 0.5, 30
@@ -92,12 +90,16 @@ def drives(
     frame = data.tensors(starts, "ego_pose")[0]
     generator = torch.Generator().manual_seed(seed)
     here = torch.zeros(b, 3, device=frame.device)
-    true = true_scenery(data, starts, frame)
     cells, origin = memory.empty(b, frame.device)
-    state = {name: value[:, :SLOTS] for name, value in true.items()}
-    state |= {**births.initial(here), "map": cells, "map_origin": origin, "pose": here}
+    state = {
+        **true_scenery(data, starts, frame),
+        **births.initial(here),
+        "map": cells,
+        "map_origin": origin,
+        "pose": here,
+    }
     state["scenery_kind"] = state["scenery_kind"] * decided(births, state, state)
-    state["scenery_colour"] = here.new_zeros(b, SLOTS, 4)
+    state["scenery_colour"] = here.new_zeros(*state["scenery_kind"].shape, 4)
     for t in range(1, steps + 1):
         now = np.minimum(starts + t, ends)
         pose = relative(data.tensors(now, "ego_pose")[0], frame).float()
