@@ -15,7 +15,7 @@ from learned_sim_env.evaluation.windows import WindowReader
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
+from learned_sim_env.world_model.protocol import State, WorldModel, device_of, warmed_up
 
 if TYPE_CHECKING:
     from learned_sim_env.data.packed import PackedData
@@ -88,13 +88,9 @@ def after_context(model: WorldModel, batch: Batch) -> State:
     known, last = batch.observations, slice(batch.context - model.context_steps, batch.context)
     if last.start < 0:
         raise ValueError(f"{type(model).__name__} needs {model.context_steps} real moments; {batch.context} are given")
-    device = _device_of(model)
+    device = device_of(model)
     observations = {name: known[name][:, last].to(device) for name in model.observes}
     return warmed_up(model, observations, batch.actions[:, last].to(device))
-
-
-def _device_of(model: WorldModel) -> torch.device:
-    return next(iter(model.initial(1).values())).device
 
 
 @torch.inference_mode()
@@ -127,7 +123,7 @@ def dream(
     Raises:
         ValueError: if the model predicts something that is not finite.
     """
-    device = _device_of(model)
+    device = device_of(model)
     state = after_context(model, batch) if start is None else start
     batch = batch.to(device)
     if draw:

@@ -14,6 +14,7 @@ from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.spec import TERMINATIONS
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.checkpoint import Checkpoint
+from learned_sim_env.world_model.protocol import device_of
 
 _ENDS = [EVENTS.index(name) for name in TERMINATIONS if name in EVENTS]
 
@@ -32,7 +33,7 @@ def drive_dream(
     """
     model = checkpoint.model
     viewed, drawn, rows = "bev" in model.draws, set(config.drawn), np.arange(len(twin))
-    inference = Inference(next(iter(model.initial(1).values())).device)
+    inference = Inference(device_of(model))
     contexts = {name: np.stack([one[f"context.{name}"] for one in twin.values()]) for name in model.observes}
     actions = np.stack([one["actions"] for one in twin.values()])
     names = (*cameras, "bev") if viewed else cameras
