@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from multiprocessing import active_children, get_context
 from typing import Any
 
@@ -37,7 +36,7 @@ def side_by_side(
                 if error := done.exception():
                     failed = failed or error
                 else:
-                    yield waiting[done], done.result()()
+                    yield waiting[done], done.result().fn
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
@@ -57,8 +56,4 @@ def _begin(threads: int) -> None:
 
 def _measured(measure: Callable[[str], Any], name: str) -> CloudpickleWrapper:
     # Parts of a report hold functions within functions, which draw their figures.
-    return CloudpickleWrapper(partial(_given, measure(name)))
-
-
-def _given(value: Any) -> Any:
-    return value
+    return CloudpickleWrapper(measure(name))
