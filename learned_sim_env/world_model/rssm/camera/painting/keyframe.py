@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_sim_env.world_model.geometry import upright
 from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.painting.ranges import as_bytes, from_bytes, log_range
 from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
@@ -109,9 +110,7 @@ class Hypotheses(nn.Module):
         """
         b, n, ends = len(motion), len(self.painted.rays), self._ends(len(motion))
         with torch.autocast(motion.device.type, enabled=False):
-            heading = torch.stack([motion[:, 2], keyframe.turned])
-            c, s, none = heading.cos(), heading.sin(), torch.zeros_like(heading)
-            turn = torch.stack([c, -s, none, s, c, none, none, none, none + 1], -1).unflatten(-1, (3, 3))
+            turn = upright(torch.stack([motion[:, 2], keyframe.turned]))
             moved = F.pad(motion[:, :2], (0, 1))[..., None]
             near = turn[0] @ self.near + moved
             near[..., len(self.painted.ground) :] -= moved * (keyframe.generation >= SETTLED)[:, None, None]
