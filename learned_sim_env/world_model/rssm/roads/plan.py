@@ -2,11 +2,15 @@
 
 In a state: `road_piece` (B, KEPT) int32, the last pieces, the newest last, -1 where there is none; `road_pose`
 (B, KEPT, 3) of their entries in the anchored frame, and `road_scale` (B, KEPT), how much larger than in the library
-they are, and `road_from` (B, KEPT) [m], where on its route each begins to count: the first one at the rim of what was
-seen; `road_arc` (B,) [m] where on the newest piece's route the chain of stations ends; `road_options` (B, OPTIONS, 2)
-int32, pieces that go on from what is seen, all as likely, and the section at which each does; `road_fit` (B, OPTIONS,
-2), by how much each has to be moved to the left for it [m] and by which share made larger; `road_rim` (B,) int32, the
-station of the chain there, -1 where it is not known how the road goes on.
+they are, and `road_from` (B, KEPT) [m], where on its route each begins to count; `road_arc` (B,) [m] where on the
+newest piece's route the chain of stations ends; `road_options` (B, OPTIONS, 2) int32, pieces that go on from what is
+seen, all as likely, and the section at which each does; `road_fit` (B, OPTIONS, 2), by how much each has to be moved to
+the left for it [m] and by which share made larger; `road_rim` (B,) int32, the station of the chain there, -1 where it
+is not known how the road goes on.
+
+For the first `BEGIN` steps the map decoder alone imagines road: what is likeliest so near to what was seen it knows
+better than any single piece, and a view of that age can still be compared with the truth. Until then `road_arc` is how
+far the chain has moved on since the last view; pieces that were seen to fit there are then laid as far on.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ from learned_sim_env.world_model.rssm.landmarks import FAR
 from learned_sim_env.world_model.rssm.roads.library import LEAD, SECTION_STEP, SUCCESSORS, RoadLibrary, direction
 
 KEPT, OPTIONS = 4, 16
+# [steps] since the last view after which pieces are laid; and stations beyond the rim of a view at which the first one
+# begins, where the map decoder has not yet imagined anything: a view reaches one station farther, its margin two more.
+BEGIN, BEYOND = 30, 3
 # Successors that are tried for one that does not lie on road that is there; and how near to that is on it [m].
 TRIED, CLEAR = 4, 30.0
 # Places along a piece's route at which that is looked at, as shares of its length.
@@ -59,7 +66,7 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
     uniform = torch.zeros_like(pose[:, 0]) if uniform is None else uniform
     planned = state["road_piece"][:, -1] >= 0
     begun = _begun(library, state, uniform)
-    beginning = ~planned & (state["road_rim"] >= 0) & (state["age"] == 0)
+    beginning = ~planned & (state["road_rim"] >= 0) & (state["age"] == BEGIN)
     kept = {name: _where(beginning, begun[name], state[name]) for name in begun}
     route = kept["route"]
     along = product(place(pose) - place(route[:, 1]), turn(-route[:, 1, 2])).real
@@ -67,6 +74,7 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
     gone = _gone_on(library, kept, uniform)
     planned = kept["road_piece"][:, -1] >= 0
     new = {name: _where(passed & planned, gone[name], kept[name]) for name in gone}
+    new["road_arc"] = torch.where(passed & ~planned, kept["road_arc"] + STATION, new["road_arc"])
     new["route"] = _where(planned, new["route"], guessed)
     # Where a piece is the last, its end is the route's.
     newest = new["road_piece"][:, -1].long().clamp_min(0)
@@ -77,14 +85,17 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
 
 
 def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
-    """With one of the options laid at the rim of what is seen, and the chain beyond it on its route."""
-    route, rim = state["route"], state["road_rim"].long().clamp_min(1)
+    """With one of the options laid beyond the rim of what was imagined, and the chain from there on on its route."""
+    route = state["route"]
+    rim = (state["road_rim"].long().clamp_min(1) + BEYOND).clamp_max(STATIONS - 1)
     which = (uniform * OPTIONS).long().clamp_max(OPTIONS - 1)
     piece, section = state["road_options"].long().gather(1, which[:, None, None].expand(-1, 1, 2))[:, 0].unbind(-1)
     aside, scale = state["road_fit"].gather(1, which[:, None, None].expand(-1, 1, 2))[:, 0].unbind(-1)
     scale = 1 + scale
-    arc = (section - LEAD) * SECTION_STEP
-    at, heading = library.on_the_route(piece, arc.float())
+    # Where the view ended, and as far on as the rim has moved since; on a piece that is over others follow.
+    moved = state["road_arc"] + (rim - state["road_rim"]) * STATION
+    arc = torch.minimum((section - LEAD) * SECTION_STEP + moved / scale, library.length[piece])
+    at, heading = library.on_the_route(piece, arc)
     station = route.gather(1, rim[:, None, None].expand(-1, 1, 3))[:, 0]
     before = route.gather(1, (rim - 1)[:, None, None].expand(-1, 1, 3))[:, 0]
     facing = (station[:, 2] + before[:, 2]) / 2 - heading
@@ -103,7 +114,7 @@ def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
     headings = torch.where(numbers[:-1] >= rim[:, None], chords, route[:, :, 2])
     chain = torch.cat([torch.view_as_real(places), headings[..., None]], -1)
     return {
-        **_with(state, piece, pose, scale, arc.float()),
+        **_with(state, piece, pose, scale, arc),
         "road_arc": arc * scale + (STATIONS - rim) * STATION,
         "route": chain,
     }

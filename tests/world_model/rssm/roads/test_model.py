@@ -11,15 +11,15 @@ from tests.world_model.rssm.roads.test_grounding import seen
 ROADS = [winding_road((60.0, 0.0), (50.0, bend), (90.0, 0.0)) for bend in (0.02, 0.0, -0.02)]
 
 
-def begun(model):
-    """A state in which a road was seen, in each row another."""
+def begun(model, age=plan.BEGIN - 4):
+    """A state in which a road was seen, in each row another, as if so many steps ago."""
     views = torch.cat([seen(road_map, 45.0)[0] for road_map in ROADS])
     state = model.initial(len(views))
     ego = torch.zeros(len(views), 6)
     ego[:, 0] = 8.0
     for _ in range(2):
         state = model.observe(state, torch.zeros(len(views), 2), {"bev": views, "ego": ego})
-    return state
+    return {**state, "age": torch.full_like(state["age"], age)}
 
 
 def driven(model, state, steps, draw=False):
@@ -30,6 +30,17 @@ def driven(model, state, steps, draw=False):
         if draw:
             state = model.draw(state, ("bev",))[1]
     return state
+
+
+@torch.no_grad()
+def test_what_can_still_be_compared_with_the_truth_the_map_decoder_imagines(model, road_model):
+    without, pieces = (begun(one, age=0) for one in (model, road_model))
+    for _ in range(plan.BEGIN // 10):
+        without, pieces = (driven(*one, 10, draw=True) for one in ((model, without), (road_model, pieces)))
+        for name in without:
+            assert torch.equal(without[name], pieces[name]), name
+    assert (pieces["road_piece"] == -1).all()
+    assert (driven(road_model, pieces, 1)["road_piece"][:, -1] >= 0).all()
 
 
 def test_pieces_are_laid_whether_or_not_anything_is_drawn(road_model):

@@ -17,13 +17,14 @@ from learned_sim_env.world_model.rssm.route_path import chain
 RIM = 8
 
 
-def begun(library, b=3, piece=0):
-    """A state on a straight route, of which something is known up to `RIM`."""
+def begun(library, b=3, piece=0, moved=0.0):
+    """A state on a straight route, of which something was seen up to `RIM`, before the chain `moved` on so far [m]."""
     state = plan.empty(b, "cpu")
     state["route"] = chain(torch.zeros(b, STATIONS), torch.zeros(b, 6))
     state["route_end"] = torch.full((b, 3), FAR)
-    state["age"] = torch.zeros(b)
+    state["age"] = torch.full((b,), float(plan.BEGIN))
     state["road_rim"][:] = RIM
+    state["road_arc"][:] = moved
     state["road_options"][:, :, 0] = piece
     state["road_options"][:, :, 1] = LEAD
     return state
@@ -52,13 +53,29 @@ def on_pieces(library, state):
     return (there[:, :2] - state["route"][:, -1, :2]).norm(dim=-1)
 
 
-def test_a_piece_is_laid_at_the_rim_and_the_route_goes_on_along_it(library):
-    state = along(library, begun(library), 1)[0]
+@pytest.mark.parametrize("moved", [0.0, 12.0])
+def test_a_piece_lies_where_the_view_ended_as_far_on_as_the_ego(library, moved):
+    state = along(library, begun(library, moved=moved), 1)[0]
     assert (state["road_piece"][:, -1] == 0).all()
-    # The rim is a straight route's station: the piece's entry lies there, in its direction.
+    # The rim is a straight route's station: the piece begins there, and the ego was `moved` metres before.
     entry = state["road_pose"][0, -1]
-    assert entry.tolist() == pytest.approx([(RIM - 1) * STATION, 0.0, 0.0], abs=0.3)
+    assert entry.tolist() == pytest.approx([(RIM - 1) * STATION - moved, 0.0, 0.0], abs=0.3)
+    # What lies before the stations that it is laid under is not its to paint.
+    assert state["road_from"][0, -1] == pytest.approx(moved + plan.BEYOND * STATION)
     assert (on_pieces(library, state) < 0.3).all()
+
+
+def test_a_piece_that_is_over_before_it_could_begin_is_followed_by_another(library):
+    state = along(library, begun(library, moved=500.0), 1)[0]
+    assert (state["road_piece"][:, -2] == 0).all() and (state["road_from"][:, -2] == library.length[0]).all()
+    assert (state["road_piece"][:, -1] >= 0).all()
+
+
+def test_until_pieces_are_laid_it_is_counted_how_far_the_chain_moves_on(library):
+    state = begun(library)
+    state["age"][:] = 0
+    after = along(library, state, 3)[-1]
+    assert (after["road_piece"] == -1).all() and (after["road_arc"] == 3 * STATION).all()
 
 
 def test_the_route_stays_on_the_pieces_and_these_follow_on_each_other(library):
