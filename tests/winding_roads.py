@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from learned_sim_env.scene import Lane, Line, RoadMap
+from learned_sim_env.training.rssm.roads.assembly import assembled, compatible
+from learned_sim_env.training.rssm.roads.cutting import Piece, cut
+from learned_sim_env.world_model.rssm.roads.library import SUCCESSORS, RoadLibrary
 
 STEP = 1.0  # [m] between points
+# [1/m] Of three roads of which pieces are cut; the straight one has a side road.
+BENDS = (0.0, 0.02, -0.02)
 
 
 def winding_road(*parts: tuple[float, float], lanes: int = 2, width: float = 3.5, side_road: bool = False) -> RoadMap:
@@ -42,3 +47,20 @@ def winding_road(*parts: tuple[float, float], lanes: int = 2, width: float = 3.5
         all_lanes.append(Lane(np.concatenate([edges[1], edges[0][::-1]]), np.mean(edges, 0)))
         lines += [Line(edge) for edge in edges]
     return RoadMap(tuple(all_lanes), tuple(lines), places)
+
+
+def winding_pieces() -> list[Piece]:
+    """Pieces of three roads, whose numbers are their sources."""
+    found = []
+    for number, bend in enumerate(BENDS):
+        road_map = winding_road((60.0, 0.0), (50.0, bend), (90.0, 0.0), side_road=bend == 0.0)
+        for phase in range(6):
+            found += list(cut(road_map, number, np.random.default_rng(phase)))
+    return found
+
+
+def library_of(pieces: list[Piece]) -> RoadLibrary:
+    """A library in which on every piece those follow that fit."""
+    fits = compatible(pieces)
+    chosen = np.stack([np.resize(np.flatnonzero(row) if row.any() else [0], SUCCESSORS) for row in fits])
+    return assembled(pieces, chosen)

@@ -59,6 +59,8 @@ from learned_sim_env.world_model.rssm.surroundings import NEARBY, Surroundings
 EXACT = ("ego_path", "detector", "route_finder", "route_path", "births.common")
 # Views kept for the detector.
 VIEWS = max(LAGS)
+# [steps] With pieces of road, as long ago as anything can have been real for the heads: they have learned up to there.
+OLDEST = 300
 # Network inputs about the ego and its route, see `DrivingRSSM.inputs`.
 INPUTS = 7 + 2 * len(HEADING_CHORDS)
 
@@ -298,6 +300,7 @@ class DrivingRSSM(nn.Module):
         nearby map and agents, and how long ago anything was real.
         """
         motions, actions = state["motions"][:, -2:] / self.ego_path.scale, state["actions"][:, -2:]
+        age = state["age"] if self.roads is None else state["age"].clamp_max(OLDEST)
         return torch.cat(
             [
                 state["h"],
@@ -307,7 +310,7 @@ class DrivingRSSM(nn.Module):
                 (motions[:, 1] - motions[:, 0]) * 10,
                 actions[:, 1] - actions[:, 0],
                 state["surroundings"],
-                torch.log1p(state["age"])[:, None] / 3,
+                torch.log1p(age)[:, None] / 3,
             ],
             -1,
         )
