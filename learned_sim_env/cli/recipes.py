@@ -21,12 +21,13 @@ else:
     import tomli as tomllib
 
 # Tables of a recipe; its table [quick] has some of the same.
-TABLES = ("collect", "train", "evaluate", "minutes")
-STAGES = ("collect", "pack", "train", "export", "evaluate")
+TABLES = ("collect", "roads", "train", "evaluate", "minutes")
+STAGES = ("collect", "pack", "roads", "train", "export", "evaluate")
 # What the build itself decides, and no recipe.
 DECIDED = {
     "collect": ("out", "split", "workers"),
-    "train": ("data", "out", "device", "threads", "config", "settings"),
+    "roads": (),
+    "train": ("data", "out", "device", "threads", "config", "settings", "roads"),
     "evaluate": ("checkpoint", "out", "data", "seeds", "device", "threads", "workers", "processes", "card"),
 }
 
@@ -36,14 +37,21 @@ class Recipe:
     """How a checkpoint is made: arguments of the commands that make it, checked.
 
     name: of the checkpoint. collect, train, evaluate: by name; those of "train" are of the run, of the architecture's
-    settings and of the command. minutes: that each stage takes, for forecasts.
+    settings and of the command. roads: of which the finished model imagines roads, see `RoadsConfig`; without it there
+    is no such stage. minutes: that each stage takes, for forecasts.
     """
 
     name: str
     collect: Mapping[str, Any]
     train: Mapping[str, Any]
+    roads: Mapping[str, Any] = field(default_factory=dict)
     evaluate: Mapping[str, Any] = field(default_factory=dict)
     minutes: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those of `STAGES` that it has."""
+        return tuple(stage for stage in STAGES if stage != "roads" or self.roads)
 
 
 def find(name_or_path: str) -> Path:
@@ -98,9 +106,11 @@ def _checked(name: str, table: Mapping[str, Any], model: str) -> dict[str, Any]:
 def _known(name: str, model: str) -> dict[str, Any]:
     """Keys of a table and their types."""
     from learned_sim_env.training.objective import objective_class
+    from learned_sim_env.training.rssm.roads.assembly import RoadsConfig
 
     kinds: dict[str, tuple[Any, ...]] = {
         "collect": (CollectArgs,),
+        "roads": (RoadsConfig,),
         "train": (TrainConfig, objective_class(model).settings_class, TrainArgs),
         "evaluate": (EvaluateArgs,),
     }

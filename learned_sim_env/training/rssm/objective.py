@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +20,9 @@ from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
 from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads
 from learned_sim_env.training.rssm.losses import window_loss
+from learned_sim_env.training.rssm.roads.assembly import with_roads
 from learned_sim_env.training.rssm.settings import RSSMSettings
+from learned_sim_env.world_model.rssm.roads.library import RoadLibrary
 
 # Windows of a validation batch for the ego's own motion.
 VALIDATION_PATHS = 256
@@ -75,12 +78,20 @@ class RSSMObjective(WindowObjective):
         return window_loss(self.model, *batch, self.settings.loss)
 
     def finish(self) -> Finished:
-        """Fine-tune the ego's own motion, that of others and the heads, and calibrate the rate of births."""
+        """Fine-tune the ego's own motion, that of others and the heads, the latter with pieces of road to drive on if
+        there are any, and calibrate the rate of births.
+        """
         s, seed = self.settings, self.config.seed
         model = copy.deepcopy(self.model).eval()
         fine_tune_path(model.ego_path, self.train_paths, s, seed)
         fine_tune_agents(model, self.train, s, seed)
+        pieces: dict[str, int] = {}
+        if s.roads:
+            model = with_roads(model, RoadLibrary.load(Path(s.roads)))
+            pieces["pieces_of_road"] = model.config.roads[0]
         fine_tune_heads(model, self.train, s, seed)
         names = ("path_steps", "agent_steps", "head_windows", "head_steps")
         factor = calibrate_birth_rate(model, self.data)
-        return Finished(model, {**{name: getattr(s, name) for name in names}, "births_factor": round(factor, 3)})
+        return Finished(
+            model, {**{name: getattr(s, name) for name in names}, "births_factor": round(factor, 3), **pieces}
+        )

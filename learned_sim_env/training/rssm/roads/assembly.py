@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from learned_sim_env.data.splits import COLLECTED_SPLITS, split_of
 from learned_sim_env.scene import RoadMap
+from learned_sim_env.simulators.metadrive_maps import scenario_maps
 from learned_sim_env.training.rssm.roads.cutting import Piece, cut
 from learned_sim_env.training.rssm.roads.succession import successors, trained
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
@@ -16,6 +20,33 @@ from learned_sim_env.world_model.rssm.roads.library import UNIT, RoadLibrary, Si
 
 # [m] A piece is at most so long; log-ratio of the widths of lanes where two meet; pieces that must be able to follow.
 LONGEST, ALIKE, CHOICE = 160.0, 0.08, 4
+
+
+@dataclass(frozen=True)
+class RoadsConfig:
+    """Of what a library of pieces of road is made."""
+
+    scenarios: int = 280
+    """Training scenarios of MetaDrive whose maps are cut, from the first seed on."""
+    pieces: int = 640
+    """Pieces that are kept at most."""
+    steps: int = 400
+    """Of training which piece follows on which."""
+    seed: int = 0
+
+
+def make_library(config: RoadsConfig, path: Path) -> dict[str, float]:
+    """Write the library of pieces of the maps of training scenarios; what `road_library` said of it.
+
+    Raises:
+        ImportError: if MetaDrive is not installed.
+        ValueError: if too few pieces are found.
+    """
+    training = (seed for seed in COLLECTED_SPLITS["train"] if split_of(seed) == "train")
+    maps = scenario_maps(islice(training, config.scenarios))
+    library, said = road_library(maps, config.pieces, config.steps, config.seed)
+    library.save(path)
+    return said
 
 
 def road_library(
@@ -27,11 +58,16 @@ def road_library(
         maps: of training scenarios.
         most: pieces that are kept, by chance.
         steps: that are trained which piece follows on which. seed: of all chance.
+
+    Raises:
+        ValueError: if no piece goes on in others.
     """
     pieces: list[Piece] = []
     for number, (source, road_map) in enumerate(maps):
         pieces += cut(road_map, source, np.random.default_rng([seed, number]))
     pieces = [piece for piece in pieces if piece.length <= LONGEST]
+    if not _going_on(pieces):
+        raise ValueError(f"{len(pieces)} pieces of road do not go on from each other: cut the maps of more scenarios")
     net, said = trained(pieces, compatible(pieces), steps, seed)
     chosen = np.random.default_rng(seed).permutation(len(pieces))[:most]
     kept = _going_on([pieces[i] for i in np.sort(chosen)])

@@ -7,11 +7,14 @@ motion are (SMART, arXiv 2405.15677): drawn by the model, but exact in themselve
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from learned_sim_env.files import replacing
 from learned_sim_env.world_model.geometry import place
 
 # [m] Apart along a piece's route are the places that its table has; and the sections by which it is recognised.
@@ -94,6 +97,31 @@ class RoadLibrary(nn.Module):
         }
         for name, table in tables.items():
             self.register_buffer(name, table)
+
+    def save(self, path: Path) -> None:
+        """Write the tables to a file (.safetensors)."""
+        with replacing(path) as temporary:
+            save_file(self.state_dict(), temporary)
+
+    @staticmethod
+    def load(path: Path) -> RoadLibrary:
+        """The library that `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if something else is in it.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no library of pieces of road {path}: `learned-sim build` makes one")
+        tables = load_file(path)
+        lengths = {"pieces": "length", "outlines": "on_route", "markings": "solid"}
+        names = {name: lengths.get(name, name) for name in Sizes._fields}
+        lacking = [name for name in names.values() if name not in tables]
+        if lacking:
+            raise ValueError(f"{path} is no library of pieces of road: it lacks {', '.join(lacking)}")
+        library = RoadLibrary(Sizes(**{name: len(tables[table]) for name, table in names.items()}))
+        library.load_state_dict(tables)
+        return library
 
     def on_the_route(self, piece: Tensor, arc: Tensor) -> tuple[Tensor, Tensor]:
         """Places, complex (...) [m], and headings (...) [rad] at `arc` (...) [m] along the routes of `piece` (...)
