@@ -49,7 +49,7 @@ episodes = 10
 max_steps = 45
 
 [roads]
-scenarios = 20
+scenarios = 16
 steps = 10
 
 [train]
@@ -60,6 +60,7 @@ warmup = 1
 path_steps = 2
 agent_steps = 2
 head_windows = 2
+head_drives = 2
 head_steps = 2
 contexts = 2
 

@@ -102,7 +102,12 @@ def driven(seed: int, config: DrivesConfig, fade: float = 0.0) -> Drives:
         frames[name] = (mean + (seen - mean) * share).round().astype(np.uint8)
     running = np.ones((n, len(drawn)), bool)
     running[-2:, drawn.index(100) :] = False
-    return Drives(running, np.ones(n, bool), frames, views)
+    nothing = np.zeros(running.shape, np.float32)
+    ends = np.full(n, "time_limit")
+    ego = np.zeros((*running.shape, 6), np.float32)
+    return Drives(
+        running, np.ones(n, bool), frames, views, ego, ends, nothing, np.zeros(n, bool), np.zeros(n, np.int64)
+    )
 
 
 def test_a_dream_that_fades_is_told_from_one_that_does_not() -> None:

@@ -17,14 +17,20 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     return measure_drives(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers)
 
 
-def _more_needs(checkpoint: Checkpoint) -> str | None:
+def not_of_the_twin(checkpoint: Checkpoint) -> str | None:
+    """Why drives of a checkpoint have no twin; None if they have."""
     from learned_sim_env.evaluation.levels.camera_drives.twin_drives import SIMULATOR
-    from learned_sim_env.evaluation.levels.cameras import LEVEL as CAMERAS
 
     learned_from = checkpoint.training.get("simulators")
     if learned_from and SIMULATOR not in learned_from:
         return f"it was trained on {', '.join(learned_from)}, and the twin is {SIMULATOR}"
-    return CAMERAS.reason_not_applicable(checkpoint)
+    return None
+
+
+def _more_needs(checkpoint: Checkpoint) -> str | None:
+    from learned_sim_env.evaluation.levels.cameras import LEVEL as CAMERAS
+
+    return not_of_the_twin(checkpoint) or CAMERAS.reason_not_applicable(checkpoint)
 
 
 LEVEL = Level(

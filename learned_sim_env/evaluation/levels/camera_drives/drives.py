@@ -44,10 +44,18 @@ class Drives:
 
     running: (N, A) bool, whether the episode had not ended before. finite: (N,) bool, whether all that was predicted in
     a drive is finite; it ends with what is not. frames: by camera, (N, A, H, W, 3) uint8. views: (N, A, h, w) uint8
-    classes seen from above; None where there are none.
+    classes seen from above; None where there are none. ego: (N, A, 6) float32. ends: (N,) str, of `task.ENDS`, how the
+    episodes ended, "time_limit" where they did not. doubt: (N, A) float32, the model's uncertainty; 0 in a simulator.
+    doubted: (N,) bool, whether it was above the checkpoint's bound at a step before the end; an environment would have
+    ended the episode there, at the step `doubted_at` (N,) int64.
     """
 
     running: np.ndarray
     finite: np.ndarray
     frames: dict[str, np.ndarray]
     views: np.ndarray | None
+    ego: np.ndarray
+    ends: np.ndarray
+    doubt: np.ndarray
+    doubted: np.ndarray
+    doubted_at: np.ndarray
