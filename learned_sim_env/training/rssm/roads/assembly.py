@@ -105,6 +105,7 @@ def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
     sizes = Sizes(len(pieces), points=sum(map(len, outlines)), **{name: sum(n) for name, n in counts.items()})
     library = RoadLibrary(sizes)
     width = [(p.entry.width, p.exit.width if p.exit else p.entry.width) for p in pieces]
+    chords = np.concatenate([_chords(p) for p in pieces])
     tables = {
         "width": np.array(width),
         "exit_pose": np.array([p.exit_pose for p in pieces]),
@@ -112,6 +113,8 @@ def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
         "last": np.array([p.exit is None for p in pieces]),
         "successors": successors,
         "places": np.concatenate([p.route for p in pieces]),
+        "chords": chords,
+        "ways": np.stack([np.cos(chords), np.sin(chords)], -1),
         "sections": np.concatenate([p.sections for p in pieces]),
         "turns": np.concatenate([p.turns for p in pieces]),
         "points": np.rint(np.concatenate(outlines) / UNIT),
@@ -126,6 +129,12 @@ def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
     }
     library.load_state_dict(state)
     return library
+
+
+def _chords(piece: Piece) -> np.ndarray:
+    """(N,) [rad]: headings from each place of a piece's route to the next, and at its exit."""
+    x, y = np.diff(piece.route, axis=0).T
+    return np.append(np.arctan2(y, x), piece.exit_pose[2])
 
 
 def compatible(pieces: Sequence[Piece]) -> np.ndarray:

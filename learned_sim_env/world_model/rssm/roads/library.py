@@ -48,7 +48,8 @@ class RoadLibrary(nn.Module):
         width: (V, 2) [m] of a lane at entry and exit. exit_pose: (V, 3). length: (V,) [m] of the route.
         last: (V,) bool, whether the route ends with it.
         successors: (V, SUCCESSORS) int16, the likeliest first.
-        places: (N, 2) [m], every `ROUTE_STEP` along the routes, the last of a piece at its exit.
+        places: (N, 2) [m], every `ROUTE_STEP` along the routes, the last of a piece at its exit; chords: (N,) [rad],
+            headings from each to the next, and at the exit, and ways: (N, 2), the same as unit vectors.
         sections: (N, BINS * SHOWN) uint8 shares of 255, see `grounding`; turns: (N,) [rad] at them.
         points: (N, 2) int16 `UNIT`, of outlines that begin at `outlines`; on_route: of these, bool.
         markings: (N, 4) int16 `UNIT`, both ends; solid: (N,) bool.
@@ -60,6 +61,8 @@ class RoadLibrary(nn.Module):
     last: Tensor
     successors: Tensor
     places: Tensor
+    chords: Tensor
+    ways: Tensor
     places_of: Tensor
     sections: Tensor
     turns: Tensor
@@ -83,6 +86,8 @@ class RoadLibrary(nn.Module):
             "last": n(v, dtype=torch.bool),
             "successors": n(v, SUCCESSORS, dtype=torch.int16),
             "places": n(sizes.places, 2),
+            "chords": n(sizes.places),
+            "ways": n(sizes.places, 2),
             "places_of": n(v + 1, dtype=torch.int32),
             "sections": n(sizes.sections, BINS * SHOWN, dtype=torch.uint8),
             "turns": n(sizes.sections),
@@ -115,11 +120,11 @@ class RoadLibrary(nn.Module):
             raise FileNotFoundError(f"there is no library of pieces of road {path}: `learned-sim build` makes one")
         tables = load_file(path)
         lengths = {"pieces": "length", "outlines": "on_route", "markings": "solid"}
-        names = {name: lengths.get(name, name) for name in Sizes._fields}
-        lacking = [name for name in names.values() if name not in tables]
-        if lacking:
-            raise ValueError(f"{path} is no library of pieces of road: it lacks {', '.join(lacking)}")
-        library = RoadLibrary(Sizes(**{name: len(tables[table]) for name, table in names.items()}))
+        sizes = {name: len(tables.get(lengths.get(name, name), ())) for name in Sizes._fields}
+        library = RoadLibrary(Sizes(**sizes))
+        wrong = set(tables) ^ set(library.state_dict())
+        if wrong:
+            raise ValueError(f"{path} is no library of pieces of road: other tables are {', '.join(sorted(wrong))}")
         library.load_state_dict(tables)
         return library
 
@@ -127,19 +132,14 @@ class RoadLibrary(nn.Module):
         """Places, complex (...) [m], and headings (...) [rad] at `arc` (...) [m] along the routes of `piece` (...)
         int64, in the frame of the entry; beyond the exit the route goes straight on.
         """
-        start, end = self.places_of[piece].long(), self.places_of[piece + 1].long()
-        # In double precision, which rounds to the same single-precision numbers wherever in a batch they stand.
-        length, arc = self.length[piece].double(), arc.double()
-        inside = torch.minimum(arc.clamp_min(0), length)
-        # The last place is nearer to the one before it.
+        start, end, length = self.places_of[piece].long(), self.places_of[piece + 1].long(), self.length[piece]
+        # All that lies beyond the exit belongs to the place there. With angles from a table, the result is the same to
+        # the bit wherever in a batch it stands.
+        over, inside = arc >= length, arc.clamp_min(0)
         index = torch.minimum(start + (inside / ROUTE_STEP).floor().long(), end - 2)
-        here, there = (self.places[i].double() for i in (index, index + 1))
-        along = there - here
-        share = (inside - (index - start) * ROUTE_STEP) / torch.hypot(along[..., 0], along[..., 1])
-        leaving = self.exit_pose[piece, 2].double()
-        heading = torch.where(arc > length, leaving, torch.atan2(along[..., 1], along[..., 0]))
-        beyond = (arc - length).clamp_min(0)[..., None] * torch.stack([leaving.cos(), leaving.sin()], -1)
-        return place((here + share[..., None] * along + beyond).float()), heading.float()
+        along = inside - torch.where(over, length, (index - start) * ROUTE_STEP)
+        index = torch.where(over, end - 1, index)
+        return place(self.places[index] + along[..., None] * self.ways[index]), self.chords[index]
 
 
 def direction(way: Tensor) -> Tensor:

@@ -65,29 +65,40 @@ class RoadPainter:
         there = np.flatnonzero(piece >= 0)
         if not unknown.any() or not len(there):
             return
-        ours = unknown & self._ours(origin, piece[there], pose[there], scale[there], since[there])
+        ours = unknown & self._ours(unknown, origin, piece[there], pose[there], scale[there], since[there])
         if not ours.any():
             return
-        painted = self._painted(origin, piece[there], pose[there], scale[there])
-        window[ours] = painted[ours] | IMAGINED
+        # Mostly a strip ahead is missing: only what it takes up is painted.
+        low, high = _box(ours)
+        box = slice(low[0], high[0]), slice(low[1], high[1])
+        painted = self._painted(origin + low, ours[box], piece[there], pose[there], scale[there])
+        window[box][ours[box]] = painted[ours[box]] | IMAGINED
         cells[np.ix_(*index)] = window
 
     def _ours(
-        self, origin: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray, since: np.ndarray
+        self,
+        unknown: np.ndarray,
+        origin: np.ndarray,
+        piece: np.ndarray,
+        pose: np.ndarray,
+        scale: np.ndarray,
+        since: np.ndarray,
     ) -> np.ndarray:
         """(size, size) bool: ground that is nearest to the pieces' routes, rather than before they begin to count or
-        beyond the newest, if another follows on it.
+        beyond the newest, if another follows on it; right where something is `unknown` (size, size).
         """
         first = self.places_of[piece] + np.rint(since / ROUTE_STEP).astype(int)
         last = self.places_of[piece + 1]
         # Of each at least two places, for its direction.
         first = np.minimum(first, last - 2)
         along = np.concatenate([_placed(self.places[a:b:2], q, s) for a, b, q, s in zip(first, last, pose, scale)])
-        middles = (np.arange(self.size // SQUARE) + 0.5) * SQUARE - 0.5
-        squares = np.stack(np.meshgrid(*(middles + start for start in origin), indexing="ij"), -1) * self.metres
-        far = ((squares[:, :, None] - along) ** 2).sum(-1)
-        nearest = far.argmin(-1)
-        ours = _finer(far.min(-1) < REACH**2)
+        side = self.size // SQUARE
+        squares = unknown.reshape(side, SQUARE, side, SQUARE).any((1, 3))
+        x, y = (((k + 0.5) * SQUARE - 0.5 + start) * self.metres for k, start in zip(np.nonzero(squares), origin))
+        far = (x[:, None] - along[:, 0]) ** 2 + (y[:, None] - along[:, 1]) ** 2
+        nearest = np.full(squares.shape, -1)
+        nearest[squares] = np.where(far.min(1) < REACH**2, far.argmin(1), -1)
+        ours = _finer(nearest >= 0)
         start, ahead = _placed(self.places[first[0] : first[0] + 2], pose[0], scale[0])
         before = np.append(start, np.arctan2(*(start - ahead)[::-1]))
         ours &= ~(_finer(nearest == 0) & self._beyond(origin, before))
@@ -103,11 +114,15 @@ class RoadPainter:
         u, v = (self.metres * (np.arange(self.size) + start) - at for start, at in zip(origin, pose[:2]))
         return c * u[:, None] + s * v > 0
 
-    def _painted(self, origin: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """(size, size) int16: what the pieces show in every cell of the window, rows along x."""
+    def _painted(
+        self, origin: np.ndarray, ours: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        """(H, W) int16: what the pieces show in every cell from `origin` (2,) on, rows along x; markings at least where
+        it is wanted, `ours` (H, W) bool.
+        """
         import cv2
 
-        image = np.full((self.size * FINER, self.size * FINER), int(SemanticClass.OFF_ROAD), np.uint8)
+        image = np.full(np.multiply(ours.shape, FINER), int(SemanticClass.OFF_ROAD), np.uint8)
         polygons: list[list[np.ndarray]] = [[], []]
         markings, solid = [], []
         for p, q, s in zip(piece, pose, scale):
@@ -126,13 +141,18 @@ class RoadPainter:
             for polygon in same:
                 cv2.fillPoly(image, [polygon], int(surface), cv2.LINE_8, _SHIFT)
         surfaces = image[FINER // 2 :: FINER, FINER // 2 :: FINER]
-        return self._marked(surfaces, np.concatenate(markings), np.concatenate(solid))
+        return self._marked(surfaces, ours, np.concatenate(markings), np.concatenate(solid))
 
-    def _marked(self, image: np.ndarray, markings: np.ndarray, solid: np.ndarray) -> np.ndarray:
-        """The surfaces `image` as cells with `markings` (S, 2, 2) [cells] through them."""
+    def _marked(self, image: np.ndarray, ours: np.ndarray, markings: np.ndarray, solid: np.ndarray) -> np.ndarray:
+        """The surfaces `image` as cells with `markings` (S, 2, 2) [cells] through them, as far as `ours` needs them."""
+        import cv2
+
         painted = image.astype(np.int16)
         middle = markings.mean(1)
-        near = ((middle > -AROUND) & (middle < self.size + AROUND)).all(1)
+        near = ((middle > -AROUND) & (middle < np.add(image.shape, AROUND))).all(1)
+        touched = cv2.dilate(ours.astype(np.uint8), np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)) > 0
+        row, column = np.clip(np.rint(middle), 0, np.subtract(image.shape, 1)).astype(np.int64).T
+        near &= touched[row, column]
         markings, solid, middle = markings[near], solid[near], middle[near]
         if not len(markings):
             return painted
@@ -145,7 +165,7 @@ class RoadPainter:
         normal = np.stack([-along[:, 1], along[:, 0]], -1)
         steep = np.abs(normal).max(1)
         away = -(off * normal[:, None]).sum(-1) / steep[:, None]
-        inside = (cell >= 0).all(-1) & (cell < self.size).all(-1)
+        inside = (cell >= 0).all(-1) & (cell < image.shape).all(-1)
         which, k = np.nonzero(inside & (np.abs(away) < FARTHEST) & (t < 0.5))
         # Of several lines the nearest counts, and of equal ones the solid one; what is written last stays.
         order = np.lexsort((solid[which], -np.abs(away[which, k])))
@@ -156,6 +176,12 @@ class RoadPainter:
         values = beside_line(_tensor(line), _tensor(image[u, v]), _tensor(angle), _tensor(away[which, k]))
         painted[u, v] = values.numpy()
         return painted
+
+
+def _box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest box around what is set in a mask (H, W), not empty: its first cell (2,), and the one past it."""
+    found = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    return np.array([some[0] for some in found]), np.array([some[-1] + 1 for some in found])
 
 
 def _placed(points: np.ndarray, pose: np.ndarray, scale: float) -> np.ndarray:

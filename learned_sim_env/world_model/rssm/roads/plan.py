@@ -95,16 +95,17 @@ def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
     # Where the view ended, and as far on as the rim has moved since; on a piece that is over others follow.
     moved = state["road_arc"] + (rim - state["road_rim"]) * STATION
     arc = torch.minimum((section - LEAD) * SECTION_STEP + moved / scale, library.length[piece])
-    at, heading = library.on_the_route(piece, arc)
+    # The stations from the rim on lie on the piece's route.
+    numbers = torch.arange(STATIONS + 2, device=route.device)
+    ahead = (numbers - rim[:, None]) * STATION
+    arcs = torch.cat([arc[:, None], arc[:, None] + ahead / scale[:, None]], 1)
+    laid, headings = library.on_the_route(piece[:, None].expand_as(arcs), arcs)
+    at, heading, laid = laid[:, 0], headings[:, 0], laid[:, 1:]
     station = route.gather(1, rim[:, None, None].expand(-1, 1, 3))[:, 0]
     before = route.gather(1, (rim - 1)[:, None, None].expand(-1, 1, 3))[:, 0]
     facing = (station[:, 2] + before[:, 2]) / 2 - heading
     entry = place(station) + product(torch.complex(torch.zeros_like(aside), aside) - scale * at, turn(facing))
     pose = torch.cat([torch.view_as_real(entry), wrap(facing)[:, None]], -1)
-    # The stations from the rim on lie on the piece's route.
-    numbers = torch.arange(STATIONS + 2, device=route.device)
-    ahead = (numbers - rim[:, None]) * STATION
-    laid, _ = library.on_the_route(piece[:, None].expand_as(ahead), arc[:, None] + ahead / scale[:, None])
     laid = product(scale[:, None] * laid, turn(facing)[:, None]) + entry[:, None]
     chords = direction(laid[:, 1:] - laid[:, :-1])
     # Unwrapped from the chord before the rim on.
@@ -153,14 +154,19 @@ def _next(
     entry = _end(library, piece, pose, scale)
     scales = (library.width[piece, 1] * scale)[:, None] / library.width[options, 0]
     shares = torch.tensor(LOOKED, device=pose.device)
-    there = _looked(library, options, entry[:, None].expand(-1, TRIED, -1), scales, shares).flatten(1)
     old = state["road_piece"][:, :-1].long()
-    known = old.clamp_min(0)
-    taken = _looked(library, known, state["road_pose"][:, :-1], state["road_scale"][:, :-1], shares)
-    # Of the present piece, only what is far from its exit can be in the way.
-    mine = _looked(library, piece[:, None], pose[:, None], scale[:, None], shares[:1])
+    looked = _looked(
+        library,
+        torch.cat([options, old.clamp_min(0), piece[:, None]], 1),
+        torch.cat([entry[:, None].expand(-1, TRIED, -1), state["road_pose"][:, :-1], pose[:, None]], 1),
+        torch.cat([scales, state["road_scale"][:, :-1], scale[:, None]], 1),
+        shares,
+    )
+    there, taken, mine = looked.split([TRIED, KEPT - 1, 1], 1)
+    there = there.flatten(1)
     taken = torch.where(old[..., None] >= 0, taken, FAR)
-    taken = torch.cat([taken.flatten(1), mine.flatten(1)], 1)
+    # Of the present piece, only what is far from its exit can be in the way.
+    taken = torch.cat([taken.flatten(1), mine[:, 0, :1]], 1)
     gap = (there[:, :, None] - taken[:, None]).abs().amin(-1).view(-1, TRIED, len(LOOKED)).amin(-1)
     # The first that is clear, else the one that is clearest.
     choice = torch.where(gap > CLEAR, FAR - torch.arange(TRIED, device=pose.device), gap).argmax(1, keepdim=True)
