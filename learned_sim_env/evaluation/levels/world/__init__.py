@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
+    from learned_sim_env.evaluation.levels.world.road_users_part import road_users
     from learned_sim_env.evaluation.levels.world.world import measure_world
 
-    return measure_world(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers)
+    return (
+        *measure_world(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers),
+        road_users(inputs.checkpoint, inputs.data),
+    )
 
 
 def _more_needs(checkpoint: Checkpoint) -> str | None:
