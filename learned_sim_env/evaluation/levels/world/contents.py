@@ -60,7 +60,7 @@ def count(drives: Drives, running: np.ndarray, seconds: np.ndarray, bev: BevSpec
     seconds: (A,) since the moment before.
     """
     n, ages = running.shape
-    assert drives.views is not None
+    assert drives.views is not None, "the level needs a model that draws them"
     flat = drives.views.reshape(n * ages, *drives.views.shape[2:])
     metres, view_km = bev.metres_per_pixel, bev.height * bev.metres_per_pixel / 1000
     speed, yaw_rate = drives.ego[..., 0].astype(np.float64), drives.ego[..., 1].astype(np.float64)

@@ -92,7 +92,7 @@ def go_on(model: WorldModel, batch: Batch, config: RoadUsersConfig, first: int) 
     some = {name: value.repeat_interleave(times, 0) for name, value in state.items()}
     actions = on_device.actions.repeat_interleave(times, 0)
     seeds = torch.arange(len(actions), device=device) + first * times + config.seed * 1_000_003
-    places, gaps, there = [], [], []
+    places, gaps, there = list[Tensor](), list[Tensor](), list[Tensor]()
     for t in range(batch.actions.shape[1] - c + 1):
         if t:
             noise = uniforms(seeds, torch.full_like(seeds, t), model.noise_size).to(device)

@@ -92,6 +92,7 @@ def world_part(
     steps, n = np.array(drawn), len(dream.running)
     weights = resample(np.arange(n), n, config.replicates, config.seed)
     sides, ends = {DREAM: dream, TWIN: twin}, {}
+    seen = {name: _views(side) for name, side in sides.items()}
     shown = {name: within_doubt(side, steps) for name, side in sides.items()}
     seconds = np.diff(steps, prepend=0) * contract.dt
     counts = {name: count(side, shown[name], seconds, contract.bev) for name, side in sides.items()}
@@ -102,13 +103,12 @@ def world_part(
     apart, tells = [], []
     for since, age in spans:
         i = int(np.searchsorted(steps, age))
-        views = [side.views[:, i] for side in (dream, twin) if side.views is not None]
-        halves = distances(*views, (shown[DREAM][:, i], shown[TWIN][:, i]), config.seed)
+        lasting = shown[DREAM][:, i], shown[TWIN][:, i]
+        halves = distances(seen[DREAM][:, i], seen[TWIN][:, i], lasting, config.seed)
         apart.append(spread(np.concatenate([halves, halves[:, :1] / halves[:, 1:]], 1)))
-        assert dream.views is not None and twin.views is not None
         moments = dream.running & (steps > since) & (steps <= age)
-        real = twin.views[twin.running & (steps > since) & (steps <= age)]
-        tells.append(told(weights, dream.views, dream.doubt, moments, real))
+        real = seen[TWIN][twin.running & (steps > since) & (steps <= age)]
+        tells.append(told(weights, seen[DREAM], dream.doubt, moments, real))
     columns = np.searchsorted(steps, config.ages)
     under_way = {name: there[:, columns].sum(0).tolist() for name, there in shown.items()}
     values: dict[str, Any] = {
@@ -182,15 +182,19 @@ def world_part(
 
 def sheet(dream: Drives, twin: Drives, drawn: list[int], most: int = 8) -> np.ndarray:
     """(H, W, 3) uint8: the first drives of both sides, every `SHEET_EVERY` steps, dark where one is over."""
-    assert dream.views is not None and twin.views is not None
     at_steps = np.searchsorted(drawn, [step for step in drawn if step % SHEET_EVERY == 0])
     rows = []
     for i in range(min(len(dream.running), most)):
         for side in (twin, dream):
-            pictures = colourise(side.views[i, at_steps])
+            pictures = colourise(_views(side)[i, at_steps])
             pictures[~side.running[i, at_steps]] //= 4
             rows.append(np.concatenate(list(np.pad(pictures, ((0, 0), (0, 2), (0, 2), (0, 0)))), 1))
     return np.concatenate(rows)
+
+
+def _views(side: Drives) -> np.ndarray:
+    assert side.views is not None, "the level needs a model that draws them"
+    return side.views
 
 
 def _over(counts: Counts, weights: np.ndarray, steps: np.ndarray, span: tuple[int, int]) -> Estimate:
