@@ -88,7 +88,7 @@ class RSSMObjective(WindowObjective):
         pieces: dict[str, int] = {}
         if s.roads:
             model = with_roads(model, RoadLibrary.load(Path(s.roads)))
-            pieces["pieces_of_road"] = model.config.roads[0]
+            pieces = {"pieces_of_road": model.config.roads[0], "head_drives": s.head_drives}
         fine_tune_heads(model, self.train, s, seed)
         names = ("path_steps", "agent_steps", "head_windows", "head_steps")
         factor = calibrate_birth_rate(model, self.data)
