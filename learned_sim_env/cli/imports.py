@@ -21,17 +21,19 @@ class ImportArgs:
     """Folder for the report and the dataset, OUT/data: the same command goes on from what is there."""
     format: str = ""
     """Of the recordings, found by itself if not named: argoverse2, argoverse2-sensor, comma, commonroad, gpudrive,
-    metadrive, nuplan, nuscenes, rosbag, scenarionet, table or waymo."""
+    metadrive, nuplan, nuscenes, rosbag, scenarionet, table, video or waymo."""
     workers: int = 2
     """Processes that read files."""
     check: bool = False
     """Only look at them, without making a dataset."""
+    camera: str = "front"
+    """What films (mp4 files) show: front, left or right. All that they do not is unknown in the dataset."""
 
 
 def run(args: ImportArgs) -> int:
     """Read; 0 when everything can be used, 1 when something was refused."""
     from learned_sim_env.data.imports import ImportConfig, look_at_all
 
-    report = look_at_all(ImportConfig(args.path, args.out, args.format, args.workers, args.check))
+    report = look_at_all(ImportConfig(args.path, args.out, args.format, args.workers, args.check, args.camera))
     print(report)
     return 1 if report.failed else 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from learned_sim_env.data.dataset import pack
-from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
+from learned_sim_env.data.recorded import FILMED, NAMES, RecordedEpisodes, episode_of, filmed_episode
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
@@ -26,6 +26,7 @@ from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import Drive
+from learned_sim_env.recordings.film import Film, Footage
 from learned_sim_env.recordings.formats import FORMATS
 from learned_sim_env.recordings.looking import LACKING, Look, look_at
 from learned_sim_env.recordings.recording import Recording
@@ -42,7 +43,7 @@ SHOWN = 50
 class ImportConfig:
     """What to read. out: a folder for what was found, None to keep nothing. recording_format: of all, "" to find it.
 
-    check: only look at them, without making a data set.
+    check: only look at them, without making a data set. camera: what films show, a camera of the contract.
     """
 
     path: Path
@@ -50,12 +51,16 @@ class ImportConfig:
     recording_format: str = ""
     workers: int = 2
     check: bool = False
+    camera: str = "front"
 
     def __post_init__(self) -> None:
         if self.out is None and not self.check:
             raise ValueError("a data set needs a folder: name it with --out, or use --check to look at recordings only")
         if self.recording_format and self.recording_format not in FORMATS:
             raise unknown("format", self.recording_format, FORMATS)
+        cameras = [m.name for m in FILMED.cameras]
+        if self.camera not in cameras:
+            raise unknown("camera", self.camera, cameras)
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}; at least 1 is needed")
 
@@ -70,17 +75,23 @@ class LookTask:
     files: tuple[tuple[Path, str], ...]
     folder: Path
     keep: bool
+    camera: str
 
     def __call__(self) -> Task:
         def task(number: int) -> int:
             path, name = self.files[number]
-            record = record_of(self.folder, path, self.keep)
+            record = record_of(self.folder, path, self.keep, self.camera)
             count = 0
 
-            def use(recording: Recording, drive: Drive) -> None:
+            def use(recording: Recording | Film, drive: Drive | Footage) -> None:
                 nonlocal count
                 if self.keep:
-                    EpisodeFolder(episodes_of(record)).write(episode_of(drive, count))
+                    episode = (
+                        filmed_episode(drive, count, self.camera)
+                        if isinstance(drive, Footage)
+                        else episode_of(drive, count)
+                    )
+                    EpisodeFolder(episodes_of(record)).write(episode)
                     count += 1
 
             look = look_at(path, name, use)
@@ -162,12 +173,14 @@ def look_at_all(config: ImportConfig) -> Report:
         require("minari", extra="train")
     with _folder(config.out) as folder:
         # What was refused is tried again: rights and packages change.
-        done = {path for path, _ in files if _look_of(folder, path, keep).drives}
+        done = {path for path, _ in files if _look_of(folder, path, config).drives}
         todo = [number for number, (path, _) in enumerate(files) if path not in done]
         broken: dict[str, str] = {}
         with (
             closing(
-                run_seeds(LookTask(files, folder, keep), todo, min(config.workers, max(len(todo), 1)), LONGEST)
+                run_seeds(
+                    LookTask(files, folder, keep, config.camera), todo, min(config.workers, max(len(todo), 1)), LONGEST
+                )
             ) as results,
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
         ):
@@ -175,26 +188,26 @@ def look_at_all(config: ImportConfig) -> Report:
                 if result.error:
                     broken[str(files[result.seed][0])] = result.error
                 bar.update()
-        looks = [_look_of(folder, path, keep) for path, _ in files if str(path) not in broken]
+        looks = [_look_of(folder, path, config) for path, _ in files if str(path) not in broken]
         report = Report(tuple(looks), broken)
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
         if config.out is not None and keep:
-            _write(config.out, report)
+            _write(config.out, report, config.camera)
         return report
 
 
-def _look_of(folder: Path, path: Path, keep: bool) -> Look:
+def _look_of(folder: Path, path: Path, config: ImportConfig) -> Look:
     """What was found in a file, with no drives if it was not looked at."""
-    record = record_of(folder, path, keep)
+    record = record_of(folder, path, not config.check, config.camera)
     return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
 
 
-def _write(out: Path, report: Report) -> None:
+def _write(out: Path, report: Report, camera: str) -> None:
     """The Minari dataset of all episodes, and its summary."""
     pieces: list[tuple[str, str, Path, int]] = []
     for look in report.looks:
-        folder = episodes_of(record_of(out, Path(look.file), True))
+        folder = episodes_of(record_of(out, Path(look.file), True, camera))
         pieces += [(drive["log"], drive["name"], folder, k) for k, drive in enumerate(look.drives)]
     if not pieces:
         return
@@ -205,8 +218,8 @@ def _write(out: Path, report: Report) -> None:
         summary.add(episode)
         known.update(episode.observations)
     dataset_id = minari_id(out, otherwise="recorded-v0")
-    names = [name for name in NAMES if name in known]
-    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", names=names)
+    names = [name for name in (camera, *NAMES) if name in known]
+    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", contract=FILMED, names=names)
     write_json(out / "summary.json", summary.to_dict())
     pack(out)
 
@@ -216,10 +229,10 @@ def episodes_of(record: Path) -> Path:
     return record.with_suffix("")
 
 
-def record_of(folder: Path, path: Path, keep: bool) -> Path:
+def record_of(folder: Path, path: Path, keep: bool, camera: str) -> Path:
     """Where what was found in a file is kept: another place as soon as the file, or this package, is another one."""
     size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep} {__version__}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep} {camera} {__version__}".encode()).hexdigest()[:16]
     return folder / "files" / f"{path.stem[:40]}-{key}.json"
 
 

@@ -13,6 +13,7 @@ from learned_sim_env import task
 from learned_sim_env.data.episode import PARTS, Episode, EpisodeRecorder
 from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.recordings.drives import Drive
+from learned_sim_env.recordings.film import Footage
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene
@@ -20,6 +21,8 @@ from learned_sim_env.spec import CONTRACTS, Contract
 
 # What a drive can have of the contract's modalities.
 NAMES = ("bev", "ego", "route")
+# The contract of films.
+FILMED = CONTRACTS["driving-camera"]
 
 
 class _Moments:
@@ -78,6 +81,25 @@ def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Epi
     absent = set() if drive.has_map else {"map", "reward", "events", "tags"}
     absent |= set() if drive.others is not None else {"agents", "tags"}
     return _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
+
+
+def filmed_episode(footage: Footage, seed: int, camera: str) -> Episode:
+    """A piece of a film as an episode of what the modality `camera` shows, in which all else is unknown."""
+    steps = len(footage)
+    ego = FILMED.modality("ego")
+    nowhere = np.zeros(steps + 1, bool)
+    return Episode(
+        seed=seed,
+        simulator="recorded",
+        behaviour="recorded",
+        end_reason="time_limit",
+        observations={camera: footage.pictures, "ego": np.zeros((steps + 1, *ego.shape), ego.dtype)},
+        actions=np.zeros((steps, 2), np.float32),
+        terminations=np.zeros(steps, bool),
+        truncations=np.arange(steps) == steps - 1,
+        valid={"ego": nowhere, "actions": nowhere.copy()},
+        log=footage.log,
+    )
 
 
 def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:

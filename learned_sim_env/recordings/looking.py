@@ -10,10 +10,13 @@ from learned_sim_env.files import DiskFull
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.checks import figures, warnings_of
 from learned_sim_env.recordings.drives import Drive, drives_of
+from learned_sim_env.recordings.film import LACKS, Film, Footage, footage_of
 from learned_sim_env.recordings.recording import Recording, RecordingError
+from learned_sim_env.spec import CONTRACTS
 
 # What a drive may lack: what that means for a data set.
 LACKING = {
+    "path": "a film: one camera's pictures in a data set, and nothing else",
     "map": "without a map: no view from above, reward, events or tags in a data set",
     "others": "without other road users: no view from above, agents or tags in a data set",
     "actions": "with actions that a car could not have done, or that were not recorded: masked in a data set",
@@ -44,10 +47,11 @@ class Look:
         return asdict(self)
 
 
-def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | None = None) -> Look:
-    """Read a file of the format called `name` and give every drive in it to `use`; nothing that is wrong is raised.
+def look_at(path: Path, name: str, use: Callable[[Recording | Film, Drive | Footage], None] | None = None) -> Look:
+    """Read a file of the format called `name` and give every drive and piece of a film in it to `use`.
 
-    What cannot be read now, for want of rights or of a package, is refused like what is damaged.
+    Nothing that is wrong with it is raised. What cannot be read now, for want of rights or of a package, is refused
+    like what is damaged.
 
     Raises:
         DiskFull: by `use`.
@@ -57,6 +61,9 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | Non
         for found in formats.read(path, name):
             if isinstance(found, RecordingError):
                 look.refused.append(str(found))
+                continue
+            if isinstance(found, Film):
+                _look_at_film(look, found, use)
                 continue
             try:
                 drives = drives_of(found)
@@ -80,6 +87,15 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | Non
     if not look.drives and not look.refused:
         look.refused.append(f"{path.name} is empty")
     return look
+
+
+def _look_at_film(look: Look, film: Film, use: Callable[[Recording | Film, Drive | Footage], None] | None) -> None:
+    for piece in footage_of(film):
+        if use is not None:
+            use(film, piece)
+        about = {"name": piece.name, "log": piece.log, "lacking": list(LACKS), "sources": ("none", "none")}
+        look.drives.append({**about, "steps": len(piece)})
+        look.seconds += len(piece) * CONTRACTS["driving-camera"].dt
 
 
 def _lacking(drive: Drive) -> list[str]:

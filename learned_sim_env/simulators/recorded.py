@@ -10,6 +10,7 @@ import numpy as np
 
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import Drive, drives_of, ego_of
+from learned_sim_env.recordings.film import Film
 from learned_sim_env.recordings.follower import act
 from learned_sim_env.recordings.others import Moved
 from learned_sim_env.recordings.reactions import Reactions
@@ -182,6 +183,8 @@ class RecordedSimulator:
             for recording in formats.read(path, name):
                 if isinstance(recording, RecordingError):
                     reasons.append(str(recording))
+                elif isinstance(recording, Film):
+                    reasons.append(f"{recording.name} is a film, and nowhere to drive in")
                 elif recording.road is None:
                     reasons.append(f"{recording.name} has no map to drive on")
                 else:
