@@ -26,7 +26,7 @@ from learned_sim_env.world_model.transformer.config import SIZES, TransformerCon
 from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Past
 from learned_sim_env.world_model.transformer.heads import Heads
 from learned_sim_env.world_model.transformer.noise import PATTERNS, normals, patterns
-from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
+from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
@@ -95,8 +95,10 @@ class DrivingTransformer(nn.Module):
 
     @property
     def history(self) -> int:
-        """Frames from which all keys and values follow: those of a layer over time from the layer before's."""
-        return self.config.past * self.config.time_layers
+        """Frames from which all keys and values follow: those of a layer over time from the layer before's, and the first
+        of them from the frame before it.
+        """
+        return self.config.past * self.config.time_layers + 1
 
     def in_bfloat16(self) -> DrivingTransformer:
         """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
@@ -164,7 +166,7 @@ class DrivingTransformer(nn.Module):
         shape = (len(action), self.tokenizer.count, self.config.channels)
         start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * temperature
         condition_tokens = self.dynamics.condition_tokens(self._condition(self._numbers(after)))
-        tokens = sample_frame(self.dynamics, start, condition_tokens, _past(state), self.config.steps)
+        tokens = sample_frame(self.dynamics, start, condition_tokens, self._past(state), self.config.steps)
         # Frames that the encoder has not seen: what it goes on from is gone.
         after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
         correction = self.heads(self.features(after)).correction
@@ -208,7 +210,7 @@ class DrivingTransformer(nn.Module):
 
     def compact(self, state: State) -> State:
         """All but the keys and values, which are nine tenths of a state."""
-        rings = _rings(_past(state))
+        rings = _rings(self._past(state))
         return {name: value for name, value in state.items() if name == "frames" or name not in rings}
 
     def expand(self, compact: State) -> State:
@@ -222,10 +224,11 @@ class DrivingTransformer(nn.Module):
             tokens, condition = compact["tokens"][:, i], compact["conditions"][:, i]
             later = self._next(tokens, condition, past)[1]
             there = (frame >= 0).view(-1, 1, 1, 1, 1)
+            last = torch.where(there[:, 0, 0], later.last, 0)
             keys, values = (
                 tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
             )
-            past = Past(keys, values, (frame + 1).clamp_min(0))
+            past = Past(keys, values, (frame + 1).clamp_min(0), last)
         return {**compact, **_rings(past)}
 
     def _committed(self, state: State, tokens: Tensor) -> State:
@@ -233,7 +236,7 @@ class DrivingTransformer(nn.Module):
         condition = self._numbers(state)
         # What a state keeps of tokens is what everything after them follows from.
         tokens = tokens.half()
-        agents, past = self._next(tokens, condition, _past(state))
+        agents, past = self._next(tokens, condition, self._past(state))
         return {
             **state,
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
@@ -249,6 +252,14 @@ class DrivingTransformer(nn.Module):
         output, past = commit(self.dynamics, tokens.float(), noise, condition_tokens, past)
         return output.agents, past
 
+    def _past(self, state: State) -> Past:
+        layers, frames = range(self.config.time_layers), state["frames"]
+        keys, values = (tuple(state[f"{kind}{i}"] for i in layers) for kind in (KEYS, VALUES))
+        # As it was committed.
+        tau = self.config.context_level / self.config.finest
+        last = mixed(state["tokens"][:, -1].float(), self.patterns[(frames - 1) % PATTERNS], tau)
+        return Past(keys, values, frames, torch.where((frames > 0).view(-1, 1, 1), last, 0))
+
     @staticmethod
     def _numbers(state: State) -> Tensor:
         """(B, 9): the last action, and the ego as `ego.numbers` has it."""
@@ -258,12 +269,6 @@ class DrivingTransformer(nn.Module):
     def _condition(condition: Tensor) -> Condition:
         known = torch.ones_like(condition[..., 0], dtype=torch.bool)
         return Condition(condition[..., :2], known, condition[..., 2:], known)
-
-
-def _past(state: State) -> Past:
-    layers = sum(name.startswith(KEYS) for name in state)
-    keys, values = (tuple(state[f"{kind}{i}"] for i in range(layers)) for kind in (KEYS, VALUES))
-    return Past(keys, values, state["frames"])
 
 
 def _rings(past: Past) -> State:
