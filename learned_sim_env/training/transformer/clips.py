@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.data.dataset import PackedData, pack
 from learned_sim_env.data.splits import split_of
+from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
 
 # What a video lacks: parts and modalities of an episode, and its actions.
@@ -21,7 +24,8 @@ LABELS = ("actions", "ego", "pose", "reward", "events")
 class Clips:
     """B clips of T moments.
 
-    observations: by modality (B, T, *shape). valid: (B, T) bool, moments of the episode in which all of them are known.
+    observations: by modality (B, T, *shape). valid: (B, T) bool, moments of the episode in which one of them is known.
+    seen: by modality (B, T) bool, in which of those moments it is; one without a mask is in all.
     actions: (B, T, 2), action t led to moment t. ego: (B, T, 6), see `spec.EGO_FIELDS`. motion: (B, T, 3), of the step
     that led to the moment. terms: (B, T, 4), events: (B, T, 4) bool, of that step.
     known: (B, T) bool each: "actions"; "ego", where motion is known as well; "reward", of the terms; "events".
@@ -35,13 +39,20 @@ class Clips:
     terms: Tensor
     events: Tensor
     known: dict[str, Tensor]
+    seen: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def of(batch: Batch, names: tuple[str, ...]) -> Clips:
-        """The windows of a batch with the modalities `names`."""
-        valid, known = batch.valid, batch.known
-        for name in names:
-            valid = valid & known[name]
+    def of(batch: Batch, names: tuple[str, ...], contract: Contract | None = None) -> Clips:
+        """The windows of a batch with the modalities `names`; those that it has not are the contract's, and unseen."""
+        known = batch.known
+        observations = dict(batch.observations)
+        if contract is not None:
+            for m in (contract.modality(name) for name in names if name not in observations):
+                blank = np.zeros((*batch.valid.shape, *m.shape), m.dtype)
+                observations[m.name] = torch.from_numpy(blank)
+        nowhere = torch.zeros_like(batch.valid)
+        shown = {name: known.get(name, nowhere) for name in names}
+        valid = torch.stack(list(shown.values())).any(0) & batch.valid
         masks = {
             "actions": known["actions"],
             # An episode begins with a motion of 0, which no step led to.
@@ -50,7 +61,7 @@ class Clips:
             "events": known["events"] & batch.stepped,
         }
         return Clips(
-            {name: batch.observations[name] for name in names},
+            {name: observations[name] for name in names},
             valid,
             batch.actions,
             batch.ego,
@@ -58,6 +69,8 @@ class Clips:
             batch.terms,
             batch.events,
             masks,
+            # After an episode's end nothing counts, and nothing has to be hidden.
+            {name: mask | ~batch.valid for name, mask in shown.items()},
         )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Clips:
@@ -68,9 +81,38 @@ class Clips:
 
         return Clips(*(changed(getattr(self, f.name)) for f in fields(self)))
 
+    def unlabelled(self) -> Clips:
+        """The same clips as plain video: nothing but what is observed is known."""
+        return replace(self, known={name: torch.zeros_like(mask) for name, mask in self.known.items()})
+
     def without_observations(self) -> Clips:
         """The same clips without pictures, which are most of their size."""
         return replace(self, observations={})
+
+
+def video(path: str, contract: Contract, names: tuple[str, ...]) -> tuple[PackedData, tuple[str, ...]]:
+    """Recordings to learn from without labels, none of them for test, and which of the modalities `names` they have.
+
+    Args:
+        path: folder of a collection or of imported recordings, or a packed file.
+        contract: that they must have been recorded under, but for what they lack.
+        names: of the modalities that are learned.
+
+    Raises:
+        ValueError: for data of another contract, without any of the modalities, or for test alone.
+    """
+    folder = Path(path)
+    data = PackedData.load(pack(folder) if folder.is_dir() else folder)
+    there = tuple(name for name in names if name in data.modalities)
+    if not there:
+        raise ValueError(
+            f"{path} has none of {', '.join(names)}, which are learned: it has {', '.join(data.modalities)}"
+        )
+    data.check_contract(contract, there)
+    kept = [split_of(int(seed), str(log)) != "test" for seed, log in zip(data.seeds, data.logs)]
+    if not any(kept):
+        raise ValueError(f"all {len(data)} episodes of {path} are for test: add others")
+    return data.select(np.array(kept)), there
 
 
 def partly_labelled(data: PackedData, share: float) -> PackedData:

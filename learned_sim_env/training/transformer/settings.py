@@ -22,6 +22,13 @@ class TransformerSettings:
     """What the dynamics give: clean tokens, or the direction towards them."""
     labelled: float = 1.0
     """Share of the training episodes whose actions, places and outcomes are used; the others are plain video."""
+    unlabelled: str = ""
+    """Folder of recordings of which nothing but pictures is used, such as films that `learned-sim import` has read.
+    What they do not show of the modalities is guessed from what they do."""
+    unlabelled_share: float = 0.5
+    """Share of the steps that learn from them."""
+    unlabelled_steps: int = 0
+    """First steps of the dynamics that learn from them alone."""
     tokenizer_steps: int = 2000
     """First of the run's steps, in which the tokenizer learns; it is frozen in all later ones."""
     tokenizer_batch: int = 12

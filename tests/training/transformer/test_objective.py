@@ -17,7 +17,8 @@ from learned_sim_env.training.transformer.clips import LABELS, Clips, labelled_e
 from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
 from learned_sim_env.training.transformer.objective import StageBatch, TransformerObjective
 from learned_sim_env.training.transformer.settings import TransformerSettings
-from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
+from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig, moving_weights
+from learned_sim_env.training.transformer.tokenizer_loss import token_weights
 from tests.data.recordings import CONTRACT, recording
 
 # All of it trains or dreams: left out by `make test-fast`.
@@ -135,6 +136,70 @@ def test_unlabelled_episodes_leave_actions_alone(packed: PackedData) -> None:
     model = found.model
     assert (model.dynamics.action.weight.grad == 0).all() and model.dynamics.no_action.grad.abs().sum() > 0
     assert all((p.grad == 0).all() for p in model.heads.parameters())
+
+
+def test_what_moves_weighs_more() -> None:
+    clean = torch.zeros(2, 3, 4, 32)
+    clean[0, 1:, 0] = 1.0
+    weights = moving_weights(clean, torch.ones(2, 3, dtype=torch.bool), 0.5)
+    # One of sixteen tokens of later frames changes: its weight is bounded, and what stands still has half of one.
+    assert weights[:, 0].unique().tolist() == [1.0] and weights[0, 1].tolist() == [3.0, 0.5, 0.5, 0.5]
+    assert weights[:, 2].unique().tolist() == [0.5] and (moving_weights(clean, clean[..., 0, 0] == 0, 0.0) == 1).all()
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A packed file of what a front camera saw, with actions that nobody may look at, and an episode for test."""
+    folder = tmp_path_factory.mktemp("films")
+    blind = np.zeros(21, bool)
+    some = [
+        recording(k, 20, parts=(), modalities=("front", "ego"), masks={"ego": blind}) for k in (101, 102, 1_000_001)
+    ]
+    PackedData.save(folder / "packed.npz", some, CONTRACT.fingerprints(("front", "ego")))
+    return str(folder / "packed.npz")
+
+
+@pytest.fixture(scope="module")
+def filmed(films: str) -> TransformerObjective:
+    """An objective of front and bev, which learns of front from films as well."""
+    episodes = [recording(seed, 20, modalities=("front", "bev", "ego")) for seed in (1, 2, 9)]
+    data = PackedData.of(episodes, CONTRACT.fingerprints())
+    settings = replace(SETTINGS, modalities=("front", "bev"), unlabelled=films, unlabelled_steps=2)
+    config = replace(CONFIG, contract="driving-camera")
+    return TransformerObjective(config, settings, data, ALONE, torch.device("cpu"))
+
+
+def test_films_are_learned_from_first_and_then_in_a_share_of_the_steps(filmed: TransformerObjective) -> None:
+    plain = [not bool(filmed.batch(step).clips.seen["bev"].all()) for step in range(60)]
+    assert plain[3:5] == [True, True] and 0.3 < np.mean(plain) < 0.7
+    for step in (3, 4):
+        clips = filmed.batch(step).clips
+        assert not any(mask.any() for mask in clips.known.values()), "what is known besides is not used"
+        assert clips.seen["front"].all() and not clips.seen["bev"][clips.valid].any() and clips.valid.any()
+        assert clips.observations["bev"].shape[2:] == (64, 64) and not clips.observations["bev"].any()
+    # None of the test split.
+    assert len(filmed._video[1].data) == 2
+
+
+def test_films_teach_no_action_and_nothing_of_what_they_do_not_show(filmed: TransformerObjective) -> None:
+    model, weights = filmed.model, filmed.model.dynamics
+    batch = filmed.batch(3)
+    filmed.loss(batch)[0].backward()
+    assert (weights.action.weight.grad == 0).all() and weights.no_action.grad.abs().sum() > 0
+    assert all((p.grad == 0).all() for p in [*weights.ego.parameters(), *model.heads.parameters()])
+    model.zero_grad()
+    # Whatever the tokens of the view from above are guessed to be, they are no target.
+    shown = token_weights(model.tokenizer, {name: mask[:1] for name, mask in batch.clips.seen.items()})
+    assert shown[0, 0].tolist() == [1.0] * 24 + [0.0] * 16
+    loss, parts = filmed.loss(replace(batch, tokenizer=True, dynamics=False))
+    loss.backward()
+    assert parts["bev"] == 0 and parts["front"] > 0
+    model.zero_grad()
+
+
+def test_films_without_any_modality_of_the_model_are_refused(packed: PackedData, films: str) -> None:
+    with pytest.raises(ValueError, match="has none of bev, which are learned: it has ego, front"):
+        objective(packed, unlabelled=films)
 
 
 def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) -> None:
