@@ -28,18 +28,21 @@ class BuildArgs:
     """Make a checkpoint by its recipe: collect, pack, train, export, evaluate; the same command goes on where it was
     stopped.
 
-    The checkpoint is OUT/NAME, with the evaluation on its card. Beside it: OUT/episodes and OUT/test, what was
-    recorded; OUT/run, the training; OUT/evaluation.
+    The checkpoint is OUT/NAME, with the evaluation on its card. Beside it: OUT/episodes, unless another collection is
+    named, and OUT/test, what was recorded; OUT/run, the training; OUT/evaluation.
     """
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A recipe that ships (camera-rssm), or the path of one (./mine.toml)."""
+    """A recipe that ships (camera-rssm, transformer), or the path of one (./mine.toml)."""
     out: Path
     """Where to write."""
     quick: bool = False
     """Go through all of it with hardly any data and steps, in a few minutes."""
     stage: Stage | None = None
     """Do this stage alone, even if it was done before; those before it must be done."""
+    episodes: Path | None = None
+    """Folder of the training episodes, such as that of another build: those that the recipe asks for are recorded there
+    if they are not there yet. By default OUT/episodes."""
     processes: int = 2
     """Simulator processes, and processes that train together, each with its share of every batch."""
     threads: int = 0
@@ -62,6 +65,7 @@ class Build:
     def __init__(self, args: BuildArgs, recipe: Recipe):
         self.args, self.recipe, self.out = args, recipe, args.out
         self.checkpoint, self._path = args.out / recipe.name, args.out / "build.json"
+        self.episodes = args.episodes or args.out / "episodes"
         self.stages: dict[str, Any] = {}
         if self._path.exists():
             self.stages = json.loads(self._path.read_text(encoding="utf-8"))
@@ -101,6 +105,8 @@ class Build:
         """What the result of a stage depends on, ready for JSON, by its place in the recipe."""
         tables = {*_before(stage), stage} & {"collect", "train", "evaluate"}
         made = {f"[{table}] {k}": v for table in sorted(tables) for k, v in getattr(self.recipe, table).items()}
+        if self.args.episodes is not None:
+            made["--episodes"] = str(self.args.episodes.resolve())
         if "train" in tables:
             made["--processes"] = self.args.processes
         return json.loads(json.dumps(made))
@@ -127,17 +133,17 @@ class Build:
         return 60 * minutes.get(stage, 0.0) * (slower if done else 1.0)
 
     def _collect(self) -> None:
-        self._record("episodes", "train", self.recipe.collect["episodes"])
+        self._record(self.episodes, "train", self.recipe.collect["episodes"])
 
-    def _record(self, name: str, split: Literal["train", "test"], episodes: int) -> None:
+    def _record(self, folder: Path, split: Literal["train", "test"], episodes: int) -> None:
         table = {**self.recipe.collect, "episodes": episodes}
-        if collect.run(CollectArgs(out=self.out / name, split=split, workers=self.args.processes, **table)):
+        if collect.run(CollectArgs(out=folder, split=split, workers=self.args.processes, **table)):
             print("some episodes could not be recorded, see above: the build goes on without them")
 
     def _pack(self) -> None:
         from learned_sim_env.data.dataset import pack
 
-        pack(self.out / "episodes")
+        pack(self.episodes)
 
     def _training(self) -> TrainArgs:
         from learned_sim_env.training.objective import objective_class, run_config
@@ -145,7 +151,7 @@ class Build:
         objective = objective_class(self.recipe.train["model"])
         config, settings, more = recipes.parted(self.recipe.train, (TrainConfig, objective.settings_class, TrainArgs))
         return TrainArgs(
-            data=self.out / "episodes",
+            data=self.episodes,
             out=self.out / "run",
             config=run_config(**config),
             settings=objective.settings_class(**settings),
@@ -166,7 +172,7 @@ class Build:
 
     def _evaluate(self) -> None:
         table = {"episodes": EvaluateArgs.episodes, **self.recipe.evaluate}
-        self._record("test", "test", table["episodes"])
+        self._record(self.out / "test", "test", table["episodes"])
         args = EvaluateArgs(
             # With a separator it is a path, not the name of one that ships.
             checkpoint=os.path.join(self.out, self.checkpoint.name),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from learned_sim_env.cli import recipes
+from learned_sim_env.cli import build, recipes
 from learned_sim_env.cli.main import main
 from learned_sim_env.resources import recipes_dir
 from learned_sim_env.world_model.checkpoint import from_pretrained
@@ -92,6 +92,18 @@ def test_unknown_recipe(capsys, tmp_path):
 def test_stages_have_an_order(tmp_path, capsys):
     assert main(["build", str(recipe(tmp_path)), "--out", str(tmp_path / "out"), "--stage", "train"]) == 2
     assert "stage train needs collect, pack first" in capsys.readouterr().err
+
+
+def test_a_collection_that_another_build_has_made_is_used(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(build.collect, "run", lambda args: asked.append((args.out, args.split, args.episodes)))
+    there = tmp_path / "there"
+    line = ["build", str(recipe(tmp_path)), "--out", str(tmp_path / "out"), "--stage", "collect"]
+    assert main([*line, "--episodes", str(there)]) == 0 and asked == [(there, "train", 10)]
+    made = json.loads((tmp_path / "out" / "build.json").read_text())["collect"]["made_with"]
+    assert made["--episodes"] == str(there.resolve())
+    # Not with those of another folder.
+    assert main([*line[:-1], "pack"]) == 2 and len(asked) == 1
 
 
 @pytest.mark.slow

@@ -95,8 +95,8 @@ class DrivingTransformer(nn.Module):
 
     @property
     def history(self) -> int:
-        """Frames from which all keys and values follow: those of a layer over time from the layer before's, and the first
-        of them from the frame before it.
+        """Frames from which all keys and values follow: those of a layer over time from those of the layer before, and
+        a frame's from the frame before it.
         """
         return self.config.past * self.config.time_layers + 1
 
