@@ -73,8 +73,9 @@ class TransformerObjective(WindowObjective):
         self.model.ego_path.top_speed.fill_(self.paths.top_speed)
 
     def new_model(self) -> DrivingTransformer:
-        """Of the size that was asked for, with modalities and prediction of the settings."""
-        return new_model(self.config, modalities=self.settings.modalities, prediction=self.settings.prediction)
+        """Of the size that was asked for, with what of its configuration the settings say."""
+        names = ("modalities", "prediction", "doubt_seeds", "doubt_cycle")
+        return new_model(self.config, **{name: getattr(self.settings, name) for name in names})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Tokenizer, and dynamics with heads, one after the other; the ego's path is trained by itself, in the end."""
@@ -147,9 +148,9 @@ class TransformerObjective(WindowObjective):
         sampler = WindowSampler(self._labelled, steps, s.head_horizon, dt, self.needs)
         fine_tune_path(model.ego_path, self.paths, s, seed)
         model.load_state_dict(model.stored_weights())
-        fit_heads(model, lambda k: self._clips(sampler.sample(s.head_batch, seed + 1, k)), s, seed)
+        doubt = fit_heads(model, lambda k: self._clips(sampler.sample(s.head_batch, seed + 1, k)), s, seed)
         names = ("labelled", "tokenizer_steps", "path_steps", "head_batches", "head_steps")
-        return Finished(model, {name: getattr(s, name) for name in names})
+        return Finished(model, {**{name: getattr(s, name) for name in names}, **doubt})
 
     @property
     def _long(self) -> int:

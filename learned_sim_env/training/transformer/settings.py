@@ -20,6 +20,11 @@ class TransformerSettings:
     """What is observed and drawn, such as bev, or front left right; empty: all of the contract's modalities."""
     prediction: Literal["x", "v"] = "x"
     """What the dynamics give: clean tokens, or the direction towards them."""
+    doubt_seeds: int = 2
+    """Samples of every dreamt frame whose spread is a sign of doubt, each a fifth of a frame's time; 0: none."""
+    doubt_cycle: bool = True
+    """Draw every dreamt frame and encode it again: what changes is a sign of doubt, at less than half a frame's time.
+    """
     labelled: float = 1.0
     """Share of the training episodes whose actions, places and outcomes are used; the others are plain video."""
     unlabelled: str = ""

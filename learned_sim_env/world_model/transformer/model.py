@@ -23,14 +23,15 @@ from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.transformer import ego as ego_numbers
 from learned_sim_env.world_model.transformer.attention import remembered
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
+from learned_sim_env.world_model.transformer.doubt import spread, unlike_itself
 from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Past
-from learned_sim_env.world_model.transformer.heads import Heads
+from learned_sim_env.world_model.transformer.heads import SIGNALS, Doubt, Heads
 from learned_sim_env.world_model.transformer.noise import PATTERNS, normals, patterns
 from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
-EXACT = ("ego_path.", "heads.")
+EXACT = ("ego_path.", "heads.", "doubt.")
 # Of the rings of each layer over time, in a state.
 KEYS, VALUES = "keys_", "values_"
 # Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
@@ -64,6 +65,7 @@ class DrivingTransformer(nn.Module):
         self.ego_path = EgoPath(contract.dt)
         self.latent_size = config.agents * config.width + FACTS
         self.heads = Heads(self.latent_size, config.head_hidden, config.ahead)
+        self.doubt = Doubt(self.latent_size, config.head_hidden)
         self.patterns: Tensor
         # Part of what was learned: heads and states are what they are for this noise.
         self.register_buffer("patterns", patterns(self.tokenizer.count, config.channels))
@@ -131,6 +133,7 @@ class DrivingTransformer(nn.Module):
             "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
             "conditions": zeros(self.history, 2 + ego_numbers.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
+            "signals": zeros(SIGNALS),
             **_rings(past),
             "encoded": zeros(dtype=torch.int64),
             "encoder_keys": zeros(*encoder),
@@ -151,6 +154,7 @@ class DrivingTransformer(nn.Module):
             "encoder_values": values,
             "encoded": encoded + 1,
             "seen": torch.ones_like(state["seen"]),
+            "signals": torch.zeros_like(state["signals"]),
         }
         return self._committed({**state, **seen, "motions": motions, "actions": actions, "ego": ego}, tokens)
 
@@ -166,9 +170,11 @@ class DrivingTransformer(nn.Module):
         shape = (len(action), self.tokenizer.count, self.config.channels)
         start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * temperature
         condition_tokens = self.dynamics.condition_tokens(self._condition(self._numbers(after)))
-        tokens = sample_frame(self.dynamics, start, condition_tokens, self._past(state), self.config.steps)
+        past = self._past(state)
+        tokens = sample_frame(self.dynamics, start, condition_tokens, past, self.config.steps)
         # Frames that the encoder has not seen: what it goes on from is gone.
         after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
+        after["signals"] = self._signals(after["tokens"], condition_tokens, past)
         correction = self.heads(self.features(after)).correction
         bound = self.contract.modality("ego").bounds[4]
         distance, error = (beside + correction).unbind(-1)
@@ -200,7 +206,8 @@ class DrivingTransformer(nn.Module):
             "motion": state["motions"][:, -1],
             "terms": torch.cat([self.heads.expected_terms(outcomes), steering], -1),
             "events": self.heads.probabilities(outcomes),
-            "uncertainty": self.heads.uncertainty(outcomes),
+            # What was just seen is not doubted.
+            "uncertainty": torch.where(state["encoded"] > 0, 0, self.doubt.uncertainty(features, state["signals"])),
             "features": features,
         }
 
@@ -251,6 +258,13 @@ class DrivingTransformer(nn.Module):
         condition_tokens = self.dynamics.condition_tokens(self._condition(condition))
         output, past = commit(self.dynamics, tokens.float(), noise, condition_tokens, past)
         return output.agents, past
+
+    def _signals(self, tokens: Tensor, condition_tokens: Tensor, past: Past) -> Tensor:
+        """(B, SIGNALS) of the last frame of tokens (B, history, count, channels), which came after `past`."""
+        last, before = tokens[:, -1].float(), tokens[:, -2].float()
+        apart = spread(self.dynamics, self.patterns, condition_tokens, past, self.config.doubt_seeds)
+        unlike = unlike_itself(self.tokenizer, last, before) if self.config.doubt_cycle else torch.zeros_like(apart)
+        return torch.stack([apart, unlike], -1)
 
     def _past(self, state: State) -> Past:
         layers, frames = range(self.config.time_layers), state["frames"]

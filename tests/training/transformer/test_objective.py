@@ -211,9 +211,10 @@ def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) ->
 
     before = {name: value.clone() for name, value in model.named_parameters()}
     settings = replace(SETTINGS, head_batches=2, head_steps=150, head_learning_rate=3e-3)
-    fit_heads(model, lambda k: sampled(packed, 6, 9, k), settings, 0)
-    assert {n.split(".")[0] for n, v in model.named_parameters() if not torch.equal(v, before[n])} == {"heads"}
-    doubt = model.heads.uncertainty(model.heads(lessons.features.float()))
+    ranks = fit_heads(model, lambda k: sampled(packed, 6, 9, k), settings, 0)
+    assert set(ranks) == {"doubt_spread", "doubt_cycle", "doubt_uncertainty"} and ranks["doubt_uncertainty"] > 0.1
+    assert {n.split(".")[0] for n, v in model.named_parameters() if not torch.equal(v, before[n])} == {"heads", "doubt"}
+    doubt = model.doubt.uncertainty(lessons.features.float(), lessons.signals)
     # About as large as the errors that are made.
     assert (doubt.mean() / lessons.errors.mean() - 1).abs() < 0.2
 
@@ -224,11 +225,11 @@ def test_a_run_is_finished_as_its_checkpoint_is_kept(packed: PackedData) -> None
     model, facts = found.finish()
     assert facts["head_steps"] == 5 and not model.training
     assert all(torch.equal(value, before[name]) for name, value in found.model.named_parameters())
-    kept = model.stored_weights()
+    kept, exact = model.stored_weights(), ("heads", "doubt", "ego_path")
     for name, value in model.named_parameters():
         part = name.split(".")[0]
         # What is exact is trained last, and never rounded; the rest is as it was, rounded.
-        expected = value if part in ("heads", "ego_path") else before[name].half().float()
+        expected = value if part in exact else before[name].half().float()
         assert torch.equal(kept[name].float(), value) and torch.equal(value, expected), name
-        assert part not in ("heads", "ego_path") or not torch.equal(value, before[name]) or "inverse" in name, name
+        assert part not in exact or not torch.equal(value, before[name]) or "inverse" in name, name
     assert model.ego_path.top_speed == found.paths.top_speed

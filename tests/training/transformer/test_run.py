@@ -61,7 +61,7 @@ def test_its_checkpoint_says_what_it_is_and_keeps_weights_in_half_precision(chec
     assert config["training"]["tokenizer_steps"] == 3
     weights = load_file(checkpoint / "model.safetensors")
     exact = {name.split(".")[0] for name, value in weights.items() if value.dtype == torch.float32}
-    assert exact == {"heads", "ego_path"} and weights["dynamics.place"].dtype == torch.float16
+    assert exact == {"heads", "doubt", "ego_path"} and weights["dynamics.place"].dtype == torch.float16
     assert list(checkpoint.parent.glob("dream-000006.png"))
     check_world_model(from_pretrained(checkpoint).model, exact=True)
 
