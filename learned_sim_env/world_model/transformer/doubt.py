@@ -29,8 +29,8 @@ def spread(network: Dynamics, patterns: Tensor, condition_tokens: Tensor, past: 
     for k in range(seeds):
         noise = patterns[(past.frames + k // 2) % len(patterns)]
         samples.append(sample_frame(network, noise if k % 2 else -noise, condition_tokens, past, 1))
-    apart = [(z - sum(samples) / seeds).square().mean((1, 2)) for z in samples]
-    return (sum(apart) / seeds).sqrt()  # type: ignore[union-attr]
+    middle = torch.stack(samples).mean(0)
+    return torch.stack([_size(z - middle) for z in samples]).square().mean(0).sqrt()
 
 
 def unlike_itself(tokenizer: Tokenizer, tokens: Tensor, before: Tensor) -> Tensor:
@@ -39,8 +39,10 @@ def unlike_itself(tokenizer: Tokenizer, tokens: Tensor, before: Tensor) -> Tenso
     rows, layer = len(tokens), tokenizer.before
     ring = tokens.new_zeros(rows, tokenizer.count, layer.attention.kv_heads, layer.past, layer.attention.size)
     again = tokenizer.encode_next(shown, ring, ring, torch.zeros(rows, dtype=torch.int64, device=tokens.device))[0]
+    return _size(tokens - again) / (_size(tokens - before) + STILL)
 
-    def size(x: Tensor) -> Tensor:
-        return x.square().mean((1, 2)).sqrt()
 
-    return size(tokens - again) / (size(tokens - before) + STILL)
+def _size(x: Tensor) -> Tensor:
+    """(B,) root mean square of (B, count, channels)."""
+    # In double precision: a CPU adds numbers of one row in another order than those of more.
+    return x.double().square().mean((1, 2)).sqrt().float()

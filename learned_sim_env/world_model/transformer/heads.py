@@ -79,13 +79,15 @@ class Doubt(nn.Module):
 
     def __init__(self, features: int, hidden: int):
         super().__init__()
-        self.net = MLP(features + SIGNALS, (hidden,), 1)
+        # The mean of several numbers: a CPU multiplies by a single column in another way for one row than for more.
+        self.net = MLP(features + SIGNALS, (hidden,), 32)
 
     def forward(self, features: Tensor, signals: Tensor) -> Tensor:
         """(...) float32, log of the error and `DOUBT_FLOOR`; features (..., F), signals (..., SIGNALS), 0 or more."""
-        known = (signals.float() + DOUBT_FLOOR).log()
-        return self.net(torch.cat([features.float(), known], -1)).float()[..., 0]
+        # In double precision, so that what a CPU rounds does not depend on where in a tensor a number stands.
+        known = (signals.double() + DOUBT_FLOOR).log().float()
+        return self.net(torch.cat([features.float(), known], -1)).double().mean(-1).float()
 
     def uncertainty(self, features: Tensor, signals: Tensor) -> Tensor:
         """(...) float32, 0 or more: the root mean square error to be expected of the tokens, of 2 from end to end."""
-        return (self(features, signals).exp() - DOUBT_FLOOR).clamp_min(0)
+        return (self(features, signals).double().exp() - DOUBT_FLOOR).clamp_min(0).float()
