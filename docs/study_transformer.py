@@ -141,7 +141,7 @@ def _until(trainer: Trainer, step: int) -> None:
             raise Enough
         return batch(number)
 
-    trainer.objective.batch = some  # type: ignore[method-assign]
+    trainer.objective.batch = some  # type: ignore[method-assign, assignment]
     try:
         trainer.run()
     except Enough:

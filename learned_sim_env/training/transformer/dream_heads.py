@@ -62,7 +62,7 @@ def dream(model: DrivingTransformer, clips: Clips, context: int) -> DreamtClips:
         errors.append((state["tokens"][:, -1].float() - truth[:, t]).square().mean((1, 2)).sqrt())
     after = clips.without_observations().each(lambda x: x[:, context:])
     parts = [torch.stack(part, 1) for part in (features, offsets, errors, signals)]
-    return DreamtClips(*parts, clips=after)
+    return DreamtClips(parts[0], parts[1], parts[2], parts[3], after)
 
 
 def fit_heads(

@@ -85,8 +85,8 @@ def shortcut_loss(
     if bool(noise.coarse.any()):
         chosen = noise.coarse.nonzero()[:, 0]
         part = Condition(*(x[chosen] for x in condition))
-        some = (x[chosen] for x in (clean, noisy, noise.level, noise.stride))
-        better = bootstrapped(network, *some, part, last[chosen])
+        level, stride = noise.level[chosen], noise.stride[chosen]
+        better = bootstrapped(network, clean[chosen], noisy[chosen], level, stride, part, last[chosen])
         target = target.index_copy(0, chosen, better)
     error = (clean_estimate(output.clean, noisy, tau, config.prediction) - target).square()
     if config.prediction == "v":
