@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.data.episode import MODALITIES, PARTS, SCHEMA, TRANSITIONS, Episode
-from learned_sim_env.data.frames import Frames
+from learned_sim_env.data.frames import Rows
 from learned_sim_env.data.packing import ABOUT, FRAMES, Packer, masked_by, on_disk, unpacked, unpacked_before
 from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.files import replacing
@@ -45,7 +45,7 @@ class PackedData:
     end_reasons: np.ndarray
     logs: np.ndarray
     fingerprints: Fingerprints
-    frames: dict[str, Frames] = field(default_factory=dict)
+    frames: Mapping[str, Rows] = field(default_factory=dict)
     valid: dict[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
@@ -94,7 +94,7 @@ class PackedData:
     def _of(
         members: dict[str, np.ndarray],
         arrays: dict[str, np.ndarray],
-        frames: dict[str, Frames],
+        frames: Mapping[str, Rows],
         valid: dict[str, np.ndarray],
         fingerprints: Fingerprints,
     ) -> PackedData:
@@ -122,7 +122,7 @@ class PackedData:
 
     def read(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
         """(*rows.shape, *shape): rows of a modality or another array; `ValueError` if no episode has it."""
-        found: Frames | np.ndarray | None = self.frames.get(name, self.arrays.get(name))
+        found: Rows | np.ndarray | None = self.frames.get(name, self.arrays.get(name))
         if found is None:
             raise unknown("modality or array of the data:", name, (*self.frames, *self.arrays))
         return found[rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -56,6 +57,8 @@ class Objective(Protocol):
     """Starting contexts to ship with a checkpoint, if nobody says how many."""
     progress: ClassVar[tuple[str, ...]]
     """Parts of the loss that the progress bar shows."""
+    cache: Path | None
+    """Folder for what takes long and can be computed again, shared by a run's processes; None: keep it in memory."""
 
     @property
     def model(self) -> Any:
@@ -116,6 +119,7 @@ class WindowObjective:
     progress: ClassVar[tuple[str, ...]] = ()
     run_defaults: ClassVar[Mapping[str, Any]] = {}
     contexts: ClassVar[int] = 320
+    cache: Path | None = None
 
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
         self.config, self.settings, self.data, self.process, self.device = config, settings, data, process, device

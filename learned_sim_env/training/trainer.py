@@ -77,6 +77,7 @@ class Trainer:
         self.config, self.out, self.device = config, out, process.device(device)
         self.save_every, self.log_every, self.picture_every = save_every, log_every, picture_every
         self.objective: Objective = kind(config, self.settings, data, process, self.device)
+        self.objective.cache = out / "cache"
         self.optimizer = torch.optim.AdamW(
             self.objective.parameter_groups(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )

@@ -16,6 +16,8 @@ from learned_sim_env.data.splits import split_of
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
 
+# In the place of pictures: what the frozen tokenizer has made of them, see `token_store`.
+TOKENS = "tokens"
 # What a video lacks: parts and modalities of an episode, and its actions.
 LABELS = ("actions", "ego", "pose", "reward", "events")
 
@@ -24,7 +26,8 @@ LABELS = ("actions", "ego", "pose", "reward", "events")
 class Clips:
     """B clips of T moments.
 
-    observations: by modality (B, T, *shape). valid: (B, T) bool, moments of the episode in which one of them is known.
+    observations: by modality (B, T, *shape), or `TOKENS` alone, (B, T, count, channels) float16.
+    valid: (B, T) bool, moments of the episode in which one of the modalities is known.
     seen: by modality (B, T) bool, in which of those moments it is; one without a mask is in all.
     actions: (B, T, 2), action t led to moment t. ego: (B, T, 6), see `spec.EGO_FIELDS`. motion: (B, T, 3), of the step
     that led to the moment. terms: (B, T, 4), events: (B, T, 4) bool, of that step.
@@ -43,10 +46,13 @@ class Clips:
 
     @staticmethod
     def of(batch: Batch, names: tuple[str, ...], contract: Contract | None = None) -> Clips:
-        """The windows of a batch with the modalities `names`; those that it has not are the contract's, and unseen."""
+        """The windows of a batch with the modalities `names`; those that it has not are the contract's, and unseen.
+        With tokens it has no pictures.
+        """
         known = batch.known
         observations = dict(batch.observations)
-        if contract is not None:
+        kept = (TOKENS,) if TOKENS in observations else names
+        if contract is not None and kept == names:
             for m in (contract.modality(name) for name in names if name not in observations):
                 blank = np.zeros((*batch.valid.shape, *m.shape), m.dtype)
                 observations[m.name] = torch.from_numpy(blank)
@@ -61,7 +67,7 @@ class Clips:
             "events": known["events"] & batch.stepped,
         }
         return Clips(
-            {name: observations[name] for name in names},
+            {name: observations[name] for name in kept},
             valid,
             batch.actions,
             batch.ego,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,17 +19,20 @@ from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import Clips, labelled_episodes, partly_labelled, video
+from learned_sim_env.training.transformer.clips import TOKENS, Clips, labelled_episodes, partly_labelled, video
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import drawn_noise, moving_weights, shortcut_loss
+from learned_sim_env.training.transformer.token_store import TokenStore
 from learned_sim_env.training.transformer.tokenizer_loss import token_weights, tokenizer_loss, unseen_patches
 from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
 # Share of the tokenizer's moments that show one modality alone, if there is video that lacks some: they are guessed.
 ALONE = 0.1
+# Where clips come from.
+RECORDED, VIDEO = "recorded", "video"
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,13 @@ class TransformerObjective(WindowObjective):
             )
         super().__init__(config, settings, partly_labelled(data, settings.labelled), process, device)
         self._tokenized = process.share("tokenizer_batch", settings.tokenizer_batch)
-        self._recorded = self._samplers(self.data.split("train"), self.needs)
-        self._video: dict[int, WindowSampler] = {}
+        # By what they have; the tokenizer's stage reads pictures of them, the other one tokens.
+        self._sources = {RECORDED: (self.data.split("train"), self.needs)}
         self._alone = 0.0
         if settings.unlabelled:
             modalities = self.model.config.modalities
             found, there = video(settings.unlabelled, self.model.contract, modalities)
-            self._video = self._samplers(found, there)
+            self._sources[VIDEO] = (found, there)
             self._alone = 0.0 if set(there) == set(modalities) else ALONE
         self._labelled = labelled_episodes(self.data.split("train"))
         steps, dt = self.model.context_steps, self.model.contract.dt
@@ -104,15 +109,16 @@ class TransformerObjective(WindowObjective):
         else:
             size, moments = max(1, self.windows * s.short // self._long), self._long
         plain = self._is_plain(step)
-        sampler = (self._video if plain else self._recorded)[moments]
-        clips = self._clips(sampler.sample(size, self.config.seed, step, self.process.rank))
+        samplers = (self._pictured if tokenizer else self._encoded)[VIDEO if plain else RECORDED]
+        clips = self._clips(samplers[moments].sample(size, self.config.seed, step, self.process.rank))
         return StageBatch(clips.unlabelled() if plain else clips, tokenizer, not tokenizer)
 
     def _is_plain(self, step: int) -> bool:
         """Whether all processes learn from plain video in this step."""
         s = self.settings
-        if not self._video or 0 <= step - s.tokenizer_steps < s.unlabelled_steps:
-            return bool(self._video)
+        there = VIDEO in self._sources
+        if not there or 0 <= step - s.tokenizer_steps < s.unlabelled_steps:
+            return there
         return bool(np.random.default_rng((self.config.seed, step, 11)).random() < s.unlabelled_share)
 
     def validation_batches(self) -> Iterator[StageBatch]:
@@ -130,10 +136,7 @@ class TransformerObjective(WindowObjective):
             loss, found = tokenizer_loss(tokenizer, clips.observations, clips.valid, clips.seen, self._alone)
             total, parts = total + loss, {**parts, **found}
         if batch.dynamics:
-            with torch.no_grad():
-                hidden = unseen_patches(self.model.tokenizer, clips.seen)
-                clean = self.model.tokenizer.encode(clips.observations, hidden)
-            loss, found = dynamics_loss(self.model, clean, clips, self.settings)
+            loss, found = dynamics_loss(self.model, self._tokens(clips), clips, self.settings)
             total, parts = total + loss, {**parts, **found}
         return total, parts
 
@@ -149,6 +152,8 @@ class TransformerObjective(WindowObjective):
         fine_tune_path(model.ego_path, self.paths, s, seed)
         model.load_state_dict(model.stored_weights())
         doubt = fit_heads(model, lambda k: self._clips(sampler.sample(s.head_batch, seed + 1, k)), s, seed)
+        if self.cache is not None:
+            shutil.rmtree(self.cache, ignore_errors=True)
         names = ("labelled", "tokenizer_steps", "path_steps", "head_batches", "head_steps")
         return Finished(model, {**{name: getattr(s, name) for name in names}, **doubt})
 
@@ -156,6 +161,30 @@ class TransformerObjective(WindowObjective):
     def _long(self) -> int:
         """Moments of a long clip."""
         return self.model.context_steps + self.config.horizon
+
+    @cached_property
+    def _pictured(self) -> dict[str, dict[int, WindowSampler]]:
+        """By source, samplers of what was observed."""
+        return {name: self._samplers(*source) for name, source in self._sources.items()}
+
+    @cached_property
+    def _encoded(self) -> dict[str, dict[int, WindowSampler]]:
+        """By source, samplers of tokens; not to be asked for before the tokenizer is frozen."""
+        found = {}
+        for name, (data, _) in self._sources.items():
+            path = None if self.cache is None else self.cache / f"{name}-tokens"
+            store = TokenStore(self.model.tokenizer, self.model.contract, data, path, self.config.bf16)
+            having = replace(data, frames={**data.frames, TOKENS: store})
+            found[name] = self._samplers(having, (TOKENS,))
+        return found
+
+    def _tokens(self, clips: Clips) -> Tensor:
+        """(B, T, count, channels) float32, without gradient."""
+        if TOKENS in clips.observations:
+            return clips.observations[TOKENS].float()
+        with torch.no_grad():
+            hidden = unseen_patches(self.model.tokenizer, clips.seen)
+            return self.model.tokenizer.encode(clips.observations, hidden)
 
     def _samplers(self, data: PackedData, names: tuple[str, ...]) -> dict[int, WindowSampler]:
         """Samplers of clips, by the moments that they have."""

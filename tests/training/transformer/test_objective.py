@@ -13,9 +13,9 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import LABELS, Clips, labelled_episodes, partly_labelled
+from learned_sim_env.training.transformer.clips import LABELS, TOKENS, Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
-from learned_sim_env.training.transformer.objective import StageBatch, TransformerObjective
+from learned_sim_env.training.transformer.objective import VIDEO, StageBatch, TransformerObjective
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig, moving_weights
 from learned_sim_env.training.transformer.tokenizer_loss import token_weights
@@ -176,9 +176,12 @@ def test_films_are_learned_from_first_and_then_in_a_share_of_the_steps(filmed: T
         clips = filmed.batch(step).clips
         assert not any(mask.any() for mask in clips.known.values()), "what is known besides is not used"
         assert clips.seen["front"].all() and not clips.seen["bev"][clips.valid].any() and clips.valid.any()
-        assert clips.observations["bev"].shape[2:] == (64, 64) and not clips.observations["bev"].any()
+        assert clips.observations.keys() == {TOKENS} and clips.observations[TOKENS].shape[2:] == (40, 32)
     # None of the test split.
-    assert len(filmed._video[1].data) == 2
+    assert len(filmed._sources[VIDEO][0]) == 2
+    # The tokenizer, which is not shown tokens, sees that much.
+    shown = Clips.of(filmed._pictured[VIDEO][4].sample(2, 0, 0), ("front", "bev"), filmed.model.contract)
+    assert shown.observations["bev"].shape[2:] == (64, 64) and not shown.observations["bev"].any()
 
 
 def test_films_teach_no_action_and_nothing_of_what_they_do_not_show(filmed: TransformerObjective) -> None:
@@ -191,7 +194,8 @@ def test_films_teach_no_action_and_nothing_of_what_they_do_not_show(filmed: Tran
     # Whatever the tokens of the view from above are guessed to be, they are no target.
     shown = token_weights(model.tokenizer, {name: mask[:1] for name, mask in batch.clips.seen.items()})
     assert shown[0, 0].tolist() == [1.0] * 24 + [0.0] * 16
-    loss, parts = filmed.loss(replace(batch, tokenizer=True, dynamics=False))
+    pictures = Clips.of(filmed._pictured[VIDEO][4].sample(2, 0, 0), ("front", "bev"), filmed.model.contract)
+    loss, parts = filmed.loss(StageBatch(pictures, tokenizer=True, dynamics=False))
     loss.backward()
     assert parts["bev"] == 0 and parts["front"] > 0
     model.zero_grad()

@@ -63,6 +63,7 @@ def test_its_checkpoint_says_what_it_is_and_keeps_weights_in_half_precision(chec
     exact = {name.split(".")[0] for name, value in weights.items() if value.dtype == torch.float32}
     assert exact == {"heads", "doubt", "ego_path"} and weights["dynamics.place"].dtype == torch.float16
     assert list(checkpoint.parent.glob("dream-000006.png"))
+    assert not (checkpoint.parent / "cache").exists(), "tokens are not needed any more"
     check_world_model(from_pretrained(checkpoint).model, exact=True)
 
 
@@ -109,7 +110,8 @@ def test_a_run_resumes_exactly_in_either_stage(stop, whole, packed, tmp_path):
     with pytest.raises(InterruptedError):
         first.run()
     second = Trainer(CONFIG, packed, tmp_path, SETTINGS)
-    assert second.step == stop
+    # Frames of the second stage are encoded once for all pieces of a run.
+    assert second.step == stop and (tmp_path / "cache").exists() == (stop == 4)
     second.run()
     a, b = (load_file(folder / "state.safetensors") for folder in (whole, tmp_path))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
