@@ -20,6 +20,7 @@ from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.transformer.clips import TOKENS, Clips, labelled_episodes, partly_labelled, video
+from learned_sim_env.training.transformer.components import begin_with_components
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
@@ -31,6 +32,8 @@ from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
 # Share of the tokenizer's moments that show one modality alone, if there is video that lacks some: they are guessed.
 ALONE = 0.1
+# Moments from which principal components are taken, the first that tokens stand for.
+COMPONENTS = 512
 # Where clips come from.
 RECORDED, VIDEO = "recorded", "video"
 
@@ -72,6 +75,8 @@ class TransformerObjective(WindowObjective):
             found, there = video(settings.unlabelled, self.model.contract, modalities)
             self._sources[VIDEO] = (found, there)
             self._alone = 0.0 if set(there) == set(modalities) else ALONE
+        if not config.start:
+            begin_with_components(self.model.tokenizer, self._pictured[RECORDED][1].sample(COMPONENTS, config.seed, 0))
         self._labelled = labelled_episodes(self.data.split("train"))
         steps, dt = self.model.context_steps, self.model.contract.dt
         self.paths = WindowSampler(self._labelled, steps, settings.path_horizon, dt)

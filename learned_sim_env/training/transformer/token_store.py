@@ -27,7 +27,7 @@ PIECE = 32
 class TokenStore:
     """Tokens (N, count, channels) float16 of the N rows of packed data, read as arrays are: `store[rows]`.
 
-    Half of float32's size, as a dream's state has them; 64 bytes a token of 32 numbers.
+    Half of the size of float32, as a state of a dream has them.
 
     Args:
         tokenizer: frozen; on its device frames are encoded.
