@@ -63,6 +63,10 @@ class EvaluateArgs:
     workers: int = 2
     """Simulator processes while recording."""
     levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
+    free_rows: int = 64
+    """Rows of each of three kinds of drivers in the level validity; fewer for a model whose steps take long."""
+    free_steps: int = 10_000
+    """Steps of each."""
     beside: tuple[str, ...] = ()
     """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
     card: bool = False
@@ -152,7 +156,9 @@ def _climb(
     }
     parts: list[Part] = []
     yield parts, []
-    inputs = LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
+    inputs = LevelInputs(
+        checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside), args.free_rows, args.free_steps
+    )
     for level, found in climb(levels, inputs):
         parts += found
         print(f"{level.name}: done", flush=True)

@@ -34,6 +34,8 @@ from learned_sim_env.world_model.transformer.model import DrivingTransformer
 ALONE = 0.1
 # Moments from which principal components are taken, the first that tokens stand for.
 COMPONENTS = 512
+# Share of the tokenizer's learning rate for what begins as these components: its weights are small and good already.
+STRAIGHT = 0.05
 # Where clips come from.
 RECORDED, VIDEO = "recorded", "video"
 
@@ -88,13 +90,20 @@ class TransformerObjective(WindowObjective):
         return new_model(self.config, **{name: getattr(self.settings, name) for name in names})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Tokenizer, and dynamics with heads, one after the other; the ego's path is trained by itself, in the end."""
+        """Tokenizer, its straight way apart, and dynamics with heads, one after the other; the ego's path is trained by
+        itself, in the end.
+        """
         model, first = self.model, self.settings.tokenizer_steps
+        peak, span = self.settings.tokenizer_learning_rate, (0, first)
+        straight = {
+            p for codec in model.tokenizer.codecs for layer in (codec.code, codec.uncode) for p in layer.parameters()
+        }
         return [
+            {"params": [p for p in model.tokenizer.parameters() if p not in straight], "peak": peak, "span": span},
             {
-                "params": list(model.tokenizer.parameters()),
-                "peak": self.settings.tokenizer_learning_rate,
-                "span": (0, first),
+                "params": [p for p in model.tokenizer.parameters() if p in straight],
+                "peak": STRAIGHT * peak,
+                "span": span,
             },
             {
                 "params": [*model.dynamics.parameters(), *model.heads.parameters()],

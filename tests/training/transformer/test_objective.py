@@ -95,7 +95,10 @@ def test_shares_of_labelled_episodes_are_nested_and_the_rest_is_plain_video(pack
 def test_the_tokenizer_learns_first_and_is_frozen_after(packed: PackedData) -> None:
     found = objective(packed)
     model, groups = found.model, found.parameter_groups()
-    assert [(group["peak"], group["span"]) for group in groups] == [(1e-3, (0, 3)), (8e-4, (3, 8))]
+    peaks = [(group["peak"], group["span"]) for group in groups]
+    assert peaks == [(1e-3, (0, 3)), (pytest.approx(5e-5), (0, 3)), (8e-4, (3, 8))]
+    names = {p: name for name, p in model.named_parameters()}
+    assert {names[p].split(".")[-2] for p in groups[1]["params"]} == {"code", "uncode"}
     optimizer = torch.optim.AdamW(groups, 1e-3)
     # Two clips of four moments, or as many single ones; then six of four, or two of twelve.
     shapes = [(8, 1), (2, 4), (2, 4), (6, 4), (2, 12), (6, 4)]
