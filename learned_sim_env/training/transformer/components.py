@@ -17,7 +17,7 @@ from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Standard deviation of a token's first number, before it is bounded; and by which power of what they stand for that of
 # the others falls: noise, which is the same for all of them, hides the least of a picture first.
-FIRST, FALL = 0.4, 0.25
+FIRST, FALL = 0.8, 0.25
 # Numbers that say less than this share of the first one are not made to count for more.
 LEAST = 0.01
 # Logits of a class that is there, over those of one that is not.
