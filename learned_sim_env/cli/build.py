@@ -19,6 +19,7 @@ from learned_sim_env.cli.train import TrainArgs
 from learned_sim_env.files import write_json
 from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.progress import time_of_day
 
 Stage = Literal["collect", "pack", "train", "export", "evaluate"]
 
@@ -81,11 +82,11 @@ class Build:
                 raise ValueError(f"stage {stage} needs {', '.join(missing)} first: do that, or leave --stage out")
             expected = [self._expected(s) for s in left[left.index(stage) :]]
             times = f", about {_told(expected[0])} of {_told(sum(expected))} that are left" if all(expected) else ""
-            print(f"{stage}: stage {STAGES.index(stage) + 1} of {len(STAGES)}{times}", flush=True)
+            print(f"{time_of_day()} {stage}: stage {STAGES.index(stage) + 1} of {len(STAGES)}{times}", flush=True)
             self._timed(stage)
         seconds = sum(stage["seconds"] for stage in self.stages.values())
         finished = "all stages are done" if all(map(self._is_done, STAGES)) else f"{asked} is done"
-        print(f"{finished}, in {_told(seconds)} so far: {self.checkpoint}")
+        print(f"{time_of_day()} {finished}, in {_told(seconds)} so far: {self.checkpoint}")
 
     def _timed(self, stage: str) -> None:
         """Do a stage, and note in `build.json` what it was made with and how long it took, interruptions apart."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,12 @@ def export(
     contexts = choose_contexts(data, count, model)
     if len(contexts) < count:
         print(f"{len(contexts)} starting contexts instead of {count}: the validation episodes have no more")
-    return save_pretrained(path or trainer.out / "checkpoint", model, contexts, uncertainty_bound(model, data), about)
+    bound = uncertainty_bound(model, data)
+    written = save_pretrained(path or trainer.out / "checkpoint", model, contexts, bound, about)
+    if trainer.objective.cache is not None:
+        # Not before: what takes long is in there, and all of this may be stopped.
+        shutil.rmtree(trainer.objective.cache, ignore_errors=True)
+    return written
 
 
 def _drivable(data: PackedData, row: int, moment: int, steps: int) -> bool:

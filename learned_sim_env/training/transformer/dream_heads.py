@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from learned_sim_env.training.alone import train_alone
+from learned_sim_env.training.progress import Progress
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.transformer.clips import Clips
 from learned_sim_env.training.transformer.head_loss import head_loss
@@ -80,9 +80,13 @@ def fit_heads(
     if not settings.head_steps:
         return {}
     dreams = []
-    for k in tqdm(range(settings.head_batches), desc="dreams to learn from", unit="batch", disable=None):
+    progress = Progress(0, settings.head_batches, name="dreams to learn from", unit="batch")
+    for k in range(settings.head_batches):
         torch.manual_seed(seed * 1_000_003 + k)
         dreams.append(dream(model, clips_of(k), model.context_steps))
+        progress.advance()
+        progress.news(k + 1, {"error": float(dreams[-1].errors.mean())})
+    progress.close()
 
     def loss(step: int) -> Tensor:
         chance = torch.Generator().manual_seed(seed * 1_000_003 + step)

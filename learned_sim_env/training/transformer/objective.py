@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -163,11 +162,9 @@ class TransformerObjective(WindowObjective):
         # Only episodes in which everything is known, and other clips than those of the steps before.
         steps, dt = model.context_steps, model.contract.dt
         sampler = WindowSampler(self._labelled, steps, s.head_horizon, dt, self.needs)
-        fine_tune_path(model.ego_path, self.paths, s, seed)
+        fine_tune_path(model.ego_path, self.paths, s, seed, self.cache)
         model.load_state_dict(model.stored_weights())
         doubt = fit_heads(model, lambda k: self._clips(sampler.sample(s.head_batch, seed + 1, k)), s, seed)
-        if self.cache is not None:
-            shutil.rmtree(self.cache, ignore_errors=True)
         names = ("labelled", "tokenizer_steps", "path_steps", "head_batches", "head_steps")
         return Finished(model, {**{name: getattr(s, name) for name in names}, **doubt})
 
