@@ -72,6 +72,8 @@ class EvaluateArgs:
     """Rows of each of three kinds of drivers in the level validity; fewer for a model whose steps take long."""
     free_steps: int = 10_000
     """Steps of each."""
+    drive_steps: int = 300
+    """Steps of each drive in the level camera_drives."""
     beside: tuple[str, ...] = ()
     """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
     card: bool = False
@@ -177,9 +179,8 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
         data = record_episodes(recorded, args.episodes, args.workers, checkpoint.contract.name)
     else:
         data = open_episodes(args.data or recorded, args.seeds, args.episodes)
-    return LevelInputs(
-        checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside), args.free_rows, args.free_steps
-    )
+    more = {name: getattr(args, name) for name in ("batch_size", "workers", "free_rows", "free_steps", "drive_steps")}
+    return LevelInputs(checkpoint, data, args.out, beside=tuple(beside), **more)
 
 
 def _write(args: EvaluateArgs, inputs: LevelInputs, parts: list[Part]) -> list[Path]:

@@ -215,6 +215,19 @@ class DrivingTransformer(nn.Module):
         """The modalities `names`, from the tokens of the frame alone; nothing new is imagined for it."""
         return self.tokenizer.drawn(state["tokens"][:, -1], names), state
 
+    @property
+    def code_sizes(self) -> dict[str, int]:
+        """Numbers of a frame's tokens."""
+        return {name: self.tokenizer.codec(name).cells * self.config.channels for name in self.tokenizer.names}
+
+    def code(self, observations: Observation) -> Tensor:
+        """Tokens (B, T, numbers) of successive frames, rounded as a state keeps them."""
+        return self.tokenizer.encode(observations).half().float().flatten(2)
+
+    def drawn_from(self, code: Tensor, names: Sequence[str]) -> Observation:
+        """The modalities `names` from tokens (B, numbers)."""
+        return self.tokenizer.drawn(code.unflatten(1, (self.tokenizer.count, -1)), names)
+
     def compact(self, state: State) -> State:
         """All but the keys and values, which are nine tenths of a state."""
         rings = _rings(self._past(state))

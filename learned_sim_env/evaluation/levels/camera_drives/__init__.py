@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
+    from learned_sim_env.evaluation.levels.camera_drives.drives import DrivesConfig
     from learned_sim_env.evaluation.levels.camera_drives.drives_part import measure_drives
 
-    return measure_drives(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers)
+    config = DrivesConfig(steps=inputs.drive_steps)
+    return measure_drives(
+        inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers, config, inputs.beside
+    )
 
 
 def _more_needs(checkpoint: Checkpoint) -> str | None:

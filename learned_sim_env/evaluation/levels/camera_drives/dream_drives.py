@@ -33,9 +33,10 @@ def drive_dream(
     """
     model = checkpoint.model
     viewed, drawn, rows = "bev" in model.draws, set(config.drawn), np.arange(len(twin))
-    inference = Inference(device_of(model))
-    contexts = {name: np.stack([one[f"context.{name}"] for one in twin.values()]) for name in model.observes}
-    actions = np.stack([one["actions"] for one in twin.values()])
+    # The twin's contexts may be longer than this model needs.
+    inference, last = Inference(device_of(model)), slice(-model.context_steps, None)
+    contexts = {name: np.stack([one[f"context.{name}"][last] for one in twin.values()]) for name in model.observes}
+    actions = np.stack([one["actions"][last] for one in twin.values()])
     names = (*cameras, "bev") if viewed else cameras
     start = Starts(model, checkpoint.contexts, inference, names=names).from_observations(contexts, actions)
     rollout = Rollout(model, len(rows), inference)

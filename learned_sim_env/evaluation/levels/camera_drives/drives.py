@@ -9,7 +9,7 @@ import numpy as np
 from learned_sim_env.settings import check_at_least
 
 # Steps since the last real moment that are looked at in any case.
-AGES = (1, 15, 30, 100, 300)
+AGES = (1, 15, 30, 100, 300, 500)
 # What drives: the second where a model draws no view from above.
 DRIVER, BLIND_DRIVER = "careful-6", "follow-6"
 
