@@ -1,11 +1,10 @@
 """What parts of the transformer's recipe are worth, and what few labels cost: small runs, and tables of them.
 
-    python docs/study_transformer.py --study recipe --data runs/camera-rssm/episodes --out runs/recipe
-    python docs/study_transformer.py --study labels --data runs/camera-rssm/episodes --out runs/labels
+    python docs/study_transformer.py --data runs/camera-rssm/episodes --out runs/study
 
-Needs [train]. All runs of a study have the same tokenizer, trained once; they differ in what their names say, and in
-nothing else. The same command goes on where it was stopped, and with all runs there prints the table again.
-OUT/table.md has it, OUT/NAME/scores.json the numbers of a run.
+Needs [train]. All runs have the same tokenizer, trained once; they differ in what their names say, and in nothing else.
+The same command goes on where it was stopped, and with all runs there prints the tables again. OUT/recipe.md and
+OUT/labels.md have them, OUT/NAME/scores.json the numbers of a run. --studies recipe does one of the two.
 
 Frames are dreamt from five real ones with the true actions and the ego's true motion, on episodes of validation: what
 is measured is the dynamics, not the ego's own path. Of the cameras' pixels count those that differ from the last real
@@ -43,15 +42,17 @@ from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
 
 # Steps ahead at which frames are judged; the last but one is that of "shuffled".
 AHEAD = (1, 5, 15, 30)
+# The run that others are compared with, which has all actions.
+WHOLE = "as it is"
 # By study: runs, and what is other in their settings.
 STUDIES: dict[str, dict[str, dict[str, Any]]] = {
     "recipe": {
-        "as it is": {},
+        WHOLE: {},
         "v-prediction": {"prediction": "v"},
         "no ramp": {"forcing": ForcingConfig(ramp=False)},
         "what moves weighs the same": {"forcing": ForcingConfig(moving=0.0)},
     },
-    "labels": {f"{share:.0%} of the actions": {"labelled": share} for share in (1.0, 0.2, 0.05, 0.01)},
+    "labels": {WHOLE: {}, **{f"{share:.0%} of the actions": {"labelled": share} for share in (0.2, 0.05, 0.01)}},
 }
 
 
@@ -63,8 +64,8 @@ class StudyArgs:
     """Folder of a collection, or a packed file."""
     out: Path
     """Where to write."""
-    study: Literal["recipe", "labels"]
-    """Parts of the recipe (x- and v-prediction, ramp, weights of what moves, K), or shares of labelled episodes."""
+    studies: tuple[Literal["recipe", "labels"], ...] = ("recipe", "labels")
+    """Parts of the recipe (x- and v-prediction, ramp, weights of what moves, K), and shares of labelled episodes."""
     model: str = "transformer-small"
     """Its size."""
     modalities: tuple[str, ...] = ("front", "bev")
@@ -87,10 +88,13 @@ def main(args: StudyArgs) -> None:
         torch.set_num_threads(args.threads)
     data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
     with alone_in(args.out):
-        scores = {name: _scores(args, data, name, changes) for name, changes in STUDIES[args.study].items()}
-        table = _table(scores, next(iter(STUDIES[args.study])))
-        write_text(args.out / "table.md", table)
-    print(table)
+        for study in args.studies:
+            scores = {name: _scores(args, data, name, changes) for name, changes in STUDIES[study].items()}
+            table = _table(scores, every_k=study == "recipe")
+            write_text(args.out / f"{study}.md", table)
+            print(f"{study}\n\n{table}", flush=True)
+        # Tokens of all frames, the same for all runs.
+        shutil.rmtree(args.out / "cache", ignore_errors=True)
 
 
 def _scores(args: StudyArgs, data: PackedData, name: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +104,7 @@ def _scores(args: StudyArgs, data: PackedData, name: str, changes: dict[str, Any
     if path.exists():
         return dict(json.loads(path.read_text(encoding="utf-8")))
     trainer = _trainer(args, data, folder, changes)
+    trainer.objective.cache = args.out / "cache"
     # They take longer than what is judged here.
     trainer.objective.pictures = lambda: None  # type: ignore[method-assign]
     trainer.run()
@@ -215,14 +220,14 @@ def _against(model: DrivingTransformer, clips: Clips, tokens: Tensor | None, con
     return found
 
 
-def _table(scores: dict[str, Any], whole: str) -> str:
-    """Markdown."""
+def _table(scores: dict[str, Any], every_k: bool) -> str:
+    """Markdown; of `WHOLE` with all K, or with that of the others."""
     ahead = " / ".join(map(str, AHEAD))
     head = f"| run | PSNR of what changed [dB] at {ahead} steps | SSIM | kept at {AHEAD[2]} | shuffled |\n"
     rows, best = [], None
     for name, found in scores.items():
-        kinds = [kind for kind in found if kind.startswith("K = ")]
-        if name == whole:
+        kinds = [kind for kind in found if kind.startswith("K = ") and (every_k or kind == "K = 4")]
+        if name == WHOLE:
             kinds += ["last frame copied", "tokenizer alone"]
             best = found["K = 4"]
         for kind in kinds:
