@@ -135,11 +135,21 @@ class Build:
         return 60 * minutes.get(stage, 0.0) * (slower if done else 1.0)
 
     def _collect(self) -> None:
-        self._record(self.episodes, "train", self.recipe.collect["episodes"])
+        from learned_sim_env.data.collect import is_collected
 
-    def _record(self, folder: Path, split: Literal["train", "test"], episodes: int) -> None:
+        args = self._recording(self.episodes, "train", self.recipe.collect["episodes"])
+        if self.args.episodes is not None and is_collected(collect.config_of(args)):
+            # Another's, which is not to be written anew because it was called otherwise.
+            print(f"all {args.episodes} episodes are there: {self.episodes}")
+        else:
+            self._record(args)
+
+    def _recording(self, folder: Path, split: Literal["train", "test"], episodes: int) -> CollectArgs:
         table = {**self.recipe.collect, "episodes": episodes}
-        if collect.run(CollectArgs(out=folder, split=split, workers=self.args.processes, **table)):
+        return CollectArgs(out=folder, split=split, workers=self.args.processes, **table)
+
+    def _record(self, args: CollectArgs) -> None:
+        if collect.run(args):
             print("some episodes could not be recorded, see above: the build goes on without them")
 
     def _pack(self) -> None:
@@ -174,7 +184,7 @@ class Build:
 
     def _evaluate(self) -> None:
         table = {"episodes": EvaluateArgs.episodes, **self.recipe.evaluate}
-        self._record(self.out / "test", "test", table["episodes"])
+        self._record(self._recording(self.out / "test", "test", table["episodes"]))
         args = EvaluateArgs(
             # With a separator it is a path, not the name of one that ships.
             checkpoint=os.path.join(self.out, self.checkpoint.name),

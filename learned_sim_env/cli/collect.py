@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from learned_sim_env.spec import CONTRACTS
+
+if TYPE_CHECKING:
+    from learned_sim_env.data.collect import CollectConfig
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,20 @@ class CollectArgs:
 
 def run(args: CollectArgs) -> int:
     """Collect; 0 when every seed was recorded, 1 when some had to be skipped."""
-    from learned_sim_env.data.collect import CollectConfig, collect
+    from learned_sim_env.data.collect import collect
 
     try:
-        names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
-        summary = collect(CollectConfig(**{**vars(args), "modalities": names}))
+        summary = collect(config_of(args))
     except KeyboardInterrupt:
         print("interrupted: finished episodes are kept, the same command goes on from them")
         raise
     print(summary)
     return 1 if summary.failed else 0
+
+
+def config_of(args: CollectArgs) -> CollectConfig:
+    """What is asked for; `ValueError` if it cannot be."""
+    from learned_sim_env.data.collect import CollectConfig
+
+    names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
+    return CollectConfig(**{**vars(args), "modalities": names})

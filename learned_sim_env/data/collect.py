@@ -22,7 +22,7 @@ from gymnasium.envs.registration import EnvSpec
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
 from learned_sim_env.data.episode import MODALITIES, Episode, EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
-from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, write_minari
+from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, read_minari_seeds, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.environments.twin import TwinDrivingEnv
@@ -209,6 +209,17 @@ def collect(config: CollectConfig) -> Summary:
     require("minari", extra="train")
     with alone_in(config.out):
         return _collect(config)
+
+
+def is_collected(config: CollectConfig) -> bool:
+    """Whether the collection in `config.out` has all episodes that are asked for, whatever Minari calls it.
+
+    Raises `ValueError` when it was made with other settings.
+    """
+    if not (config.out / "data" / "metadata.json").exists():
+        return False
+    _check_settings(config)
+    return set(config.seeds) <= set(read_minari_seeds(config.out / "data"))
 
 
 def _collect(config: CollectConfig) -> Summary:
