@@ -188,6 +188,25 @@ def test_what_is_remembered_does_not_grow_nor_take_longer(model: DrivingTransfor
 
 
 @torch.inference_mode()
+@pytest.mark.slow
+def test_for_half_a_thousand_steps_all_is_finite_and_bounded(model: DrivingTransformer) -> None:
+    with torch.inference_mode():
+        state = driven(model, 2, 5, 0)
+        pictures = []
+        for t in range(500):
+            state = model.imagine(state, actions(2, t), noise(model, 2, t))
+            told = model.decode(state)
+            if t % 100 == 99:
+                drawn, state = model.draw(state, ("front", "bev"))
+                pictures.append(drawn["front"].float())
+            for name, value in {**state, **told}.items():
+                assert torch.isfinite(value).all(), (name, t)
+            assert state["tokens"].abs().max() <= 1
+    # Pictures still differ within themselves, from row to row and over time.
+    last, before = pictures[-1], pictures[-2]
+    assert last.std((1, 2, 3)).min() > 1 and (last[0] - last[1]).abs().mean() > 0.1 and (last != before).any()
+
+
 def test_recorded_and_played_back_it_is_the_same(model: DrivingTransformer) -> None:
     assert model.static_graph and not DrivingTransformer(SIZES["transformer-tiny"], CONTRACT).static_graph
     state, action = driven(model, 2, 3, 2), actions(2, 9)

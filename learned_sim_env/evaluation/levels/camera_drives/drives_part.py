@@ -10,7 +10,7 @@ import numpy as np
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.levels.camera_drives.dream_drives import drive_dream
 from learned_sim_env.evaluation.levels.camera_drives.drives import AGES, BLIND_DRIVER, DRIVER, Drives, DrivesConfig
-from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, frames_over_time
+from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, LATE, frames_over_time
 from learned_sim_env.evaluation.levels.camera_drives.twin_drives import SIMULATOR, TwinDrives, drive_twin, twin_side
 from learned_sim_env.evaluation.levels.camera_drives.upkeep_part import upkeep_part
 from learned_sim_env.evaluation.open_loop import context_of
@@ -71,8 +71,10 @@ def measure_drives(
     alike = [one for one in beside if set(_cameras(one)) >= set(_cameras(checkpoint))]
     dreams, twin = paired_drives(checkpoint, seeds, folder, workers, config, alike)
     ages = [age for age in AGES if age <= config.steps]
+    # Only drives that last count there, of which few last longer.
+    compared = [age for age in ages if age <= LATE]
     return (
-        frames_over_time(dreams, twin, config.drawn, ages, config.seed),
+        frames_over_time(dreams, twin, config.drawn, compared, config.seed),
         upkeep_part(dreams, twin, config.drawn, ages, checkpoint.contract, config.seed),
     )
 
