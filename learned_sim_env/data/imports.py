@@ -28,8 +28,8 @@ from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.formats import FORMATS
 from learned_sim_env.recordings.looking import LACKING, Look, look_at
-from learned_sim_env.recordings.recording import Recording
-from learned_sim_env.spec import unknown
+from learned_sim_env.recordings.views import Views
+from learned_sim_env.spec import CAMERAS, CONTRACTS, unknown
 from learned_sim_env.version import __version__
 
 # [s] A folder of a whole data set is one file.
@@ -77,10 +77,10 @@ class LookTask:
             record = record_of(self.folder, path, self.keep)
             count = 0
 
-            def use(recording: Recording, drive: Drive) -> None:
+            def use(drive: Drive, views: Views) -> None:
                 nonlocal count
                 if self.keep:
-                    EpisodeFolder(episodes_of(record)).write(episode_of(drive, count))
+                    EpisodeFolder(episodes_of(record)).write(episode_of(drive, count, views))
                     count += 1
 
             look = look_at(path, name, use)
@@ -205,8 +205,9 @@ def _write(out: Path, report: Report) -> None:
         summary.add(episode)
         known.update(episode.observations)
     dataset_id = minari_id(out, otherwise="recorded-v0")
-    names = [name for name in NAMES if name in known]
-    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", names=names)
+    names = [name for name in (*NAMES, *CAMERAS) if name in known]
+    contract = CONTRACTS["driving-camera" if known & set(CAMERAS) else "driving"]
+    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", contract=contract, names=names)
     write_json(out / "summary.json", summary.to_dict())
     pack(out)
 

@@ -13,6 +13,7 @@ from learned_sim_env import task
 from learned_sim_env.data.episode import PARTS, Episode, EpisodeRecorder
 from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.recordings.drives import Drive
+from learned_sim_env.recordings.views import NO_VIEWS, Views
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene
@@ -54,12 +55,13 @@ class _Moments:
         return np.clip(waypoints, *self.contract.modality(name).limits)
 
 
-def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Episode:
+def episode_of(drive: Drive, seed: int, views: Views = NO_VIEWS, contract: Contract | None = None) -> Episode:
     """A drive as an episode that ends by the time limit.
 
     Without a map there is no view from above, no map, reward, event or tag; without others no view, agents or tag.
     Actions that a car could not have done, or that were not recorded, are masked, and so is the reward of the steps
-    that they belong to; what the ego vector says of them is what follows from the path.
+    that they belong to; what the ego vector says of them is what follows from the path. Cameras are what `views` has,
+    masked where there was no picture.
     """
     contract = CONTRACTS["driving"] if contract is None else contract
     seen_whole = drive.has_map and drive.others is not None
@@ -77,7 +79,9 @@ def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Epi
     episode = recorder.episode(seed, "recorded", "recorded", "time_limit")
     absent = set() if drive.has_map else {"map", "reward", "events", "tags"}
     absent |= set() if drive.others is not None else {"agents", "tags"}
-    return _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
+    episode = _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
+    masks = {name: known for name, known in views.known.items() if not known.all()}
+    return replace(episode, observations={**episode.observations, **views.frames}, valid={**episode.valid, **masks})
 
 
 def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:

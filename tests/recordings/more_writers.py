@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +347,7 @@ def comma(folder: Path, world: World, ratio: float = 16.0) -> Path:
         "frame_times": 5000.0 + fine,
         "frame_positions": positions,
         "frame_velocities": np.gradient(positions, 0.05, axis=0),
-        "frame_orientations": np.array([_quaternion_of(m) for m in axes]),
+        "frame_orientations": np.array([quaternion_of(m) for m in axes]),
     }
     for name, array in arrays.items():
         _save(poses / name, array)
@@ -363,7 +364,7 @@ def _save(path: Path, array: np.ndarray) -> None:
         np.save(file, array)
 
 
-def _quaternion_of(matrix: np.ndarray) -> np.ndarray:
+def quaternion_of(matrix: np.ndarray) -> np.ndarray:
     """w, x, y, z of a rotation matrix: the eigenvector of Bar-Itzhack's matrix."""
     m = matrix
     k = np.array(
@@ -378,8 +379,13 @@ def _quaternion_of(matrix: np.ndarray) -> np.ndarray:
     return np.array([w, x, y, z])
 
 
-def rosbag(folder: Path, world: World, ros: int = 2, autoware: bool = False) -> Path:
-    """A bag with odometry and steering: ROS 1, or ROS 2 as MCAP; messages are recorded late, and out of order."""
+def rosbag(
+    folder: Path, world: World, ros: int = 2, autoware: bool = False, more: Callable[..., list] | None = None
+) -> Path:
+    """A bag with odometry and steering: ROS 1, or ROS 2 as MCAP; messages are recorded late, and out of order.
+
+    more: further messages, of the types and a function that makes headers.
+    """
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     from learned_sim_env.recordings.formats.rosbag_messages import DEFINITIONS
@@ -388,13 +394,15 @@ def rosbag(folder: Path, world: World, ros: int = 2, autoware: bool = False) -> 
     for name, text in DEFINITIONS.items():
         if ros == 2 or name.startswith("ackermann"):
             store.register(get_types_from_msg(text, name))
+    if "tf2_msgs/msg/TFMessage" not in store.types:
+        store.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms\n", "tf2_msgs/msg/TFMessage"))
     types = store.types
     ackermann = "ackermann_msgs/msg/AckermannDriveStamped"
 
-    def header(stamp: int) -> Any:
+    def header(stamp: int, frame: str = "map") -> Any:
         time = types["builtin_interfaces/msg/Time"](sec=stamp // NANO, nanosec=stamp % NANO)
-        more = {"seq": 0} if ros == 1 else {}
-        return types["std_msgs/msg/Header"](stamp=time, frame_id="map", **more)
+        sequence = {"seq": 0} if ros == 1 else {}
+        return types["std_msgs/msg/Header"](stamp=time, frame_id=frame, **sequence)
 
     def vector(kind: str, *values: float) -> Any:
         return types[f"geometry_msgs/msg/{kind}"](*values)
@@ -431,6 +439,7 @@ def rosbag(folder: Path, world: World, ros: int = 2, autoware: bool = False) -> 
         messages.append((steering, kind, late, message))
         if autoware:
             messages.append((PERCEIVED, f"{PERCEPTION}/TrackedObjects", late, _objects(store, header(stamp), world, t)))
+    messages += more(types, header) if more else []
     messages.sort(key=lambda m: m[2])
     return _write_bag(folder, store, messages, ros)
 
