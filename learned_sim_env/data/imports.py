@@ -13,11 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from learned_sim_env.data.dataset import pack
+from learned_sim_env.data.portions import Portion, portions_of, too_few
 from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
+from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task, run_seeds
@@ -97,6 +100,11 @@ class Report:
     looks: tuple[Look, ...]
     broken: dict[str, str]
 
+    @cached_property
+    def portions(self) -> list[Portion]:
+        """What drives are for."""
+        return portions_of([(d["log"], d["name"], d["steps"]) for look in self.looks for d in look.drives])
+
     @property
     def failed(self) -> bool:
         """Whether anything was refused."""
@@ -116,6 +124,13 @@ class Report:
                 action: dict(Counter(drive["sources"][k] for drive in drives))
                 for k, action in enumerate(("steer", "throttle_brake"))
             },
+            "splits": {
+                split: {
+                    "logs": sorted({p.log for p in self.portions if p.split == split}),
+                    "frames": sum(p.last - p.first for p in self.portions if p.split == split),
+                }
+                for split in SPLITS
+            },
             "looks": [look.to_dict() for look in self.looks],
             "broken": self.broken,
         }
@@ -125,6 +140,8 @@ class Report:
         kinds = ", ".join(f"{count} {name}" for name, count in told["formats"].items())
         frames = f"{told['frames']} frames, {told['hours']:.2f} hours"
         rows = [f"{told['files']} files ({kinds}): {told['drives']} drives, {frames}"]
+        rows += ["  " + ", ".join(f"{told['splits'][s]['frames']} frames for {s}" for s in SPLITS)]
+        rows += [f"  {few}"] if (few := too_few(self.portions)) else []
         said: dict[str, list[str]] = {}
         for drive in (drive for look in self.looks for drive in look.drives):
             for lack in drive["lacking"]:
@@ -192,14 +209,14 @@ def _look_of(folder: Path, path: Path, keep: bool) -> Look:
 
 def _write(out: Path, report: Report) -> None:
     """The Minari dataset of all episodes, and its summary."""
-    pieces: list[tuple[str, str, Path, int]] = []
+    where: list[tuple[Path, int]] = []
     for look in report.looks:
         folder = episodes_of(record_of(out, Path(look.file), True))
-        pieces += [(drive["log"], drive["name"], folder, k) for k, drive in enumerate(look.drives)]
-    if not pieces:
+        where += [(folder, k) for k in range(len(look.drives))]
+    if not where:
         return
     # In the order of their names, so that the same recordings get the same seeds.
-    episodes = RecordedEpisodes([(folder, k) for _, _, folder, k in sorted(pieces)])
+    episodes = RecordedEpisodes([(*where[p.drive], p) for p in report.portions])
     summary, known = Summary(), set[str]()
     for episode in episodes:
         summary.add(episode)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env import task
-from learned_sim_env.data.episode import PARTS, Episode, EpisodeRecorder
+from learned_sim_env.data.episode import PARTS, SCHEMA, TRANSITIONS, Episode, EpisodeRecorder
+from learned_sim_env.data.portions import Portion
 from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.views import NO_VIEWS, Views
@@ -106,10 +107,38 @@ def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:
 
 @dataclass(frozen=True)
 class RecordedEpisodes:
-    """Episodes in files, read one by one: those of `pieces`, folder and number in it, get the seeds 0, 1, 2, ..."""
+    """Portions of episodes in files, read one by one: they get the seeds 0, 1, 2, ...
 
-    pieces: Sequence[tuple[Path, int]]
+    pieces: folder, number of the episode in it, and what of it.
+    """
+
+    pieces: Sequence[tuple[Path, int, Portion]]
 
     def __iter__(self) -> Iterator[Episode]:
-        for seed, (folder, number) in enumerate(self.pieces):
-            yield replace(EpisodeFolder(folder).read(number), seed=seed)
+        for seed, (folder, number, portion) in enumerate(self.pieces):
+            whole = EpisodeFolder(folder).read(number)
+            yield replace(part_of(whole, portion.first, portion.last), seed=seed, split=portion.split)
+
+
+def part_of(episode: Episode, first: int, last: int) -> Episode:
+    """Moments `first` to `last` of an episode; it is truncated there."""
+    if (first, last) == (0, len(episode)):
+        return episode
+    moments, steps = slice(first, last + 1), slice(first, last)
+    masks = {name: mask[moments] for name, mask in episode.valid.items()}
+    # What is known nowhere is left out.
+    absent = {name for name, mask in masks.items() if name not in ("actions", "ego") and not mask.any()}
+    fields: dict[str, Any] = {
+        name: array[steps if name in TRANSITIONS else moments]
+        for name, array in episode.arrays().items()
+        if name in SCHEMA
+    }
+    fields.update({name: None for part in absent & set(PARTS) for name in PARTS[part]})
+    fields["truncations"] = np.arange(last - first) == last - first - 1
+    return replace(
+        episode,
+        **fields,
+        end_reason="time_limit",
+        observations={n: seen[moments] for n, seen in episode.observations.items() if n not in absent},
+        valid={name: mask for name, mask in masks.items() if name not in absent and not mask.all()},
+    )

@@ -101,12 +101,15 @@ def test_makes_a_dataset(logs, tmp_path):
     report = look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=2))
     assert report.to_dict()["lacking"] == {}
     episodes = load_episodes(tmp_path / "mine-v0")
-    assert [len(e) for e in episodes] == [80, 80]
+    assert "2 logs are too few to keep whole ones apart" in str(report)
+    # Of eight seconds of each, nearly five are for training; what is left for the others is too short.
+    assert [(len(e), e.split) for e in episodes] == [(48, "train"), (48, "train")]
+    assert "for validation and test there is nothing" in str(report)
     world = make_world()
     for episode in episodes:
         assert (episode.simulator, episode.end_reason) == ("recorded", "time_limit")
-        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 79 + [True]
-        assert np.corrcoef(episode.actions[:, 0], -world.curvature[:-1])[0, 1] > 0.98
+        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 47 + [True]
+        assert np.corrcoef(episode.actions[:, 0], -world.curvature[:48])[0, 1] > 0.98
         assert not episode.events.any()
         bev = episode.observations["bev"]
         assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[40] == SemanticClass.ROUTE).sum() > 50
@@ -137,7 +140,11 @@ def test_what_was_not_recorded_is_not_in_the_dataset(tmp_path):
     report = look_at_all(ImportConfig(tmp_path / "logs", tmp_path / "out", workers=1))
     assert report.to_dict()["lacking"] == {"map": 1, "others": 2}
     assert "bare/0: without a map: no view from above" in str(report)
+    splits = report.to_dict()["splits"]
+    assert sorted(log for s in splits.values() for log in s["logs"]) == ["all", "alone", "bare"]
+    assert all(s["frames"] == 80 for s in splits.values()) and "too few" not in str(report)
     packed = PackedData.load(tmp_path / "out" / "packed.npz")
+    assert [len(packed.split(name)) for name in SPLITS] == [1, 1, 1]
     whole, alone, bare = (packed.episode(i) for i in range(3))
     assert [whole.log, alone.log, bare.log] == ["all", "alone", "bare"]
     assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego", "route"}

@@ -209,7 +209,7 @@ def test_cameras_of_nuscenes(world, tmp_path):
     (tables / "calibrated_sensor.json").write_text(json.dumps([{**calibrated, "camera_intrinsic": matrix}]))
     (tables / "sensor.json").write_text(json.dumps([{"token": "s", "channel": "CAM_FRONT"}]))
     (camera,) = only(path).cameras
-    assert camera.name == "CAM_FRONT" and len(camera.files) == 2
+    assert camera.name == "CAM_FRONT" and len(camera.pictures.files) == 2
     assert np.allclose(camera.times, [0.0, 0.5])
     assert np.allclose(camera.rotation, CameraSpec().rotation)
     assert np.allclose(camera.matrix, matrix)
