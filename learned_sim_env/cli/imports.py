@@ -26,12 +26,15 @@ class ImportArgs:
     """Processes that read files."""
     check: bool = False
     """Only look at them, without making a dataset."""
+    fit_car: bool = False
+    """Fit how the car answers to what was measured on it (gains, offset, delays, understeer) rather than assume it, in
+    drives of at least 15 s; the report says what was found, and how far off a car that answers so is."""
 
 
 def run(args: ImportArgs) -> int:
     """Read; 0 when everything can be used, 1 when something was refused."""
     from learned_sim_env.data.imports import ImportConfig, look_at_all
 
-    report = look_at_all(ImportConfig(args.path, args.out, args.format, args.workers, args.check))
+    report = look_at_all(ImportConfig(args.path, args.out, args.format, args.workers, args.check, args.fit_car))
     print(report)
     return 1 if report.failed else 0

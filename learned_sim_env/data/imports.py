@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from learned_sim_env.data.dataset import pack
-from learned_sim_env.data.portions import Portion, portions_of, too_few
+from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
 from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
 from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
@@ -45,7 +45,7 @@ SHOWN = 50
 class ImportConfig:
     """What to read. out: a folder for what was found, None to keep nothing. recording_format: of all, "" to find it.
 
-    check: only look at them, without making a data set.
+    check: only look at them, without making a data set. fit_car: how each answers is fitted, see `recordings.car_fit`.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class ImportConfig:
     recording_format: str = ""
     workers: int = 2
     check: bool = False
+    fit_car: bool = False
 
     def __post_init__(self) -> None:
         if self.out is None and not self.check:
@@ -73,11 +74,12 @@ class LookTask:
     files: tuple[tuple[Path, str], ...]
     folder: Path
     keep: bool
+    fit_car: bool = False
 
     def __call__(self) -> Task:
         def task(number: int) -> int:
             path, name = self.files[number]
-            record = record_of(self.folder, path, self.keep)
+            record = record_of(self.folder, path, self.keep, self.fit_car)
             count = 0
 
             def use(drive: Drive, views: Views) -> None:
@@ -86,7 +88,7 @@ class LookTask:
                     EpisodeFolder(episodes_of(record)).write(episode_of(drive, count, views))
                     count += 1
 
-            look = look_at(path, name, use)
+            look = look_at(path, name, use, self.fit_car)
             write_json(record, look.to_dict())
             return sum(drive["steps"] for drive in look.drives)
 
@@ -103,7 +105,8 @@ class Report:
     @cached_property
     def portions(self) -> list[Portion]:
         """What drives are for."""
-        return portions_of([(d["log"], d["name"], d["steps"]) for look in self.looks for d in look.drives])
+        drives = [d for look in self.looks for d in look.drives]
+        return portions_of([Length(d["log"], d["name"], d["steps"], frozenset(d["lacking"])) for d in drives])
 
     @property
     def failed(self) -> bool:
@@ -179,12 +182,14 @@ def look_at_all(config: ImportConfig) -> Report:
         require("minari", extra="train")
     with _folder(config.out) as folder:
         # What was refused is tried again: rights and packages change.
-        done = {path for path, _ in files if _look_of(folder, path, keep).drives}
+        done = {path for path, _ in files if _look_of(folder, path, keep, config.fit_car).drives}
         todo = [number for number, (path, _) in enumerate(files) if path not in done]
         broken: dict[str, str] = {}
         with (
             closing(
-                run_seeds(LookTask(files, folder, keep), todo, min(config.workers, max(len(todo), 1)), LONGEST)
+                run_seeds(
+                    LookTask(files, folder, keep, config.fit_car), todo, min(config.workers, max(len(todo), 1)), LONGEST
+                )
             ) as results,
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
         ):
@@ -192,26 +197,26 @@ def look_at_all(config: ImportConfig) -> Report:
                 if result.error:
                     broken[str(files[result.seed][0])] = result.error
                 bar.update()
-        looks = [_look_of(folder, path, keep) for path, _ in files if str(path) not in broken]
+        looks = [_look_of(folder, path, keep, config.fit_car) for path, _ in files if str(path) not in broken]
         report = Report(tuple(looks), broken)
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
         if config.out is not None and keep:
-            _write(config.out, report)
+            _write(config.out, report, config.fit_car)
         return report
 
 
-def _look_of(folder: Path, path: Path, keep: bool) -> Look:
+def _look_of(folder: Path, path: Path, keep: bool, fit_car: bool) -> Look:
     """What was found in a file, with no drives if it was not looked at."""
-    record = record_of(folder, path, keep)
+    record = record_of(folder, path, keep, fit_car)
     return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
 
 
-def _write(out: Path, report: Report) -> None:
+def _write(out: Path, report: Report, fit_car: bool) -> None:
     """The Minari dataset of all episodes, and its summary."""
     where: list[tuple[Path, int]] = []
     for look in report.looks:
-        folder = episodes_of(record_of(out, Path(look.file), True))
+        folder = episodes_of(record_of(out, Path(look.file), True, fit_car))
         where += [(folder, k) for k in range(len(look.drives))]
     if not where:
         return
@@ -234,10 +239,10 @@ def episodes_of(record: Path) -> Path:
     return record.with_suffix("")
 
 
-def record_of(folder: Path, path: Path, keep: bool) -> Path:
+def record_of(folder: Path, path: Path, keep: bool, fit_car: bool = False) -> Path:
     """Where what was found in a file is kept: another place as soon as the file, or this package, is another one."""
     size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep} {__version__}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep} {fit_car} {__version__}".encode()).hexdigest()[:16]
     return folder / "files" / f"{path.stem[:40]}-{key}.json"
 
 

@@ -46,10 +46,12 @@ class Look:
         return asdict(self)
 
 
-def look_at(path: Path, name: str, use: Callable[[Drive, Views], None] | None = None) -> Look:
+def look_at(
+    path: Path, name: str, use: Callable[[Drive, Views], None] | None = None, fit_the_car: bool = False
+) -> Look:
     """Read a file of the format called `name` and give every drive in it, and what cameras saw, to `use`.
 
-    Nothing that is wrong is raised.
+    Nothing that is wrong is raised. fit_the_car: see `drives_of`.
 
     What cannot be read now, for want of rights or of a package, is refused like what is damaged.
 
@@ -63,7 +65,7 @@ def look_at(path: Path, name: str, use: Callable[[Drive, Views], None] | None = 
                 look.refused.append(str(found))
                 continue
             try:
-                drives = drives_of(found)
+                drives = drives_of(found, fit_the_car=fit_the_car)
             except RecordingError as error:
                 look.refused.append(f"{path.name}: {found.name}: {error}")
                 continue

@@ -21,6 +21,8 @@ from learned_sim_env.task import scenario_tags
 TRAFFIC = ("replay", "react")
 # [s] left of a recording where an episode may begin, and drives that are kept in memory.
 LEFT, KEPT = 5.0, 8
+# Steps for which what was asked of the car is kept: those by which it may answer late.
+MOST_STEPS = 10
 # [m] From farther than this from where the ego was recorded, what the others do says little.
 BELIEVABLE = 5.0
 
@@ -33,6 +35,7 @@ class RecordedSimulator:
         recordings: a file or folder of recordings, of any format that is read.
         recording_format: its name; "": found from what the files look like.
         traffic: "replay": others do what was recorded, whatever the ego does; "react": they brake for it.
+        fit_car: the ego answers as the car of the recording does, see `recordings.car_fit`, its delays included.
 
     Raises:
         ValueError: for an unknown format or traffic, and where there are no recordings.
@@ -47,13 +50,18 @@ class RecordedSimulator:
     OPTIONS = ("log", "time")
 
     def __init__(
-        self, contract: Contract, recordings: str | Path = "", recording_format: str = "", traffic: str = "replay"
+        self,
+        contract: Contract,
+        recordings: str | Path = "",
+        recording_format: str = "",
+        traffic: str = "replay",
+        fit_car: bool = False,
     ):
         if traffic not in TRAFFIC:
             raise unknown("traffic", traffic, TRAFFIC)
         if not recordings:
             raise ValueError("recordings is empty: name a file or folder of recordings, as recordings='my/logs'")
-        self._contract, self._react = contract, traffic == "react"
+        self._contract, self._react, self._fit_car = contract, traffic == "react", fit_car
         self._files = list(formats.find(Path(recordings), recording_format or None))
         if not self._files:
             raise ValueError(f"{recordings} holds no recordings: {formats.what_else(Path(recordings))}")
@@ -88,6 +96,7 @@ class RecordedSimulator:
         self._drive = drive
         self._state = drive.states[self._t].copy()
         self._reactions = Reactions(drive)
+        self._asked = self._asked_for(np.arange(self._t - MOST_STEPS, self._t))
         action = drive.controls.actions[max(self._t - 1, 0)]
         return self._scene(drive.ego(self._t, float(action[0]), float(action[1])))
 
@@ -98,15 +107,17 @@ class RecordedSimulator:
             raise SimulatorError("the recording is over: reset the environment")
         if self._react:
             self._reactions.step(self._t, self._ego)
-        self._state = drive.car.step(before, action, drive.dt)
+        self._asked = np.concatenate([self._asked[1:], np.asarray(action, np.float32)[None]])
+        late = -1 - np.array(self._late)
+        self._state = drive.car.step(before, self._asked[late, (0, 1)], drive.dt)
         self._t += 1
         turned = float(wrap_angle(self._state[2] - before[2])) / drive.dt
         pushed = float(self._state[3] - before[3]) / drive.dt
         return self._scene(ego_of(drive.car, self._state, turned, pushed, float(action[0]), float(action[1])))
 
     def recorded_action(self) -> np.ndarray:
-        """(2,) float32: what leads from this moment of the recorded drive to the next, by the car that drives here."""
-        return self.drive.controls.inverse[min(self._t, len(self.drive) - 1)]
+        """(2,) float32: what leads along the recorded drive, by the car that drives here: as early as that is late."""
+        return self._asked_for(np.array([self._t]))[0]
 
     def policy_action(self, name: str) -> np.ndarray:
         """(2,) float32: what the "expert", which drives the recorded path, or "idm", which brakes as well, would do."""
@@ -117,6 +128,17 @@ class RecordedSimulator:
         """Forget the drives."""
         self._drives.clear()
         self._drive = None
+
+    @property
+    def _late(self) -> tuple[int, int]:
+        """Steps after which the car answers to steering and to the pedals."""
+        car, dt = self.drive.car, self.drive.dt
+        return min(round(car.steering_delay / dt), MOST_STEPS - 1), min(round(car.pedal_delay / dt), MOST_STEPS - 1)
+
+    def _asked_for(self, steps: np.ndarray) -> np.ndarray:
+        """(N, 2) float32: what was asked for in steps (N,) of the recorded drive, which the car answered to later."""
+        answered = np.clip(steps[:, None] + self._late, 0, len(self.drive) - 1)
+        return np.take_along_axis(self.drive.controls.inverse, answered, 0)
 
     def _scene(self, ego: Any) -> Scene:
         self._ego, drive = ego, self.drive
@@ -186,7 +208,7 @@ class RecordedSimulator:
                     reasons.append(f"{recording.name} has no map to drive on")
                 else:
                     try:
-                        found += drives_of(recording, self._contract)
+                        found += drives_of(recording, self._contract, self._fit_car)
                     except RecordingError as error:
                         reasons.append(f"{recording.name}: {error}")
         except RecordingError as error:

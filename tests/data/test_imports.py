@@ -101,21 +101,23 @@ def test_makes_a_dataset(logs, tmp_path):
     report = look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=2))
     assert report.to_dict()["lacking"] == {}
     episodes = load_episodes(tmp_path / "mine-v0")
-    assert "2 logs are too few to keep whole ones apart" in str(report)
-    # Of eight seconds of each, nearly five are for training; what is left for the others is too short.
-    assert [(len(e), e.split) for e in episodes] == [(48, "train"), (48, "train")]
-    assert "for validation and test there is nothing" in str(report)
+    assert "2 logs are too few of a kind to keep whole ones apart" in str(report)
+    # Of eight seconds of each, three are for training and as many for validation, two seconds later.
+    assert [(len(e), e.split) for e in episodes] == [(30, "train"), (30, "validation")] * 2
+    assert "nothing for test" in str(report)
     world = make_world()
     for episode in episodes:
+        first = {"train": 0, "validation": 50}[episode.split]
         assert (episode.simulator, episode.end_reason) == ("recorded", "time_limit")
-        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 47 + [True]
-        assert np.corrcoef(episode.actions[:, 0], -world.curvature[:48])[0, 1] > 0.98
+        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 29 + [True]
+        assert np.corrcoef(episode.actions[:, 0], -world.curvature[first : first + 30])[0, 1] > 0.98
         assert not episode.events.any()
         bev = episode.observations["bev"]
-        assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[40] == SemanticClass.ROUTE).sum() > 50
+        assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[10] == SemanticClass.ROUTE).sum() > 50
         assert set(episode.parts) == set(PARTS) - {"scenery"} and not episode.valid
-        assert (episode.agent_ids[40] >= 0).sum() == 4
-    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == [0, 1]
+        # The one that comes towards it is out of reach at first.
+        assert (episode.agent_ids[10] >= 0).sum() >= 3
+    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == [0, 1, 2, 3]
     packed = PackedData.load(tmp_path / "mine-v0" / "packed.npz")
     assert all(same(packed.episode(i), episode) for i, episode in enumerate(episodes))
     # What is done already is not done again, and gives the same.
@@ -140,11 +142,12 @@ def test_what_was_not_recorded_is_not_in_the_dataset(tmp_path):
     report = look_at_all(ImportConfig(tmp_path / "logs", tmp_path / "out", workers=1))
     assert report.to_dict()["lacking"] == {"map": 1, "others": 2}
     assert "bare/0: without a map: no view from above" in str(report)
+    # Each lacks something else, so that all are cut in time.
     splits = report.to_dict()["splits"]
-    assert sorted(log for s in splits.values() for log in s["logs"]) == ["all", "alone", "bare"]
-    assert all(s["frames"] == 80 for s in splits.values()) and "too few" not in str(report)
+    assert [s["logs"] for s in splits.values()] == [["all", "alone", "bare"]] * 2 + [[]]
     packed = PackedData.load(tmp_path / "out" / "packed.npz")
-    assert [len(packed.split(name)) for name in SPLITS] == [1, 1, 1]
+    assert [len(packed.split(name)) for name in SPLITS] == [3, 3, 0]
+    packed = packed.split("train")
     whole, alone, bare = (packed.episode(i) for i in range(3))
     assert [whole.log, alone.log, bare.log] == ["all", "alone", "bare"]
     assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego", "route"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.data.portions import GAP, portions_of, too_few
+from learned_sim_env.data.portions import GAP, Length, portions_of, too_few
 from learned_sim_env.data.recorded import part_of
 from learned_sim_env.data.splits import SPLITS, split_of, splits_of_logs
 from tests.data.recordings import CONTRACT, recording, same
@@ -42,19 +42,26 @@ def test_more_logs_move_none_that_was_not_held_out_for_want_of_others():
 
 
 def test_few_logs_are_cut_in_time_with_gaps():
-    portions = portions_of([("b", "b/0", 500), ("a", "a/10", 100), ("a", "a/9", 100)])
+    portions = portions_of([Length("b", "b/0", 500), Length("a", "a/10", 100), Length("a", "a/9", 100)])
     spans = [(p.drive, p.split, p.first, p.last) for p in portions]
-    # Of the second drive of "a", 20 steps are for training and as many for validation: too few.
+    # "a" has 200 steps: 80 for training, 40 each for the others, of which a drive ends in between.
     assert spans == [
-        (2, "train", 0, 100),
-        (0, "train", 0, 300),
-        (0, "validation", 300 + GAP, 400),
-        (0, "test", 400 + GAP, 500),
+        (2, "train", 0, 80),
+        (1, "validation", 0, 40),
+        (1, "test", 40 + GAP, 100),
+        (0, "train", 0, 260),
+        (0, "validation", 260 + GAP, 380),
+        (0, "test", 380 + GAP, 500),
+    ]
+    assert [(p.split, p.first, p.last) for p in portions_of([Length("a", "a/0", 100)])] == [
+        ("train", 0, 50),
+        ("validation", 50 + GAP, 100),
     ]
     assert "2 logs are too few" in too_few(portions) and "nothing" not in too_few(portions)
-    assert "1 log is too few" in too_few(portions_of([("a", "a/0", 90)]))
-    assert "for validation and test there is nothing" in too_few(portions_of([("a", "a/0", 90)]))
-    assert not too_few(portions_of([(log, log, 50) for log in LOGS[:3]])) and not portions_of([])
+    assert "1 log is too few" in too_few(portions_of([Length("a", "a/0", 90)]))
+    assert "nothing for validation and test" in too_few(portions_of([Length("a", "a/0", 70)]))
+    assert "nothing for test" in too_few(portions_of([Length("a", "a/0", 90)]))
+    assert not too_few(portions_of([Length(log, log, 50) for log in LOGS[:3]])) and not portions_of([])
 
 
 def test_a_part_of_an_episode():
@@ -80,3 +87,12 @@ def test_a_split_that_an_episode_was_given_counts():
     assert all(same(packed.episode(k), episode) for k, episode in enumerate(episodes))
     with pytest.raises(ValueError, match="Did you mean 'validation'"):
         replace(episodes[0], split="valdation")
+
+
+def test_logs_that_lack_something_do_not_stand_in_for_whole_ones():
+    whole = [Length(log, log, 100) for log in LOGS[:3]]
+    bare = [Length(log, log, 100, frozenset({"map", "actions"})) for log in LOGS[3:5]]
+    portions = portions_of(whole + bare)
+    assert {p.split for p in portions if p.drive < 3} == set(SPLITS) and sum(p.drive < 3 for p in portions) == 3
+    assert [(p.drive, p.split) for p in portions if p.drive > 2] == [(k, s) for k in (3, 4) for s in SPLITS[:2]]
+    assert "2 logs are too few of a kind" in too_few(portions)
