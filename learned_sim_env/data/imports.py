@@ -23,7 +23,7 @@ from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
 from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.data.workers import LOCAL, Engine, Task
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
@@ -54,6 +54,7 @@ class ImportConfig:
     workers: int = 2
     check: bool = False
     fit_car: bool = False
+    engine: Engine = LOCAL
 
     def __post_init__(self) -> None:
         if self.out is None and not self.check:
@@ -187,7 +188,7 @@ def look_at_all(config: ImportConfig) -> Report:
         broken: dict[str, str] = {}
         with (
             closing(
-                run_seeds(
+                config.engine.run_seeds(
                     LookTask(files, folder, keep, config.fit_car), todo, min(config.workers, max(len(todo), 1)), LONGEST
                 )
             ) as results,

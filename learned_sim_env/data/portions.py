@@ -77,12 +77,11 @@ def _in_time(log: str, numbers: Sequence[int], steps: Sequence[int]) -> Iterator
 def _parts(total: int) -> list[tuple[int, int]]:
     """First and last of so many steps for training, and, as far as there is enough, for validation and for test."""
     held_out = max(FEWEST_STEPS, round(HELD_OUT * total))
+    ends: tuple[int, ...] = (total,)
     if total >= 3 * held_out + 2 * GAP:
         ends = (total - 2 * (held_out + GAP), total - held_out - GAP, total)
     elif total >= 2 * FEWEST_STEPS + GAP:
         ends = (total - FEWEST_STEPS - GAP, total)
-    else:
-        ends = (total,)
     return [(0, ends[0]), *((before + GAP, end) for before, end in pairwise(ends))]
 
 

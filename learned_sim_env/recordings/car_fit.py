@@ -95,7 +95,8 @@ def fit_car(recording: Recording, pieces: Pieces, dt: float, judge: bool = True)
     for name, found in (("steering", steering), ("pedals", pedals)):
         if isinstance(found, str):
             notes.append(f"{name} of the car cannot be fitted: {found}")
-    s, p = (None if isinstance(found, str) else found for found in (steering, pedals))
+    s = None if isinstance(steering, str) else steering
+    p = None if isinstance(pedals, str) else pedals
     ade = None
     if judge and s is not None:
         first, last = _split(pieces)

@@ -137,7 +137,7 @@ class RecordedSimulator:
 
     def _asked_for(self, steps: np.ndarray) -> np.ndarray:
         """(N, 2) float32: what was asked for in steps (N,) of the recorded drive, which the car answered to later."""
-        answered = np.clip(steps[:, None] + self._late, 0, len(self.drive) - 1)
+        answered = np.clip(steps[:, None] + np.array(self._late), 0, len(self.drive) - 1)
         return np.take_along_axis(self.drive.controls.inverse, answered, 0)
 
     def _scene(self, ego: Any) -> Scene:

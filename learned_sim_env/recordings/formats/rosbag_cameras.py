@@ -82,12 +82,13 @@ def cameras_of(
             raise RecordingError(f"[cameras.{name}]: {how['topic']} is no topic of images, but {kind}")
         pictures = BagPictures(path, how["topic"])
         first = next((m for _, _, m in stream(path, {how["topic"]})), None)
-        size = None if first is None else _size(first)
-        if size is None:
+        if first is None or (size := _size(first)) is None:
             notes.append(f"images of {how['topic']} cannot be decoded")
             continue
         matrix, lens, frame = _lens(path, how, size)
-        place, rotation = mounted.get(frame or str(first.header.frame_id).lstrip("/"), (None, None))
+        frame = frame or str(first.header.frame_id).lstrip("/")
+        nowhere: tuple[None, None] = (None, None)
+        place, rotation = mounted.get(frame, nowhere)
         if "yaw" in how or "pitch" in how or "position" in how:
             place = np.array(how.get("position", (1.5, 0.0, 1.5)), np.float64)
             rotation = CameraSpec(yaw=float(how.get("yaw", 0.0)), pitch=float(how.get("pitch", 0.0))).rotation
