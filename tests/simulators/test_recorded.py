@@ -146,6 +146,19 @@ def test_spaces_and_seeds(folder):
     env.close()
 
 
+@pytest.mark.slow
+def test_ppo_learns_in_recordings(folder):
+    sb3 = pytest.importorskip("stable_baselines3", reason="needs the extra [rl]")
+    env = gym.make("RecordedDriving-v0", recordings=str(folder), obs_type="flat", traffic="react")
+    settings = {"net_arch": [16]}
+    model = sb3.PPO("MlpPolicy", env, n_steps=32, batch_size=16, policy_kwargs=settings, seed=0, device="cpu")
+    before = model.policy.state_dict()["action_net.weight"].clone()
+    model.learn(96)
+    assert not model.policy.state_dict()["action_net.weight"].equal(before)
+    assert all(np.isfinite(episode["r"]) for episode in model.ep_info_buffer)
+    env.close()
+
+
 def test_what_cannot_be_driven(tmp_path):
     with pytest.raises(ValueError, match="name a file or folder"):
         RecordedSimulator(CONTRACT)
