@@ -15,13 +15,6 @@ EXAMPLES = ROOT / "examples"
 # Arguments that shorten it, modules it needs beyond the base install, what it says, what it writes.
 RUNS = {
     "drive_in_the_dream.py": ([], (), "m/s", None),
-    "observation_spaces.py": ([], (), "LearnedDrivingCamera-v0: a dream of", None),
-    "dream_from_own_frames.py": (
-        ["--steps", "3"],
-        ("PIL",),
-        "3 steps imagined",
-        "runs/dream_from_own_frames.png",
-    ),
     "vector_rollouts.py": (["--rows", "8", "--steps", "10"], (), "80 steps at", None),
     "counterfactuals.py": (["--steps", "5"], ("PIL",), "steer +0.4:", "runs/counterfactuals.png"),
     "bev_of_simulators.py": (
@@ -41,6 +34,12 @@ RUNS = {
         ("stable_baselines3",),
         "return in the dream over 8 steps",
         "runs/ppo.safetensors",
+    ),
+    "train_sb3_cameras.py": (
+        ["--steps", "16", "--rollout", "16", "--horizon", "8"],
+        ("stable_baselines3", "metadrive"),
+        "return of the last episodes",
+        None,
     ),
     "evaluate_in_twin.py": (["--episodes", "1"], ("metadrive",), "driving score", None),
     "cleanrl_ppo.py": (["--steps", "64", "--rows", "8", "--length", "8"], (), "64 steps,", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
 _LEVELS_HELP = (
-    f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of an hour on two cores. '
+    f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of an hour on two cores, with cameras '
+    "longer. "
     + " ".join(f"{level.name}: {level.question} Needs {level.requirements}." for level in map(find_level, LEVELS))
 )
 
@@ -64,7 +66,7 @@ class EvaluateArgs:
     beside: tuple[str, ...] = ()
     """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
     card: bool = False
-    """Write the table into the checkpoint's card as well."""
+    """Write the table into the checkpoint's card as well, and what was asked of the levels that are measured."""
 
     def command(self) -> str:
         """What to type to repeat it."""
@@ -89,6 +91,8 @@ def _run(args: EvaluateArgs) -> int:
     from learned_sim_env.evaluation.report_files import save
     from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
     from learned_sim_env.files import write_text
+    from learned_sim_env.reporting.parts import targets_table
+    from learned_sim_env.reporting.write import markdown
     from learned_sim_env.world_model.card import card
     from learned_sim_env.world_model.checkpoint import find, from_pretrained
     from learned_sim_env.world_model.hub import SCHEME
@@ -115,21 +119,29 @@ def _run(args: EvaluateArgs) -> int:
     report = replace(report, about={**report.about, "split": args.seeds, "command": args.command()})
     paths = save(report, args.out)
     print(report.table())
-    if args.card:
-        measured = f"{report.table()}\nMade by `{args.command()}`.\n"
-        path = find(args.checkpoint) / "card.md"
-        write_text(path, card(checkpoint.name, checkpoint.model.about, checkpoint.training, measured))
-        paths.append(path)
-    if levels:
-        paths += _climb(args, levels, checkpoint, data, beside)
+    written: list[Path] = []
+    # The card is complete as far as it goes, should a level fail.
+    for parts, climbed in _climb(args, levels, checkpoint, data, beside):
+        written = climbed
+        if args.card:
+            asked = [target for part in parts for target in part.targets]
+            table = f"\n## Asked and measured\n\n{markdown(targets_table(asked))}\n" if asked else ""
+            measured = f"{report.table()}{table}\nMade by `{args.command()}`.\n"
+            path = find(args.checkpoint) / "card.md"
+            write_text(path, card(checkpoint.name, checkpoint.model.about, checkpoint.training, measured))
+            written = [path, *climbed]
+    paths += written
     print("written: " + ", ".join(map(str, paths)))
     return 0
 
 
 def _climb(
     args: EvaluateArgs, levels: list[Level], checkpoint: Checkpoint, data: PackedData, beside: list[Checkpoint]
-) -> list[Path]:
-    """Measure the levels that were asked for, and write what is there after each: a later one may fail."""
+) -> Iterator[tuple[list[Part], list[Path]]]:
+    """Measure the levels that were asked for, and write what is there after each: a later one may fail.
+
+    Yields what there is so far, at first nothing: parts of the report, and the files that hold them.
+    """
     from learned_sim_env.reporting.write import write_report
 
     about = {
@@ -139,10 +151,9 @@ def _climb(
         "command": args.command(),
     }
     parts: list[Part] = []
-    written: list[Path] = []
+    yield parts, []
     inputs = LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
     for level, found in climb(levels, inputs):
         parts += found
         print(f"{level.name}: done", flush=True)
-        written = write_report(args.out, "ladder", f"How far to trust {checkpoint.name}", about, parts)
-    return written
+        yield parts, write_report(args.out, "ladder", f"How far to trust {checkpoint.name}", about, parts)

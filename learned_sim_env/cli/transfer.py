@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class TransferArgs(TransferPlan):
     """Learn to drive in the dream, drive in the simulator, and compare.
 
-    Trains PPO in the dream, in MetaDrive, in the dream with its doubt penalised, and in the dream for longer; judges
+    Trains PPO in the dream, in MetaDrive, in the dream with its doubt penalised, and in the dream for longer (with
+    cameras: in the dream, in MetaDrive, and in both without pictures); judges
     all of them on test scenarios of MetaDrive; and asks whether the dream ranks policies as MetaDrive does. Every piece
     is kept in OUT: the same command goes on where it was broken off. Writes transfer.json, .html, .md and .png there.
     """
@@ -61,15 +62,18 @@ def _run(args: TransferArgs) -> int:
 
 def _ship(plan: TransferPlan, path: Path) -> Path:
     """Copy the best policy of the longest runs in the dream, by what it earned there."""
+    import shutil
+
     import numpy as np
 
-    from learned_sim_env.drivers.network import NetworkPolicy
+    from learned_sim_env.files import replacing
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.transfer import last_policy
 
-    runs = list(plan.runs().values())[-1]
+    runs = plan.runs()[plan.best_kind]
     earned = [np.mean([row["reward"] for row in read(run.path / "run.json")["curve"][-20:]]) for run in runs]
-    NetworkPolicy.load(last_policy(runs[int(np.argmax(earned))])).save(path)
+    with replacing(path) as temporary:
+        shutil.copyfile(last_policy(runs[int(np.argmax(earned))]), temporary)
     return path
 
 
@@ -86,7 +90,7 @@ def _check_folder(plan: TransferPlan) -> None:
     from learned_sim_env.world_model.checkpoint import find, read_config
 
     config = read_config(find(plan.checkpoint))
-    asked = json.loads(json.dumps({**vars(plan), "recipe": vars(plan.recipe)}, default=str))
+    asked = json.loads(json.dumps(asdict(plan), default=str))
     model = {**config["files"], "uncertainty_bound": config["uncertainty_bound"]}
     asked = {**asked, "out": None, "version": __version__, "model": model}
     path = plan.out / "plan.json"
@@ -101,17 +105,32 @@ def _check_folder(plan: TransferPlan) -> None:
 
 
 def _work(name: str, jobs: list[Job], workers: int) -> None:
-    """Run jobs, with a bar of about how many seconds of work are done."""
+    """Run jobs, with a bar of about how many seconds of work are done, and so of how many are left."""
+    from threading import Event, Thread
+
     from tqdm import tqdm
 
     from learned_sim_env.reinforcement.jobs import run_all
 
-    total = sum(job.work for job in jobs)
-    done = sum(job.work for job in jobs if job.done)
-    with tqdm(total=round(total), initial=round(done), desc=name, unit="s of work", disable=None) as bar:
-        for job in run_all(jobs, workers):
-            bar.update(round(job.work))
-            bar.set_postfix_str(job.path.stem)
+    def done() -> int:
+        return round(sum(job.work * job.share for job in jobs))
+
+    def watch() -> None:
+        # Training takes long, and tells how far it is.
+        while not over.wait(10.0):
+            bar.update(done() - bar.n)
+
+    over = Event()
+    with tqdm(total=round(sum(job.work for job in jobs)), initial=done(), desc=name, unit="s of work") as bar:
+        watcher = Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            for job in run_all(jobs, workers):
+                bar.set_postfix_str(job.path.stem)
+        finally:
+            over.set()
+            watcher.join()
+        bar.update(done() - bar.n)
 
 
 def _parts(plan: TransferPlan) -> list[Part]:

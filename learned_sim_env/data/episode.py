@@ -79,7 +79,6 @@ MOMENTS: dict[str, tuple[tuple[int, ...], type]] = {
     "tags": ((len(SCENARIO_TAGS),), np.bool_),
 }
 SCHEMA = {**MOMENTS, **TRANSITIONS}
-REQUIRED = ("actions", "terminations", "truncations")
 # What is there or missing together. "stations" are what `road.RoadIndex` says of the route.
 PARTS: dict[str, tuple[str, ...]] = {
     "map": ("map",),

@@ -13,7 +13,7 @@ from typing import Any
 from learned_sim_env.drivers.basic import ConstantDriver, NoisyDriver
 from learned_sim_env.drivers.driver import Driver
 from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS, MetaDriveDriver
-from learned_sim_env.drivers.network import NetworkDriver, open_network, shipped_policies
+from learned_sim_env.drivers.network import NetworkDriver, NetworkPolicy, policy_file, read, shipped_policies
 from learned_sim_env.drivers.route import CarefulDriver, IDMDriver, RouteDriver
 from learned_sim_env.spec import unknown
 
@@ -72,10 +72,19 @@ def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Drive
     if name in METADRIVE_DRIVERS:
         return MetaDriveDriver(name, simulator)
     if name in shipped_policies() or name.endswith(FILE):
-        return NetworkDriver(open_network(name), len(seeds))
+        return _network_driver(policy_file(name), len(seeds))
     if ":" in name:
         return load_maker(name)(seeds)
     raise unknown("driver", name, names())
+
+
+def _network_driver(path: Path, num_rows: int) -> Driver:
+    metadata, _ = read(path)
+    if "observes" not in metadata:
+        return NetworkDriver(NetworkPolicy.load(path), num_rows)
+    from learned_sim_env.drivers.camera_network import CameraDriver, CameraPolicy
+
+    return CameraDriver(CameraPolicy.load(path))
 
 
 def identity(name: str) -> str:

@@ -49,19 +49,10 @@ class NetworkPolicy:
 
     def save(self, path: Path) -> None:
         """Write a `.safetensors` file."""
-        from safetensors.numpy import save_file
-
         tensors = {}
         for i, (weight, bias) in enumerate(self.layers):
             tensors[f"{i}.weight"], tensors[f"{i}.bias"] = weight.copy(), bias.copy()
-        metadata = {
-            "schema_version": str(SCHEMA_VERSION),
-            "contract": str(CONTRACTS["driving"].fingerprints(NEEDED)),
-            "outputs": OUTPUTS[self.targets],
-            "about": json.dumps(dict(self.about)),
-        }
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        write(path, tensors, CONTRACTS["driving"].fingerprints(NEEDED), self.targets, self.about)
 
     @staticmethod
     def load(path: Path) -> NetworkPolicy:
@@ -71,23 +62,9 @@ class NetworkPolicy:
             FileNotFoundError: if there is no such file.
             ValueError: if it is no policy, one of another version, or one for another contract.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not path.is_file():
-            raise FileNotFoundError(f"policy file {path} does not exist")
-        try:
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a policy: {error}") from error
-        if metadata.get("schema_version") != str(SCHEMA_VERSION):
-            raise ValueError(
-                f"{path} is not a policy of schema version {SCHEMA_VERSION}: {metadata.get('schema_version')}"
-            )
+        metadata, tensors = read(path)
         CONTRACTS["driving"].check(str(path), Fingerprints.parse(metadata.get("contract")), NEEDED)
-        if metadata.get("outputs") not in OUTPUTS:
-            raise ValueError(f"{path} gives {metadata.get('outputs')}, not one of {', '.join(OUTPUTS)}")
+        targets = gives_targets(path, metadata)
         layers, size = [], ray_features.SIZE
         for i in range(len(tensors) // 2):
             weight, bias = tensors.get(f"{i}.weight"), tensors.get(f"{i}.bias")
@@ -97,13 +74,76 @@ class NetworkPolicy:
             size = len(bias)
         if size != 2 or not layers:
             raise ValueError(f"{path}: its last layer gives {size} numbers, not 2")
-        targets = metadata["outputs"] == OUTPUTS[True]
         return NetworkPolicy(tuple(layers), targets, json.loads(metadata.get("about", "{}")))
+
+
+def write(
+    path: Path,
+    tensors: Mapping[str, np.ndarray],
+    fingerprints: Fingerprints,
+    targets: bool,
+    about: Mapping[str, Any],
+    more: Mapping[str, str] = {},
+) -> None:
+    """Write a policy's `.safetensors` file: `read` gives back `tensors`, and the rest as metadata.
+
+    fingerprints: of what it observes. targets: whether it gives targets. more: further metadata of its kind.
+    """
+    from safetensors.numpy import save_file
+
+    metadata = {
+        "schema_version": str(SCHEMA_VERSION),
+        "contract": str(fingerprints),
+        "outputs": OUTPUTS[targets],
+        "about": json.dumps(dict(about)),
+        **more,
+    }
+    with replacing(path) as temporary:
+        save_file(dict(tensors), temporary, metadata)
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and tensors of a policy's file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no policy, or one of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"policy file {path} does not exist")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a policy: {error}") from error
+    if metadata.get("schema_version") != str(SCHEMA_VERSION):
+        raise ValueError(f"{path} is not a policy of schema version {SCHEMA_VERSION}: {metadata.get('schema_version')}")
+    return metadata, tensors
+
+
+def gives_targets(path: Path, metadata: Mapping[str, str]) -> bool:
+    """Whether the outputs of the policy in `path` are targets; `ValueError` if it gives neither targets nor actions."""
+    if metadata.get("outputs") not in OUTPUTS:
+        raise ValueError(f"{path} gives {metadata.get('outputs')}, not one of {', '.join(OUTPUTS)}")
+    return metadata["outputs"] == OUTPUTS[True]
 
 
 def shipped_policies() -> dict[str, Path]:
     """Files of the policies that ship, by name."""
     return {path.stem: path for path in sorted((checkpoints_dir() / SHIPPED).glob("*.safetensors"))}
+
+
+def policy_file(name_or_path: str) -> Path:
+    """The file of the policy that ships under a name, or the path itself; `ValueError` for an unknown name."""
+    known = shipped_policies()
+    if name_or_path in known:
+        return known[name_or_path]
+    if not name_or_path.endswith(".safetensors"):
+        raise unknown("policy", name_or_path, (*known, "<file>.safetensors"))
+    return Path(name_or_path)
 
 
 def open_network(name_or_path: str) -> NetworkPolicy:
@@ -112,12 +152,7 @@ def open_network(name_or_path: str) -> NetworkPolicy:
     Raises:
         ValueError, FileNotFoundError: for an unknown name, or a file that `NetworkPolicy.load` refuses.
     """
-    known = shipped_policies()
-    if name_or_path in known:
-        return NetworkPolicy.load(known[name_or_path])
-    if not name_or_path.endswith(".safetensors"):
-        raise unknown("policy", name_or_path, (*known, "<file>.safetensors"))
-    return NetworkPolicy.load(Path(name_or_path))
+    return NetworkPolicy.load(policy_file(name_or_path))
 
 
 class NetworkDriver:

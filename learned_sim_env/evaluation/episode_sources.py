@@ -27,9 +27,16 @@ def open_episodes(data: Path, split: str, episodes: int) -> PackedData:
     return found.select(np.argsort(found.seeds, kind="stable")[:episodes])
 
 
-def record_episodes(folder: Path, episodes: int, workers: int, contract: str = "driving") -> PackedData:
-    """The first `episodes` of the test split, recorded in `folder`; those recorded there before are kept."""
+def record_episodes(folder: Path, episodes: int, workers: int, contract: str = "") -> PackedData:
+    """The first `episodes` of the test split, recorded in `folder`; those recorded there before are kept.
+
+    contract: a name in `spec.CONTRACTS`, whose observations are recorded beside the view from above; "" for the first.
+    """
     from learned_sim_env.data.collect import CollectConfig, collect
 
-    collect(CollectConfig(folder, episodes, split="test", max_steps=MAX_STEPS, workers=workers, contract=contract))
+    collect(
+        CollectConfig(
+            out=folder, episodes=episodes, split="test", max_steps=MAX_STEPS, workers=workers, contract=contract
+        )
+    )
     return open_episodes(folder, "test", episodes)

@@ -14,7 +14,9 @@ LEVELS = {
     "validity": "learned_sim_env.evaluation.levels.validity",
     "prediction": "learned_sim_env.evaluation.levels.prediction",
     "cameras": "learned_sim_env.evaluation.levels.cameras",
+    "camera_drives": "learned_sim_env.evaluation.levels.camera_drives",
     "responses": "learned_sim_env.evaluation.levels.responses",
+    "camera_actions": "learned_sim_env.evaluation.levels.camera_actions",
     "return_trip": "learned_sim_env.evaluation.levels.return_trip",
     "trust": "learned_sim_env.evaluation.levels.trust",
 }

@@ -12,6 +12,8 @@ from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.measures.events import WITHIN
 from learned_sim_env.measures.iou import CLASSES
 from learned_sim_env.reporting.display import at, number, plain, text
+from learned_sim_env.reporting.parts import Table
+from learned_sim_env.reporting.write import markdown
 
 # Steps that the table shows, as far as the horizon goes; the JSON has all.
 STEPS = (1, 5, 15, 30, 60)
@@ -133,7 +135,4 @@ def _column(estimate: Estimate, index: Any) -> Estimate:
 
 
 def _markdown(head: list[str], rows: Iterable[list[str]]) -> str:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
+    return markdown(Table("", tuple(head), tuple(map(tuple, rows))))

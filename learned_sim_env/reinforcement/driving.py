@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learned_sim_env.drivers.catalogue import open_driver
+from learned_sim_env.drivers.driver import observed_by
+from learned_sim_env.environments.observations import shown
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import FAILURES, SemanticClass
@@ -49,6 +51,8 @@ class EpisodeScore:
 def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[EpisodeScore]:
     """Drive the scenarios `seeds` with the driver called `name`, see `drivers.catalogue`.
 
+    It is shown what it needs of the twin's contract, whatever the twin's own observations are.
+
     Raises:
         SimulatorError: if the simulator fails, which says nothing about the driving.
     """
@@ -57,18 +61,20 @@ def drive(twin: TwinDrivingEnv, name: str, seeds: Iterable[int]) -> Iterator[Epi
 
 
 def _episode(twin: TwinDrivingEnv, name: str, seed: int) -> EpisodeScore:
-    observation, _ = twin.reset(seed=seed)
+    twin.reset(seed=seed)
     act = open_driver(name, [seed], twin.simulator)
+    needed = observed_by(act)
     began, over = np.ones(1, bool), False
     start = _left(twin)
-    speeds = [float(observation["ego"][0])]
+    speeds = [float(twin.ego_vector[0])]
     reward = cost = wrong = 0.0
     while not over:
-        action = act({key: value[None] for key, value in observation.items()}, began)[0]
-        observation, gained, terminated, truncated, info = twin.step(action)
+        seen = shown(twin.observed(needed), "dict", twin.contract)
+        action = act({key: value[None] for key, value in seen.items()}, began)[0]
+        _, gained, terminated, truncated, info = twin.step(action)
         began, over = np.zeros(1, bool), terminated or truncated
         reward, cost, wrong = reward + gained, cost + info["cost"], wrong + info["cost_terms"]["wrong_way"]
-        speeds.append(float(observation["ego"][0]))
+        speeds.append(float(twin.ego_vector[0]))
     steps, end = len(speeds) - 1, info["end_reason"]
     if end in FAILURES:
         raise SimulatorError(

@@ -15,7 +15,16 @@ from learned_sim_env.files import write_json
 from learned_sim_env.reinforcement.recipe import Recipe
 
 # [s] After which a job is taken to hang.
-PATIENCE = 4 * 3600.0
+PATIENCE = 12 * 3600.0
+# [s] A step of training takes about, by where and by what is seen.
+STEP_SECONDS = {
+    ("dream", "rays"): 0.0005,
+    ("twin", "rays"): 0.008,
+    ("dream", "cameras"): 0.025,
+    ("twin", "cameras"): 0.018,
+    ("dream", "route"): 0.001,
+    ("twin", "route"): 0.008,
+}
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,20 @@ class Train:
     @property
     def work(self) -> float:
         """[s] About how long it takes, for the time that is left."""
-        return self.recipe.steps * (0.0005 if self.place == "dream" else 0.008)
+        return self.recipe.steps * STEP_SECONDS[self.place, self.recipe.sees]
+
+    @property
+    def share(self) -> float:
+        """Of its steps, those that it has."""
+        run = self.path / "run.json"
+        return (
+            min(json.loads(run.read_text(encoding="utf-8"))["steps"] / self.recipe.steps, 1.0) if run.is_file() else 0.0
+        )
 
     @property
     def done(self) -> bool:
         """Whether it has all its steps."""
-        run = self.path / "run.json"
-        return run.is_file() and json.loads(run.read_text(encoding="utf-8"))["steps"] >= self.recipe.steps
+        return self.share == 1.0
 
     def run(self) -> None:
         """Train."""
@@ -53,12 +69,19 @@ class Judge:
     path: Path
     driver: str
     seeds: tuple[int, ...]
+    contract: str = "driving"
 
     @property
     def work(self) -> float:
         """[s]"""
         # The simulator's own drivers compute what no sensor of it tells.
-        return len(self.seeds) * (6.0 if self.driver in METADRIVE_DRIVERS else 1.5)
+        least = 6.0 if self.driver in METADRIVE_DRIVERS else 1.5
+        return len(self.seeds) * (least if self.contract == "driving" else least + 2.0)
+
+    @property
+    def share(self) -> float:
+        """1 when it is written, else 0."""
+        return float(self.done)
 
     @property
     def done(self) -> bool:
@@ -70,7 +93,7 @@ class Judge:
         from learned_sim_env.environments.twin import TwinDrivingEnv
         from learned_sim_env.reinforcement.driving import drive
 
-        twin = TwinDrivingEnv("metadrive")
+        twin = TwinDrivingEnv("metadrive", self.contract, modalities=("ego",))
         try:
             episodes = [episode.plain() for episode in drive(twin, self.driver, self.seeds)]
         finally:
@@ -96,6 +119,11 @@ class Match:
         return self.contexts * (1.0 + 0.005 * (self.most_steps / 2 + self.steps / 2)) + 0.0005 * self.steps
 
     @property
+    def share(self) -> float:
+        """1 when it is written, else 0."""
+        return float(self.done)
+
+    @property
     def done(self) -> bool:
         """Whether it is written."""
         return self.path.is_file()
@@ -113,7 +141,7 @@ class Match:
         contexts = reachable(checkpoint.contexts, self.contexts, self.most_steps)
         dream = in_dream(checkpoint, self.driver, contexts, self.repeats, self.steps)
         # A dream begins after the scenario's start: the time limit is the stretch.
-        twin = TwinDrivingEnv("metadrive", max_episode_steps=1_000_000)
+        twin = TwinDrivingEnv("metadrive", checkpoint.contract.name, max_episode_steps=1_000_000, modalities=("ego",))
         try:
             real = in_twin(twin, checkpoint, self.driver, contexts, self.steps)
         finally:

@@ -10,8 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from learned_sim_env.drivers.catalogue import open_driver
+from learned_sim_env.drivers.driver import observed_by
+from learned_sim_env.environments.observations import shown
 from learned_sim_env.reinforcement.infos import of_step
-from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import FAILURES
 from learned_sim_env.twins.approach import bring_to_context
@@ -66,14 +67,19 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
     from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 
     rows = np.repeat(contexts, repeats)
+    act, began = open_driver(name, range(len(rows))), np.ones(len(rows), bool)
     # The model's own doubt must not end what is compared: the twin has none.
     env = LearnedDrivingVectorEnv(
-        len(rows), checkpoint, uncertainty_bound=float("inf"), autoreset_mode=AutoresetMode.SAME_STEP
+        len(rows),
+        checkpoint,
+        uncertainty_bound=float("inf"),
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        # Nothing is drawn that the driver does not need.
+        modalities=tuple(dict.fromkeys(("ego", *observed_by(act)))),
     )
     observations, _ = env.reset(seed=0)
     for context in contexts:
         observations, _ = env.reset(options={"context": context, "reset_mask": rows == context})
-    act, began = open_driver(name, range(len(rows))), np.ones(len(rows), bool)
     totals, taken = np.zeros((4, len(rows))), np.zeros(len(rows), np.int64)
     end, running = np.full(len(rows), "", object), np.ones(len(rows), bool)
     for _ in range(steps):
@@ -116,14 +122,15 @@ def _stretch(
     twin: TwinDrivingEnv, contexts: Contexts, name: str, context: int, steps: int
 ) -> tuple[float, float, int, float, str]:
     bring_to_context(twin, contexts, context)
-    observation = {"bev": colourise(twin.semantic), "ego": twin.ego_vector}
     act, began = open_driver(name, [context], twin.simulator), np.ones(1, bool)
+    needed = observed_by(act)
     reward = cost = speed = 0.0
     taken, over = 0, False
     while taken < steps and not over:
-        speed += float(observation["ego"][0])
-        action = act({key: value[None] for key, value in observation.items()}, began)[0]
-        observation, gained, _, _, info = twin.step(action)
+        speed += float(twin.ego_vector[0])
+        seen = shown(twin.observed(needed), "dict", twin.contract)
+        action = act({key: value[None] for key, value in seen.items()}, began)[0]
+        _, gained, _, _, info = twin.step(action)
         reward, cost, began = reward + float(gained), cost + info["cost"], np.zeros(1, bool)
         taken, over = taken + 1, bool(info["end_reason"])
     if info["end_reason"] in FAILURES:

@@ -22,9 +22,12 @@ from gymnasium.wrappers.vector import TransformReward
 from safetensors.torch import load_file, save_file
 
 import learned_sim_env  # noqa: F401  registers the ids
+from learned_sim_env.drivers.camera_network import CAMERAS, CameraPolicy
 from learned_sim_env.drivers.network import NetworkPolicy
 from learned_sim_env.files import replacing, write_json
 from learned_sim_env.registration import declarations
+from learned_sim_env.reinforcement.camera_observation import PICTURES, VectorCameraObservation, modalities
+from learned_sim_env.reinforcement.camera_policy import CameraActorCritic
 from learned_sim_env.reinforcement.recipe import PLACES, Recipe
 from learned_sim_env.reinforcement.sb3 import Sb3VecEnv
 from learned_sim_env.reinforcement.vector_wrappers import (
@@ -45,6 +48,10 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
     if place not in PLACES:
         raise unknown("place", place, PLACES)
     env: gym.vector.VectorEnv
+    settings: dict[str, Any] = {}
+    if recipe.sees != "rays":
+        names = modalities(recipe.sees == "cameras", recipe.needs_bev)
+        settings = {"contract": "driving-camera", "modalities": names}
     if place == "dream":
         env = gym.make_vec(
             ENV_ID,
@@ -53,10 +60,11 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
             max_episode_steps=recipe.horizon,
             dtype="bfloat16",
             autoreset_mode=AutoresetMode.SAME_STEP,
+            **settings,
         )
     else:
         twin = declarations()[ENV_ID].twin
-        env = gym.vector.SyncVectorEnv([lambda: gym.make(twin)], autoreset_mode=AutoresetMode.SAME_STEP)
+        env = gym.vector.SyncVectorEnv([lambda: gym.make(twin, **settings)], autoreset_mode=AutoresetMode.SAME_STEP)
     if recipe.targets:
         env = VectorTargetActions(env)
     if recipe.speed_limit:
@@ -65,9 +73,44 @@ def make_env(place: str, recipe: Recipe, checkpoint: str = "bev-rssm", seed: int
         env = VectorCostAsReward(env, recipe.cost_weight)
     if recipe.penalty:
         env = VectorUncertaintyPenalty(env, recipe.penalty)
-    vec = Sb3VecEnv(VectorRayObservation(TransformReward(env, partial(np.multiply, recipe.reward_scale))))
+    seeing = VectorRayObservation if recipe.sees == "rays" else VectorCameraObservation
+    vec = Sb3VecEnv(seeing(TransformReward(env, partial(np.multiply, recipe.reward_scale))))
     vec.seed(seed)
     return vec
+
+
+def make_model(env: Sb3VecEnv, recipe: Recipe, seed: int) -> Any:
+    """Stable-Baselines3's PPO on what `make_env` made."""
+    from stable_baselines3 import PPO
+
+    settings: dict[str, Any] = {"net_arch": list(recipe.hidden), "log_std_init": recipe.log_std}
+    if recipe.sees == "rays":
+        policy: Any = "MlpPolicy"
+        settings["activation_fn"] = torch.nn.Tanh
+    else:
+        policy = CameraActorCritic
+        settings.update(privileged=recipe.privileged, reading=recipe.reading > 0)
+    model = PPO(
+        policy,
+        env,
+        n_steps=recipe.rollout // env.num_envs,
+        batch_size=recipe.batch_size,
+        n_epochs=recipe.epochs,
+        # Falls with the progress that is left, but never to nothing.
+        learning_rate=lambda left: recipe.learning_rate * max(left, 0.05),
+        gamma=recipe.gamma,
+        gae_lambda=recipe.gae_lambda,
+        use_sde=recipe.hold > 0,
+        sde_sample_freq=recipe.hold or -1,
+        seed=seed,
+        device="cpu",
+        ent_coef=recipe.reading if recipe.sees == "cameras" else 0.0,
+        policy_kwargs=settings,
+    )
+    mean_action: Any = model.policy.action_net
+    with torch.no_grad():
+        mean_action.bias[1] = recipe.start
+    return model
 
 
 def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "bev-rssm") -> dict[str, Any]:
@@ -82,8 +125,6 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
     Raises:
         ValueError: if `out` holds a run with other settings.
     """
-    from stable_baselines3 import PPO
-
     torch.set_num_threads(1)
     run: dict[str, Any] = {"place": place, "seed": seed, "recipe": json.loads(json.dumps(asdict(recipe)))}
     if place == "dream":
@@ -96,29 +137,7 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
     if run["steps"] >= recipe.steps:
         return run
     env = make_env(place, recipe, checkpoint, seed=1000 * seed + run["steps"] // recipe.rollout)
-    model = PPO(
-        "MlpPolicy",
-        env,
-        n_steps=recipe.rollout // env.num_envs,
-        batch_size=recipe.batch_size,
-        n_epochs=recipe.epochs,
-        # Falls with the progress that is left, but never to nothing.
-        learning_rate=lambda left: recipe.learning_rate * max(left, 0.05),
-        gamma=recipe.gamma,
-        gae_lambda=recipe.gae_lambda,
-        use_sde=recipe.hold > 0,
-        sde_sample_freq=recipe.hold or -1,
-        seed=seed,
-        device="cpu",
-        policy_kwargs={
-            "net_arch": list(recipe.hidden),
-            "activation_fn": torch.nn.Tanh,
-            "log_std_init": recipe.log_std,
-        },
-    )
-    mean_action: Any = model.policy.action_net
-    with torch.no_grad():
-        mean_action.bias[1] = recipe.start
+    model = make_model(env, recipe, seed)
     if found:
         restore(model, out / "state.safetensors")
         model.num_timesteps = run["steps"]
@@ -127,11 +146,15 @@ def train(place: str, recipe: Recipe, seed: int, out: Path, checkpoint: str = "b
     return run
 
 
-def exported(model: Any, about: dict[str, Any], targets: bool = False) -> NetworkPolicy:
-    """The acting part of a PPO with an MLP on `drivers.ray_features`, as a policy that needs NumPy alone.
+def exported(model: Any, about: dict[str, Any], targets: bool = False) -> NetworkPolicy | CameraPolicy:
+    """The acting part of a PPO: with an MLP on `drivers.ray_features` a policy that needs NumPy alone, with a
+    `CameraActorCritic` one of cameras.
 
     targets: whether it was trained behind `VectorTargetActions`.
     """
+    if isinstance(model.policy, CameraActorCritic):
+        cameras = CAMERAS if PICTURES in model.observation_space.spaces else ()
+        return CameraPolicy(model.policy.network(), cameras, targets, about)
     parts = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
     layers = [(p.weight.detach().numpy().copy(), p.bias.detach().numpy().copy()) for p in parts if hasattr(p, "weight")]
     return NetworkPolicy(tuple(layers), targets, about)
@@ -139,7 +162,8 @@ def exported(model: Any, about: dict[str, Any], targets: bool = False) -> Networ
 
 def store(model: Any, path: Path) -> None:
     """Write all weights and the optimiser's moments of a Stable-Baselines3 algorithm as tensors."""
-    tensors = {f"policy.{name}": value.contiguous() for name, value in model.policy.state_dict().items()}
+    # Copied, because what actor and critic share is there under the names of both.
+    tensors = {f"policy.{name}": value.clone() for name, value in model.policy.state_dict().items()}
     for i, moments in model.policy.optimizer.state_dict()["state"].items():
         tensors.update({f"adam.{i}.{name}": value.contiguous() for name, value in moments.items()})
     with replacing(path) as temporary:

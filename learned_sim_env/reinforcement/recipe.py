@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from learned_sim_env.spec import unknown
+
 PLACES = ("dream", "twin")
+# What a policy may be shown: rays read off the view from above, or small pictures and the route, or the route; and
+# always the ego vector.
+SHOWN = ("rays", "cameras", "route")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """PPO with a small network on `drivers.ray_features`."""
+    """PPO with a small network on `drivers.ray_features`, or on what cameras show."""
 
     steps: int = 200_000
     """Of the environment."""
@@ -51,6 +56,18 @@ class Recipe:
     """Whether the policy gives targets that a route follower carries out, see `policies.follow`, or the actions."""
     start: float = 0.3
     """Mean throttle, or target of the speed, of the first actions: a policy that never moves learns nothing."""
+    sees: str = "rays"
+    """What policies are shown besides the ego vector: rays (off the view from above), cameras (and the route), or the
+    route. An experiment sets it by what its world model is shown.
+    """
+    privileged: bool = True
+    """Whether the value network of a policy of cameras or route is shown what rays meet in the view from above. It does
+    not drive.
+    """
+    reading: float = 1.0
+    """Weight of the loss by which the network of cameras learns to read these rays off pictures while it learns to
+    drive; 0: it learns by reward alone.
+    """
     saves: int = 5
     """Policies that are kept: the last, that of half the steps, of a quarter, and so on."""
 
@@ -59,6 +76,13 @@ class Recipe:
             raise ValueError(f"steps is {self.steps} and saves {self.saves}; both must be at least 1")
         if self.rollout % self.rows or self.rollout < self.rows:
             raise ValueError(f"rollout {self.rollout} is not a multiple of rows {self.rows}")
+        if self.sees not in SHOWN:
+            raise unknown("sees", self.sees, SHOWN)
+
+    @property
+    def needs_bev(self) -> bool:
+        """Whether an environment to train in has to show the view from above."""
+        return self.sees == "rays" or self.privileged or (self.sees == "cameras" and self.reading > 0)
 
     @property
     def saved_steps(self) -> list[int]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from learned_sim_env.drivers.catalogue import SCRIPTED
 from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
 from learned_sim_env.reinforcement.jobs import Job, Judge, Match, Train
-from learned_sim_env.reinforcement.recipe import Recipe
-from learned_sim_env.spec import TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
+from learned_sim_env.reinforcement.recipe import PLACES, Recipe
+from learned_sim_env.spec import CONTRACTS, TEST_SCENARIOS, TRAINING_SCENARIOS, unknown
 
 # Drivers that are judged beside the trained ones.
 BESIDE = (*METADRIVE_DRIVERS, "careful", "nothing", "throttle", "random")
+# And beside those that see cameras: one that sees as little as those without pictures, and one that sees all around.
+IN_SIGHT = {"follow-6": "follow-6", "the policy that ships": "dream"}
 # Scenarios of whole episodes, by split; those of validation are the ones that `data.splits` holds out.
 JUDGED_ON = {"test": TEST_SCENARIOS, "validation": TRAINING_SCENARIOS[9::10]}
 
@@ -24,13 +27,15 @@ class TransferPlan:
     out: Path
     """Where to work and write."""
     checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
+    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name). Of a model that is shown
+    cameras, policies that see cameras, ego and route alone are trained, and others that see no pictures.
+    """
     steps: int = 100_000
     """Of the environment, that dream and simulator get alike."""
-    longer: int = 10
-    """How many times as many the dream gets as well."""
-    penalty: float = 2.0
-    """Weight of the model's doubt in the runs that penalise it."""
+    longer: int | None = None
+    """How many times as many the dream gets as well; by default 10, and with cameras no such runs."""
+    penalty: float | None = None
+    """Weight of the model's doubt in the runs that penalise it; by default 2, and with cameras no such runs."""
     seeds: int = 3
     """Runs of each kind."""
     episodes: int = 100
@@ -46,25 +51,50 @@ class TransferPlan:
     most_steps: int = 150
     """Moments that are further into their scenario are left out, because the simulator has to be driven there."""
     recipe: Recipe = field(default_factory=Recipe)
-    """How policies are trained; its own steps and penalty are set by the ones above."""
+    """How policies are trained; its own steps, penalty and what is seen are set by the ones above."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "longer", "seeds", "episodes", "contexts", "repeats", "stretch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; at least 1 is needed")
         if self.split not in JUDGED_ON:
             raise unknown("split", self.split, JUDGED_ON)
+
+    @cached_property
+    def contract(self) -> str:
+        """Name of the checkpoint's contract, which policies are trained and judged in."""
+        from learned_sim_env.world_model.checkpoint import find, read_config
+
+        return read_config(find(self.checkpoint))["contract"]["name"]
+
+    @property
+    def cameras(self) -> bool:
+        """Whether policies see cameras."""
+        return bool(CONTRACTS[self.contract].cameras)
 
     @property
     def kinds(self) -> dict[str, tuple[str, Recipe]]:
         """Kinds of runs: where, and how."""
-        base = replace(self.recipe, steps=self.steps, penalty=0.0)
-        return {
-            "dream": ("dream", base),
-            "twin": ("twin", base),
-            "dream, doubt penalised": ("dream", replace(base, penalty=self.penalty)),
-            f"dream, {self.longer} times the steps": ("dream", replace(base, steps=self.longer * self.steps)),
-        }
+        base = replace(self.recipe, steps=self.steps, penalty=0.0, sees="cameras" if self.cameras else "rays")
+        kinds = {"dream": ("dream", base), "twin": ("twin", base)}
+        if self.cameras:
+            # What ego and route are enough for says what pictures are good for.
+            kinds |= {f"{place}, no pictures": (place, replace(base, sees="route")) for place in PLACES}
+        penalty, longer = self.penalty, self.longer
+        if not self.cameras:
+            penalty, longer = 2.0 if penalty is None else penalty, 10 if longer is None else longer
+        if penalty is not None:
+            kinds["dream, doubt penalised"] = "dream", replace(base, penalty=penalty)
+        if longer is not None:
+            kinds[f"dream, {longer} times the steps"] = "dream", replace(base, steps=longer * self.steps)
+        return kinds
+
+    @property
+    def best_kind(self) -> str:
+        """The kind that has learned longest in the dream, from all that it may see."""
+        kinds = {kind: r.steps for kind, (place, r) in self.kinds.items() if place == "dream" and r.sees != "route"}
+        return max(kinds, key=lambda kind: kinds[kind])
 
     def runs(self) -> dict[str, list[Train]]:
         """The runs of each kind."""
@@ -80,12 +110,18 @@ class TransferPlan:
         """Whole episodes of the trained, a list of runs each, and of those beside them."""
         seeds = tuple(JUDGED_ON[self.split][: self.episodes])
         trained = {
-            kind: [Judge(self.out / "episodes" / f"{run.path.name}.json", str(last_policy(run)), seeds) for run in runs]
+            kind: [
+                Judge(self.out / "episodes" / f"{run.path.name}.json", str(last_policy(run)), seeds, self.contract)
+                for run in runs
+            ]
             for kind, runs in self.runs().items()
         }
         return {
             **trained,
-            **{name: [Judge(self.out / "episodes" / f"{name}.json", name, seeds)] for name in BESIDE},
+            **{
+                name: [Judge(self.out / "episodes" / f"{driver}.json", driver, seeds, self.contract)]
+                for name, driver in {**{d: d for d in BESIDE}, **(IN_SIGHT if self.cameras else {})}.items()
+            },
         }
 
     def ranked(self) -> dict[str, Match]:

@@ -126,7 +126,7 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
             "Times are of one process with one thread each, side by side on this machine."
         ),
         limits=(
-            "MetaDrive's expert and IDM driver read the simulator, the others see 48 m x 48 m from above. "
+            f"{_seen(next(iter(runs.values()))[0]['recipe'])} "
             "Few runs of each kind tell little about how much luck there is in a run."
         ),
         tables=(
@@ -135,6 +135,23 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
         ),
         values={"drivers": plain(found), "training": took, "compared": claims},
         figures={"Learning curves: reward a step where it is learned": lambda figure: _curves(figure, runs)},
+    )
+
+
+def _seen(recipe: Mapping[str, Any]) -> str:
+    """What drivers see, where policies are trained by a `Recipe`."""
+    if recipe["sees"] == "rays":
+        return "MetaDrive's expert and IDM driver read the simulator, the others see 48 m x 48 m from above."
+    aids = {
+        "their value networks are shown how far rays from the ego go in the view from above": recipe["privileged"],
+        "the network of cameras learns to read such rays off pictures": recipe["reading"] > 0,
+    }
+    used = " and ".join(aid for aid, is_used in aids.items() if is_used)
+    learning = f"While they learn, {used}: in the dream the dream's, in MetaDrive MetaDrive's. " if used else ""
+    return (
+        "Policies that have learned see three cameras, the ego vector and the route; those without pictures the latter "
+        f"two alone. {learning}MetaDrive's expert and IDM driver read the simulator; careful, and the policy that "
+        "ships, see 48 m x 48 m from above."
     )
 
 

@@ -13,7 +13,7 @@ from learned_sim_env.drivers.ray_features import SIZE, RayFeatures, flat_space
 from learned_sim_env.drivers.route import follow
 from learned_sim_env.environments.observations import take
 from learned_sim_env.reinforcement.infos import of_step
-from learned_sim_env.reinforcement.wrappers import speeding
+from learned_sim_env.reinforcement.wrappers import check_ego, speeding
 from learned_sim_env.spec import EGO_FIELDS
 
 
@@ -66,7 +66,7 @@ class VectorTargetActions(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv):
         super().__init__(env)
-        flat_space(env.single_observation_space)
+        check_ego(env.single_observation_space)
         self._ego = np.zeros((env.num_envs, len(EGO_FIELDS)), np.float32)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -22,6 +22,14 @@ def speeding(progress: Any, limit: float) -> Any:
     return 2.0 * np.maximum(progress - REWARD.progress * limit / REWARD.reference_speed, 0.0)
 
 
+def check_ego(observations: gym.Space) -> None:
+    """`ValueError` if observations of that space do not hold the ego vector under "ego"."""
+    if not (isinstance(observations, gym.spaces.Dict) and "ego" in observations.spaces):
+        raise ValueError(
+            f'targets need observations of obs_type "dict" or "classes", with "ego"; these are {observations}'
+        )
+
+
 class RayObservation(gym.ObservationWrapper):
     """`ray_features`, (SIZE,) float32, in place of observations of obs_type "dict"; `ValueError` for others."""
 
@@ -46,12 +54,12 @@ class RayObservation(gym.ObservationWrapper):
 class TargetActions(gym.Wrapper):
     """Targets [sideways, speed] in [-1, 1], which `policies.follow` carries out, in place of actions.
 
-    `ValueError` for observations that are not of obs_type "dict".
+    `ValueError` for observations without the ego vector.
     """
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        flat_space(env.observation_space)
+        check_ego(env.observation_space)
         self._ego = np.zeros(len(EGO_FIELDS), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

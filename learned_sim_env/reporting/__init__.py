@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from learned_sim_env.reporting.html import write_html
-from learned_sim_env.reporting.parts import Part, Table
+from learned_sim_env.reporting.parts import Part, Table, Target
 from learned_sim_env.reporting.write import print_tables, write_report
 
-__all__ = ["Part", "Table", "print_tables", "write_html", "write_report"]
+__all__ = ["Part", "Table", "Target", "print_tables", "write_html", "write_report"]

@@ -15,7 +15,7 @@ import numpy as np
 from learned_sim_env.files import write_text
 from learned_sim_env.optional import require
 from learned_sim_env.reporting.html_style import STYLE
-from learned_sim_env.reporting.parts import Part, Table
+from learned_sim_env.reporting.parts import Part, Table, targets_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +86,8 @@ def _section(anchor: str, part: Part) -> Iterator[str]:
     yield '<div class="notes">\n<div class="note">\n<h3>How it was measured</h3>\n' + _paragraphs(part.method)
     yield '</div>\n<div class="note limits">\n<h3>What this cannot show</h3>\n' + _paragraphs(part.limits)
     yield "</div>\n</div>\n"
-    for i, table in enumerate(part.tables):
+    asked = (targets_table(part.targets),) if part.targets else ()
+    for i, table in enumerate((*asked, *part.tables)):
         yield from _table(f"table-{anchor}-{i}", table)
     for name, draw in part.figures.items():
         region = _region(name)

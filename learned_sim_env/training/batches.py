@@ -99,6 +99,8 @@ class Batch(TrafficWindows):
     route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`; known as
     "stations".
     terms: (B, L, 4), known as "reward". events: (B, L, 4) bool.
+    scenery: what stands beside the road, empty if the data do not say: "kind" (B, L, K) uint8, 0 empty, "pose"
+    (B, L, K, 3) in the same frame as `pose`, "size" (B, L, K, 3).
     """
 
     observations: dict[str, Tensor]
@@ -106,6 +108,7 @@ class Batch(TrafficWindows):
     route: Tensor
     terms: Tensor
     events: Tensor
+    scenery: dict[str, Tensor]
 
 
 class WindowSampler:
@@ -155,6 +158,7 @@ class WindowSampler:
             route=torch.from_numpy(headings),
             terms=torch.from_numpy(self._read("reward_terms", row)[..., : len(GRADED_TERMS)]),
             events=torch.from_numpy(self._read("events", row)),
+            scenery={name: torch.from_numpy(values) for name, values in self._scenery(row).items()},
         )
 
     def sample_paths(self, size: int, seed: int, step: int, rank: int = 0) -> Paths:
@@ -228,6 +232,18 @@ class WindowSampler:
             agent_size=torch.from_numpy(self._read("agent_sizes", row)[..., :MOVER_SLOTS, :]),
             agent_class=torch.from_numpy(self._read("agent_classes", row)[..., :MOVER_SLOTS]),
         )
+
+    def _scenery(self, row: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Batch.scenery`."""
+        if not self.data.has("scenery_kinds"):
+            return {}
+        anchor = self._read("ego_pose", row[:, self.context - 1])[:, None, None]
+        world = self._read("scenery_poses", row).astype(np.float64)
+        return {
+            "kind": self._read("scenery_kinds", row),
+            "pose": _seen_from(world, anchor).astype(np.float32),
+            "size": self._read("scenery_sizes", row),
+        }
 
     def _standing(self, row: np.ndarray) -> np.ndarray:
         """(..., H, W) uint8: what stands still in the views of rows (...), movers and ego removed."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         MapModel,
         MovableEgo,
         Observation,
+        ScenePainter,
         State,
         WorldModel,
     )
@@ -31,6 +32,7 @@ __all__ = [
     "MapModel",
     "MovableEgo",
     "Observation",
+    "ScenePainter",
     "State",
     "WorldModel",
     "check_world_model",
@@ -51,6 +53,7 @@ __getattr__ = lazy_names(
         "MapModel": "learned_sim_env.world_model.protocol",
         "MovableEgo": "learned_sim_env.world_model.protocol",
         "Observation": "learned_sim_env.world_model.protocol",
+        "ScenePainter": "learned_sim_env.world_model.protocol",
         "State": "learned_sim_env.world_model.protocol",
         "WorldModel": "learned_sim_env.world_model.protocol",
         "check_world_model": "learned_sim_env.world_model.conformance",

@@ -164,6 +164,28 @@ class CompactState(WorldModel, Protocol):
         ...
 
 
+@runtime_checkable
+class ScenePainter(WorldModel, Protocol):
+    """A world model that draws cameras from a scene that it is told, so that its drawing can be judged by itself.
+
+    Scenes are tensors by name, of B rows: "pose" (B, 3) float32 of the ego in the frame of the last real observation;
+    "ground" (B, H, W) uint8, what stands still in the view from above; "agent_pose" (B, K, 3) float32 in the ego frame,
+    "agent_size" (B, K, 2) float32 and "agent_class" (B, K) uint8, 0 where there is none, of other road users, the
+    nearest first; where it is known, of what stands beside the road, the nearest first, "scenery_pose" (B, S, 3)
+    float32 in the ego frame, "scenery_size" (B, S, 3) float32 and "scenery_kind" (B, S) uint8, see `spec.SceneryKind`;
+    others that belong to the kind of model.
+    """
+
+    def paint(self, state: State, then: Observation, now: Observation, names: Sequence[str]) -> Observation:
+        """Cameras `names` as the model would draw them if everything in the scene were as it truly is.
+
+        Args:
+            state: after the last real observation, for what pictures of it are remembered by.
+            then, now: scenes of that moment and of the one to draw; a road user has the same place in both.
+        """
+        ...
+
+
 def compact(model: WorldModel, state: State) -> State:
     """The part of a state that is kept; see `CompactState`."""
     return model.compact(state) if isinstance(model, CompactState) else state

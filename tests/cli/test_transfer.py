@@ -7,6 +7,7 @@ import json
 import pytest
 
 from learned_sim_env.cli.main import main
+from learned_sim_env.drivers.camera_network import CameraPolicy
 from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
 from learned_sim_env.drivers.network import NetworkPolicy
 from learned_sim_env.reinforcement.transfer import TransferPlan, last_policy
@@ -83,3 +84,33 @@ def test_wrong_options(options, message, tmp_path, capsys):
         main(["transfer", *options, "--out", str(tmp_path)])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_cameras_from_training_to_the_report(tmp_path, monkeypatch):
+    from learned_sim_env.environments.twin import TwinDrivingEnv
+    from learned_sim_env.reinforcement import transfer
+    from tests.camera_checkpoint import camera_checkpoint
+
+    twin = TwinDrivingEnv("metadrive", "driving-camera", isolate=True)
+    checkpoint = camera_checkpoint(tmp_path / "camera", twin)
+    twin.close()
+    monkeypatch.setattr(transfer, "BESIDE", ("careful",))
+    monkeypatch.setattr(transfer, "IN_SIGHT", {"blind": "follow-6"})
+    monkeypatch.setattr(transfer, "SCRIPTED", {"nothing": None, "follow-8": None})
+    out = tmp_path / "out"
+    options = {**OPTIONS, "steps": 32, "recipe.rollout": 32, "recipe.rows": 4, "checkpoint": checkpoint, "out": out}
+    del options["longer"]
+    command = ["transfer", *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+    command += ["--most-steps", "30", "--ship", str(tmp_path / "best.safetensors")]
+    assert main(command) == 0
+    found = json.loads((out / "transfer.json").read_text())
+    trained = ["dream", "twin", "dream, no pictures", "twin, no pictures"]
+    assert list(found["driving"]["drivers"]) == [*trained, "careful", "blind"]
+    assert set(found["exploits"]) == set(trained) and len(found["ranking"]["reward"]["names"]) == 2 + 4
+    assert "those without pictures the latter two alone" in (out / "transfer.html").read_text()
+    shipped = CameraPolicy.load(tmp_path / "best.safetensors")
+    assert shipped.about["place"] == "dream" and "bev" not in shipped.observes and "front" in shipped.observes
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/**/*.json")}
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/**/*.json")} == before

@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.evaluation.levels.cameras import LEVEL
 from learned_sim_env.evaluation.levels.cameras.frame_baselines import warped_over_ground
-from learned_sim_env.evaluation.levels.cameras.frame_futures import COPIED, WARPED, compare_frames
+from learned_sim_env.evaluation.levels.cameras.frame_futures import COPIED, TOLD, WARPED, compare_frames
 from learned_sim_env.evaluation.levels.cameras.frames_part import frames_part
+from learned_sim_env.evaluation.levels.cameras.seeing_part import AHEAD, AREAS, compared
+from learned_sim_env.evaluation.levels.cameras.true_scenes import true_scenes
 from learned_sim_env.evaluation.open_loop import MODEL
+from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.bootstrap import resample
 from learned_sim_env.measures.frame_error import MOST_PSNR, changed, frame_ssim, psnr
+from learned_sim_env.measures.iou import iou
 from learned_sim_env.reporting.html import write_html
-from learned_sim_env.spec import CONTRACTS, CameraSpec
+from learned_sim_env.spec import CONTRACTS, CameraSpec, SemanticClass
+from learned_sim_env.world_model.protocol import ScenePainter
+from tests.evaluation.world import PIXEL
 
 CONTRACT = CONTRACTS["driving-camera"]
 RNG = np.random.default_rng(0)
@@ -181,10 +188,62 @@ def test_the_level_tells_a_good_model_from_the_baselines(tmp_path) -> None:
     assert (scores[COPIED]["psnr_changed"] < scores[COPIED]["psnr"]).all()
     assert (np.diff(found.changed["front"][0]) > 0).all()
     part = frames_part(found, resample(found.episode, 2, 20, 0), 16, 0.1, {})
+    assert {target.met for target in part.targets} == {True}
     psnr_of = {m: v["psnr"]["value"] for m, v in part.values["scores"]["front"].items()}
     assert psnr_of[MODEL] == [MOST_PSNR] * 3 and psnr_of[COPIED][0] > psnr_of[COPIED][2]
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     write_html(tmp_path / "cameras.html", "Cameras", {}, [part])
+
+
+class Told(Projector):
+    """A model that draws what it is told: brighter by the number of road users."""
+
+    static_graph = False
+    in_bfloat16 = features = Projector.decode
+
+    def paint(self, state, then, now, names):
+        there = (now["agent_class"] > 0).sum(1)
+        return {"front": there.to(torch.uint8)[:, None, None, None].repeat(1, 64, 96, 3)}
+
+
+def test_a_model_that_can_be_told_the_scene_is_the_ceiling(world: PackedData) -> None:
+    reader = WindowReader(world, 16, CONTRACT.dt, ("bev", "ego"))
+    batch = reader.read(Windows(np.array([0, 1]), np.array([3, 10])))
+    frames = hand_made().observations["front"]
+    batch.observations["front"] = frames
+    assert isinstance(Told(frames[0]), ScenePainter) and not isinstance(Projector(frames[0]), ScenePainter)
+    found = compare_frames({MODEL: Told(frames[0])}, batch, np.array([0, 1]), ["front"])
+    one = np.ones((2, 3, 64, 96, 3), np.uint8)
+    at = np.array([1, 5, 15]) - 1
+    expected = psnr(one, frames[:, 5:][:, at].numpy())
+    np.testing.assert_allclose(found.scores["front"][TOLD]["psnr"], expected)
+
+
+def test_true_scenes_hold_the_same_road_users_at_both_moments(world: PackedData) -> None:
+    batch = WindowReader(world, 16, CONTRACT.dt, ("bev", "ego")).read(Windows(np.array([1]), np.array([2])))
+    # The second slot is taken by another that comes later, nearer to the ego.
+    batch.agent_ids[:, 5:, 1], batch.agent_class[:, 5:, 1] = 9, int(SemanticClass.PEDESTRIAN)
+    batch.agent_pose[:, :, 1] = batch.pose + torch.tensor([1.0, 0.5, 0.0])
+    then, now = true_scenes(batch, 12)
+    assert now["agent_class"][0, :3].tolist() == [int(SemanticClass.PEDESTRIAN), int(SemanticClass.VEHICLE), 0]
+    assert then["agent_class"][0, :3].tolist() == [0, int(SemanticClass.VEHICLE), 0]
+    torch.testing.assert_close(now["pose"], batch.pose[:, 12])
+    # It drives along x of its own frame, as the ego does, twice as fast.
+    moved = now["agent_pose"][0, 1] - then["agent_pose"][0, 1]
+    torch.testing.assert_close(moved[:2], torch.tensor([8 * PIXEL, 0.0]), atol=1e-3, rtol=0)
+    assert (now["ground"] == batch.static[:, 12]).all()
+
+
+def test_what_is_seen_is_judged_ahead_and_everywhere(world: PackedData) -> None:
+    bev = CONTRACT.bev
+    truth = world.arrays["bev"][:3]
+    known = np.array([True, True, False])
+    view, ahead = truth.copy(), (bev.pixel_centres()[..., 0] > 0) & (bev.pixel_centres()[..., 0] <= AHEAD)
+    view[:, ~ahead] = SemanticClass.OFF_ROAD
+    found = {area: iou(np.ones((1, 3)), counts)[0, 0] for area, counts in compared(view, truth, known, bev).items()}
+    # Nothing is wrong ahead; behind, all of the road is missing.
+    assert found[AREAS[0]][0] == 1 > found[AREAS[1]][0] > 0.5
+    assert compared(view, truth, known, bev)[AREAS[0]][2].sum() == 0
 
 
 def test_a_model_without_cameras_is_told_so() -> None:

@@ -26,7 +26,7 @@ from learned_sim_env.evaluation.open_loop import TRUE_MOTION
 from learned_sim_env.evaluation.scores import Report
 from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
 from learned_sim_env.measures.iou import CLASSES
-from learned_sim_env.reporting.parts import Part
+from learned_sim_env.reporting.parts import Part, Target
 from learned_sim_env.reporting.write import write_report
 from learned_sim_env.spec import Fingerprints
 from learned_sim_env.world_model.checkpoint import save_pretrained
@@ -250,12 +250,18 @@ def test_levels_of_the_ladder_are_written_as_they_come(
     monkeypatch.setattr(return_trip, "return_trip", partial(return_trip.return_trip, config=config))
     monkeypatch.setattr(trust, "trust", fails)
     options = ["--checkpoint", str(folder / "model"), "--data", str(folder / "data"), "--out", str(tmp_path)]
-    command = ["evaluate", *options, "--episodes", "2", "--stride", "50", "--levels", "trust", "return_trip"]
+    asked = Target.least("nothing at all", 1.0, 2.0)
+    measured = return_trip.return_trip
+    monkeypatch.setattr(return_trip, "return_trip", lambda c: replace(measured(c), targets=(asked,)))
+    command = ["evaluate", *options, "--episodes", "2", "--stride", "50", "--levels", "trust", "return_trip", "--card"]
     # The second level fails: the first is not lost.
     assert main(command) == 2
     found = json.loads((tmp_path / "ladder.json").read_text())
     assert list(found) == ["about", "return_trip"]
-    assert found["about"]["command"].endswith("--levels trust return_trip")
+    assert found["about"]["command"].endswith("--levels trust return_trip --card")
+    # The card says what was asked of the level that was measured.
+    card = (folder / "model" / "card.md").read_text()
+    assert "## Asked and measured" in card and "| nothing at all | at least 1 | 2.00" in card
     assert "return_trip" in (tmp_path / "ladder.html").read_text()
 
 

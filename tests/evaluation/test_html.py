@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 
 from learned_sim_env.reporting.html import write_html
-from learned_sim_env.reporting.parts import Part, Table
+from learned_sim_env.reporting.parts import Part, Table, Target, targets_table
+from learned_sim_env.reporting.write import markdown, write_report
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
@@ -200,3 +202,20 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 def test_what_cannot_be_shown_is_refused(parts: list[Part], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         write_html(tmp_path / "r.html", "t", {}, parts)
+
+
+def test_what_was_asked_stands_before_what_was_measured(tmp_path: Path) -> None:
+    targets = (
+        Target.least("agreement", 0.9, 0.95),
+        Target.most("error", 0.05, 0.1, 3, "m"),
+        Target.most("seam", 1.3, 1.3),
+        Target.least("forecast", 0.9, float("nan")),
+    )
+    assert [target.verdict for target in targets] == ["met", "missed", "met", "not measured"]
+    assert (targets[1].asked, targets[1].measured, targets[3].measured) == ("at most 0.05 m", "0.100 m", "-")
+    write_report(tmp_path, "ladder", "Ladder", {}, [part(targets=targets)])
+    page = (tmp_path / "ladder.html").read_text()
+    assert page.index("Asked and measured") < page.index("IoU") and "not measured" in page
+    said = json.loads((tmp_path / "ladder.json").read_text())["views"]["targets"]
+    assert [one["met"] for one in said] == [True, False, True, None]
+    assert markdown(targets_table(targets)).splitlines()[2].split("|")[1:3] == [" agreement ", " at least 0.9   "]

@@ -61,7 +61,7 @@ def test_levels_measure_what_applies_and_say_what_does_not(filmed: PackedData, t
         *measure_prediction(toy, filmed, PredictionConfig(horizon=31, replicates=5, branch_windows=2, branches=2)),
         validity(toy, filmed, ValidityConfig(contexts=3, steps=12, watched=1)),
         trust(toy, filmed, TrustConfig(replicates=5)),
-        frames_part.measure_cameras(toy, filmed, CamerasConfig(horizon=15, replicates=5)),
+        *frames_part.measure_cameras(toy, filmed, CamerasConfig(horizon=15, replicates=5)),
     ]
     found = {part.name: part for part in parts}
     reason = "ToyCameraModel draws front, left and right, not bev"
@@ -71,6 +71,14 @@ def test_levels_measure_what_applies_and_say_what_does_not(filmed: PackedData, t
     )
     assert list(found["trust"].values["ranks"]) == ["position [m]"]
     assert set(found["cameras"].values["scores"]) == set(CAMERAS) and len(found["cameras"].pictures) == 3
+    assert list(found["camera_seams"].values["seams"]) == ["front and left", "front and right"]
+    # It draws no view from above, and cannot be told what is there.
+    assert "iou" not in found["camera_seeing"].values and found["camera_seeing"].values["ade"]["value"] > 0
+    assert list(found["cameras"].values["scores"]["front"]) == [
+        "model",
+        "last frame",
+        "last frame, moved over the ground",
+    ]
     assert found["film_strips"].pictures == {} and found["prediction"].values["iou"] == {}
     assert found["forecasts"].values["terminal"]["1 s"]["auroc_straight_on"]["value"] is None
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")

@@ -6,7 +6,6 @@ import json
 import shlex
 from dataclasses import replace
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -21,6 +20,7 @@ from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model
 from tests.data.recordings import CONTRACT, recording
+from tests.training.checkpoint_env import check_environment
 
 # All of it trains or dreams: left out by `make test-fast`.
 pytestmark = pytest.mark.slow
@@ -67,15 +67,7 @@ def test_its_checkpoint_says_what_it_is_and_keeps_weights_in_half_precision(chec
 
 
 def test_it_is_an_environment(checkpoint):
-    env = gym.make("LearnedDriving-v0", checkpoint=str(checkpoint))
-    first, _ = env.reset(seed=3)
-    assert env.observation_space.contains(first)
-    steps = [env.step(np.array([0.1, 0.5], np.float32)) for _ in range(3)]
-    assert all(env.observation_space.contains(observation) for observation, *_ in steps)
-    env.reset(seed=3)
-    again = [env.step(np.array([0.1, 0.5], np.float32)) for _ in range(3)]
-    assert [reward for _, reward, *_ in steps] == [reward for _, reward, *_ in again]
-    env.close()
+    check_environment(checkpoint)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     from learned_sim_env.evaluation.levels.cameras.frames_part import CamerasConfig, measure_cameras
 
     config = CamerasConfig(batch_size=inputs.batch_size)
-    return (measure_cameras(inputs.checkpoint, inputs.data, config, inputs.beside),)
+    return measure_cameras(inputs.checkpoint, inputs.data, config, inputs.beside)
 
 
 def _more_needs(checkpoint: Checkpoint) -> str | None:
@@ -28,7 +28,7 @@ def _more_needs(checkpoint: Checkpoint) -> str | None:
 
 LEVEL = Level(
     name="cameras",
-    question="how far ahead are imagined camera frames good?",
+    question="how far ahead are imagined camera frames good, do they agree, and what is seen in them?",
     requirements="a model that draws cameras; recorded episodes with their frames",
     measure=_measure,
     more_needs=_more_needs,

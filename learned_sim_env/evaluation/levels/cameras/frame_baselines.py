@@ -26,6 +26,25 @@ def warped_over_ground(frames: np.ndarray, pose: np.ndarray, camera: CameraSpec)
     Returns:
         (B, T, H, W, 3) uint8.
     """
+    places, held = places_before(pose, camera)
+    b, t = pose.shape[:2]
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float().repeat_interleave(t, 0)
+    grid = torch.from_numpy(places).reshape(b * t, camera.height, camera.width, 2)
+    seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = seen.round().to(torch.uint8).permute(0, 2, 3, 1).reshape(b, t, *frames.shape[1:]).numpy()
+    return np.where(held[..., None], moved, frames[:, None])
+
+
+def places_before(pose: np.ndarray, camera: CameraSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Where in its first picture a camera had what it shows from other poses of the ego, see `warped_over_ground`.
+
+    Args:
+        pose: (B, T, 3) x, y, heading [m, m, rad], in the frame of the ego when it took the first picture.
+
+    Returns:
+        (B, T, H, W, 2) float32 column and row, -1 and 1 being the edges of the picture, as `grid_sample` wants them;
+        and (B, T, H, W) bool, whether the first picture holds it.
+    """
     rows, columns = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
     rays = camera.rays(rows, columns)
     down = -rays[..., 2]
@@ -43,12 +62,5 @@ def warped_over_ground(frames: np.ndarray, pose: np.ndarray, camera: CameraSpec)
     )
     row, column, depth = camera.project(there)
     held = (depth > 0) & (row >= 0) & (row <= camera.height) & (column >= 0) & (column <= camera.width)
-    # As `grid_sample` wants it: -1 and 1 are the edges of the picture.
     places = np.stack([2 * column / camera.width - 1, 2 * row / camera.height - 1], -1)
-    places = np.where(held[..., None], places, 0.0).astype(np.float32)
-    b, t = pose.shape[:2]
-    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float().repeat_interleave(t, 0)
-    grid = torch.from_numpy(places).reshape(b * t, camera.height, camera.width, 2)
-    seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    moved = seen.round().to(torch.uint8).permute(0, 2, 3, 1).reshape(b, t, *frames.shape[1:]).numpy()
-    return np.where(held[..., None], moved, frames[:, None])
+    return np.where(held[..., None], places, 0.0).astype(np.float32), held

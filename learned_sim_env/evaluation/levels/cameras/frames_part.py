@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,23 @@ from tqdm import tqdm
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.film_strips import film_strips
 from learned_sim_env.evaluation.levels.cameras.frame_futures import (
+    COPIED,
     MEASURES,
+    TOLD,
+    WARPED,
     FrameFutures,
     follow_frames,
     steps_up_to,
 )
-from learned_sim_env.evaluation.open_loop import context_of, episodes_for, join, models_by_method, window_reader
+from learned_sim_env.evaluation.levels.cameras.seams_part import seams_part
+from learned_sim_env.evaluation.levels.cameras.seeing_part import measure_seeing
+from learned_sim_env.evaluation.open_loop import MODEL, context_of, episodes_for, join, models_by_method, window_reader
 from learned_sim_env.evaluation.windows import regular_windows
 from learned_sim_env.measures import ego
 from learned_sim_env.measures.bootstrap import Estimate, resample
 from learned_sim_env.measures.frame_error import DIFFERENCE, MOST_PSNR
 from learned_sim_env.reporting.display import STYLES, at, curve, number, plain, steps_text, text
-from learned_sim_env.reporting.parts import Part, Table, not_applicable
+from learned_sim_env.reporting.parts import Part, Table, Target, not_applicable
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
@@ -40,6 +45,9 @@ _LABELS = {
 assert tuple(_LABELS) == MEASURES
 # Steps between the pictures of a strip.
 _EVERY = 5
+# [dB] By how much the model's PSNR has to exceed the better baseline's at any step, and at `_MIDDLE`; and by how much
+# it may stay below that of the model that is told the true scene.
+_ABOVE, _CLEARLY_ABOVE, _BELOW, _MIDDLE = 0.0, 3.0, 3.0, 15
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,11 @@ class CamerasConfig:
 
 def measure_cameras(
     checkpoint: Checkpoint, data: PackedData, config: CamerasConfig, beside: Sequence[Checkpoint] = ()
-) -> Part:
+) -> tuple[Part, ...]:
     """Compare a model's camera frames in futures of recorded episodes with the recorded ones.
+
+    Returns:
+        Parts named "cameras", "camera_seams" and "camera_seeing".
 
     Raises:
         ValueError: if the data was recorded under another contract, no episode is long enough, or a model predicts
@@ -76,7 +87,8 @@ def measure_cameras(
     drawn = [name for name in checkpoint.model.draws if contract.modality(name).kind == "rgb"]
     cameras = [name for name in drawn if name in data.modalities]
     if not cameras:
-        return not_applicable("cameras", "L1: cameras", f"the episodes were recorded without {' and '.join(drawn)}")
+        reason = f"the episodes were recorded without {' and '.join(drawn)}"
+        return (not_applicable("cameras", "L1: camera frames", reason),)
     with tqdm(total=len(windows), desc="cameras", unit="window") as bar:
         for part in follow_frames(models, reader, windows, cameras, config.batch_size):
             parts.append(part)
@@ -88,7 +100,11 @@ def measure_cameras(
         batch = reader.read(windows[whole])
         strips = {f"{name}: the truth above": film_strips(checkpoint.model, batch, name, _EVERY)[0] for name in cameras}
     weights = resample(found.episode, len(data), config.replicates, config.seed)
-    return frames_part(found, weights, config.horizon, contract.dt, strips)
+    return (
+        frames_part(found, weights, config.horizon, contract.dt, strips),
+        seams_part(found, weights, config.horizon),
+        measure_seeing(checkpoint, data, config.stride, config.batch_size, config.replicates, config.seed),
+    )
 
 
 def frames_part(
@@ -131,6 +147,12 @@ def frames_part(
             f"{DIFFERENCE:g} of 255 levels: what stays the same, such as the sky, is easy. Intervals are 95% of "
             "replicates that resample whole episodes.\n\nBaselines: the last frame of the context again; "
             "the same, moved over the ground plane by the ego's true motion, which the model is not given."
+            + (
+                "\n\nThe ceiling: the model draws, from the same real frames, the scene as it truly is by then (the "
+                "ground, what stands on it, other road users, the ego), so that what is missing is its drawing's."
+                if any(TOLD in methods for methods in scores.values())
+                else ""
+            )
         ),
         limits=(
             "Of several possible futures only one was recorded, and the mode is punished for the others. Both measures "
@@ -150,7 +172,21 @@ def frames_part(
         },
         figures={f"Frames of the {camera} camera": _drawing(methods, steps) for camera, methods in scores.items()},
         pictures=pictures,
+        targets=tuple(target for camera, methods in scores.items() for target in _targets(camera, methods, steps)),
     )
+
+
+def _targets(camera: str, methods: dict[str, dict[str, Estimate]], steps: list[int]) -> Iterator[Target]:
+    """What is asked of the PSNR of a camera's frames."""
+    value = {name: measures["psnr"].value for name, measures in methods.items()}
+    margin = value[MODEL] - np.maximum(value[COPIED], value[WARPED])
+    for i, step in enumerate(steps):
+        bound = _CLEARLY_ABOVE if step == _MIDDLE else _ABOVE
+        name = f"PSNR, {camera}, {steps_text(step)}: above the better baseline"
+        yield Target.least(name, bound, float(margin[i]), unit="dB")
+        if step == _MIDDLE and TOLD in value:
+            name = f"PSNR, {camera}, {steps_text(step)}: below the ceiling"
+            yield Target.most(name, _BELOW, float(value[TOLD][i] - value[MODEL][i]), unit="dB")
 
 
 def _mean(weights: np.ndarray, values: np.ndarray, valid: np.ndarray) -> Estimate:

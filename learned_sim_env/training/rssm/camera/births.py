@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import compose, relative, rotate, unwound
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import Squares
+from learned_sim_env.world_model.rssm.camera.scenery.births import SceneryBirths, reach
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, Squares
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from learned_sim_env.world_model.rssm.route_path import chain
 
@@ -24,6 +24,8 @@ LONGEST, SQUARES = 6, 64
 SHOWN, LATER, FARTHER = (30, 12, 0), 6, 6.0
 # Where things stand in their squares counts so much beside what stands there.
 PLACE_WEIGHT = 0.3
+# [m] What is farther is not recorded, see `rendering.camera.scenery`, which needs OpenCV.
+NEAR = 80.0
 
 
 class BirthsObjective:
@@ -41,8 +43,9 @@ class BirthsObjective:
 
     def loss(self, split: str, batch: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of what stands in a square, and the pinball loss of where in the square."""
-        births = self.births
-        state, squares, true = examples(births, self.data[split], *batch, np.random.default_rng([self.seed, *batch[0]]))
+        births, (later, first) = self.births, batch
+        rng = np.random.default_rng([self.seed, *later])
+        state, squares, true = examples(births, self.data[split], later, first, rng)
         known = {**true, "scenery_kind": true["scenery_kind"] * decided(births, true, state)}
         with torch.autocast(state["pose"].device.type, enabled=False):
             logits, features, towards = births.guesses(state, squares, known)
@@ -76,8 +79,9 @@ def examples(
     frame = compose(frame, shift)
     pose, earlier = (relative(data.tensors(moments, "ego_pose")[0], frame).float() for moments in (now, before))
     cells, origin = true_map(data, births.memory, now, frame, rng)
-    lattice = births.lattice
-    reached, squares = lattice.due(lattice.in_reach(earlier), pose, SQUARES)
+    lattice, true = births.lattice, true_scenery(data, now, frame)
+    reached = lattice.in_reach(earlier, recorded_reach(births, true_scenery(data, before, frame), earlier))
+    reached, squares = lattice.due(reached, pose, SQUARES, recorded_reach(births, true, pose))
     state = {
         "map": cells,
         "map_origin": origin,
@@ -85,7 +89,7 @@ def examples(
         "pose": pose,
         "scenery_decided": reached,
     }
-    return state, squares, true_scenery(data, now, frame)
+    return state, squares, true
 
 
 def true_route(data: Moments, moments: np.ndarray, pose: Tensor) -> Tensor:
@@ -104,6 +108,11 @@ def true_scenery(data: Moments, moments: np.ndarray, frame: Tensor) -> State:
         "scenery_pose": relative(poses.double(), frame[:, None]).float(),
         "scenery_size": sizes,
     }
+
+
+def recorded_reach(births: SceneryBirths, true: State, pose: Tensor) -> Tensor:
+    """(B,) [m]: within what distance of the ego at `pose` (B, 3) squares are of which all is recorded."""
+    return (reach(true, pose, NEAR) - births.lattice.side).clamp_max(FAR_REACH)
 
 
 def standing(births: SceneryBirths, squares: Squares, true: State) -> tuple[Tensor, Tensor]:

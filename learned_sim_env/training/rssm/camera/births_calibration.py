@@ -1,4 +1,5 @@
-"""What is fitted of `SceneryBirths` once it is trained: that as much is born as there truly is, and how far apart.
+"""What is fitted of `SceneryBirths` once it is trained: that as much is born and stays as there truly is, and how far
+apart.
 
 Egos drive as they truly did, over the true map, as far as it is known at each moment of a dream; of the scenery only
 what stood there at the start is true.
@@ -13,16 +14,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.training.rssm.camera.births import FARTHER, LATER, decided, true_route, true_scenery
+from learned_sim_env.training.rssm.camera.births import (
+    FARTHER,
+    LATER,
+    decided,
+    recorded_reach,
+    true_route,
+    true_scenery,
+)
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.roadside import KINDS, is_road
-from learned_sim_env.world_model.rssm.camera.scenery_births import QUANTILES, UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.births import QUANTILES, UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS, is_road
 from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
 
 # Things that a drive remembers, as a dream does.
-SLOTS = 32
+SLOTS = 48
 # Drives side by side, their steps, and how often rates are changed after them; by at most this, and as if there had
 # been so many more things: whole drives are through towns or woods, and few say little about the others.
 DRIVES, STEPS, TIMES, MOST, DOUBT = 96, 120, 2, 0.5, 30
@@ -33,7 +41,9 @@ NEARER = 0.02
 
 
 def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, float]:
-    """Fit sizes, distances and rates; the shares of what truly stands there that is born in the end, by kind."""
+    """Fit sizes, distances and rates; the shares of what truly stands there that is born, and stays, in the
+    end, by kind.
+    """
     births.sizes.copy_(size_quantiles(data))
     births.apart.copy_(least_distances(data))
     births.clear.copy_(road_distances(data, births.memory))
@@ -43,9 +53,10 @@ def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, 
     for time in range(TIMES + 1):
         true, born = torch.zeros(KINDS + 1), torch.zeros(KINDS + 1)
         for before, state, standing in drives(births, data, starts, STEPS, seed + time):
-            true += fresh(births, standing, before, state)
-            born += fresh(births, state, before, state)
-        shares = ((born + DOUBT) / (true + DOUBT))[1:]
+            known = recorded_reach(births, standing, state["pose"])
+            true += fresh(births, standing, before, state, known)
+            born += fresh(births, state, before, state, known) - mistaken(births, before)
+        shares = ((born.clamp_min(0) + DOUBT) / (true + DOUBT))[1:]
         if time < TIMES:
             births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
     return {f"births_of_kind_{k + 1}": round(float(share), 3) for k, share in enumerate(shares)}
@@ -96,10 +107,21 @@ def drives(
         yield before, state, true_scenery(data, now, frame)
 
 
-def fresh(births: SceneryBirths, things: State, before: State, after: State) -> Tensor:
-    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of the same moment."""
+def fresh(births: SceneryBirths, things: State, before: State, after: State, within: Tensor) -> Tensor:
+    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of the same moment, and
+    that are `within` (B,) [m] of the ego.
+    """
     new = decided(births, things, after) & ~decided(births, things, before)
+    new &= (things["scenery_pose"] - after["pose"][:, None])[..., :2].norm(dim=-1) < within[:, None]
     return torch.bincount(things["scenery_kind"][new].long(), minlength=KINDS + 1).float()
+
+
+def mistaken(births: SceneryBirths, before: State) -> Tensor:
+    """(KINDS + 1,) numbers of things, by kind, that are taken away because they turn out to stand on the road."""
+    kind = before["scenery_kind"]
+    held = births.lattice.holds(before["scenery_pose"][..., :2], before["pose"])
+    gone = held & ~births.kept(before) & (kind > 0)
+    return torch.bincount(kind[gone].long(), minlength=KINDS + 1).float()
 
 
 def size_quantiles(data: Moments) -> Tensor:

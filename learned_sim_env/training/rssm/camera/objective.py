@@ -24,7 +24,7 @@ from learned_sim_env.training.rssm.camera.painter_examples import Examples
 from learned_sim_env.training.rssm.camera.painter_loss import paint
 from learned_sim_env.training.rssm.camera.seeing import SeeingObjective
 from learned_sim_env.world_model.checkpoint import from_pretrained
-from learned_sim_env.world_model.rssm.camera.model import as_bytes
+from learned_sim_env.world_model.rssm.camera.painting.view import as_bytes
 
 # Batches of validation.
 VALIDATION_BATCHES = 6

@@ -11,7 +11,8 @@ from torch import Tensor
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.painter_examples import Examples, OwnPictures, examples, looked_at
 from learned_sim_env.training.rssm.camera.painter_loss import paint, painter_loss
-from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel, as_bytes
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
+from learned_sim_env.world_model.rssm.camera.painting.view import as_bytes
 
 # Shares of examples whose keyframe is one of the painter's own pictures, once it has painted for so many steps.
 OWN_SHARE, OWN_FROM = 0.6, 300

@@ -12,10 +12,10 @@ from torch import Tensor
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative, rotate
-from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.model import OBSTACLE_SIZE
-from learned_sim_env.world_model.rssm.camera.rig import Rig
-from learned_sim_env.world_model.rssm.camera.things import (
+from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
+from learned_sim_env.world_model.rssm.camera.painting.pictures import OBSTACLE_SIZE
+from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
+from learned_sim_env.world_model.rssm.camera.painting.things import (
     Hits,
     Things,
     agents_as_things,
@@ -58,7 +58,7 @@ class Examples(NamedTuple):
     was looked at, `turned` (B,) [rad] of the ego before. motion: (B, 3) pose of the ego in the keyframe's.
     now: the moments to be painted. then: their things at the keyframes' moments. slots: (B, K) int64, those in which
     they were then; -1 for those that were not there.
-    ground: (B, G, channels), see `ground_look`. marked: (B, N), share of a pixel that is a marking.
+    ground: (B, channels, G), see `ground_look`. marked: (B, N), share of a pixel that is a marking.
     true: (B, C, 3, H, W) float32, the pictures from 0 to 1.
     """
 
@@ -85,7 +85,7 @@ def ground(data: Moments, moments: np.ndarray, memory: MapMemory, rig: Rig) -> t
     cells, origin = memory.observe(*memory.empty(len(moments), data.device), here, cells)
     look = ground_look(cells, origin, here, rig, memory.bev)
     marked = torch.zeros(len(moments), len(rig.rays), device=data.device)
-    marked[:, rig.ground] = look[..., -2:].sum(-1)
+    marked[:, rig.ground] = look[:, -2:].sum(1)
     return look, marked
 
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.training.rssm.camera.painter_examples import Examples
-from learned_sim_env.world_model.rssm.camera.boxes import FAR
-from learned_sim_env.world_model.rssm.camera.keyframe import Keyframe, remembered
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.painter import Painting, told
-from learned_sim_env.world_model.rssm.camera.shader import is_solid
-from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.keyframe import Keyframe, remembered
+from learned_sim_env.world_model.rssm.camera.painting.painter import Painting, told
+from learned_sim_env.world_model.rssm.camera.painting.shader import is_solid
+from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST
 
 # A pixel of an agent or a marking counts so much more: there are few, and they are what matters; one of scenery counts
 # a little more.
@@ -32,10 +32,10 @@ def paint(model: CameraWorldModel, given: Examples) -> Painting:
     (pictures, colours), (real, _) = shown
     slots = given.slots.clamp_min(0)[..., None].expand(-1, -1, 4)
     things = given.now.things._replace(colour=colours.gather(1, slots) * (given.slots >= 0)[..., None])
-    key = Keyframe(pictures, given.generation, real[:, :, : model.rig.skyline], given.turned)
+    key = Keyframe.of(pictures, real[:, :, : model.rig.skyline], given.turned)
     found = model.hypotheses(key, given.motion, given.now.hits, things, given.then)
     look, said = model.look(given.real.pictures), told(given.motion, given.generation)
-    return model.painter(given.ground, given.now.hits, things, found, look, said, given.turned, True)
+    return model.painter(model.rig, given.ground, given.now.hits, things, found, look, said, given.turned, True)
 
 
 def painter_loss(painting: Painting, given: Examples) -> tuple[Tensor, dict[str, Tensor]]:

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from learned_sim_env.spec import CameraSpec, SemanticClass
 from learned_sim_env.training.rssm.camera.scenery_loss import scenery_loss
 from learned_sim_env.training.rssm.camera.sightings import Squares, things_around
-from learned_sim_env.world_model.rssm.camera.boxes import FAR, cast
-from learned_sim_env.world_model.rssm.camera.perception import (
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, cast
+from learned_sim_env.world_model.rssm.camera.perception.perception import (
     CLASS_WEIGHTS,
     DEPTH,
     SEEN_CLASSES,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from learned_sim_env.spec import SceneryKind
 from learned_sim_env.training.rssm.camera.sightings import Squares, Things, sightings
 from learned_sim_env.world_model.geometry import wrap
-from learned_sim_env.world_model.rssm.camera.scenery_finder import (
+from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import (
     KINDS,
     MOVER,
     OBSTACLE,

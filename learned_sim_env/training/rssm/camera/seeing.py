@@ -13,7 +13,7 @@ from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.training.rssm.camera.perception_loss import perception_loss, square_rays
 from learned_sim_env.training.rssm.camera.sightings import Squares
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.perception import STRIDE
+from learned_sim_env.world_model.rssm.camera.perception.perception import STRIDE
 
 # So many of the moments to be seen are within this of an obstacle [m], which few are.
 OBSTACLE_SHARE, OBSTACLE_REACH = 0.2, 35.0

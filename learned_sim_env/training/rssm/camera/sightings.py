@@ -11,8 +11,8 @@ from torch import Tensor
 
 from learned_sim_env.spec import CameraSpec, SceneryKind, SemanticClass
 from learned_sim_env.world_model.geometry import wrap
-from learned_sim_env.world_model.rssm.camera.boxes import heights
-from learned_sim_env.world_model.rssm.camera.scenery_finder import MOVER, OBSTACLE
+from learned_sim_env.world_model.rssm.camera.painting.boxes import heights
+from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import MOVER, OBSTACLE
 
 
 class Things(NamedTuple):

@@ -1,7 +1,7 @@
 """The world model that sees and paints camera pictures, around a state that is a bird's-eye view's.
 
 What cameras show becomes a view from above (`perception`), which the state of `rssm` takes in; from that state's map
-and agents, and from pictures that are remembered (`keyframe`), pictures are painted (`painter`). All cameras see and
+and agents, and from pictures that are remembered, pictures are painted (`painting`). All cameras see and
 show the same state, so that they agree.
 """
 
@@ -13,37 +13,24 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from learned_sim_env.spec import Contract, SemanticClass
 from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.rssm.agents import KEYS
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
-from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.keyframe import Hypotheses, Keyframe, remembered
-from learned_sim_env.world_model.rssm.camera.look import Look
-from learned_sim_env.world_model.rssm.camera.painter import Painter, told
-from learned_sim_env.world_model.rssm.camera.perception import Percept, Perception
-from learned_sim_env.world_model.rssm.camera.rig import Rig
-from learned_sim_env.world_model.rssm.camera.scenery_births import UNIFORMS, SceneryBirths
-from learned_sim_env.world_model.rssm.camera.scenery_finder import Found
-from learned_sim_env.world_model.rssm.camera.shader import is_solid
-from learned_sim_env.world_model.rssm.camera.things import (
-    Hits,
-    Things,
-    agents_as_things,
-    before,
-    cast,
-    joined,
-    scenery_as_things,
-)
-from learned_sim_env.world_model.rssm.landmarks import FAR as NONE
-from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
+from learned_sim_env.world_model.rssm.camera.painting.keyframe import Hypotheses
+from learned_sim_env.world_model.rssm.camera.painting.look import Look
+from learned_sim_env.world_model.rssm.camera.painting.painter import Painter
+from learned_sim_env.world_model.rssm.camera.painting.pictures import Pictures, where_rows
+from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
+from learned_sim_env.world_model.rssm.camera.painting.view import View
+from learned_sim_env.world_model.rssm.camera.perception.perception import Percept, Perception
+from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import Found
+from learned_sim_env.world_model.rssm.camera.scenery.births import UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.true_scene import placed
+from learned_sim_env.world_model.rssm.landmarks import FAR, OBSTACLES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
-# [m] Side of the boxes that stand for obstacles, of which only places are remembered, see `rssm.landmarks`.
-OBSTACLE_SIZE = 0.6
 # Scenery is the same where it is found within so many metres of where it was, and so much of its distance.
 SAME, SAME_SHARE = 1.0, 0.1
 
@@ -53,7 +40,7 @@ class CameraWorldModel(nn.Module):
 
     A state is that of `DrivingRSSM`, and of what stands beside the road `scenery_pose` (B, S, 3) in the frame of the
     last real observation, `scenery_size` (B, S, 3) length, width, height [m], `scenery_kind` (B, S) uint8
-    `SceneryKind`, 0 for an empty slot, and `scenery_score` (B, S), how sure it is; what `scenery_births` keeps, and
+    `SceneryKind`, 0 for an empty slot, and `scenery_score` (B, S), how sure it is; what `scenery.births` keeps, and
     `scenery_due` (B,) bool, whether that is still to come. `agent_colour` (B, K, 4), `scenery_colour` (B, S, 4): mean
     colours from 0 to 1 as last shown, and 1 where one is known. Named `key_*`, the keyframe (see `Keyframe`;
     `key_agent_pose` and `key_agent_class` are of the agents that move); `key_now` (B,) bool, whether it shows the
@@ -81,8 +68,14 @@ class CameraWorldModel(nn.Module):
         self.births = SceneryBirths(contract.bev, config.map_size)
         self.look = Look(len(cameras), config.look)
         self.hypotheses = Hypotheses(self.rig)
+        alone = [Hypotheses(self.rig, Rig([camera])) for camera in cameras]
+        self.alone = nn.ModuleList(alone)
         fine, coarse = config.painting
-        self.painter = Painter(self.rig, config.look, (fine, coarse))
+        self.painter = Painter(config.look, (fine, coarse))
+        # Made of what is registered above.
+        agents = config.slots + OBSTACLES
+        views = [View(look_up, self.painter, i, agents, contract.bev) for i, look_up in enumerate(alone)]
+        self.pictures = Pictures(self.rig, views, self.painter.shader, config.slots, config.keyframe_distance)
         for module in (*self.perception.modules(), *self.painting_parts().modules()):
             # What a CPU is fastest with, but for what comes in otherwise and is large.
             if isinstance(module, nn.Conv2d) and module is not self.painter.inward:
@@ -127,8 +120,10 @@ class CameraWorldModel(nn.Module):
         model = copy.deepcopy(self)
         model.rssm = model.rssm.in_bfloat16()
         for part in (model.perception, model.painting_parts()):
-            for parameter in part.parameters():
-                parameter.data = parameter.data.bfloat16()
+            for name, parameter in part.named_parameters():
+                # For networks of single pixels it takes longer.
+                if not name.startswith("painter.shader."):
+                    parameter.data = parameter.data.bfloat16()
         return model
 
     def stored_weights(self) -> dict[str, Tensor]:
@@ -184,7 +179,7 @@ class CameraWorldModel(nn.Module):
             scenery_due=torch.zeros_like(state["scenery_due"]),
             key_generation=torch.zeros_like(state["key_generation"]),
         )
-        parts = [self._kept(row, seen) for row, (seen, _) in zip(_parted(new), rows, strict=True)]
+        parts = [self.pictures.kept(row, seen) for row, (seen, _) in zip(_parted(new), rows, strict=True)]
         new.update({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
         return {**new, "real": new["key_pictures"][:, :, : self.rig.skyline].clone()}
 
@@ -229,10 +224,13 @@ class CameraWorldModel(nn.Module):
         if wanted:
             # What comes into reach stands at roads, which are known now.
             state = self._with_births(state)
-            rows = [self._painted(row) for row in _parted(state)]
-            pictures = torch.cat([row for row, _ in rows])
-            state = {name: torch.cat([row[name] for _, row in rows]) for name in state}
-            drawn.update({name: pictures[:, cameras.index(name)] for name in wanted})
+            numbers = [cameras.index(name) for name in wanted]
+            parts = _parted(state)
+            rows = [self.pictures.drawn(part, numbers) for part in parts]
+            drawn.update(zip(wanted, torch.cat([row for row, _ in rows]).unbind(1), strict=True))
+            changed = {name for _, new in rows for name in new}
+            kept = [{**part, **new} for part, (_, new) in zip(parts, rows, strict=True)]
+            state = {**state, **{name: torch.cat([row[name] for row in kept]) for name in changed}}
         return drawn, state
 
     def _with_births(self, state: State) -> State:
@@ -242,53 +240,23 @@ class CameraWorldModel(nn.Module):
             return state
         come = self.births(state)
         come["scenery_score"] = (come["scenery_kind"] > 0).float()
-        come = {name: torch.where(_like(due, value), value, state[name]) for name, value in come.items()}
+        come = {name: where_rows(due, value, state[name]) for name, value in come.items()}
         return {**state, **come, "scenery_due": torch.zeros_like(due)}
 
-    def _painted(self, state: State) -> tuple[Tensor, State]:
-        """Pictures (B, C, H, W, 3) uint8, and the state in which they are keyframes where it is time."""
-        kept, now = state["key_pictures"][..., :3], state["key_now"]
-        if now.all():
-            return kept.contiguous(), state
-        motion = relative(state["pose"], state["key_pose"])
-        things = self._things(state)
-        hits = cast(self.rig, things, self._agents)
-        # The state's poses are in the frame of the last real moment.
-        turned = state["pose"][:, 2]
-        key = Keyframe(state["key_pictures"], state["key_generation"], state["real"], turned)
-        found = self.hypotheses(key, motion, hits, things, self._then(state, things, motion))
-        ground = ground_look(state["map"], state["map_origin"], state["pose"], self.rig, self.contract.bev)
-        said = told(motion, key.generation)
-        painting = self.painter(ground, hits, things, found, state["look"], said, turned)
-        pictures = torch.where(_like(now, kept), kept, as_bytes(painting.colours))
-        again = ~now & (motion[:, :2].norm(dim=-1) >= self.config.keyframe_distance)
-        if not again.any():
-            return pictures, state
-        fresh = self._kept({**state, "key_generation": state["key_generation"] + 1}, pictures, things, hits)
-        return pictures, {
-            **state,
-            **{name: torch.where(_like(again, value), value, state[name]) for name, value in fresh.items()},
-        }
-
-    def _kept(self, state: State, pictures: Tensor, things: Things | None = None, hits: Hits | None = None) -> State:
-        """What a state keeps of its pictures (B, C, H, W, 3) uint8, as a keyframe; `things` and `hits` if at hand."""
-        if things is None or hits is None:
-            things = self._things(state)
-            hits = cast(self.rig, things, self._agents)
-        solid = is_solid(self.painter.shader.read(hits, things))
-        shown, colours = remembered(pictures, self.rig, hits, solid, things.shape.shape[1])
-        colours = torch.where(colours[..., 3:] > 0, colours, things.colour)
-        slots = self.config.slots
-        return {
-            "key_pictures": shown,
-            "key_pose": state["pose"],
-            "key_agent_pose": state["agent_pose"],
-            "key_agent_class": state["agent_class"],
-            "key_generation": state["key_generation"],
-            "key_now": torch.ones_like(state["key_now"]),
-            "agent_colour": colours[:, :slots],
-            "scenery_colour": colours[:, self._agents :],
-        }
+    def paint(self, state: State, then: Observation, now: Observation, names: Sequence[str]) -> Observation:
+        """See `protocol.ScenePainter`."""
+        # After an observation the keyframe is what was really seen.
+        real = state["key_pictures"][..., :3]
+        rows = zip(_parted(placed(self.rssm, state, then)), real.split(_size(real)), strict=True)
+        kept = [self.pictures.kept(row, pictures) for row, pictures in rows]
+        known = {name: torch.cat([part[name] for part in kept]) for name in kept[0]}
+        after = {**placed(self.rssm, state, now), **known, "key_pose": relative(then["pose"], now["pose"])}
+        after["key_now"] = torch.zeros_like(state["key_now"])
+        turns = (now["pose"] - then["pose"])[:, 2].split(_size(real))
+        numbers = [self.config.cameras.index(name) for name in names]
+        rows = zip(_parted(after), turns, strict=True)
+        painted = torch.cat([self.pictures.painted(row, numbers, turned) for row, turned in rows])
+        return dict(zip(names, painted.unbind(1), strict=True))
 
     def _scenery(self, state: State, anchor: Tensor, percepts: list[Percept]) -> State:
         """What stands beside the road, by what is seen of it and the `state` before; `anchor` (B, 3) is the ego's pose
@@ -301,7 +269,7 @@ class CameraWorldModel(nn.Module):
         old = Found(pose, state["scenery_size"], state["scenery_kind"], state["scenery_score"])
         both = self.perception.merged(old, new)
         # A thing keeps its colour wherever it is found again.
-        away = (both.pose[:, :, None, :2] - pose[:, None, :, :2]).norm(dim=-1).masked_fill(old.kind[:, None] == 0, NONE)
+        away = (both.pose[:, :, None, :2] - pose[:, None, :, :2]).norm(dim=-1).masked_fill(old.kind[:, None] == 0, FAR)
         nearest, which = away.min(-1)
         near = nearest < SAME + SAME_SHARE * both.pose[..., :2].norm(dim=-1)
         colour = state["scenery_colour"].gather(1, which[..., None].expand(-1, -1, 4)) * near[..., None]
@@ -311,33 +279,6 @@ class CameraWorldModel(nn.Module):
     def with_ego(self, view: Tensor) -> Tensor:
         """A view (B, H, W) uint8 with the ego in it."""
         return view.masked_fill(self.perception.ego, int(SemanticClass.EGO))
-
-    @property
-    def _agents(self) -> int:
-        """Slots of agents that move and of obstacles."""
-        return self.config.slots + OBSTACLES
-
-    def _things(self, state: State) -> Things:
-        """Agents that move, then obstacles, then scenery."""
-        pose, _, size, classes = (state[key] for key in KEYS)
-        obstacles, frame = state["obstacles"], state["pose"][:, None]
-        places = torch.cat([obstacles, torch.zeros_like(obstacles[..., :1])], -1)
-        there = (obstacles[..., 0] < NONE).to(torch.uint8) * int(SemanticClass.STATIC_OBJECT)
-        agents = agents_as_things(
-            torch.cat([pose, relative(places, frame)], 1),
-            torch.cat([size, torch.full_like(obstacles, OBSTACLE_SIZE)], 1),
-            torch.cat([classes, there], 1),
-            F.pad(state["agent_colour"], (0, 0, 0, obstacles.shape[1])),
-        )
-        scenery = relative(state["scenery_pose"], frame)
-        given = (state["scenery_size"], state["scenery_kind"], state["scenery_colour"])
-        return joined(agents, scenery_as_things(scenery, *given, self.rig.eye))
-
-    def _then(self, state: State, things: Things, motion: Tensor) -> Things:
-        """The same `things` when the keyframe was taken, `motion` (B, 3) ago, in the ego frame of then."""
-        slots = self.config.slots
-        there = torch.cat([state["key_agent_class"] > 0, things.shape[:, slots:] > 0], 1)
-        return before(things, motion, state["key_agent_pose"], self.rig.eye, there)
 
 
 def _size(batch: Tensor) -> int:
@@ -358,13 +299,3 @@ def _parted(state: State) -> list[State]:
 def _moved(state: State) -> State:
     """What holds of a state whose ego has moved: its pictures are of before, and scenery may come into reach."""
     return {"key_now": torch.zeros_like(state["key_now"]), "scenery_due": torch.ones_like(state["scenery_due"])}
-
-
-def _like(mask: Tensor, value: Tensor) -> Tensor:
-    """A mask (B,) that goes with a value (B, ...)."""
-    return mask.view(-1, *[1] * (value.ndim - 1))
-
-
-def as_bytes(colours: Tensor) -> Tensor:
-    """Colours (B, C, 3, H, W) from 0 to 1 as pictures (B, C, H, W, 3) uint8."""
-    return (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous()

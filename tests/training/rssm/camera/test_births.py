@@ -13,20 +13,13 @@ from learned_sim_env.training.rssm.camera import births_calibration
 from learned_sim_env.training.rssm.camera.births import BirthsObjective, decided, examples, standing, true_route
 from learned_sim_env.training.rssm.camera.births_calibration import calibrate, drives, fresh, least_distances
 from learned_sim_env.training.rssm.camera.moments import Moments
-from learned_sim_env.world_model.rssm.camera.scenery_births import SceneryBirths
-from learned_sim_env.world_model.rssm.camera.scenery_lattice import LARGE, NEAR_REACH
+from learned_sim_env.world_model.rssm.camera.scenery.births import SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, LARGE, NEAR_REACH
+from tests.training.rssm.camera.recorded import Recorded
 
 CONTRACT = CONTRACTS["driving-camera"]
 BEV, HALF, APART = CONTRACT.bev, 5.0, 12.0
 STEPS = 60
-
-
-class Recorded:
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.arrays = arrays
-
-    def read(self, name: str, rows: np.ndarray) -> np.ndarray:
-        return self.arrays[name][rows]
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +135,7 @@ def test_what_is_born_is_like_what_it_learned_from(moments, births, monkeypatch)
 def test_nothing_is_fresh_that_was_decided_before(moments, births):
     births.eval().requires_grad_(False)
     steps = list(drives(births, moments, np.array([0]), 3, 0))
+    reach = torch.tensor([FAR_REACH])
     for before, state, true in steps:
-        assert fresh(births, true, state, state).sum() == 0
-        assert fresh(births, true, before, state).sum() <= decided(births, true, state).sum()
+        assert fresh(births, true, state, state, reach).sum() == 0
+        assert fresh(births, true, before, state, reach).sum() <= decided(births, true, state).sum()

@@ -27,10 +27,11 @@ from learned_sim_env.training.rssm.camera.seeing import SeeingObjective
 from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm.camera.config import SIZES
-from learned_sim_env.world_model.rssm.camera.keyframe import BASE, Hypotheses, Keyframe
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.things import AGENT, FIRST
+from learned_sim_env.world_model.rssm.camera.painting.keyframe import BASE, Hypotheses, Keyframe
+from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST
 from tests import scenes
+from tests.training.rssm.camera.recorded import Recorded
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
@@ -43,14 +44,6 @@ pytestmark = pytest.mark.slow
 
 CONTRACT, BEV = CONTRACTS["driving-camera"], BevSpec()
 STEPS = 14
-
-
-class Recorded:
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.arrays = arrays
-
-    def read(self, name: str, rows: np.ndarray) -> np.ndarray:
-        return self.arrays[name][rows]
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +173,7 @@ def test_examples_agree_with_the_pictures(moments, model):
     given = examples(moments, first, first + 6, first, model.rssm.memory, model.rig, 16)
     hits, rig = given.now.hits, model.rig
     shown = [torch.cat([v, torch.zeros_like(v[..., :1])], -1) for v in (given.key.pictures, given.real.pictures)]
-    key = Keyframe(shown[0], given.generation, shown[1][:, :, : rig.skyline], given.turned)
+    key = Keyframe.of(shown[0], shown[1][:, :, : rig.skyline], given.turned)
     looked = Hypotheses(rig)(key, given.motion, hits, given.now.things, given.then)
     true, copied = (moments.tensors(m, "pictures")[0].flatten(1, 3) / 255 for m in (first + 6, first))
     pixel, sources = hits.row * len(rig.rays) + hits.ray, looked.behind[:, BASE].transpose(1, 2).flatten(0, 1)

@@ -10,8 +10,8 @@ from learned_sim_env.spec import CAMERAS, BevSpec, SceneryKind, SemanticClass
 from learned_sim_env.training.rssm.camera.augmentation import Shown, changed, mirror_order, mirrored, recoloured
 from learned_sim_env.training.rssm.camera.scenery_loss import scenery_loss
 from learned_sim_env.training.rssm.camera.sightings import Squares, Things, sightings, things_around
-from learned_sim_env.world_model.rssm.camera.perception import Perception
-from learned_sim_env.world_model.rssm.camera.scenery_finder import OBSTACLE
+from learned_sim_env.world_model.rssm.camera.perception.perception import Perception
+from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import OBSTACLE
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SceneryKind, SemanticClass
-from learned_sim_env.world_model.rssm.camera.boxes import FAR, cast, heights
-from learned_sim_env.world_model.rssm.camera.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.keyframe import (
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, cast, heights
+from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
+from learned_sim_env.world_model.rssm.camera.painting.keyframe import (
     BASE,
     CHANNELS,
     SOURCES,
@@ -20,21 +20,22 @@ from learned_sim_env.world_model.rssm.camera.keyframe import (
     Looked,
     remembered,
 )
-from learned_sim_env.world_model.rssm.camera.look_ups import LookUps
-from learned_sim_env.world_model.rssm.camera.ranges import FARTHEST, from_bytes
-from learned_sim_env.world_model.rssm.camera.rig import Band, Rig
-from learned_sim_env.world_model.rssm.camera.things import (
+from learned_sim_env.world_model.rssm.camera.painting.ranges import FARTHEST, from_bytes
+from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
+from learned_sim_env.world_model.rssm.camera.painting.things import (
     AGENT,
     FIRST,
     LAYERS,
     SECOND,
+    Outlines,
     Things,
     agents_as_things,
     before,
     joined,
     scenery_as_things,
 )
-from learned_sim_env.world_model.rssm.camera.things import cast as cast_things
+from learned_sim_env.world_model.rssm.camera.painting.things import cast as cast_things
+from learned_sim_env.world_model.rssm.camera.perception.look_ups import LookUps
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from tests import scenes
 
@@ -84,8 +85,8 @@ def test_rays_are_those_of_the_calibration():
 def test_points_appear_where_the_calibration_projects_them():
     cameras = [CameraSpec(yaw=20, pitch=-8, position=(1.0, 0.2, 1.3)), CameraSpec(yaw=-100, pitch=5)]
     rig, points = Rig(cameras), np.random.default_rng(0).uniform(-30, 30, (400, 3)) * (1, 1, 0.1)
-    where, inside, away = rig.appear(torch.from_numpy(points).float())
-    np.testing.assert_allclose(away, np.hypot(*points[:, :2].T), rtol=1e-5)
+    where, inside = rig.appear(torch.from_numpy(points.T).float())
+    where = where.T
     assert 20 < inside.sum() < 380
     for number, camera in enumerate(cameras):
         mine = inside & (where[:, 1] // 64 == number)
@@ -190,7 +191,7 @@ def test_the_remembered_ground_is_what_the_renderer_draws(pose):
     memory, start = MapMemory(BEV, 128), scenes.scene(x=3.0, y=1.0)
     view = torch.from_numpy(BevRenderer(BEV).map_layer(start))[None]
     cells, origin = memory.observe(*memory.empty(1), torch.zeros(1, 3), view)
-    look = ground_look(cells, origin, torch.tensor([pose]), RIG, BEV)[0]
+    look = ground_look(cells, origin, torch.tensor([pose]), RIG, BEV)[0].T
     x, y, heading = pose
     scene = scenes.scene(x=3.0 + x, y=1.0 + y, heading=heading)
     drawn = pictures({n: i.classes for n, i in CameraRenderer().images(scene, DAY).items()}).flatten()[RIG.ground]
@@ -208,18 +209,18 @@ def test_the_remembered_ground_is_what_the_renderer_draws(pose):
     assert look[near, 4:].sum() == pytest.approx((drawn[near] == CameraClass.LINE).sum().item(), rel=0.35)
 
 
-@pytest.mark.parametrize("height", [None, 40])
-def test_points_of_another_frame_appear_where_they_are(height):
-    points = torch.from_numpy(np.random.default_rng(1).uniform(-30, 30, (2, 300, 3)) * (1, 1, 0.1)).float()
-    pose = torch.tensor([[3.0, -1.0, 0.4], [-2.0, 0.5, -1.1]])
-    c, s = pose[:, None, 2].cos(), pose[:, None, 2].sin()
-    x, y, z = points.unbind(-1)
-    seen = torch.stack([pose[:, :1] + c * x - s * y, pose[:, 1:2] + s * x + c * y, z], -1)
-    (where, inside, away), (other, again, far) = RIG.appear(points, pose, height), RIG.appear(seen, None, height)
-    assert torch.equal(inside, again) and torch.allclose(away, far, atol=1e-4) and inside.any()
-    assert torch.allclose(where[inside], other[inside], atol=1e-2)
-    if height:
-        assert (where[inside][:, 1] < 3 * height).all() and not inside[RIG.appear(seen)[0][..., 1] % 64 > height].any()
+def test_pictures_may_be_cut_off_at_the_bottom():
+    points = torch.from_numpy(np.random.default_rng(1).uniform(-30, 30, (3, 300)) * [[1], [1], [0.1]]).float()
+    (where, inside), (cut, higher) = RIG.appear(points), RIG.appear(points, 40)
+    row = where[1] % 64
+    assert torch.equal(higher, inside & (row < 40)) and 20 < higher.sum() < inside.sum()
+    camera = where[1] // 64
+    assert torch.allclose(cut[1, higher], (row.clamp_max(39.5) + 40 * camera)[higher], atol=1e-3) and torch.equal(
+        cut[0], where[0]
+    )
+    each, some = RIG.appear(points, torch.where(torch.arange(300) < 100, 40, 64))
+    assert torch.equal(some, torch.where(torch.arange(300) < 100, higher, inside))
+    assert torch.equal(each[:, :100], cut[:, :100]) and torch.equal(each[:, 100:], where[:, 100:])
 
 
 def test_rows_of_pixels_are_written_where_they_belong():
@@ -309,7 +310,7 @@ def test_things_beside_a_camera_are_met():
 def key_of(frame: torch.Tensor, things: Things, agents: int, turned: float) -> Keyframe:
     hits = cast_things(RIG, things, agents)
     shown, _ = remembered(frame, RIG, hits, torch.ones(len(hits.ray), dtype=torch.bool), things.shape.shape[1])
-    return Keyframe(shown, torch.zeros(1), shown[:, :, : RIG.skyline], torch.tensor([turned]))
+    return Keyframe.of(shown, shown[:, :, : RIG.skyline], torch.tensor([turned]))
 
 
 def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
@@ -384,3 +385,19 @@ def test_nothing_is_said_of_things_that_the_keyframe_did_not_have():
     then = before(things, torch.zeros(1, 3), things.pose, RIG.eye, there)
     found = Hypotheses(RIG)(key, torch.zeros(1, 3), hits, things, then).things
     assert not found[hits.thing == 2].any() and (found[hits.thing == 0, 3] == 1).float().mean() > 0.9
+
+
+def test_what_a_camera_alone_shows_is_what_it_shows_among_others():
+    things = as_things(CROWD, STREET)
+    agents, motion = len(CROWD), torch.tensor([[2.0, 0.3, 0.1]])
+    frame = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 96, 3), np.uint8))
+    key, outlines = key_of(frame, things, agents, 0.2), Outlines.of(RIG, things)
+    then = before(things, motion, things.pose[:, :agents], RIG.eye, torch.ones_like(things.shape, dtype=torch.bool))
+    hits = cast_things(RIG, things, agents)
+    together = Hypotheses(RIG)(key, motion, hits, things, then).behind
+    for number, camera in enumerate(CAMERAS.values()):
+        look_up, pixels = Hypotheses(RIG, Rig([camera])), slice(number * 64 * 96, (number + 1) * 64 * 96)
+        mine = cast_things(look_up.painted, things, agents, outlines.alone(number))
+        assert torch.equal(mine.depth, hits.depth[..., pixels]) and len(mine.ray) > 100
+        alone = look_up(key, motion, mine, things, then).behind
+        assert torch.allclose(alone, together[..., pixels], atol=1e-4)

@@ -16,10 +16,11 @@ from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SceneryKind
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
-from learned_sim_env.world_model.rssm.camera.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.things import FIRST, cast
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.things import FIRST, cast
+from learned_sim_env.world_model.rssm.camera.painting.view import View
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
@@ -156,6 +157,44 @@ def test_rows_painted_together_show_the_same(model, start, monkeypatch):
     assert torch.equal(after["key_now"], later["key_now"]) and torch.equal(after["key_pose"], later["key_pose"])
 
 
+def test_pictures_do_not_depend_on_which_others_are_drawn(model, start):
+    """Over keyframes as well, of which all cameras are part."""
+    state = dict.fromkeys((NAMES, ("front",), ("left", "front"), ("right",)), start)
+    for t in range(25):
+        shown = {}
+        for names, before in state.items():
+            noise = torch.rand(3, model.noise_size, generator=torch.Generator().manual_seed(t))
+            shown[names], state[names] = model.draw(model.imagine(before, torch.full((3, 2), 0.3), noise), names)
+        assert all(torch.equal(d[name], shown[NAMES][name]) for d in shown.values() for name in d)
+    assert state[NAMES]["key_generation"].min() > 1
+    assert all(torch.equal(after[name], state[NAMES][name]) for after in state.values() for name in after)
+
+
+def test_only_the_cameras_asked_for_are_painted(model, start, monkeypatch):
+    painted, forward = [], View.forward
+
+    def noted(view, *given):
+        painted.append(view.number)
+        return forward(view, *given)
+
+    monkeypatch.setattr(View, "forward", noted)
+    monkeypatch.setattr(
+        "learned_sim_env.world_model.rssm.camera.painting.pictures.played", lambda view, name, _: getattr(view, name)
+    )
+    state = model.imagine(rows_of(start, [0]), torch.zeros(1, 2), None)
+    drawn, after = model.draw(state, ("right", "bev"))
+    assert painted == [2] and torch.equal(after["key_pictures"], start["key_pictures"][:1])
+    again, _ = model.draw(after, ("front", "right"))
+    assert painted == [2, 0, 2] and torch.equal(again["right"], drawn["right"])
+    # A keyframe is made of all, and shown from then on.
+    del painted[:]
+    far = model.at(state, torch.tensor([[model.config.keyframe_distance, 0.0, 0.0]]))
+    drawn, after = model.draw(far, ("left",))
+    assert sorted(painted) == [0, 1, 2] and after["key_generation"] == 1
+    again, _ = model.draw(after, NAMES)
+    assert len(painted) == 3 and torch.equal(again["left"], drawn["left"])
+
+
 def test_drawing_does_not_change_what_comes(model, start):
     _, undrawn = drive(model, start, 8)
     _, drawn = drive(model, start, 8, NAMES)
@@ -214,7 +253,7 @@ def test_scenery_is_painted_where_it_stands(model, start):
     bare = {**state, "scenery_kind": torch.zeros_like(state["scenery_kind"])}
     shown, empty = (torch.stack([model.draw(s, NAMES)[0][n] for n in NAMES], 1).float() for s in (state, bare))
     away = (shown - empty).abs().mean(-1)[0]
-    hits = cast(model.rig, model._things(rows_of(state, [0])), model._agents)
+    hits = cast(model.rig, model.pictures.things(rows_of(state, [0])), model.pictures.agents)
     met = (hits.depth[0, FIRST] < FAR).view(away.shape)
     assert met.sum() > 200 and away[met].mean() > 5 * away[~met].mean()
 
@@ -222,7 +261,7 @@ def test_scenery_is_painted_where_it_stands(model, start):
 def test_colours_are_read_from_pictures_and_kept(model, start, seen):
     """Of what the last real pictures show, and, of what they do not, as it is painted."""
     state = beside(model, start)
-    kept = [model._kept(rows_of(state, [row]), torch.stack([seen[0][n][row : row + 1, -1] for n in NAMES], 1))
+    kept = [model.pictures.kept(rows_of(state, [row]), torch.stack([seen[0][n][row : row + 1, -1] for n in NAMES], 1))
             for row in range(3)]  # fmt: skip
     colours = torch.cat([part["scenery_colour"] for part in kept])
     known = colours[..., 3] > 0

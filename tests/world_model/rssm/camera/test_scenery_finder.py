@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from learned_sim_env.spec import CAMERAS, BevSpec, SceneryKind, SemanticClass
-from learned_sim_env.world_model.rssm.camera.perception import Percept, Perception
-from learned_sim_env.world_model.rssm.camera.scenery_finder import (
+from learned_sim_env.world_model.rssm.camera.perception.perception import Percept, Perception
+from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import (
     KINDS,
     MOVER,
     OBSTACLE,

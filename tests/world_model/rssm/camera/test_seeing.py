@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SemanticClass
-from learned_sim_env.world_model.rssm.camera.look import Look
-from learned_sim_env.world_model.rssm.camera.perception import SEEN_CLASSES, Perception
-from learned_sim_env.world_model.rssm.camera.ranges import FARTHEST, as_bytes, from_bytes, log_range
+from learned_sim_env.world_model.rssm.camera.painting.look import Look
+from learned_sim_env.world_model.rssm.camera.painting.ranges import FARTHEST, as_bytes, from_bytes, log_range
+from learned_sim_env.world_model.rssm.camera.perception.perception import SEEN_CLASSES, Perception
 
 BEV, SPECS = BevSpec(), list(CAMERAS.values())
 

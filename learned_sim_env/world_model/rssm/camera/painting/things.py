@@ -1,0 +1,220 @@
+"""Agents and scenery as shapes that rays meet: upright boxes, and planes that face the cameras.
+
+Trees, bushes, lamps and posts look much the same from all sides: they are planes through their middles, as
+`rendering.camera` draws trees. Houses, blocks and agents are boxes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from learned_sim_env.spec import SceneryKind, SemanticClass
+from learned_sim_env.world_model.geometry import compose
+from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, NEAREST, VEHICLE_LENGTHS, heights
+from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
+
+# What things may be: nothing, vehicles by length, pedestrians, obstacles, then kinds of scenery.
+PEDESTRIAN, OBSTACLE = len(VEHICLE_LENGTHS) + 2, len(VEHICLE_LENGTHS) + 3
+SCENERY = OBSTACLE  # + a `SceneryKind`
+SHAPES = SCENERY + len(SceneryKind)
+# Sides of a box that look different: front, back, left and right, top.
+FACES = 4
+# Half the width of planes: so much of a thing's own, and so much more [m]. A lamp's arm reaches over the road, and what
+# is thinner than a pixel would be missed by most rays.
+_PLANES = {
+    SceneryKind.TREE: (0.55, 0.0),
+    SceneryKind.CONIFER: (0.55, 0.0),
+    SceneryKind.BUSH: (0.55, 0.0),
+    SceneryKind.LAMP: (0.5, 1.7),
+    SceneryKind.POST: (0.5, 0.15),
+}
+# Roofs reach beyond walls.
+_OVERHANG = 0.53
+# Layers of what a ray meets: the nearest agent, the nearest thing of scenery, and the next one.
+LAYERS, AGENT, FIRST, SECOND = 3, 0, 1, 2
+
+
+class Things(NamedTuple):
+    """K slots of B scenes; first agents, then scenery.
+
+    pose: (B, K, 3) x, y, heading in the ego frame; a plane's heading leads away from the cameras. half: (B, K, 3) [m]
+    half the length, width and height. shape: (B, K) int64, see `SHAPES`, 0 for an empty slot. side: (B, K) int64, which
+    side of a plane is shown. colour: (B, K, 4) mean colour as it was last shown, from 0 to 1, and whether it is known.
+    """
+
+    pose: Tensor
+    half: Tensor
+    shape: Tensor
+    side: Tensor
+    colour: Tensor
+
+
+class Hits(NamedTuple):
+    """What the N rays of a rig meet in B scenes.
+
+    depth: (B, LAYERS, N) [m] along the optical axis, `FAR` where nothing is met. row, layer, ray, thing: (P,) int64,
+    each of the P places where something is met. place: (P, 3) where on it, from -1 to 1 along its length, width and
+    height.
+    """
+
+    depth: Tensor
+    row: Tensor
+    layer: Tensor
+    ray: Tensor
+    thing: Tensor
+    place: Tensor
+
+    @property
+    def flat(self) -> Tensor:
+        """(P,) int64, where each of them is in a flat (B, LAYERS, N)."""
+        return (self.row * LAYERS + self.layer) * self.depth.shape[2] + self.ray
+
+
+def agents_as_things(pose: Tensor, size: Tensor, classes: Tensor, colour: Tensor) -> Things:
+    """Agents with pose (B, K, 3), size (B, K, 2) [m], class (B, K) uint8 and colour (B, K, 4), see `Things`."""
+    length = size.amax(-1)
+    shape = 1 + torch.bucketize(length, length.new_tensor(VEHICLE_LENGTHS))
+    shape = torch.where(classes == SemanticClass.PEDESTRIAN, PEDESTRIAN, shape)
+    shape = torch.where(classes == SemanticClass.STATIC_OBJECT, OBSTACLE, shape)
+    half = torch.cat([size, heights(size, classes)[..., None]], -1) / 2
+    return Things(pose, half, shape * (classes > 0), torch.zeros_like(shape), colour)
+
+
+def scenery_as_things(pose: Tensor, size: Tensor, kind: Tensor, colour: Tensor, eye: Tensor) -> Things:
+    """Scenery with pose (B, K, 3), size (B, K, 3) [m], kind (B, K) uint8 and colour (B, K, 4), see `Things`.
+
+    eye: (2,) [m] the middle of the cameras, which planes face.
+    """
+    kind = kind.long()
+    share, more, plane = pose.new_tensor(_WIDTHS).T[:, kind]
+    flat = plane > 0
+    half = size * pose.new_tensor([_OVERHANG, _OVERHANG, 0.5])
+    wide = size[..., 1] * share + more
+    half = torch.where(flat[..., None], torch.stack([torch.zeros_like(wide), wide, half[..., 2]], -1), half)
+    bearing = torch.atan2(pose[..., 1] - eye[1], pose[..., 0] - eye[0])
+    # A lamp's arm is seen to the one side or the other, and the shorter the more one looks along it.
+    across = (pose[..., 2] - bearing).sin()
+    side = torch.where(kind == SceneryKind.LAMP, ((across + 1) * (FACES / 2)).long().clamp(0, FACES - 1), 0)
+    heading = torch.where(flat, bearing, pose[..., 2])
+    pose = torch.cat([pose[..., :2], heading[..., None]], -1)
+    return Things(pose, half, torch.where(kind > 0, SCENERY + kind, 0), side, colour)
+
+
+_WIDTHS = [(*_PLANES.get(kind, (0.0, 0.0)), float(kind in _PLANES)) for kind in SceneryKind]
+
+
+def joined(agents: Things, scenery: Things) -> Things:
+    """All of them."""
+    return Things(*(torch.cat(parts, 1) for parts in zip(agents, scenery, strict=True)))
+
+
+def before(things: Things, motion: Tensor, moved: Tensor, eye: Tensor, there: Tensor) -> Things:
+    """The same things some time ago.
+
+    Args:
+        motion: (B, 3) pose of the ego now in the ego frame of then.
+        moved: (B, M, 3) where the first of them, those that move, were then.
+        eye: see `scenery_as_things`.
+        there: (B, K) bool, which of them were there.
+    """
+    pose = compose(motion[:, None], things.pose[:, moved.shape[1] :])
+    x, y, heading = torch.cat([moved, pose], 1).unbind(-1)
+    # Planes face the cameras wherever those are.
+    flat = things.half[..., 0] == 0
+    heading = torch.where(flat, torch.atan2(y - eye[1], x - eye[0]), heading)
+    pose = torch.stack([x, y, heading], -1)
+    return things._replace(pose=pose, shape=things.shape * there)
+
+
+class Outlines(NamedTuple):
+    """Where A things of B scenes may be seen in C cameras' pictures.
+
+    row, slot: (A,) int64, which they are. table: (7, A) cos and sin of headings, x, y and half sizes, see `Things`.
+    first, last: (A, C, 2) int64, first rows and columns, and those after the last.
+    """
+
+    row: Tensor
+    slot: Tensor
+    table: Tensor
+    first: Tensor
+    last: Tensor
+
+    @staticmethod
+    def of(rig: Rig, things: Things) -> Outlines:
+        """Rectangles around the corners of boxes and planes."""
+        row, slot = (things.shape > 0).nonzero(as_tuple=True)
+        pose, half = things.pose[row, slot], things.half[row, slot]
+        x, y, heading = pose.unbind(-1)
+        c, s = heading.cos(), heading.sin()
+        along, across, up = (half[:, None] * half.new_tensor(_CORNERS)).unbind(-1)
+        ahead, left = c[:, None] * along - s[:, None] * across, s[:, None] * along + c[:, None] * across
+        corners = torch.stack([x[:, None] + ahead, y[:, None] + left, up], -1)
+        return Outlines(row, slot, torch.stack([c, s, x, y, *half.unbind(-1)]), *rig.windows(corners))
+
+    def alone(self, camera: int) -> Outlines:
+        """The same in one of the pictures only."""
+        return self._replace(first=self.first[:, camera : camera + 1], last=self.last[:, camera : camera + 1])
+
+
+_CORNERS = [(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (0, 2)]
+
+
+def cast(rig: Rig, things: Things, agents: int, outlines: Outlines | None = None) -> Hits:
+    """What rays meet, by the slab method (Kay and Kajiya 1986, "Ray tracing complex scenes").
+
+    agents: how many of the slots are agents'. outlines: of the things in the rig's pictures, if at hand.
+    """
+    b, n = len(things.pose), len(rig.rays)
+    outlines = Outlines.of(rig, things) if outlines is None else outlines
+    row, slot, table, *_ = outlines
+    which, ray = _candidates(rig, outlines)
+    # The few rays that may meet a thing, rather than all rays for all things.
+    c, s, x, y, *sides = table.index_select(1, which).unbind(0)
+    dx, dy, dz, u, v, w = rig.lines.index_select(1, ray).unbind(0)
+    u, v = u - x, v - y
+    direction = (c * dx + s * dy, c * dy - s * dx, dz)
+    begin = (c * u + s * v, c * v - s * u, w - sides[2])
+    enter = torch.full_like(x, NEAREST)
+    leave = torch.full_like(x, FAR)
+    for d, o, h in zip(direction, begin, sides, strict=True):
+        inverse = 1 / torch.where(d.abs() < 1e-6, 1e-6, d)
+        one, other = (-h - o) * inverse, (h - o) * inverse
+        enter = torch.maximum(enter, torch.minimum(one, other))
+        leave = torch.minimum(leave, torch.maximum(one, other))
+    met = ((enter <= leave) & (enter > NEAREST)).nonzero()[:, 0]
+    enter, which, ray = enter[met], which[met], ray[met]
+    thing = slot[which]
+    scenery = thing >= agents
+    # Scenes have their layers one after the other.
+    index = scenery * n + ray if b == 1 else (row[which] * LAYERS + scenery) * n + ray
+    flat = torch.full((b * LAYERS * n,), FAR, device=x.device)
+    flat.scatter_reduce_(0, index, enter, "amin")
+    first = flat[index] == enter
+    # The next thing of scenery, behind the first one.
+    later = (scenery & ~first).nonzero()[:, 0]
+    behind = index[later] + n
+    flat.scatter_reduce_(0, behind, enter[later], "amin")
+    first, second = first.nonzero()[:, 0], later[flat[behind] == enter[later]]
+    chosen = torch.cat([first, second])
+    # Where on the thing, in its own frame.
+    values = torch.stack([*begin, *direction, *sides])[:, met[chosen]].view(3, 3, -1)
+    place = (values[0] + enter[chosen] * values[1]) / values[2].clamp_min(1e-3)
+    layer = torch.cat([scenery[first].long(), torch.full_like(second, SECOND)])
+    return Hits(flat.view(b, LAYERS, n), row[which[chosen]], layer, ray[chosen], thing[chosen], place.clamp(-1, 1).T)
+
+
+def _candidates(rig: Rig, outlines: Outlines) -> tuple[Tensor, Tensor]:
+    """Things and rays (P,) int64 of pairs in which the ray passes through the rectangle around the thing."""
+    first, device = outlines.first, outlines.first.device
+    height, width = (outlines.last - first).clamp_min(0).unbind(-1)
+    area, width = (height * width).flatten(), width.flatten()
+    number = torch.repeat_interleave(area)
+    within = torch.arange(number.shape[0], device=device) - (area.cumsum(0) - area)[number]
+    across = width[number]
+    corner = torch.arange(len(rig.cameras), device=device) * rig.height + first[..., 0]
+    corner = (corner * rig.width + first[..., 1]).flatten()
+    ray = corner[number] + within // across * (rig.width - across) + within
+    return number // len(rig.cameras), ray

@@ -1,0 +1,1 @@
+"""What cameras show: the view from above, and things beside the road."""
