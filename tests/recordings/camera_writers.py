@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.recordings import more_writers, writers
-from tests.recordings.more_writers import MICRO, NANO, START, quaternion_of
+from tests.recordings import writers
 from tests.recordings.pictures import RECORDED, matrix, taken, write
 from tests.recordings.world import REAR, World
+from tests.recordings.writers.clocks import MICRO, NANO, START, quaternion_of
 
 
 def place(name: str) -> list[float]:
@@ -42,7 +42,7 @@ def table(folder: Path, world: World) -> Path:
 
 
 def nuscenes(folder: Path, world: World) -> Path:
-    out = more_writers.nuscenes(folder, world)
+    out = writers.nuscenes(folder, world)
     tables: dict[str, list] = {"sensor": [], "calibrated_sensor": []}
     shots = json.loads((out / "v1.0-mini" / "sample_data.json").read_text())
     for name, spec in RECORDED.items():
@@ -79,7 +79,7 @@ def argoverse2_sensor(folder: Path, world: World) -> Path:
     import pyarrow as pa
     from pyarrow import feather
 
-    out = more_writers.argoverse2_sensor(folder, world)
+    out = writers.argoverse2_sensor(folder, world)
     lenses: dict[str, list] = {}
     poses: dict[str, list] = {}
     for name, spec in RECORDED.items():
@@ -132,7 +132,7 @@ def rosbag(folder: Path, world: World, ros: int = 2, told: bool = False) -> Path
             found.append(("/tf_static", "tf2_msgs/msg/TFMessage", START * NANO, _transforms(types, header)))
         return found
 
-    path = more_writers.rosbag(folder, world, ros, more=messages)
+    path = writers.rosbag(folder, world, ros, more=messages)
     if told:
         lines = ['[ego]\ntopic = "/odom"\nx = "pose.pose.position.x"\ny = "pose.pose.position.y"']
         lines.append('quaternion = "pose.pose.orientation"')
@@ -190,7 +190,7 @@ def comma(folder: Path, world: World) -> Path:
     from learned_sim_env.recordings.formats.comma import FOCAL, SIZE
     from learned_sim_env.spec import CameraSpec
 
-    out = more_writers.comma(folder, world)
+    out = writers.comma(folder, world)
     height, width = SIZE
     fov = 2 * np.degrees(np.arctan(width / 2 / FOCAL))
     spec = CameraSpec(fov=float(fov), height=height // 2 * 2, width=width)

@@ -15,7 +15,7 @@ import pytest
 
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.looking import look_at
-from tests.recordings import more_writers, writers
+from tests.recordings import writers
 from tests.recordings.conftest import WRITERS
 
 
@@ -226,18 +226,18 @@ def test_tables(name, content, words, world, tmp_path):
 
 def test_missing_parts_are_noted_or_named(world, tmp_path):
     pytest.importorskip("pyarrow")
-    path = more_writers.argoverse2(tmp_path, world)
+    path = writers.argoverse2(tmp_path, world)
     (path / "log_map_archive_abc.json").unlink()
     look = look_at(path, "argoverse2")
     assert len(look.drives) == 1 and look.drives[0]["on_lane"] is None
     assert any("there is no map" in s for s in look.warnings["abc"])
-    tables = more_writers.nuscenes(tmp_path, world)
+    tables = writers.nuscenes(tmp_path, world)
     (tables / "v1.0-mini" / "instance.json").unlink()
     assert "instance.json is missing" in refusal(tables)
 
 
 def test_tables_that_refer_to_nothing(world, tmp_path):
-    path = more_writers.nuscenes(tmp_path, world)
+    path = writers.nuscenes(tmp_path, world)
     file = path / "v1.0-mini" / "ego_pose.json"
     file.write_text(json.dumps(json.loads(file.read_text())[:-1]))
     assert "ego_pose.json has no row 'e80'" in refusal(path)
@@ -271,7 +271,7 @@ def test_links_are_not_followed(write, tmp_path):
 
 
 def test_pictures_outside_the_folder_are_not_looked_at(world, tmp_path):
-    path = more_writers.nuscenes(tmp_path, world)
+    path = writers.nuscenes(tmp_path, world)
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"x")
     file = path / "v1.0-mini" / "sample_data.json"
