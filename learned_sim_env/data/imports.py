@@ -2,7 +2,7 @@
 
 The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and its episodes in
 `<name>/`), `report.json`, and, unless recordings are only looked at, `data/`, the Minari dataset, `packed.npz`, what
-training reads, and `summary.json`. Episodes of one log belong to the same split.
+training reads, `episodes.json`, what they are of, and `summary.json`. Episodes of one log belong to the same split.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from learned_sim_env.data.workers import LOCAL, Engine, Task
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
-from learned_sim_env.recordings import formats
+from learned_sim_env.recordings import formats, imported
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.formats import FORMATS
+from learned_sim_env.recordings.imported import ImportedEpisode
 from learned_sim_env.recordings.looking import LACKING, Look, look_at
 from learned_sim_env.recordings.views import Views
 from learned_sim_env.spec import CAMERAS, CONTRACTS, unknown
@@ -215,14 +216,22 @@ def _look_of(folder: Path, path: Path, keep: bool, fit_car: bool) -> Look:
 
 def _write(out: Path, report: Report, fit_car: bool) -> None:
     """The Minari dataset of all episodes, and its summary."""
-    where: list[tuple[Path, int]] = []
+    where: list[tuple[Path, int, Look]] = []
     for look in report.looks:
         folder = episodes_of(record_of(out, Path(look.file), True, fit_car))
-        where += [(folder, k) for k in range(len(look.drives))]
+        where += [(folder, k, look) for k in range(len(look.drives))]
     if not where:
         return
     # In the order of their names, so that the same recordings get the same seeds.
-    episodes = RecordedEpisodes([(*where[p.drive], p) for p in report.portions])
+    pieces = [(*where[p.drive], p) for p in report.portions]
+    imported.save(
+        out,
+        [
+            ImportedEpisode(Path(look.file), look.format, look.drives[k]["name"], p.first, p.last, p.split, fit_car)
+            for _, k, look, p in pieces
+        ],
+    )
+    episodes = RecordedEpisodes([(folder, k, p) for folder, k, _, p in pieces])
     summary, known = Summary(), set[str]()
     for episode in episodes:
         summary.add(episode)

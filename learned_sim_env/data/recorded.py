@@ -18,7 +18,7 @@ from learned_sim_env.recordings.views import NO_VIEWS, Views
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene
-from learned_sim_env.spec import CONTRACTS, Contract
+from learned_sim_env.spec import CONTRACTS, RECORDED_SCENARIOS, Contract
 
 # What a drive can have of the contract's modalities.
 NAMES = ("bev", "ego", "route")
@@ -107,7 +107,7 @@ def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:
 
 @dataclass(frozen=True)
 class RecordedEpisodes:
-    """Portions of episodes in files, read one by one: they get the seeds 0, 1, 2, ...
+    """Portions of episodes in files, read one by one: they get the seeds of `spec.RECORDED_SCENARIOS`.
 
     pieces: folder, number of the episode in it, and what of it.
     """
@@ -115,7 +115,7 @@ class RecordedEpisodes:
     pieces: Sequence[tuple[Path, int, Portion]]
 
     def __iter__(self) -> Iterator[Episode]:
-        for seed, (folder, number, portion) in enumerate(self.pieces):
+        for seed, (folder, number, portion) in zip(RECORDED_SCENARIOS, self.pieces):
             whole = EpisodeFolder(folder).read(number)
             yield replace(part_of(whole, portion.first, portion.last), seed=seed, split=portion.split)
 

@@ -19,7 +19,7 @@ from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import drives_of
 from learned_sim_env.recordings.looking import look_at
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import RECORDED_SCENARIOS, SemanticClass
 from tests.data.recordings import CONTRACT, recording, same
 from tests.recordings.world import make_world
 from tests.recordings.writers import gpudrive, scenarionet, table
@@ -117,7 +117,9 @@ def test_makes_a_dataset(logs, tmp_path):
         assert set(episode.parts) == set(PARTS) - {"scenery"} and not episode.valid
         # The one that comes towards it is out of reach at first.
         assert (episode.agent_ids[10] >= 0).sum() >= 3
-    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == [0, 1, 2, 3]
+    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == list(
+        RECORDED_SCENARIOS[:4]
+    )
     packed = PackedData.load(tmp_path / "mine-v0" / "packed.npz")
     assert all(same(packed.episode(i), episode) for i, episode in enumerate(episodes))
     # What is done already is not done again, and gives the same.
