@@ -1,8 +1,9 @@
 """Recordings, read by many processes: what is in them, why some are refused, and a data set of the rest.
 
-The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and its episodes in
-`<name>/`), `report.json`, and, unless recordings are only looked at, `data/`, the Minari dataset, `packed.npz`, what
-training reads, `episodes.json`, what they are of, and `summary.json`. Episodes of one log belong to the same split.
+The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and its episodes and
+pictures in `<name>/`), `report.json`, and `report.html` for people. Unless recordings are only looked at, it also holds
+`data/`, the Minari dataset, `packed.npz`, what training reads, `episodes.json`, what they are of, and `summary.json`.
+Episodes of one log belong to the same split.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from learned_sim_env.data.dataset import pack
+from learned_sim_env.data.import_page import parts_of
 from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
 from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
 from learned_sim_env.data.splits import SPLITS
@@ -25,21 +29,25 @@ from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import LOCAL, Engine, Task
 from learned_sim_env.files import remove_unfinished, write_json
+from learned_sim_env.films import save_picture
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.recordings import formats, imported
+from learned_sim_env.recordings.checks import BINS
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.formats import FORMATS
 from learned_sim_env.recordings.imported import ImportedEpisode
 from learned_sim_env.recordings.looking import LACKING, Look, look_at
+from learned_sim_env.recordings.strips import strip
 from learned_sim_env.recordings.views import Views
-from learned_sim_env.spec import CAMERAS, CONTRACTS, unknown
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.spec import CAMERAS, CONTRACTS, SCENARIO_TAGS, unknown
 from learned_sim_env.version import __version__
 
 # [s] A folder of a whole data set is one file.
 LONGEST = 24 * 3600.0
-# Sentences about what was refused that are printed.
-SHOWN = 50
+# Sentences about what was refused that are printed; drives of a file that are drawn.
+SHOWN, STRIPS = 50, 4
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,14 @@ class ImportConfig:
 class LookTask:
     """Made into a task inside a worker: looks at the file of a number and writes what it found, last of all its record.
 
-    keep: episodes as well.
+    keep: episodes as well. draw: a strip of each of the first drives.
     """
 
     files: tuple[tuple[Path, str], ...]
     folder: Path
     keep: bool
     fit_car: bool = False
+    draw: bool = True
 
     def __call__(self) -> Task:
         def task(number: int) -> int:
@@ -88,9 +97,11 @@ class LookTask:
                 nonlocal count
                 if self.keep:
                     EpisodeFolder(episodes_of(record)).write(episode_of(drive, count, views))
-                    count += 1
+                if self.draw and count < STRIPS:
+                    save_picture(strip_of(record, count), strip(drive, views))
+                count += 1
 
-            look = look_at(path, name, use, self.fit_car)
+            look = look_at(path, name, use if self.keep or self.draw else None, self.fit_car)
             write_json(record, look.to_dict())
             return sum(drive["steps"] for drive in look.drives)
 
@@ -123,6 +134,11 @@ class Report:
             "drives": len(drives),
             "frames": sum(drive["steps"] for drive in drives),
             "lacking": dict(Counter(lack for drive in drives for lack in drive["lacking"])),
+            "tags": {tag: sum(d["tags"][tag] * d["steps"] for d in drives if d["tags"]) for tag in SCENARIO_TAGS},
+            "histograms": {
+                name: np.sum([d["histograms"][name] for d in drives], axis=0, dtype=int).tolist() if drives else []
+                for name in BINS
+            },
             "hours": sum(look.seconds for look in self.looks) / 3600,
             "formats": dict(Counter(look.format for look in self.looks)),
             "sources": {
@@ -179,9 +195,12 @@ def look_at_all(config: ImportConfig) -> Report:
     files = tuple(formats.find(config.path, config.recording_format or None))
     if not files:
         raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}")
-    keep = not config.check
+    keep, draw = not config.check, config.out is not None
+    # Rather now than at the end.
     if keep:
         require("minari", extra="train")
+    if draw:
+        require("matplotlib", extra="train")
     with _folder(config.out) as folder:
         # What was refused is tried again: rights and packages change.
         done = {path for path, _ in files if _look_of(folder, path, keep, config.fit_car).drives}
@@ -190,7 +209,10 @@ def look_at_all(config: ImportConfig) -> Report:
         with (
             closing(
                 config.engine.run_seeds(
-                    LookTask(files, folder, keep, config.fit_car), todo, min(config.workers, max(len(todo), 1)), LONGEST
+                    LookTask(files, folder, keep, config.fit_car, draw),
+                    todo,
+                    min(config.workers, max(len(todo), 1)),
+                    LONGEST,
                 )
             ) as results,
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
@@ -203,6 +225,7 @@ def look_at_all(config: ImportConfig) -> Report:
         report = Report(tuple(looks), broken)
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
+            write_page(config, report)
         if config.out is not None and keep:
             _write(config.out, report, config.fit_car)
         return report
@@ -244,9 +267,27 @@ def _write(out: Path, report: Report, fit_car: bool) -> None:
     pack(out)
 
 
+def write_page(config: ImportConfig, report: Report) -> None:
+    """`report.html`, for people."""
+    assert config.out is not None
+    drawn = {}
+    for look in report.looks:
+        record = record_of(config.out, Path(look.file), not config.check, config.fit_car)
+        drawn.update({d["name"]: strip_of(record, k) for k, d in enumerate(look.drives[:STRIPS])})
+    about = {"recordings": str(config.path), "version": __version__}
+    write_html(
+        config.out / "report.html", f"Recordings in {config.path.name}", about, parts_of(report.to_dict(), drawn)
+    )
+
+
 def episodes_of(record: Path) -> Path:
     """The folder of the episodes of a file."""
     return record.with_suffix("")
+
+
+def strip_of(record: Path, number: int) -> Path:
+    """The picture of a drive of a file."""
+    return episodes_of(record) / f"{number}.png"
 
 
 def record_of(folder: Path, path: Path, keep: bool, fit_car: bool = False) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -145,8 +145,11 @@ def drives_of(recording: Recording, contract: Contract | None = None, fit_the_ca
             name = f"{recording.name}/{len(drives)}"
             kept = Piece(piece.times[a : b + 1], piece.states[a : b + 1], (*piece.notes, *told))
             drives.append(_drive(recording, name, kept, contract, car, fit))
+    left_out = "; ".join(dict.fromkeys(reasons))
     if not drives:
-        raise RecordingError(f"nothing to drive: {'; '.join(dict.fromkeys(reasons)) or 'it is empty'}")
+        raise RecordingError(f"nothing to drive: {left_out or 'it is empty'}")
+    if left_out:
+        drives[0] = replace(drives[0], notes=(*drives[0].notes, f"pieces are left out: {left_out}"))
     return drives
 
 

@@ -49,18 +49,41 @@ def test_reads_what_can_be_read(logs, tmp_path, capsys):
     text = str(report)
     assert "2 drives, 160 frames" in text and "scene.json is no whole" in text
     assert not [p for p in (tmp_path / "out").rglob("*") if p.name.startswith(".unfinished")]
+    speeds = told["histograms"]["speed"]
+    assert sum(speeds) == 162 and sum(speeds[3:6]) == 162
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "scene.json is no whole JSON file" in page and "mine/0" in page
+    assert page.count("Picture: ") == 2 and page.count("Moments by ") >= 3
+    # Only the report, and what it shows, where recordings are looked at alone.
+    assert {p.suffix for p in (tmp_path / "out").rglob("*") if p.is_file()} == {".json", ".html", ".png"}
 
 
 def test_goes_on_from_what_is_there(logs, tmp_path):
     config = ImportConfig(logs, tmp_path / "out", workers=1, check=True)
     first = look_at_all(config)
-    records = {r: r.stat().st_mtime_ns for r in (tmp_path / "out" / "files").iterdir()}
+    records = {r: r.stat().st_mtime_ns for r in (tmp_path / "out" / "files").glob("*.json")}
     refused = {r for r in records if not json.loads(r.read_text())["drives"]}
     missing = next(r for r in records if r not in refused)
     missing.unlink()
     assert look_at_all(config).to_dict() == first.to_dict()
     # Only what was not there, and what could not be read, is read again.
     assert {r for r, time in records.items() if r.stat().st_mtime_ns != time} == {missing, *refused}
+
+
+def test_nothing_is_half_written_of_what_is_damaged(logs, tmp_path):
+    pytest.importorskip("minari", reason="Minari is not installed")
+    folder, out = tmp_path / "damaged", tmp_path / "mine-v0"
+    folder.mkdir()
+    whole = (logs / "scene.pkl").read_bytes()
+    (folder / "cut.pkl").write_bytes(whole[: len(whole) // 2])
+    (folder / "hostile.pkl").write_bytes(b"tracks map_features metadata cos\nsystem\n(S'touch hacked'\ntR.")
+    (folder / "empty.json").write_bytes(b"")
+    (folder / "words.tfrecord").write_bytes(b"hello")
+    report = look_at_all(ImportConfig(folder, out, workers=1))
+    assert report.failed and not report.broken and {len(look.refused) for look in report.looks} == {1}
+    assert not [p for p in out.rglob("*") if p.name.startswith(".unfinished")]
+    assert {p.name for p in out.iterdir()} - {".lock"} == {"files", "report.json", "report.html"}
+    assert {p.suffix for p in (out / "files").rglob("*")} == {".json"}
 
 
 def test_a_file_that_has_changed_is_read_again(logs, tmp_path):

@@ -252,8 +252,16 @@ def test_archives_and_strangers(write, tmp_path):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(scene, "/absolute.pkl")
     (tmp_path / "a.txt").write_text("hello")
+    (tmp_path / "a.xodr").write_text("<OpenDRIVE/>")
     (tmp_path / "b.pkl").write_bytes(b"")
-    for name, words in (("a.zip", "archive"), ("a.tar.gz", "archive"), ("a.txt", "known format"), ("b.pkl", "empty")):
+    said = {
+        "a.zip": "archive",
+        "a.tar.gz": "archive",
+        "a.txt": "known format",
+        "b.pkl": "empty",
+        "a.xodr": "OpenDRIVE map",
+    }
+    for name, words in said.items():
         with pytest.raises(formats.RecordingError, match=words):
             list(formats.read(tmp_path / name))
     assert [path for path, _ in formats.find(tmp_path)] == [scene]
@@ -281,6 +289,31 @@ def test_pictures_outside_the_folder_are_not_looked_at(world, tmp_path):
     file.write_text(json.dumps(rows))
     (recording,) = formats.read(path)
     assert recording.cameras == ()
+
+
+class Runs:
+    """What runs when it is unpickled freely."""
+
+    def __reduce__(self):
+        return exec, ("open('hacked', 'w')",)
+
+
+def test_array_of_objects(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write("comma")
+    with open(path / "global_pose" / "frame_positions", "wb") as file:
+        np.save(file, np.array([Runs()], object), allow_pickle=True)
+    assert "frame_positions is no NumPy array (Object arrays" in refusal(path)
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_yaml_that_names_objects(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write("rosbag")
+    about = path / "metadata.yaml"
+    about.write_text(about.read_text() + "\na: !!python/object/apply:os.system ['touch hacked']\n")
+    look_at(path, "rosbag")
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_yaml_bomb(write):
