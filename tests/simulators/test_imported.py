@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.recordings import imported
 from learned_sim_env.spec import RECORDED_SCENARIOS, TEST_SCENARIOS
 from learned_sim_env.twins.approach import bring_to_context
+from learned_sim_env.twins.replays import replays
+from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from tests.recordings.world import make_world
 from tests.recordings.writers import table
@@ -85,10 +88,12 @@ def test_episodes_are_of_an_import(folder):
         env.reset(seed=RECORDED_SCENARIOS.start + 1)
 
 
-def test_is_brought_to_contexts(folder, twin):
+@pytest.fixture(scope="module")
+def contexts(folder) -> Contexts:
+    """Of the three episodes, in their middle."""
     packed = PackedData.load(folder / "packed.npz")
     rows = packed.starts[:, None] + np.arange(20, 25)
-    contexts = Contexts(
+    return Contexts(
         {name: packed.read(name, rows) for name in ("bev", "ego", "route")},
         actions=packed.arrays["actions"][rows],
         tags=packed.arrays["tags"][rows[:, -1]],
@@ -96,8 +101,21 @@ def test_is_brought_to_contexts(folder, twin):
         replay=np.concatenate([packed.arrays["actions"][s + 1 : s + 25] for s in packed.starts]),
         replay_starts=24 * np.arange(len(packed) + 1),
     )
+
+
+def test_is_brought_to_contexts(contexts, twin):
     for index in range(len(contexts)):
         assert bring_to_context(twin, contexts, index).identical
+
+
+@pytest.mark.slow
+def test_the_same_moments_and_actions(folder, contexts):
+    shipped = from_pretrained("bev-rssm")
+    beside = {"simulator": "recorded", "twin_settings": {"recordings": folder}}
+    part = replays("LearnedDriving-v0", 9, settings={"checkpoint": replace(shipped, contexts=contexts)}, **beside)
+    assert part.method.startswith("3 of 3") and 0.0 < part.values["distance"]["value"][-1] < 30.0
+    # Contexts of another simulator are no moments of recordings.
+    assert "comes to none of 2" in replays("LearnedDriving-v0", 2, **beside).method
 
 
 @pytest.mark.slow
