@@ -100,8 +100,8 @@ def run(args: CompareArgs) -> int:
     if args.replays and (known[args.a].twin == args.b or (known[args.a].backend, known[args.b].backend) == OWN):
         from learned_sim_env.twins.replays import replays
 
-        twin = {"settings": settings[0], "simulator": known[args.b].backend, "twin_settings": settings[1]}
-        parts.append(replays(args.a, args.replays, **twin))
+        backend = known[args.b].backend
+        parts.append(replays(args.a, args.replays, settings=settings[0], simulator=backend, twin_settings=settings[1]))
     about: dict[str, object] = {
         "scenarios": [s for s in args.scenarios if s not in left_out],
         "command": args.command(),
