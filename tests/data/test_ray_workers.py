@@ -122,5 +122,6 @@ def test_imported_recordings_are_the_same_bytes(cluster, tmp_path):
     for name, engine in (("local", Engine()), ("ray", RAY)):
         look_at_all(ImportConfig(logs, tmp_path / name, workers=2, engine=engine))
     local, there = written(tmp_path / "local" / "files"), written(tmp_path / "ray" / "files")
-    assert len(local) == 4 and there == local
+    # A record, an episode and a picture of each.
+    assert len(local) == 6 and there == local
     assert (tmp_path / "local" / "report.json").read_bytes() == (tmp_path / "ray" / "report.json").read_bytes()
