@@ -31,6 +31,10 @@ class CollectArgs:
     """Length at which an episode is cut off, in steps of 0.1 s."""
     workers: int = 2
     """Simulator processes; a CARLA server serves one."""
+    engine: Literal["local", "ray"] = "local"
+    """What runs them: processes of this machine, or actors of a Ray cluster, whose machines have this package."""
+    address: str = ""
+    """Of the Ray cluster, "auto" for one that this machine belongs to; by default one is started here."""
     settings: tuple[str, ...] = ()
     """Of the simulator, as in: port=2000 town=Town03."""
     contract: str = ""
@@ -59,6 +63,8 @@ def run(args: CollectArgs) -> int:
 def config_of(args: CollectArgs) -> CollectConfig:
     """What is asked for; `ValueError` if it cannot be."""
     from learned_sim_env.data.collect import CollectConfig
+    from learned_sim_env.data.workers import Engine
 
     names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
-    return CollectConfig(**{**vars(args), "modalities": names})
+    own = {name: value for name, value in vars(args).items() if name not in ("engine", "address")}
+    return CollectConfig(**{**own, "modalities": names, "engine": Engine(args.engine, args.address)})

@@ -115,7 +115,8 @@ def video(path: str, contract: Contract, names: tuple[str, ...]) -> tuple[Packed
             f"{path} has none of {', '.join(names)}, which are learned: it has {', '.join(data.modalities)}"
         )
     data.check_contract(contract, there)
-    kept = [split_of(int(seed), str(log)) != "test" for seed, log in zip(data.seeds, data.logs)]
+    about = zip(data.seeds, data.logs, data.splits)
+    kept = [split_of(int(seed), str(log), str(split)) != "test" for seed, log, split in about]
     if not any(kept):
         raise ValueError(f"all {len(data)} episodes of {path} are for test: add others")
     return data.select(np.array(kept)), there
@@ -134,8 +135,9 @@ def partly_labelled(data: PackedData, share: float) -> PackedData:
     if share == 1:
         return data
     kept = np.ones(len(data.arrays["actions"]), bool)
-    for start, length, seed, log in zip(data.starts, data.lengths, data.seeds, data.logs):
-        if split_of(int(seed), str(log)) == "train" and np.random.default_rng((int(seed), 7)).random() >= share:
+    for start, length, seed, log, split in zip(data.starts, data.lengths, data.seeds, data.logs, data.splits):
+        learned = split_of(int(seed), str(log), str(split)) == "train"
+        if learned and np.random.default_rng((int(seed), 7)).random() >= share:
             kept[start : start + length] = False
     return replace(data, valid={**data.valid, **{name: data.known(name, slice(None)) & kept for name in LABELS}})
 
