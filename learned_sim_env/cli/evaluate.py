@@ -111,9 +111,9 @@ def _run(args: EvaluateArgs) -> int:
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
-    for name in ("episodes", "processes"):
-        if (value := getattr(args, name)) < 1:
-            raise ValueError(f"{name} is {value}; at least 1 is needed")
+    for name, least in {"episodes": 1, "processes": 1, "free_rows": 2, "free_steps": 1, "drive_steps": 1}.items():
+        if (value := getattr(args, name)) < least:
+            raise ValueError(f"{name} is {value}; at least {least} is needed")
     if args.data is None and args.seeds != "test":
         raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
     if args.card and args.checkpoint.startswith(SCHEME):

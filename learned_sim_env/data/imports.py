@@ -103,8 +103,10 @@ class LookTask:
             def use(drive: Drive | Footage, views: Views) -> None:
                 nonlocal count
                 if self.keep:
-                    filmed = isinstance(drive, Footage)
-                    made = filmed_episode(drive, count, self.camera) if filmed else episode_of(drive, count, views)
+                    if isinstance(drive, Footage):
+                        made = filmed_episode(drive, count, self.camera)
+                    else:
+                        made = episode_of(drive, count, views)
                     EpisodeFolder(episodes_of(record)).write(made)
                 if self.draw and count < STRIPS:
                     save_picture(strip_of(record, count), strip(drive, views))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from learned_sim_env.files import DiskFull
 from learned_sim_env.recordings import formats
@@ -99,7 +100,7 @@ def look_at(
 
 def _look_at_film(look: Look, film: Film, use: Callable[[Drive | Footage, Views], None] | None) -> None:
     """Its pieces, of which nothing but pictures is known."""
-    unknown = {"sources": ("none", "none"), "tags": None, "cameras": {}}
+    unknown: dict[str, Any] = {"sources": ("none", "none"), "tags": None, "cameras": {}}
     histograms = {name: [0] * (len(edges) - 1) for name, edges in BINS.items()}
     for piece in footage_of(film):
         if use is not None:

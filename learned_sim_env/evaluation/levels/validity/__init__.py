@@ -14,7 +14,8 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     from learned_sim_env.evaluation.levels.validity.free_run import ValidityConfig
     from learned_sim_env.evaluation.levels.validity.validity import validity
 
-    config = ValidityConfig(inputs.free_rows, inputs.free_steps)
+    watched = min(ValidityConfig.watched, inputs.free_rows - 1)
+    config = ValidityConfig(inputs.free_rows, inputs.free_steps, watched)
     return (validity(inputs.checkpoint, inputs.data, config),)
 
 
