@@ -74,8 +74,9 @@ class CameraWorldModel(nn.Module):
         self.painter = Painter(config.look, (fine, coarse))
         # Made of what is registered above.
         agents = config.slots + OBSTACLES
-        views = [View(look_up, self.painter, i, agents, contract.bev) for i, look_up in enumerate(alone)]
-        self.pictures = Pictures(self.rig, views, self.painter.shader, config.slots, config.keyframe_distance)
+        views = [View(look_up, self.painter, [i], agents, contract.bev) for i, look_up in enumerate(alone)]
+        together = View(self.hypotheses, self.painter, range(len(cameras)), agents, contract.bev)
+        self.pictures = Pictures(self.rig, views, together, self.painter.shader, config.slots, config.keyframe_distance)
         for module in (*self.perception.modules(), *self.painting_parts().modules()):
             # What a CPU is fastest with, but for what comes in otherwise and is large.
             if isinstance(module, nn.Conv2d) and module is not self.painter.inward:

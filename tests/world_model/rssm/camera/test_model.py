@@ -174,7 +174,7 @@ def test_only_the_cameras_asked_for_are_painted(model, start, monkeypatch):
     painted, forward = [], View.forward
 
     def noted(view, *given):
-        painted.append(view.number)
+        painted.extend(view.numbers)
         return forward(view, *given)
 
     monkeypatch.setattr(View, "forward", noted)

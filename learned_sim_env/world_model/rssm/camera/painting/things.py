@@ -6,6 +6,7 @@ Trees, bushes, lamps and posts look much the same from all sides: they are plane
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,8 @@ _PLANES = {
 _OVERHANG = 0.53
 # Layers of what a ray meets: the nearest agent, the nearest thing of scenery, and the next one.
 LAYERS, AGENT, FIRST, SECOND = 3, 0, 1, 2
+# See `Hits.filled_up`.
+TOGETHER = 32
 
 
 class Things(NamedTuple):
@@ -71,6 +74,16 @@ class Hits(NamedTuple):
     def flat(self) -> Tensor:
         """(P,) int64, where each of them is in a flat (B, LAYERS, N)."""
         return (self.row * LAYERS + self.layer) * self.depth.shape[2] + self.ray
+
+    def filled_up(self) -> Hits:
+        """The same, the last place as often as makes P a multiple of `TOGETHER`.
+
+        A CPU computes so many numbers at a time and rounds what remains differently: so every place comes out the same
+        wherever among the others it stands.
+        """
+        p = self.ray.shape[0]
+        some = torch.arange(p + -p % TOGETHER, device=self.ray.device).clamp_max(p - 1)
+        return Hits(self.depth, *(values[some] for values in self[1:]))
 
 
 def agents_as_things(pose: Tensor, size: Tensor, classes: Tensor, colour: Tensor) -> Things:
@@ -154,9 +167,10 @@ class Outlines(NamedTuple):
         corners = torch.stack([x[:, None] + ahead, y[:, None] + left, up], -1)
         return Outlines(row, slot, torch.stack([c, s, x, y, *half.unbind(-1)]), *rig.windows(corners))
 
-    def alone(self, camera: int) -> Outlines:
-        """The same in one of the pictures only."""
-        return self._replace(first=self.first[:, camera : camera + 1], last=self.last[:, camera : camera + 1])
+    def of_cameras(self, numbers: Sequence[int]) -> Outlines:
+        """The same in some of the pictures only."""
+        some = list(numbers)
+        return self._replace(first=self.first[:, some], last=self.last[:, some])
 
 
 _CORNERS = [(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (0, 2)]

@@ -1,6 +1,8 @@
-"""One camera's picture, painted by itself: the same whatever other pictures are painted."""
+"""Cameras' pictures: each the same whatever others are painted with it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,22 +18,23 @@ KEYS = ("map", "map_origin", "look", "key_generation")
 
 
 class View(nn.Module):
-    """A camera, and what paints its picture.
+    """Some cameras, and what paints their pictures.
 
     Args:
-        look_up: of the camera alone.
-        painter: of all cameras.
-        number: of the camera among them.
+        look_up: of these cameras.
+        painter: of any.
+        numbers: of these cameras among all.
         agents: slots of things that are agents'.
         bev: the view whose pixels are the cells of the map.
     """
 
-    def __init__(self, look_up: Hypotheses, painter: Painter, number: int, agents: int, bev: BevSpec):
+    def __init__(self, look_up: Hypotheses, painter: Painter, numbers: Sequence[int], agents: int, bev: BevSpec):
         super().__init__()
-        self.look_up, self.painter, self.number, self.agents, self.bev = look_up, painter, number, agents, bev
+        self.look_up, self.painter, self.numbers = look_up, painter, tuple(numbers)
+        self.agents, self.bev = agents, bev
 
     def forward(self, scene: dict[str, Tensor], pose: Tensor, turned: Tensor) -> Tensor:
-        """A picture (B, H, W, 3) uint8.
+        """Pictures (B, C, H, W, 3) uint8.
 
         Args:
             scene: see `scene`.
@@ -44,11 +47,11 @@ class View(nn.Module):
         motion = scene["motion"]
         generation = scene["key_generation"]
         key = Keyframe(scene["key.table"], len(self.look_up.rig.cameras) * rig.height, turned, generation)
-        hits = cast(rig, now, self.agents, outlines.alone(self.number))
+        hits = cast(rig, now, self.agents, outlines.of_cameras(self.numbers)).filled_up()
         found = self.look_up(key, motion, hits, now, then)
         ground = ground_look(scene["map"], scene["map_origin"], pose, rig, self.bev)
         said = told(motion, generation)
-        return as_bytes(self.painter(rig, ground, hits, now, found, scene["look"], said, turned).colours)[:, 0]
+        return as_bytes(self.painter(rig, ground, hits, now, found, scene["look"], said, turned).colours)
 
 
 def scene(
