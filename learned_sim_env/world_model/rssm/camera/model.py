@@ -74,7 +74,7 @@ class CameraWorldModel(nn.Module):
         self.painter = Painter(config.look, (fine, coarse))
         # Made of what is registered above.
         agents = config.slots + OBSTACLES
-        views = [View(look_up, self.painter, [i], agents, contract.bev) for i, look_up in enumerate(alone)]
+        views = [View(look_up, self.painter, range(i, i + 1), agents, contract.bev) for i, look_up in enumerate(alone)]
         together = View(self.hypotheses, self.painter, range(len(cameras)), agents, contract.bev)
         self.pictures = Pictures(self.rig, views, together, self.painter.shader, config.slots, config.keyframe_distance)
         for module in (*self.perception.modules(), *self.painting_parts().modules()):

@@ -19,6 +19,7 @@ from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableE
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.state_things import things_now
 from learned_sim_env.world_model.rssm.camera.painting.things import FIRST, cast
 from learned_sim_env.world_model.rssm.camera.painting.view import View
 from tests import scenes
@@ -253,7 +254,7 @@ def test_scenery_is_painted_where_it_stands(model, start):
     bare = {**state, "scenery_kind": torch.zeros_like(state["scenery_kind"])}
     shown, empty = (torch.stack([model.draw(s, NAMES)[0][n] for n in NAMES], 1).float() for s in (state, bare))
     away = (shown - empty).abs().mean(-1)[0]
-    hits = cast(model.rig, model.pictures.things(rows_of(state, [0])), model.pictures.agents)
+    hits = cast(model.rig, things_now(rows_of(state, [0]), model.rig.eye), model.pictures.agents)
     met = (hits.depth[0, FIRST] < FAR).view(away.shape)
     assert met.sum() > 200 and away[met].mean() > 5 * away[~met].mean()
 
