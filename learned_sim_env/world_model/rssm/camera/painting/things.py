@@ -82,7 +82,7 @@ class Hits(NamedTuple):
         """
         p = self.ray.shape[0]
         some = torch.arange(p + -p % TOGETHER, device=self.ray.device).clamp_max(p - 1)
-        return Hits(self.depth, *(values[some] for values in self[1:]))
+        return Hits(self.depth, *(values.index_select(0, some) for values in self[1:]))
 
 
 def agents_as_things(pose: Tensor, size: Tensor, classes: Tensor, colour: Tensor) -> Things:
@@ -213,7 +213,7 @@ def cast(rig: Rig, things: Things, agents: int, outlines: Outlines | None = None
     first, second = first.nonzero()[:, 0], later[flat[behind] == enter[later]]
     chosen = torch.cat([first, second])
     # Where on the thing, in its own frame.
-    values = torch.stack([*begin, *direction, *sides])[:, met[chosen]].view(3, 3, -1)
+    values = torch.stack([*begin, *direction, *sides]).index_select(1, met[chosen]).view(3, 3, -1)
     place = (values[0] + enter[chosen] * values[1]) / values[2].clamp_min(1e-3)
     layer = torch.cat([scenery[first].long(), torch.full_like(second, SECOND)])
     return Hits(flat.view(b, LAYERS, n), row[which[chosen]], layer, ray[chosen], thing[chosen], place.clamp(-1, 1).T)
