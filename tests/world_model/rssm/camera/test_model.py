@@ -143,6 +143,18 @@ def test_rows_do_not_depend_on_each_other(model, start, seen):
     assert all(torch.equal(both[name][2:], single[name]) for name in NAMES)
 
 
+def test_rows_show_the_same_on_several_threads(model, start):
+    """What pictures are painted from is imagined before, for all rows together."""
+    state = drive(model, start, 6, NAMES)[1]
+    threads, drawn = torch.get_num_threads(), model.draw(state, NAMES)[0]
+    torch.set_num_threads(2)
+    try:
+        again, _ = model.draw(state, NAMES)
+    finally:
+        torch.set_num_threads(threads)
+    assert not state["key_now"].any() and all(torch.equal(again[name], drawn[name]) for name in NAMES)
+
+
 def test_rows_painted_together_show_the_same(model, start, monkeypatch):
     """As on a GPU: some have come far enough for a keyframe, one has not moved since."""
     state = drive(model, start, 3)[1]
