@@ -38,8 +38,8 @@ def things_now(state: State, eye: Tensor) -> Things:
         torch.cat([classes, there], 1),
         F.pad(state["agent_colour"], (0, 0, 0, obstacles.shape[1])),
     )
-    scenery = relative(state["scenery_pose"], frame)
-    return joined(agents, scenery_as_things(scenery, *(state[key] for key in SCENERY_KEYS), eye))
+    size, kind, colour = (state[key] for key in SCENERY_KEYS)
+    return joined(agents, scenery_as_things(relative(state["scenery_pose"], frame), size, kind, colour, eye))
 
 
 def things_then(state: State, now: Things, motion: Tensor, eye: Tensor) -> Things:
