@@ -89,7 +89,7 @@ class Expected:
 
 
 def expected(terms: np.ndarray, probabilities: np.ndarray, reward: RewardSpec) -> Expected:
-    """Means of reward and cost from graded terms (..., 4) float32 and probabilities of independent `EVENTS` (..., 4)."""
+    """Means of reward and cost from graded terms (..., 4) and probabilities (..., 4) of independent `EVENTS`."""
     bonus = np.array([reward.arrival, -reward.collision, -reward.off_road], np.float32)
     spared = 1 - probabilities
     return Expected(

@@ -1,0 +1,207 @@
+"""DreamerV3's actor and critic (Hafner et al. 2023, arXiv 2301.04104) in a frozen world model.
+
+Rows of imagination go on from update to update, so that few real moments give many states: what an actor does is
+answered for up to `dream` steps, where the original begins anew after each horizon. Steps after an event that was drawn
+are not imagined; the probability of it, not the draw, is what returns are computed with. The loss on replayed real
+values is left out, since there is no replay: recorded episodes were driven by others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from learned_sim_env.agents.actors import Spread, decision, drawn_noise
+from learned_sim_env.agents.clipping import clip_adaptively
+from learned_sim_env.agents.critic import Critic
+from learned_sim_env.agents.dreams import Dreams, Segment
+from learned_sim_env.agents.returns import ReturnScale, lambda_returns
+from learned_sim_env.agents.settings import DreamSettings, LearnConfig
+from learned_sim_env.data.packed import PackedData
+from learned_sim_env.drivers.latent_network import LatentNetwork, LatentPolicy, carried_out
+from learned_sim_env.settings import check_at_least
+from learned_sim_env.world_model.checkpoint import Checkpoint
+from learned_sim_env.world_model.torch_state import own_state
+
+# Where the first policy drives to, and how fast or with how much throttle: one that stands still learns nothing.
+START = (0.0, 0.3)
+# Factor of the actor's last weights at first, so that it begins nearly without preferences.
+SMALL = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamerSettings(DreamSettings):
+    """Settings of `Dreamer`."""
+
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of the layers of actor and critic."""
+    gamma: float = 0.99
+    """Discount a step of 0.1 s; with the original's 0.997 a critic needs several times as many updates."""
+    lam: float = 0.95
+    """Of lambda-returns."""
+    entropy: float = 3e-4
+    """Weight of the actor's entropy."""
+    spread: Spread = field(default_factory=Spread)
+    """Of targets or actions."""
+    hold: int = 1
+    """Steps for which the noise of the actor is held; more makes what is tried out last longer."""
+    learning_rate: float = 3e-4
+    """Of Adam; the original's 4e-5 is for runs a hundred times as long."""
+    warmup: int = 20
+    """Updates over which the learning rate rises."""
+    minibatches: int = 8
+    """Parts of an update's steps; each gives a gradient step."""
+    clip: float = 0.3
+    """Most that a gradient's norm may be of its parameter's."""
+    slow_rate: float = 0.02
+    """Share of the way that the slow critic goes towards the critic in a gradient step."""
+    scale_rate: float = 0.01
+    """Share of the newest update in the range of returns."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, hold=1, warmup=1, minibatches=1)
+
+
+class ActorCritic(nn.Module):
+    """What a `Dreamer` learns."""
+
+    def __init__(self, size: int, settings: DreamerSettings):
+        super().__init__()
+        self.actor = LatentNetwork(size, settings.hidden, settings.actions)
+        self.critic = Critic(size, settings.hidden, settings.slow_rate)
+        self.scale = ReturnScale(settings.scale_rate)
+        with torch.no_grad():
+            self.actor.layers.output.weight.mul_(SMALL)
+            if settings.actions != "discrete":
+                self.actor.layers.output.bias[:2] = torch.tensor(START).atanh()
+
+
+class Dreamer:
+    """See the module's docstring; the interface is `agent.Agent`."""
+
+    settings_class: ClassVar[type[Any]] = DreamerSettings
+    run_defaults: ClassVar[Mapping[str, Any]] = {}
+    needs_data: ClassVar[bool] = False
+    progress: ClassVar[tuple[str, ...]] = ("reward", "value")
+
+    def __init__(
+        self, config: LearnConfig, settings: DreamerSettings, checkpoint: Checkpoint, data: PackedData | None = None
+    ):
+        self.config, self.settings, self.checkpoint = config, settings, checkpoint
+        self.module = self.new_module(checkpoint.model.latent_size)
+        learned = [weight for weight in self.module.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.Adam(learned, settings.learning_rate, eps=1e-5)
+        self.dreams = Dreams(checkpoint, settings)
+
+    def new_module(self, size: int) -> Any:
+        """What is learned, for features of that size."""
+        return ActorCritic(size, self.settings)
+
+    def update(self, number: int) -> dict[str, float]:
+        """See `agent.Agent`."""
+        chance = np.random.default_rng([self.config.seed, number])
+        if number == 0:
+            # Some steps of the first policy tell how features vary.
+            self.module.actor.inputs.fit(self._imagine(chance).features.flatten(0, 1))
+        segment = self._imagine(chance)
+        with own_state(), torch.no_grad():
+            inputs = self.module.actor.inputs(segment.features)
+            told = self._judge(segment, inputs)
+        rate = self.settings.learning_rate * min(1.0, (number + 1) / self.settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batch = {"inputs": inputs[:-1], "decided": segment.decided, **told}
+        flat = {name: value.flatten(0, 1) for name, value in batch.items()}
+        order = torch.from_numpy(chance.permutation(segment.steps))
+        parts: list[dict[str, Tensor]] = []
+        with own_state():
+            for rows in order.tensor_split(self.settings.minibatches):
+                parts.append(self._learn({name: value[rows] for name, value in flat.items()}))
+        means = {name: float(torch.stack([part[name] for part in parts]).mean()) for name in parts[0]}
+        return {**means, **self._told(segment, told), "steps": segment.steps}
+
+    def policy(self, about: Mapping[str, Any]) -> LatentPolicy:
+        """See `agent.Agent`."""
+        return LatentPolicy(self.module.actor, self.checkpoint, self.config.checkpoint, about)
+
+    def memory(self) -> dict[str, Tensor]:
+        """See `agent.Agent`."""
+        return self.dreams.memory()
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """See `agent.Agent`."""
+        self.dreams.recall(memory)
+
+    def _imagine(self, chance: np.random.Generator) -> Segment:
+        """A segment in which the actor drives."""
+        s, step = self.settings, 0
+        generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
+        noise = torch.empty(0)
+
+        def act(features: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            nonlocal noise, step
+            if step % s.hold == 0:
+                noise = drawn_noise(s.actions, s.rows, generator)
+            step += 1
+            with own_state(), torch.inference_mode():
+                numbers = self.module.actor(torch.from_numpy(features))
+                decided = decision(s.actions, numbers, s.spread).draw(noise).numpy()
+            return decided, carried_out(s.actions, decided, ego)
+
+        return self.dreams.segment(act, chance)
+
+    def _judge(self, segment: Segment, inputs: Tensor) -> dict[str, Tensor]:
+        """What is learned from each step, (T, B) each: "returns", and the actor's "advantages".
+
+        inputs: (T + 1, B, size), standardised.
+        """
+        returns, advantages = self._returns(self.module.critic, segment, inputs, segment.rewards)
+        return {"returns": returns, "advantages": advantages / self.module.scale.update(returns)}
+
+    def _returns(self, critic: Critic, segment: Segment, inputs: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
+        """Lambda-returns (T, B) of `rewards` (T, B), and what they are above the critic's values."""
+        values = critic(inputs)
+        following = segment.next_values(values, lambda features: critic(self.module.actor.inputs(features)))
+        discounts = self.settings.gamma * segment.goes_on
+        returns = lambda_returns(rewards, discounts, following, segment.left, self.settings.lam)
+        return returns, returns - values[:-1]
+
+    def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take a gradient step on some steps: N rows of everything in `batch`. Returns parts of the loss, detached."""
+        actor = decision(self.settings.actions, self.module.actor.layers(batch["inputs"]), self.settings.spread)
+        entropy = actor.entropy().mean()
+        gain = (batch["advantages"] * actor.log_prob(batch["decided"])).mean()
+        critic = self._critic_loss(batch)
+        loss = critic - gain - self.settings.entropy * entropy
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        clip_adaptively(self.module.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self._follow()
+        return {"critic": critic.detach(), "gain": gain.detach(), "entropy": entropy.detach()}
+
+    def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self.module.critic.loss(batch["inputs"], batch["returns"]).mean()
+
+    def _follow(self) -> None:
+        """What follows a gradient step."""
+        self.module.critic.follow()
+
+    def _told(self, segment: Segment, told: Mapping[str, Tensor]) -> dict[str, float]:
+        """Numbers to be logged."""
+        steps = segment.steps
+        return {
+            "reward": float(segment.contract_rewards.mean()),
+            "cost": float(segment.costs.mean()),
+            "worth": float(segment.rewards.mean()),
+            "value": float(told["returns"].mean()),
+            "ended": float(segment.ended.sum()) / steps,
+            "left": float(segment.left.sum()) / steps,
+            "scale": float(self.module.scale.range),
+        }

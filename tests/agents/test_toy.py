@@ -1,0 +1,54 @@
+"""Each agent finds the best driving of a world where it is known, within seconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from learned_sim_env.agents.agent import agent_class, open_agent
+from learned_sim_env.agents.lagrangian import MultiplierSettings
+from learned_sim_env.agents.settings import LearnConfig
+from tests.agents.line_world import BORDER, GOAL, STRIDE, driven, line_checkpoint
+
+QUICK = {"rows": 64, "horizon": 10, "dream": 20, "speed_limit": 0, "cost_weight": 0, "hidden": (32, 32)}
+QUICK |= {"gamma": 0.9, "learning_rate": 3e-3, "warmup": 1, "minibatches": 4, "slow_rate": 0.1}
+
+
+def learned(name: str, updates: int, checkpoint=None, **settings):
+    config = LearnConfig(agent=name)
+    agent = open_agent(config, agent_class(name).settings_class(**QUICK, **settings), checkpoint or line_checkpoint())
+    for number in range(updates):
+        told = agent.update(number)
+    return agent.policy({}), told
+
+
+@pytest.mark.parametrize("actions", ["actions", "discrete"])
+def test_dreamer_goes_to_the_goal(actions):
+    policy, told = learned("dreamer", 120, actions=actions)
+    assert np.abs(driven(policy) - GOAL).mean() < 0.1
+    # The value of always being there is 1 / (1 - gamma).
+    assert told["value"] > 8
+
+
+def test_dreamer_minds_what_is_subtracted():
+    weights = {**QUICK, "cost_weight": 2.0}
+    config, found = LearnConfig(), agent_class("dreamer")
+    agent = found(config, found.settings_class(**weights, actions="actions"), line_checkpoint())
+    for number in range(120):
+        agent.update(number)
+    x = driven(agent.policy({}))
+    assert (x <= BORDER).mean() > 0.9 and np.abs(x - BORDER).mean() < 1.5 * STRIDE
+
+
+@pytest.mark.parametrize("kind", ["pid", "augmented"])
+def test_safe_dreamer_stays_at_the_border_and_dreamer_does_not(kind):
+    price = MultiplierSettings(kind, kp=1.0, ki=0.1, kd=0.0, mu=0.1)
+    del_cost = {name: value for name, value in QUICK.items() if name != "cost_weight"}
+    found = agent_class("safe-dreamer")
+    settings = found.settings_class(**del_cost, actions="actions", cost_limit=0.2, multiplier=price)
+    agent = found(LearnConfig(agent="safe-dreamer"), settings, line_checkpoint())
+    for number in range(200):
+        told = agent.update(number)
+    x = driven(agent.policy({}))
+    assert (x <= BORDER).mean() > 0.9 and np.abs(x - BORDER).mean() < 2 * STRIDE
+    assert told["price"] > 0
