@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned_sim_env.agents.actors import Spread, decision, drawn_noise
+from learned_sim_env.agents.actors import Decision, Spread, decision, drawn_noise
 from learned_sim_env.agents.clipping import clip_adaptively
 from learned_sim_env.agents.critic import Critic
 from learned_sim_env.agents.dreams import Dreams, Segment
@@ -56,12 +56,15 @@ class DreamerSettings(DreamSettings):
     """Updates over which the learning rate rises."""
     minibatches: int = 8
     """Parts of an update's steps; each gives a gradient step."""
+    trust: float = 0.2
+    """How far the probability of what was done may have moved since, relatively, for a step to move it on in the same
+    direction: without such a bound several gradient steps run away (PPO, arXiv 1707.06347)."""
     clip: float = 0.3
     """Most that a gradient's norm may be of its parameter's."""
     slow_rate: float = 0.02
     """Share of the way that the slow critic goes towards the critic in a gradient step."""
-    scale_rate: float = 0.01
-    """Share of the newest update in the range of returns."""
+    scale_rate: float = 0.1
+    """Share of the newest update in the range of returns; the original's 0.01 lags behind in a short run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,6 +121,8 @@ class Dreamer:
             group["lr"] = rate
         batch = {"inputs": inputs[:-1], "decided": segment.decided, **told}
         flat = {name: value.flatten(0, 1) for name, value in batch.items()}
+        with own_state(), torch.no_grad():
+            flat["before"] = self._decision(flat["inputs"]).log_prob(flat["decided"])
         order = torch.from_numpy(chance.permutation(segment.steps))
         parts: list[dict[str, Tensor]] = []
         with own_state():
@@ -157,12 +162,14 @@ class Dreamer:
         return self.dreams.segment(act, chance)
 
     def _judge(self, segment: Segment, inputs: Tensor) -> dict[str, Tensor]:
-        """What is learned from each step, (T, B) each: "returns", and the actor's "advantages".
+        """What is learned from each step, (T, B) each: "returns", and the actor's "advantages", 0 on average, so that a
+        critic that lags behind changes no probability.
 
         inputs: (T + 1, B, size), standardised.
         """
         returns, advantages = self._returns(self.module.critic, segment, inputs, segment.rewards)
-        return {"returns": returns, "advantages": advantages / self.module.scale.update(returns)}
+        advantages = advantages / self.module.scale.update(returns)
+        return {"returns": returns, "advantages": advantages - advantages.mean()}
 
     def _returns(self, critic: Critic, segment: Segment, inputs: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """Lambda-returns (T, B) of `rewards` (T, B), and what they are above the critic's values."""
@@ -174,9 +181,12 @@ class Dreamer:
 
     def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take a gradient step on some steps: N rows of everything in `batch`. Returns parts of the loss, detached."""
-        actor = decision(self.settings.actions, self.module.actor.layers(batch["inputs"]), self.settings.spread)
+        actor, trust = self._decision(batch["inputs"]), self.settings.trust
         entropy = actor.entropy().mean()
-        gain = (batch["advantages"] * actor.log_prob(batch["decided"])).mean()
+        # Its gradient is that of REINFORCE where nothing has moved yet.
+        moved = (actor.log_prob(batch["decided"]) - batch["before"]).exp()
+        held = moved.clamp(1 - trust, 1 + trust)
+        gain = torch.minimum(moved * batch["advantages"], held * batch["advantages"]).mean()
         critic = self._critic_loss(batch)
         loss = critic - gain - self.settings.entropy * entropy
         self.optimizer.zero_grad(set_to_none=True)
@@ -184,7 +194,12 @@ class Dreamer:
         clip_adaptively(self.module.parameters(), self.settings.clip)
         self.optimizer.step()
         self._follow()
-        return {"critic": critic.detach(), "gain": gain.detach(), "entropy": entropy.detach()}
+        drift = (moved - 1 - moved.log()).mean()
+        return {n: v.detach() for n, v in {"critic": critic, "gain": gain, "entropy": entropy, "drift": drift}.items()}
+
+    def _decision(self, inputs: Tensor) -> Decision:
+        """What the actor decides given standardised features (N, size)."""
+        return decision(self.settings.actions, self.module.actor.layers(inputs), self.settings.spread)
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         return self.module.critic.loss(batch["inputs"], batch["returns"]).mean()

@@ -58,7 +58,7 @@ class SafeDreamer(Dreamer):
         returns, advantages = self._returns(self.module.cost_critic, segment, inputs, segment.costs)
         self._price = price = self.module.multiplier.update(float(returns.mean()) - self.settings.cost_limit)
         # Divided, so that a high price does not make steps larger, but reward count for less.
-        weighed = (told["advantages"] - price * advantages) / (1 + price)
+        weighed = (told["advantages"] - price * (advantages - advantages.mean())) / (1 + price)
         return {**told, "advantages": weighed, "cost_returns": returns}
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
