@@ -24,13 +24,14 @@ class Critic(nn.Module):
         regulariser: weight of the loss that holds the critic to its slow copy.
     """
 
-    def __init__(self, size: int, hidden: Sequence[int], rate: float = 0.02, regulariser: float = 1.0):
+    def __init__(self, size: int, hidden: Sequence[int], rate: float = 0.02, regulariser: float = 0.1):
         super().__init__()
         self.rate, self.regulariser = rate, regulariser
         self.numbers = SymexpTwoHot()
         self.fast = MLP(size, tuple(hidden), len(self.numbers.bins))
         nn.init.zeros_(self.fast.output.weight)
-        nn.init.zeros_(self.fast.output.bias)
+        with torch.no_grad():
+            self.fast.output.bias.copy_(self.numbers.first)
         self.slow = copy.deepcopy(self.fast).requires_grad_(False)
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -63,6 +63,9 @@ class DreamerSettings(DreamSettings):
     """Most that a gradient's norm may be of its parameter's."""
     slow_rate: float = 0.02
     """Share of the way that the slow critic goes towards the critic in a gradient step."""
+    slow_weight: float = 0.1
+    """Of the loss that holds the critic to its slow copy; with the original's 1 values are learned several times as
+    slowly."""
     scale_rate: float = 0.1
     """Share of the newest update in the range of returns; the original's 0.01 lags behind in a short run."""
 
@@ -77,7 +80,7 @@ class ActorCritic(nn.Module):
     def __init__(self, size: int, settings: DreamerSettings):
         super().__init__()
         self.actor = LatentNetwork(size, settings.hidden, settings.actions)
-        self.critic = Critic(size, settings.hidden, settings.slow_rate)
+        self.critic = Critic(size, settings.hidden, settings.slow_rate, settings.slow_weight)
         self.scale = ReturnScale(settings.scale_rate)
         with torch.no_grad():
             self.actor.layers.output.weight.mul_(SMALL)
@@ -162,14 +165,14 @@ class Dreamer:
         return self.dreams.segment(act, chance)
 
     def _judge(self, segment: Segment, inputs: Tensor) -> dict[str, Tensor]:
-        """What is learned from each step, (T, B) each: "returns", and the actor's "advantages", 0 on average, so that a
-        critic that lags behind changes no probability.
+        """What is learned from each step, (T, B) each: "returns", what they are "above" the critic's values, and the
+        actor's "advantages", 0 on average, so that a critic that lags behind changes no probability.
 
         inputs: (T + 1, B, size), standardised.
         """
         returns, advantages = self._returns(self.module.critic, segment, inputs, segment.rewards)
-        advantages = advantages / self.module.scale.update(returns)
-        return {"returns": returns, "advantages": advantages - advantages.mean()}
+        scaled = advantages / self.module.scale.update(returns)
+        return {"returns": returns, "above": advantages, "advantages": scaled - scaled.mean()}
 
     def _returns(self, critic: Critic, segment: Segment, inputs: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """Lambda-returns (T, B) of `rewards` (T, B), and what they are above the critic's values."""
@@ -216,6 +219,7 @@ class Dreamer:
             "cost": float(segment.costs.mean()),
             "worth": float(segment.rewards.mean()),
             "value": float(told["returns"].mean()),
+            "value_error": float(told["above"].mean()),
             "ended": float(segment.ended.sum()) / steps,
             "left": float(segment.left.sum()) / steps,
             "scale": float(self.module.scale.range),

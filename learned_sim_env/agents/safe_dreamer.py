@@ -37,7 +37,7 @@ class SafeActorCritic(ActorCritic):
 
     def __init__(self, size: int, settings: SafeDreamerSettings):
         super().__init__(size, settings)
-        self.cost_critic = Critic(size, settings.hidden, settings.slow_rate)
+        self.cost_critic = Critic(size, settings.hidden, settings.slow_rate, settings.slow_weight)
         self.multiplier = multiplier(settings.multiplier)
 
 

@@ -14,22 +14,29 @@ def symexp(x: Tensor) -> Tensor:
 
 
 class SymexpTwoHot(nn.Module):
-    """Distributions over symexp(-20) to symexp(20), trained by cross-entropy with a two-hot target (DreamerV3, eq. 9).
+    """Distributions over symexp(-8) to symexp(8), trained by cross-entropy with a two-hot target (DreamerV3, eq. 9).
 
-    The size of a gradient does not depend on that of the numbers, and the mean is that of the numbers themselves.
+    The size of a gradient does not depend on that of the numbers, and the mean is that of the numbers themselves. The
+    original reaches to symexp(20), 5e8: there a probability of 1e-8 that is not yet unlearned still moves the mean by
+    5, which takes longer to go than a short run lasts. Larger numbers than symexp(8), 2,980, count as that.
 
     Args:
         count: of bins, odd.
         reach: of the outermost, before symexp.
+
+    Attributes:
+        first: (count,) logits to begin with: a mean of 0, to which no bin contributes much.
     """
 
     bins: Tensor
+    first: Tensor
 
-    def __init__(self, count: int = 255, reach: float = 20.0):
+    def __init__(self, count: int = 255, reach: float = 8.0):
         super().__init__()
         # One half mirrored, so that both halves are alike to the bit.
         half = symexp(torch.linspace(-reach, 0, count // 2 + 1, dtype=torch.float64)).float()
         self.register_buffer("bins", torch.cat([half, -half[:-1].flip(0)]), persistent=False)
+        self.register_buffer("first", -torch.linspace(-reach, reach, count).abs(), persistent=False)
 
     def mean(self, logits: Tensor) -> Tensor:
         """(...) of logits (..., bins); 0 for equal ones."""

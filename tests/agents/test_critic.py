@@ -11,9 +11,9 @@ from learned_sim_env.agents.critic import Critic
 
 def test_it_learns_returns_and_the_slow_copy_follows():
     torch.manual_seed(0)
-    critic = Critic(4, (16,), rate=0.25)
+    critic = Critic(4, (16,), rate=0.25, regulariser=0.1)
     inputs, returns = torch.eye(4), torch.tensor([-5.0, 0.0, 20.0, 300.0])
-    assert critic(inputs).abs().max() == 0
+    assert critic(inputs).abs().max() < 1e-6
     optimizer = torch.optim.Adam([p for p in critic.parameters() if p.requires_grad], 0.03)
     for _ in range(150):
         optimizer.zero_grad()
@@ -30,7 +30,7 @@ def test_the_slow_copy_goes_a_share_of_the_way():
     with torch.no_grad():
         critic.fast.output.bias.fill_(8.0)
     critic.follow()
-    assert critic.slow.output.bias.unique().tolist() == [2.0]
+    torch.testing.assert_close(critic.slow.output.bias, 0.75 * critic.numbers.first + 0.25 * 8.0)
     assert all(not weight.requires_grad for weight in critic.slow.parameters())
 
 
