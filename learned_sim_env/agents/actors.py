@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from learned_sim_env.drivers.latent_network import ACTION_KINDS
+from learned_sim_env.agents.latent_policy import ACTION_KINDS
 
 # Share of the uniform distribution that is mixed into that of discrete actions, so that none is ever given up.
 UNIMIX = 0.01

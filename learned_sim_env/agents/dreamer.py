@@ -20,10 +20,10 @@ from learned_sim_env.agents.actors import Decision, Spread, decision, drawn_nois
 from learned_sim_env.agents.clipping import clip_adaptively
 from learned_sim_env.agents.critic import Critic
 from learned_sim_env.agents.dreams import Dreams, Segment
+from learned_sim_env.agents.latent_policy import LatentNetwork, LatentPolicy, carried_out
 from learned_sim_env.agents.returns import ReturnScale, lambda_returns
 from learned_sim_env.agents.settings import DreamSettings, LearnConfig
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.drivers.latent_network import LatentNetwork, LatentPolicy, carried_out
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.torch_state import own_state

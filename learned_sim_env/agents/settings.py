@@ -50,7 +50,7 @@ class DreamSettings:
 
     def __post_init__(self) -> None:
         # It loads torch, which the help of the command can do without.
-        from learned_sim_env.drivers.latent_network import ACTION_KINDS
+        from learned_sim_env.agents.latent_policy import ACTION_KINDS
 
         check_at_least(self, rows=1, horizon=1, dream=1, speed_limit=0, penalty=0)
         if self.actions not in ACTION_KINDS:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learned_sim_env.agents.filtered import FilteredRows, world_model_metadata, world_model_of
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.drivers.filtered import FilteredRows, world_model_metadata, world_model_of
 from learned_sim_env.drivers.network import read, write
 from learned_sim_env.drivers.route import follow
 from learned_sim_env.spec import DISCRETE_ACTIONS, Fingerprints, unknown

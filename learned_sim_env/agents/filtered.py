@@ -11,7 +11,9 @@ import numpy as np
 from learned_sim_env.drivers.driver import Observations
 from learned_sim_env.imagination.filter import Filter
 from learned_sim_env.rendering.palette import classes_of
+from learned_sim_env.resources import as_path
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
+from learned_sim_env.world_model.hub import SCHEME
 
 # Metadata of a policy's file: the checkpoint as it was named when the policy was trained, and the SHA-256 of its model.
 WORLD_MODEL, FINGERPRINT = "world_model", "world_model_fingerprint"
@@ -22,8 +24,8 @@ def world_model_metadata(checkpoint: Checkpoint, name: str) -> dict[str, str]:
 
     A path is kept absolute, so that the file may be used from any folder.
     """
-    known = name if not name.startswith(".") else str(Path(name).resolve())
-    return {WORLD_MODEL: known, FINGERPRINT: checkpoint.fingerprint}
+    path = None if name.startswith(SCHEME) else as_path(name)
+    return {WORLD_MODEL: name if path is None else str(path.resolve()), FINGERPRINT: checkpoint.fingerprint}
 
 
 def world_model_of(path: Path, metadata: Mapping[str, str]) -> Checkpoint:

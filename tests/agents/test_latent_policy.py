@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.drivers import filtered
+from learned_sim_env.agents import filtered
+from learned_sim_env.agents.latent_policy import ACTION_KINDS, LatentNetwork, LatentPolicy, carried_out
 from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.drivers.driver import observed_by
-from learned_sim_env.drivers.latent_network import ACTION_KINDS, LatentNetwork, LatentPolicy, carried_out
 from learned_sim_env.drivers.network import read, write
 from learned_sim_env.drivers.route import follow
 from learned_sim_env.imagination.filter import Filter
@@ -52,6 +53,13 @@ def test_a_file_gives_back_the_policy(kind, checkpoint, tmp_path):
     assert actions.shape == (3, 2) and actions.dtype == np.float32 and np.abs(actions).max() <= 1
     np.testing.assert_array_equal(found(features, ego), actions)
     assert found.about == {"seed": 1} and found.network.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"), [("bev-rssm", "bev-rssm"), ("hf://a/b", "hf://a/b"), ("runs/x", os.path.abspath("runs/x"))]
+)
+def test_paths_are_kept_absolute(named, kept, checkpoint):
+    assert filtered.world_model_metadata(checkpoint, named)[filtered.WORLD_MODEL] == kept
 
 
 def test_what_is_decided_is_carried_out():
