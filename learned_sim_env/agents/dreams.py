@@ -146,7 +146,7 @@ class Dreams:
             return {}
         rows = [self.rollout.snapshot(row) for row in range(self.settings.rows)]
         states = {f"state.{n}": torch.from_numpy(np.stack([r["state"][n] for r in rows])) for n in rows[0]["state"]}
-        numbers = {"seeds": self.rollout.seeds, "steps": self.rollout.steps, "ego": self.ego}
+        numbers: dict[str, np.ndarray] = {"seeds": self.rollout.seeds, "steps": self.rollout.steps, "ego": self.ego}
         return {**states, **{name: torch.from_numpy(values.copy()) for name, values in numbers.items()}}
 
     def recall(self, memory: dict[str, Tensor]) -> None:

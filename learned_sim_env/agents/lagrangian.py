@@ -90,7 +90,7 @@ class AugmentedLagrangian(nn.Module):
         return float(self.lam)
 
 
-MULTIPLIERS = {"pid": PID, "augmented": AugmentedLagrangian}
+MULTIPLIERS: dict[str, type[PID] | type[AugmentedLagrangian]] = {"pid": PID, "augmented": AugmentedLagrangian}
 
 
 def multiplier(settings: MultiplierSettings) -> PID | AugmentedLagrangian:

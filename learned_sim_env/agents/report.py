@@ -18,19 +18,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def report(out: Path, progress: Mapping[str, Any], episodes: Mapping[str, list[Any]]) -> list[Path]:
+def report(
+    out: Path, progress: Mapping[str, Any], episodes: Mapping[str, list[Any]], more: Sequence[Part] = ()
+) -> list[Path]:
     """Write `learn.html` and `learn.json` into the folder of a run.
 
     Args:
         out: that folder.
         progress: what `run.json` holds.
         episodes: see `judging.judged`.
+        more: parts that stand behind.
     """
     curve = [json.loads(line) for line in (out / METRICS).read_text(encoding="utf-8").splitlines()]
     settings = progress["settings"]
     about = {"agent": settings["agent"], "checkpoint": settings["checkpoint"], "machine": str(Machine.look())}
     return write_report(
-        out, "learn", f"{settings['agent']} in {settings['checkpoint']}", about, [part(progress, episodes, curve)]
+        out,
+        "learn",
+        f"{settings['agent']} in {settings['checkpoint']}",
+        about,
+        [part(progress, episodes, curve), *more],
     )
 
 

@@ -35,6 +35,9 @@ class LearnArgs(Generic[Settings]):
     judge: int = 0
     """Whole episodes of the simulator in which each policy that was kept drives in the end; 0: none. They are on
     validation scenarios, which no figure that is published may be chosen on otherwise."""
+    sight: int = 0
+    """Real moments from which the last policy drives in the dream in the end, by features that are imagined and by such
+    that are filtered from what is drawn; 0: none."""
     threads: int = 1
     """CPU threads."""
     save_every: int = 100
@@ -78,6 +81,7 @@ def _run(args: LearnArgs[Any]) -> int:
     from learned_sim_env.agents.judging import judged
     from learned_sim_env.agents.learning import POLICY, Learner
     from learned_sim_env.agents.report import report
+    from learned_sim_env.agents.sight import both_ways, sight_part
     from learned_sim_env.data.dataset import PackedData, pack
     from learned_sim_env.optional import require
     from learned_sim_env.world_model.checkpoint import from_pretrained
@@ -97,6 +101,7 @@ def _run(args: LearnArgs[Any]) -> int:
         print(f"interrupted: update {done} of {args.config.updates} is saved, the same command goes on from it")
         raise
     episodes = judged(args.out, learner.progress["saved"], args.judge, checkpoint.contract.name)
-    paths = report(args.out, learner.progress, episodes)
+    sight = [sight_part(both_ways(args.out / POLICY, args.sight))] if args.sight else []
+    paths = report(args.out, learner.progress, episodes, sight)
     print(f"written: {', '.join(map(str, (args.out / POLICY, *paths)))}")
     return 0

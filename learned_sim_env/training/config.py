@@ -38,10 +38,10 @@ class TrainConfig:
     """Matrix products in bfloat16."""
 
 
-def described(config: TrainConfig, settings: Any) -> dict[str, Any]:
+def described(config: Any, settings: Any) -> dict[str, Any]:
     """All settings of a run as they stand in its `run.json`: the common ones and the architecture's own, side by side.
 
-    settings: a dataclass.
+    config, settings: dataclasses.
     """
     # JSON has no tuples.
     return json.loads(json.dumps({**asdict(config), **asdict(settings)}))

@@ -45,6 +45,16 @@ def test_policies_are_judged_in_the_simulator(tmp_path):
     assert 0 <= found["driven"]["policy.safetensors"]["score"]["value"] <= 1
 
 
+@pytest.mark.slow
+def test_a_policy_drives_by_imagined_and_by_filtered_features(tmp_path):
+    assert main(["learn", "--out", str(tmp_path), *OPTIONS, "--sight", "3"]) == 0
+    found = json.loads((tmp_path / "learn.json").read_text())["sight"]
+    rewards = [found[way]["reward"]["value"] for way in ("imagined", "filtered", "difference")]
+    assert rewards[1] - rewards[0] == pytest.approx(rewards[2], abs=1e-5)
+    # Different features, so different driving.
+    assert rewards[2] != 0
+
+
 def test_help_shows_the_settings_of_the_agent(capsys):
     for agent, shown in (("dreamer", False), ("safe-dreamer", True)):
         with pytest.raises(SystemExit) as stopped:
