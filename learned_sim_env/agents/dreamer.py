@@ -113,8 +113,7 @@ class Dreamer:
         """See `agent.Agent`."""
         chance = np.random.default_rng([self.config.seed, number])
         if number == 0:
-            # Some steps of the first policy tell how features vary.
-            self.module.actor.inputs.fit(self._imagine(chance).features.flatten(0, 1))
+            self.module.actor.inputs.fit(torch.from_numpy(self.dreams.begin(chance)))
         segment = self._imagine(chance)
         with own_state(), torch.no_grad():
             inputs = self.module.actor.inputs(segment.features)

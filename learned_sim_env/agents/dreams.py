@@ -106,8 +106,7 @@ class Dreams:
         """
         rows, steps = self.settings.rows, self.settings.horizon if horizon is None else horizon
         if not self._begun:
-            self._begin(np.arange(rows), chance, chance.integers(self.settings.dream, size=rows))
-            self._begun = True
+            self.begin(chance)
         features, decided, left_features = [], [], []
         numbers = np.zeros((4, steps, rows), np.float32)
         left, ended = np.zeros((2, steps, rows), bool)
@@ -139,6 +138,13 @@ class Dreams:
             ended=torch.from_numpy(ended),
             contract_rewards=contract_rewards,
         )
+
+    def begin(self, chance: np.random.Generator) -> np.ndarray:
+        """Begin new dreams in all rows; their features (B, size) at these real moments."""
+        rows = np.arange(self.settings.rows)
+        self._begin(rows, chance, chance.integers(self.settings.dream, size=len(rows)))
+        self._begun = True
+        return self.features
 
     def memory(self) -> dict[str, Tensor]:
         """All rows as they are."""

@@ -34,7 +34,11 @@ FARTHEST = 10.0
 
 
 class Standardised(nn.Module):
-    """Features (..., size) with mean 0 and standard deviation 1, as far as they vary; fitted once, then kept."""
+    """Features (..., size) with mean 0 and standard deviation 1; fitted once, on real moments, then kept.
+
+    What does not vary over real moments, such as how long a dream has lasted, is left out: where it varies, in a dream,
+    a policy would learn to rely on what it is not told outside.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -44,10 +48,14 @@ class Standardised(nn.Module):
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
-    def fit(self, features: Tensor, least: float = 0.1) -> None:
-        """Take mean and deviation of features (N, size); a deviation below `least` counts as that."""
+    def fit(self, features: Tensor, least: float = 0.1, nothing: float = 1e-5) -> None:
+        """Take mean and deviation of features (N, size) of real moments.
+
+        least: a smaller deviation counts as this. nothing: what varies less is left out.
+        """
+        deviation = features.std(0)
         self.mean.copy_(features.mean(0))
-        self.scale.copy_(features.std(0).clamp_min(least))
+        self.scale.copy_(torch.where(deviation > nothing, deviation.clamp_min(least), torch.inf))
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
