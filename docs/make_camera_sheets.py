@@ -1,8 +1,9 @@
 """Make contact sheets of cameras, the dream beside its twin in every weather: run it from the project's root.
 
-`python docs/make_camera_sheets.py CHECKPOINT [SEED ...]` writes docs/cameras/<condition>.png for each condition. Both
-begin at the same moment of a scenario (of the validation split, another for each condition, unless seeds are given) and
-are driven by the same driver; rows are 0, 5, 15 and 30 steps later. Needs [metadrive,train].
+`python docs/make_camera_sheets.py CHECKPOINT [SEED ...]` writes docs/cameras/<condition>.png for each condition, and
+overview.png with a row of each. Both begin at the same moment of a scenario (of the validation split, another for each
+condition, unless seeds are given) and are driven by the same driver; rows are 0, 5, 15 and 30 steps later. Needs
+[metadrive,train].
 """
 
 from __future__ import annotations
@@ -12,47 +13,44 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
 from learned_sim_env.evaluation.levels.camera_drives.drives_part import paired_drives
-from learned_sim_env.files import replacing
-from learned_sim_env.films import labelled
+from learned_sim_env.films import above, beside, labelled, save_picture
 from learned_sim_env.rendering.camera import CONDITIONS
 from learned_sim_env.world_model.checkpoint import from_pretrained
 
 OUT = Path("docs/cameras")
-STEPS = (0, 5, 15, 30)
+# Those of a sheet, and that of the overview.
+STEPS, OVERVIEW = (0, 5, 15, 30), 15
 # Side by side, as a driver sees them.
 ORDER = ("left", "front", "right")
-SEEDS = (39, 49, 59, 79, 99, 119)
-# [pixels] Between the dream and its twin.
-GAP, SCALE = 6, 2
+# With traffic ahead, one for each condition.
+SEEDS = (139, 149, 179, 79, 129, 119)
+SCALE, GAP = 2, 6
 
 
-def sheet(dream: Drives, twin: Drives, drawn: list[int], condition: str) -> np.ndarray:
-    """(H, W, 3) uint8: a row for each of `STEPS`, the dream's cameras on the left, the twin's on the right."""
-    rows = []
-    for step in STEPS:
-        i = drawn.index(step)
-        sides = [np.concatenate([side.frames[name][0, i] for name in ORDER], 1) for side in (dream, twin)]
-        row = np.concatenate([sides[0], np.zeros((sides[0].shape[0], GAP, 3), np.uint8), sides[1]], 1)
-        rows.append(labelled(row, f"{condition}, {step} steps: dream | simulator", SCALE))
-    return np.concatenate(rows)
+def row(dream: Drives, twin: Drives, moment: int, condition: str, step: int) -> np.ndarray:
+    """(H, W, 3) uint8: the dream's cameras and, after a gap, the twin's, each under its name."""
+    named = ((dream, f"{condition}: imagined, {step / 10:.1f} s since the last real frame"), (twin, "MetaDrive"))
+    sides = [labelled(beside([side.frames[n][0, moment] for n in ORDER], 1), text, SCALE) for side, text in named]
+    return beside(sides, GAP)
 
 
 def main(checkpoint: str, seeds: tuple[int, ...]) -> None:
-    """One sheet for each condition."""
+    """A sheet for each condition, and the overview."""
     loaded = from_pretrained(checkpoint)
     OUT.mkdir(parents=True, exist_ok=True)
+    overview = []
     with tempfile.TemporaryDirectory() as folder:
         for i, condition in enumerate(CONDITIONS):
             config = DrivesConfig(drives=1, before=30, steps=max(STEPS), every=1, appearance=condition)
             seed = seeds[i % len(seeds)]
             dream, twin = paired_drives(loaded, np.array([seed]), Path(folder), 1, config)
-            with replacing(OUT / f"{condition}.png") as temporary:
-                picture = Image.fromarray(sheet(dream, twin, config.drawn, condition))
-                picture.save(temporary, format="PNG", optimize=True)
+            rows = {step: row(dream, twin, config.drawn.index(step), condition, step) for step in STEPS}
+            save_picture(OUT / f"{condition}.png", above(list(rows.values())))
+            overview.append(rows[OVERVIEW])
+    save_picture(OUT / "overview.png", above(overview))
 
 
 if __name__ == "__main__":

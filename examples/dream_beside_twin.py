@@ -17,6 +17,8 @@ from learned_sim_env.twins import Pair, open_twin
 class Args:
     """Drive one episode in the dream and in its twin."""
 
+    env_id: str = "LearnedDrivingCamera-v0"
+    """Of the dream, whose twin is declared with it; or LearnedDriving-v0, seen from above."""
     steps: int = 100
     """At most, of 0.1 s."""
     seed: int = 0
@@ -27,7 +29,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Drive, film, print."""
-    pair = Pair(gym.make("LearnedDriving-v0"), open_twin("LearnedDriving-v0"))
+    pair = Pair(gym.make(args.env_id), open_twin(args.env_id))
     moments = [pair.reset(seed=args.seed)]
     print(f"context {moments[0].info['context']}: the simulator's start is {pair.agreement}")
     driver = RouteFollower.from_ego(moments[0].observation["ego"])

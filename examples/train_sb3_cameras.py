@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import gymnasium as gym
 import tyro
@@ -17,10 +16,10 @@ from learned_sim_env.reinforcement import CostAsReward, TargetActions
 class Args:
     """Train, and say how the last episodes went."""
 
-    env_id: str = "MetaDriveDrivingCamera-v0"
-    """Any with cameras, a dream's or a simulator's; or LearnedDriving-v0 with the CHECKPOINT of a model of cameras."""
-    checkpoint: Path | None = None
-    """Folder of the world model; the id's own if left out."""
+    env_id: str = "LearnedDrivingCamera-v0"
+    """Any with cameras, a dream's or a simulator's, such as MetaDriveDrivingCamera-v0."""
+    checkpoint: str | None = None
+    """Another world model of cameras to dream in than the id's own: its folder."""
     steps: int = 20_000
     """Of the environment."""
     rollout: int = 512
@@ -33,7 +32,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Train."""
-    dreamt = {} if args.checkpoint is None else {"checkpoint": args.checkpoint, "contract": "driving-camera"}
+    dreamt = {} if args.checkpoint is None else {"checkpoint": args.checkpoint}
     env = gym.make(f"learned_sim_env:{args.env_id}", max_episode_steps=args.horizon, **dreamt)
     print("observations:", {name: space.shape for name, space in env.observation_space.items()})
     # What is decided is where in the lane and how fast; a crash costs more than a few brisk seconds are worth.

@@ -15,6 +15,13 @@ EXAMPLES = ROOT / "examples"
 # Arguments that shorten it, modules it needs beyond the base install, what it says, what it writes.
 RUNS = {
     "drive_in_the_dream.py": ([], (), "m/s", None),
+    "observation_spaces.py": ([], (), "LearnedDrivingCamera-v0: a dream of", None),
+    "dream_from_own_frames.py": (
+        ["--steps", "3"],
+        ("PIL",),
+        "steps imagined, uncertainty",
+        "runs/dream_from_own_frames.png",
+    ),
     "vector_rollouts.py": (["--rows", "8", "--steps", "10"], (), "80 steps at", None),
     "counterfactuals.py": (["--steps", "5"], ("PIL",), "steer +0.4:", "runs/counterfactuals.png"),
     "bev_of_simulators.py": (
@@ -37,7 +44,7 @@ RUNS = {
     ),
     "train_sb3_cameras.py": (
         ["--steps", "16", "--rollout", "16", "--horizon", "8"],
-        ("stable_baselines3", "metadrive"),
+        ("stable_baselines3",),
         "return of the last episodes",
         None,
     ),

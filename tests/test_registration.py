@@ -56,8 +56,9 @@ def test_ids_say_what_is_observed_and_how_it_is_driven():
         assert declaration.form == (observed[seen], driven[moved]), env_id
         plain = seen + moved == ""
         assert declaration.settings.get("info_type", "full") == ("full" if plain else "numeric"), env_id
-    for base, seen, moved in product(("LearnedDriving", "MetaDriveDriving", "CarlaDriving"), observed, driven):
-        assert f"{base}{seen}{moved}-v0" in declarations()
+    backends, contracts = ("Learned", "MetaDrive", "Carla"), ("Driving", "DrivingCamera")
+    for backend, contract, seen, moved in product(backends, contracts, observed, driven):
+        assert f"{backend}{contract}{seen}{moved}-v0" in declarations()
 
 
 def test_learned_ids_have_a_twin_and_a_shipped_checkpoint():

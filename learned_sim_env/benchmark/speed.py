@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_sim_env.drivers.route import RouteFollower
-from learned_sim_env.spec import TEST_SCENARIOS
+from learned_sim_env.spec import CAMERAS, TEST_SCENARIOS
 
 if TYPE_CHECKING:
     from learned_sim_env.world_model.checkpoint import Checkpoint
@@ -51,8 +51,13 @@ class Speed:
 
 
 def settings(env_id: str, cores: int, draws: Sequence[str] = ("bev",)) -> Iterator[Setting]:
-    """All that is measured of a learned environment whose model draws `draws`; one row always runs on one thread."""
-    obs_types = ("latent", "semantic", "dict") if "bev" in draws else ("latent", "dict")
+    """All that is measured of a learned environment whose model draws `draws`; one row always runs on one thread.
+
+    Of several cameras, the first alone is measured as well.
+    """
+    cameras = [name for name in CAMERAS if name in draws]
+    alone = cameras[:1] if len(cameras) > 1 else []
+    obs_types = ("latent", *(["semantic"] if "bev" in draws else []), *alone, "dict")
     for batch, dtypes in ((1, ("float32",)), (16, ("float32", "bfloat16")), (256, ("float32", "bfloat16"))):
         for threads in (1,) if batch == 1 else sorted({1, cores}):
             for dtype in dtypes:

@@ -31,12 +31,13 @@ class BenchArgs:
     """Measure steps a second of a learned environment and of the simulator it was learned from, in one process each.
 
     The learned environment is measured for 1, 16 and 256 rows, observed as latent state, class ids, or colours with ego
-    vector, on one thread and on all, resets of ended episodes included. "x twin" compares with the simulator while it
-    drives, "x with resets" with whole episodes of it. A machine can run as many of its processes as it has cores.
+    vector, on one thread and on all, resets of ended episodes included; a model of cameras also with the front camera
+    alone, and then with all of them, ego and route. "x twin" compares with the simulator while it drives, "x with
+    resets" with whole episodes of it. A machine can run as many of its processes as it has cores.
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
+    """One that ships (bev-rssm, camera-rssm), the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     seconds: float = 2.0
     """For each line of the table."""
     json: Path = Path("runs/bench.json")

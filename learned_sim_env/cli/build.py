@@ -41,9 +41,10 @@ class BuildArgs:
     stage: Stage | None = None
     """Do this stage alone, even if it was done before; those before it must be done."""
     processes: int = 2
-    """Simulator processes, and processes that train together, each with its share of every batch."""
+    """Simulator processes, processes that train together, each with its share of every batch, and processes that
+    measure side by side."""
     threads: int = 0
-    """CPU threads of each process that trains, and of the evaluation; 0: the machine's, shared among them."""
+    """CPU threads of each process that trains or measures; 0: the machine's, shared among them."""
 
 
 def run(args: BuildArgs) -> int:
@@ -175,6 +176,7 @@ class Build:
             card=True,
             threads=self.args.threads,
             workers=self.args.processes,
+            processes=self.args.processes,
             **table,
         )
         evaluate.run(args)

@@ -25,14 +25,14 @@ class DemoArgs:
     """Drive in a learned environment and film it, beside the simulator it was learned from where that is installed.
 
     The driver knows nothing but the observation. The simulator starts at the same moment and gets the same actions.
-    Writes OUT/demo.gif.
+    With cameras, the dream stands above the simulator, and the view from above beside the cameras. Writes OUT/demo.gif.
     """
 
-    checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
-    seconds: float = 30.0
+    checkpoint: str = "camera-rssm"
+    """One that ships (bev-rssm, camera-rssm), the path of a folder (./mine), or one on the hub (hf://owner/name)."""
+    seconds: float = 14.0
     """How long to drive."""
-    seed: int = 0
+    seed: int = 6
     """Of the dream."""
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""

@@ -39,7 +39,7 @@ class DriveArgs:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
+    """One that ships (bev-rssm, camera-rssm), the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     scenario: str | None = None
     """Where to start: straight, curve, intersection, roundabout, merge, traffic or objects; anywhere by default."""
     policy: str = "human"

@@ -5,21 +5,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from learned_sim_env.evaluation.ladder import ALL, LEVELS, chosen_levels, climb, find_level
-from learned_sim_env.evaluation.levels import Level, LevelInputs
+from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 
 if TYPE_CHECKING:
-    from learned_sim_env.data.dataset import PackedData
+    from learned_sim_env.evaluation.scores import Report
+    from learned_sim_env.evaluation.steps_ahead import EvaluateConfig
     from learned_sim_env.reporting.parts import Part
-    from learned_sim_env.world_model.checkpoint import Checkpoint
 
+# The name of what is measured in any case, beside those of levels.
+_REPORT = ""
 _LEVELS_HELP = (
     f'Levels of the ladder of trust to measure as well; "{ALL}" takes a quarter of an hour on two cores, with cameras '
     "longer. "
@@ -37,7 +40,7 @@ class EvaluateArgs:
     """
 
     checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name)."""
+    """One that ships (bev-rssm, camera-rssm), the path of a folder (./mine), or one on the hub (hf://owner/name)."""
     out: Path = Path("runs/evaluate")
     """Where to write."""
     data: Path | None = None
@@ -59,14 +62,16 @@ class EvaluateArgs:
     device: str = ""
     """Where to compute: cpu, cuda; by default a GPU if there is one."""
     threads: int = 0
-    """CPU threads; 0: as PyTorch decides."""
+    """CPU threads of each process; 0: as PyTorch decides, and the machine's shared among several processes."""
     workers: int = 2
     """Simulator processes while recording."""
+    processes: int = 1
+    """Processes that measure side by side, each a level at a time."""
     levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
     beside: tuple[str, ...] = ()
     """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
     card: bool = False
-    """Write the table into the checkpoint's card as well, and what was asked of the levels that are measured."""
+    """Write the tables into the checkpoint's card as well, of levels those of which something was asked."""
 
     def command(self) -> str:
         """What to type to repeat it."""
@@ -87,73 +92,99 @@ def run(args: EvaluateArgs) -> int:
 def _run(args: EvaluateArgs) -> int:
     import torch
 
-    from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
     from learned_sim_env.evaluation.report_files import save
-    from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
+    from learned_sim_env.evaluation.scores import Report
+    from learned_sim_env.evaluation.side_by_side import side_by_side
+    from learned_sim_env.evaluation.steps_ahead import EvaluateConfig
     from learned_sim_env.files import write_text
-    from learned_sim_env.reporting.parts import targets_table
-    from learned_sim_env.reporting.write import markdown
+    from learned_sim_env.reporting.parts import Part
+    from learned_sim_env.reporting.write import measured_markdown
     from learned_sim_env.world_model.card import card
-    from learned_sim_env.world_model.checkpoint import find, from_pretrained
+    from learned_sim_env.world_model.checkpoint import find
     from learned_sim_env.world_model.hub import SCHEME
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
-    if args.episodes < 1:
-        raise ValueError(f"episodes is {args.episodes}; at least 1 is needed")
+    for name in ("episodes", "processes"):
+        if (value := getattr(args, name)) < 1:
+            raise ValueError(f"{name} is {value}; at least 1 is needed")
     if args.data is None and args.seeds != "test":
         raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
     if args.card and args.checkpoint.startswith(SCHEME):
         raise ValueError(f"--card writes into the checkpoint's folder: copy {args.checkpoint} to one of your own first")
-    levels = chosen_levels(args.levels)
+    names = [_REPORT, *(level.name for level in chosen_levels(args.levels))]
     config = EvaluateConfig(args.horizon, args.stride, args.samples, args.expected, args.batch_size)
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    checkpoint, *beside = (from_pretrained(name, device) for name in (args.checkpoint, *args.beside))
-    if args.data is None:
-        data = record_episodes(args.out / "episodes", args.episodes, args.workers, checkpoint.contract.name)
+    inputs = _opened(args, may_record=True)
+    checkpoint = inputs.checkpoint
+    results: Iterator[tuple[str, Report | tuple[Part, ...]]]
+    if args.processes > 1:
+        results = side_by_side(partial(_measured_apart, args, config), names, args.processes, args.threads)
     else:
-        data = open_episodes(args.data, args.seeds, args.episodes)
-    report = evaluate(checkpoint, data, config, beside)
-    report = replace(report, about={**report.about, "split": args.seeds, "command": args.command()})
-    paths = save(report, args.out)
-    print(report.table())
-    written: list[Path] = []
-    # The card is complete as far as it goes, should a level fail.
-    for parts, climbed in _climb(args, levels, checkpoint, data, beside):
-        written = climbed
+        results = ((name, _measured(inputs, config, name)) for name in names)
+    tables, parts, found = "", list[Part](), dict[str, tuple[Part, ...]]()
+    written: dict[str, list[Path]] = {}
+    # What is there is written: a later level may fail.
+    for name, result in results:
+        if isinstance(result, Report):
+            result = replace(result, about={**result.about, "split": args.seeds, "command": args.command()})
+            tables, written["report"] = result.table(), save(result, args.out)
+            print(tables, flush=True)
+        else:
+            found[name] = result
+            parts = [part for level in names for part in found.get(level, ())]
+            written["ladder"] = _write(args, inputs, parts)
+            print(f"{name}: done", flush=True)
         if args.card:
-            asked = [target for part in parts for target in part.targets]
-            table = f"\n## Asked and measured\n\n{markdown(targets_table(asked))}\n" if asked else ""
-            measured = f"{report.table()}{table}\nMade by `{args.command()}`.\n"
-            path = find(args.checkpoint) / "card.md"
-            write_text(path, card(checkpoint.name, checkpoint.model.about, checkpoint.training, measured))
-            written = [path, *climbed]
-    paths += written
-    print("written: " + ", ".join(map(str, paths)))
+            measured = f"{tables}{measured_markdown(parts)}\nMade by `{args.command()}`.\n"
+            written["card"] = [find(args.checkpoint) / "card.md"]
+            write_text(written["card"][0], card(checkpoint.name, checkpoint.model.about, checkpoint.training, measured))
+    print("written: " + ", ".join(str(path) for paths in written.values() for path in paths))
     return 0
 
 
-def _climb(
-    args: EvaluateArgs, levels: list[Level], checkpoint: Checkpoint, data: PackedData, beside: list[Checkpoint]
-) -> Iterator[tuple[list[Part], list[Path]]]:
-    """Measure the levels that were asked for, and write what is there after each: a later one may fail.
+def _measured(inputs: LevelInputs, config: EvaluateConfig, name: str) -> Report | tuple[Part, ...]:
+    """The report of one and many steps ahead, or the parts of a level."""
+    from learned_sim_env.evaluation.steps_ahead import evaluate
 
-    Yields what there is so far, at first nothing: parts of the report, and the files that hold them.
-    """
+    if name == _REPORT:
+        return evaluate(inputs.checkpoint, inputs.data, config, inputs.beside)
+    ((_, parts),) = climb([find_level(name)], inputs)
+    return parts
+
+
+def _measured_apart(args: EvaluateArgs, config: EvaluateConfig, name: str) -> Report | tuple[Part, ...]:
+    """The same in a process of its own."""
+    return _measured(_opened(args), config, name)
+
+
+def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
+    """Checkpoints and episodes; where none are given, those in `args.out`, recorded now if that is allowed."""
+    import torch
+
+    from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
+    from learned_sim_env.world_model.checkpoint import from_pretrained
+
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    checkpoint, *beside = (from_pretrained(name, device) for name in (args.checkpoint, *args.beside))
+    recorded = args.out / "episodes"
+    if args.data is None and may_record:
+        data = record_episodes(recorded, args.episodes, args.workers, checkpoint.contract.name)
+    else:
+        data = open_episodes(args.data or recorded, args.seeds, args.episodes)
+    return LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
+
+
+def _write(args: EvaluateArgs, inputs: LevelInputs, parts: list[Part]) -> list[Path]:
+    """Write the parts of levels; the files that hold them."""
     from learned_sim_env.reporting.write import write_report
 
+    checkpoint, data, beside = inputs.checkpoint, inputs.data, inputs.beside
     about = {
         "checkpoint": f"{checkpoint.name} {checkpoint.fingerprint[:12]}",
         **({"beside": [f"{other.name} {other.fingerprint[:12]}" for other in beside]} if beside else {}),
         "episodes": f"{len(data)}, seeds {data.seeds.min()} to {data.seeds.max()}, {data.steps} steps",
         "command": args.command(),
     }
-    parts: list[Part] = []
-    yield parts, []
-    inputs = LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
-    for level, found in climb(levels, inputs):
-        parts += found
-        print(f"{level.name}: done", flush=True)
-        yield parts, write_report(args.out, "ladder", f"How far to trust {checkpoint.name}", about, parts)
+    return write_report(args.out, "ladder", f"How far to trust {checkpoint.name}", about, parts)

@@ -27,7 +27,7 @@ STAGES = ("collect", "pack", "train", "export", "evaluate")
 DECIDED = {
     "collect": ("out", "split", "workers"),
     "train": ("data", "out", "device", "threads", "config", "settings"),
-    "evaluate": ("checkpoint", "out", "data", "seeds", "device", "threads", "workers", "card"),
+    "evaluate": ("checkpoint", "out", "data", "seeds", "device", "threads", "workers", "processes", "card"),
 }
 
 

@@ -21,6 +21,7 @@ from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.spec import CONTRACTS, SCENARIO_TAGS, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint, check_contract, from_pretrained
+from learned_sim_env.world_model.protocol import device_of
 from learned_sim_env.world_model.torch_state import making
 
 DTYPES = ("float32", "bfloat16")
@@ -87,7 +88,7 @@ class Episodes:
             if dtype == "bfloat16":
                 model = model.in_bfloat16()
             # A checkpoint that was loaded already stays where it is.
-            where = next(iter(model.initial(1).values())).device
+            where = device_of(model)
         self._inference = inference = Inference(where, num_rows)
         self._ray_features = RayFeatures(num_rows) if obs_type == "flat" else None
         self._flat = np.zeros((num_rows, SIZE), np.float32)

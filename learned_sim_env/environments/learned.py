@@ -24,14 +24,15 @@ ROW = np.array([0])
 
 
 class LearnedDrivingEnv(Made, gym.Env):
-    """Drive a route that a trained world model imagines, seen from above.
+    """Drive a route that a trained world model imagines, seen from above or by cameras.
 
     Action space: `Box(-1, 1, (2,), float32)`, `[steer, throttle_brake]`; steer +1 is full right, throttle_brake +1 full
     throttle, -1 full brake. What lies outside is clipped. With `action_type="discrete"`: the 30 of
     `spec.DISCRETE_ACTIONS`.
 
     Observation space, by `obs_type`: "dict" has `modalities`, of which "bev" (64, 64, 3) uint8 is in the colours of
-    `spec.PALETTE`, and "ego" (6,) float32, see `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in
+    `spec.PALETTE`, "front", "left" and "right" (64, 96, 3) uint8 are cameras, "route" (10, 2) float32 are waypoints
+    [m], and "ego" (6,) float32 is described by `spec.EGO_FIELDS`; "classes" has "semantic" (64, 64) uint8 class ids in
     place of "bev"; "semantic" has these alone, the name of a modality that modality; "flat" (110,) float32 has what
     `drivers.ray_features` reads off the view, and the ego; "latent" (latent_size,) float32 has the model's features,
     and nothing is ever drawn.

@@ -15,7 +15,7 @@ from learned_sim_env.evaluation.windows import WindowReader
 from learned_sim_env.imagination.noise import uniforms
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.protocol import State, WorldModel, warmed_up
+from learned_sim_env.world_model.protocol import State, WorldModel, device_of, warmed_up
 
 if TYPE_CHECKING:
     from learned_sim_env.data.packed import PackedData
@@ -63,8 +63,10 @@ def context_of(models: Iterable[WorldModel]) -> int:
     return max(model.context_steps for model in models)
 
 
-def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int) -> WindowReader:
+def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int, scenery: bool = False) -> WindowReader:
     """Of contexts that are long enough for all `models`, of all that they observe and, where recorded, may draw.
+
+    scenery: also read what stands beside the road.
 
     Raises:
         ValueError: if the data lacks a modality that one of them observes.
@@ -73,11 +75,12 @@ def window_reader(models: Iterable[WorldModel], data: PackedData, horizon: int) 
     drawn = dict.fromkeys(("bev", *(name for model in models for name in model.draws)))
     names = dict.fromkeys(name for model in models for name in model.observes)
     names |= {name: None for name in drawn if name in data.modalities}
-    return WindowReader(data, horizon, models[0].contract.dt, names, context_of(models))
+    return WindowReader(data, horizon, models[0].contract.dt, names, context_of(models), scenery)
 
 
+@torch.inference_mode()
 def after_context(model: WorldModel, batch: Batch) -> State:
-    """The state after the last `model.context_steps` real moments of the context.
+    """The state after the last `model.context_steps` real moments of the context, on the model's device.
 
     Raises:
         ValueError: if the batch has fewer of them.
@@ -85,14 +88,15 @@ def after_context(model: WorldModel, batch: Batch) -> State:
     known, last = batch.observations, slice(batch.context - model.context_steps, batch.context)
     if last.start < 0:
         raise ValueError(f"{type(model).__name__} needs {model.context_steps} real moments; {batch.context} are given")
-    return warmed_up(model, {name: known[name][:, last] for name in model.observes}, batch.actions[:, last])
+    device = device_of(model)
+    observations = {name: known[name][:, last].to(device) for name in model.observes}
+    return warmed_up(model, observations, batch.actions[:, last].to(device))
 
 
 @torch.inference_mode()
 def drawn_now(model: WorldModel, batch: Batch, names: Sequence[str]) -> dict[str, torch.Tensor]:
     """(B, *shape) by modality: what the model draws of the last moment of the context, on the CPU."""
-    device = next(iter(model.initial(1).values())).device
-    drawn, _ = model.draw(after_context(model, batch.to(device)), names)
+    drawn, _ = model.draw(after_context(model, batch), names)
     return {name: value.cpu() for name, value in drawn.items()}
 
 
@@ -103,6 +107,7 @@ def dream(
     seeds: torch.Tensor | None,
     draw: Sequence[str] = (),
     true_motion: bool = False,
+    start: State | None = None,
 ) -> dict[str, torch.Tensor]:
     """What `decode` gives, and the modalities `draw`, for every step after the context: (B * k, T, ...), on the CPU.
 
@@ -113,13 +118,14 @@ def dream(
         seeds: (B * k,) int64 of the noise, for k futures of each window in turn; None for the mode alone.
         draw: modalities, of those that the model draws.
         true_motion: put the ego where it truly is after every step; only for a `MovableEgo`.
+        start: what `after_context` gives, if at hand: to see takes some models longer than to imagine.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
     """
-    device = next(iter(model.initial(1).values())).device
+    device = device_of(model)
+    state = after_context(model, batch) if start is None else start
     batch = batch.to(device)
-    state = after_context(model, batch)
     if draw:
         _, state = model.draw(state, draw)
     futures = 1 if seeds is None else len(seeds) // len(batch.actions)

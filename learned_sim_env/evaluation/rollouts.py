@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from learned_sim_env.evaluation import baselines
-from learned_sim_env.evaluation.open_loop import CONSTANT_MOTION, MODEL, TRUE_MOTION, baseline_views, dream
+from learned_sim_env.evaluation.open_loop import (
+    CONSTANT_MOTION,
+    MODEL,
+    TRUE_MOTION,
+    after_context,
+    baseline_views,
+    dream,
+)
 from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.iou import confusion
 from learned_sim_env.measures.reward import foreseen_reward
@@ -64,7 +71,9 @@ def roll_out(
         seeds = torch.arange(first, first + len(some)) if samples else None
         views_known = draw and "bev" in batch.observations
         drawing = {name: ("bev",) if views_known and "bev" in m.draws else () for name, m in models.items()}
-        dreamt = {name: dream(m, batch, seeds, drawing[name]) for name, m in models.items()}
+        start = after_context(model, batch)
+        starts = {name: start if m is model else None for name, m in models.items()}
+        dreamt = {name: dream(m, batch, seeds, drawing[name], start=starts[name]) for name, m in models.items()}
         predicted, c = dreamt[MODEL], batch.context
         valid, true_speed = batch.imaginable[:, c:].numpy(), batch.ego[:, c:, 0].numpy()
         known = {name: mask[:, c:].numpy() for name, mask in batch.known.items()}
@@ -75,7 +84,7 @@ def roll_out(
             drawn = {name: dreamt[name]["bev"].numpy() for name, names in drawing.items() if names}
             drawn |= baseline_views(batch, reader.mover_velocities(some), model.contract)
             if drawing[MODEL] and isinstance(model, MovableEgo):
-                drawn[TRUE_MOTION] = dream(model, batch, seeds, ("bev",), true_motion=True)["bev"].numpy()
+                drawn[TRUE_MOTION] = dream(model, batch, seeds, ("bev",), True, start)["bev"].numpy()
             truth = batch.observations["bev"][:, c:].numpy()
             views = {name: confusion(view, truth, valid & known["bev"]) for name, view in drawn.items()}
         yield Rollouts(

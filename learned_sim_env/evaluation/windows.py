@@ -49,7 +49,10 @@ def ending_windows(data: PackedData, stride: int, steps: int, context: int = CON
 
 
 class WindowReader:
-    """Reads windows as batches of `context` moments and `horizon` steps after them, with the modalities `names`."""
+    """Reads windows as batches of `context` moments and `horizon` steps after them, with the modalities `names`.
+
+    scenery: with what stands beside the road as well, where it was recorded.
+    """
 
     def __init__(
         self,
@@ -58,9 +61,10 @@ class WindowReader:
         dt: float,
         names: Iterable[str] = MODALITIES,
         context: int = CONTEXT_STEPS,
+        scenery: bool = False,
     ):
         self.data, self._context = data, context
-        self._sampler = WindowSampler(data, context, horizon, dt, names)
+        self._sampler = WindowSampler(data, context, horizon, dt, names, scenery)
         self._first = np.cumsum(self._sampler.starts) - self._sampler.starts
 
     def read(self, windows: Windows) -> Batch:

@@ -10,6 +10,7 @@ import torch
 
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.world_model.checkpoint import Checkpoint
+from learned_sim_env.world_model.protocol import device_of
 
 
 class Filter:
@@ -21,7 +22,7 @@ class Filter:
 
     def __init__(self, checkpoint: Checkpoint):
         self._model = checkpoint.model
-        self._device = next(iter(self._model.initial(1).values())).device
+        self._device = device_of(self._model)
         self._inference = Inference(self._device, rows=1)
         self._state: Any = None
 

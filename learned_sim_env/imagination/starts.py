@@ -79,8 +79,9 @@ class Starts:
         """
         with self._inference():
             device = self._inference.device
-            seen = {name: torch.tensor(observations[name]).to(device) for name in self._model.observes}
-            state = warmed_up(self._model, seen, torch.tensor(actions).to(device))
+            # torch reads no array backwards, such as a picture that was mirrored.
+            seen = {name: torch.from_numpy(observations[name].copy()).to(device) for name in self._model.observes}
+            state = warmed_up(self._model, seen, torch.from_numpy(actions.copy()).to(device))
             decoded = self._model.decode(state)["ego"].float().cpu().numpy()
             drawn, state = self._model.draw(state, self._names) if self._names else ({}, state)
             return Start(state, decoded, {name: value.cpu().numpy() for name, value in drawn.items()})

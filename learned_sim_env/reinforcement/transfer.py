@@ -27,8 +27,8 @@ class TransferPlan:
     out: Path
     """Where to work and write."""
     checkpoint: str = "bev-rssm"
-    """One that ships, the path of a folder (./mine), or one on the hub (hf://owner/name). Of a model that is shown
-    cameras, policies that see cameras, ego and route alone are trained, and others that see no pictures.
+    """One that ships (bev-rssm, camera-rssm), the path of a folder (./mine), or one on the hub (hf://owner/name). Of a
+    model that is shown cameras, policies that see cameras, ego and route alone are trained, and some without pictures.
     """
     steps: int = 100_000
     """Of the environment, that dream and simulator get alike."""

@@ -28,6 +28,22 @@ def markdown(table: Table) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
 
 
+def measured_markdown(parts: Sequence[Part]) -> str:
+    """What was asked of parts and what came out, and after it their tables; nothing of parts of which none was."""
+    asked = [part for part in parts if part.targets]
+    if not asked:
+        return ""
+    lines = [
+        "\n## Asked and measured\n",
+        markdown(targets_table([target for part in asked for target in part.targets])),
+    ]
+    for part in asked:
+        lines.append(f"\n## {part.title}")
+        for table in part.tables:
+            lines.append(f"\n### {table.title}\n\n{markdown(table)}")
+    return "\n".join(lines) + "\n"
+
+
 def _values(part: Part) -> dict[str, Any]:
     return {**part.values, "targets": [vars(target) for target in part.targets]} if part.targets else part.values
 

@@ -10,6 +10,7 @@ from learned_sim_env.spec.classes import (
     NUM_MAP_CLASSES,
     NUM_STATIC_CLASSES,
     PALETTE,
+    SCENERY_REACH,
     SceneryKind,
     SemanticClass,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Fingerprints",
     "Modality",
     "RewardSpec",
+    "SCENERY_REACH",
     "SceneryKind",
     "SemanticClass",
     "observed_as",

@@ -34,6 +34,10 @@ class SceneryKind(IntEnum):
     POST = 7
 
 
+# [m] What stands farther from the ego is not recorded.
+SCENERY_REACH = 80.0
+
+
 NUM_CLASSES = len(SemanticClass)
 # Classes up to this one belong to the map: they never move. The others are agents, painted over it.
 NUM_MAP_CLASSES = SemanticClass.SOLID_LINE + 1

@@ -99,7 +99,7 @@ class Batch(TrafficWindows):
     route: (B, L, STATIONS) headings of the route's chords ahead, in the ego's frame, see `road.RoadIndex`; known as
     "stations".
     terms: (B, L, 4), known as "reward". events: (B, L, 4) bool.
-    scenery: what stands beside the road, empty if the data do not say: "kind" (B, L, K) uint8, 0 empty, "pose"
+    scenery: what stands beside the road, empty unless asked for and recorded: "kind" (B, L, K) uint8, 0 empty, "pose"
     (B, L, K, 3) in the same frame as `pose`, "size" (B, L, K, 3).
     """
 
@@ -115,10 +115,17 @@ class WindowSampler:
     """Draws windows of a packed data set. They depend on (seed, step, rank) alone, so that a resumed run repeats them.
 
     names: modalities in `Batch.observations`; "ego" is there in any case. `ValueError` if no episode has one of them.
+    scenery: whether `Batch.scenery` is read, where it was recorded.
     """
 
     def __init__(
-        self, data: PackedData, context: int, horizon: int, dt: float, names: Iterable[str] = MODALITIES
+        self,
+        data: PackedData,
+        context: int,
+        horizon: int,
+        dt: float,
+        names: Iterable[str] = MODALITIES,
+        scenery: bool = False,
     ) -> None:
         if not len(data):
             raise ValueError(
@@ -127,6 +134,7 @@ class WindowSampler:
             )
         self.data, self.context, self.horizon, self.dt = data, context, horizon, dt
         self.names = tuple(dict.fromkeys((*names, "ego")))
+        self._with_scenery = scenery and data.has("scenery_kinds")
         for name in self.names:
             if name not in data.modalities:
                 raise unknown("modality of the data:", name, data.modalities)
@@ -235,7 +243,7 @@ class WindowSampler:
 
     def _scenery(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """See `Batch.scenery`."""
-        if not self.data.has("scenery_kinds"):
+        if not self._with_scenery:
             return {}
         anchor = self._read("ego_pose", row[:, self.context - 1])[:, None, None]
         world = self._read("scenery_poses", row).astype(np.float64)

@@ -11,7 +11,7 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.pictures import after_context
-from learned_sim_env.world_model.protocol import State, WorldModel
+from learned_sim_env.world_model.protocol import State, WorldModel, device_of
 
 # Imagined steps, the quantile of their uncertainty on unseen maps, and how far beyond it the bound lies.
 FUTURE_STEPS, BOUND_QUANTILE, BOUND_MARGIN = 50, 0.999, 1.5
@@ -31,7 +31,7 @@ def uncertainty_bound(model: WorldModel, data: PackedData) -> float:
 
 def imagined_futures(model: WorldModel, data: PackedData, windows: int = 128) -> Iterator[tuple[State, State, Tensor]]:
     """Steps sampled from unseen episodes: states before and after, and (windows,) bool, which of them are valid."""
-    c, device = model.context_steps, next(iter(model.initial(1).values())).device
+    c, device = model.context_steps, device_of(model)
     seen = data.split("validation").having(model.observes)
     sampler = WindowSampler(seen, c, FUTURE_STEPS, model.contract.dt, model.observes)
     batch = sampler.sample(windows, 0, 0).to(device)

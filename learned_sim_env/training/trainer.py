@@ -101,12 +101,21 @@ class Trainer:
             raise asked[0] if asked else KeyboardInterrupt
 
     def _run(self, asked: list[KeyboardInterrupt]) -> None:
-        module: nn.Module = Loss(self.objective)
         if self.device.type == "cuda":
             # Operations without a device, such as the exchange between processes, would use the first one.
             torch.cuda.set_device(self.device)
+        if self.world == 1:
+            self._train(asked)
+            return
+        torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        # What averages the gradients holds the group as well, and has to go first: the group would otherwise end with
+        # Python's lock held, and wait for a thread of gloo that needs that lock to release the last tensors.
+        self._train(asked)
+        torch.distributed.destroy_process_group()
+
+    def _train(self, asked: list[KeyboardInterrupt]) -> None:
+        module: nn.Module = Loss(self.objective)
         if self.world > 1:
-            torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
             module = DistributedDataParallel(module, find_unused_parameters=True)
         curves = Curves(self.out / "tensorboard", self.step) if self.rank == 0 else None
         bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=self.rank > 0, smoothing=0.05)
@@ -128,11 +137,6 @@ class Trainer:
         bar.close()
         if curves is not None:
             curves.close()
-        if self.world > 1:
-            # A thread of gloo needs Python's lock to release the tensors that were reduced last, and destroying the
-            # group holds that lock while it waits for the thread. The lock is free during the barrier.
-            torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
 
     def _anywhere(self, true: bool) -> bool:
         """Whether it is true in any of the processes, which go on or end together."""

@@ -75,7 +75,7 @@ class Side:
 class PairMoment:
     """One moment of a pair; observation and info are the dream's, `twin` is None where there is none.
 
-    simulator: how the twin's is called.
+    simulator: how the twin's is called. dt: of a step [s].
     """
 
     observation: dict[str, np.ndarray]
@@ -83,6 +83,7 @@ class PairMoment:
     dream: Side
     twin: Side | None
     simulator: str = ""
+    dt: float = 0.1
 
     @property
     def over(self) -> bool:
@@ -95,8 +96,8 @@ class PairMoment:
         Args:
             scale: by which frames are enlarged; None: to about `SIDE_WIDTH` pixels or more.
         """
-        steps = self.info["imagined_steps"]
-        sides = [(f"imagined, {steps} {'step' if steps == 1 else 'steps'} since real", self.dream)]
+        seconds = self.info["imagined_steps"] * self.dt
+        sides = [(f"imagined, {seconds:.1f} s since the last real frame", self.dream)]
         if self.twin is not None:
             sides.append((self.simulator, self.twin))
         height, width = self.dream.frame.shape[:2]
@@ -156,7 +157,7 @@ class Pair:
                         f"before the {len(since)} of the snapshot"
                     )
             twin = Side(self._twin_frame())
-        return PairMoment(observation, info, Side(self._dream_frame()), twin, self.simulator)
+        return PairMoment(observation, info, Side(self._dream_frame()), twin, self.simulator, self._contract.dt)
 
     def step(self, action: np.ndarray) -> PairMoment:
         """One clock step of both under `action` (2,) float32."""
@@ -171,7 +172,7 @@ class Pair:
             _, twin_reward, _, _, twin_info = self.twin.step(action)
             twin = Side(self._twin_frame(), twin_reward, twin_info["cost"], twin_info["end_reason"])
             self.twin_seconds += time.perf_counter() - began
-        return PairMoment(observation, info, dream, twin, self.simulator)
+        return PairMoment(observation, info, dream, twin, self.simulator, self._contract.dt)
 
     def close(self) -> None:
         """Close both."""

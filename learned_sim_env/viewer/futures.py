@@ -12,6 +12,7 @@ from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Start
 from learned_sim_env.viewer.timeline import TimelineMoment
+from learned_sim_env.world_model.protocol import device_of
 
 COUNT = 8
 # [steps] A bundle of futures is shown from this age on, until it is twice as old and the next one takes its place.
@@ -67,7 +68,7 @@ class FutureBundles:
         # The dream's own: it may run in another precision than the checkpoint's.
         rollout: Rollout = dream.episodes.rollout
         self._model, self._temperature = rollout.model, rollout.temperature
-        self._inference = Inference(next(iter(self._model.initial(1).values())).device, rows=1)
+        self._inference = Inference(device_of(self._model), rows=1)
         self._bundles: list[Bundle] = []
         self._at: TimelineMoment | None = None
 

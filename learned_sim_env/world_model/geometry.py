@@ -18,6 +18,12 @@ def rotate(points: Tensor, heading: Tensor) -> Tensor:
     return torch.stack([c * x - s * y, s * x + c * y], -1)
 
 
+def upright(heading: Tensor) -> Tensor:
+    """(..., 3, 3) float32: what turns places in space counter-clockwise by `heading` (...) about the vertical."""
+    c, s, none = heading.cos(), heading.sin(), torch.zeros_like(heading)
+    return torch.stack([c, -s, none, s, c, none, none, none, none + 1], -1).unflatten(-1, (3, 3))
+
+
 def place(pose: Tensor) -> Tensor:
     """Positions of poses (..., 2 or 3) as complex numbers (...): a rotation is then a product, which is cheap."""
     return torch.complex(pose[..., 0], pose[..., 1])

@@ -196,6 +196,11 @@ def expand(model: WorldModel, kept: State) -> State:
     return model.expand(kept) if isinstance(model, CompactState) else kept
 
 
+def device_of(model: WorldModel) -> torch.device:
+    """Where its states are."""
+    return next(iter(model.initial(1).values())).device
+
+
 def warmed_up(model: WorldModel, observations: Mapping[str, Tensor], actions: Tensor) -> State:
     """The state after T real moments.
 

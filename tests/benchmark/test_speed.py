@@ -32,6 +32,8 @@ def test_settings_cover_batches_threads_and_dtypes():
     assert len({(s.dtype, s.threads) for s in every if s.batch == 256}) == 4
     assert {s.threads for s in settings("LearnedDriving-v0", cores=1)} == {1}
     assert {s.obs_type for s in settings("LearnedDriving-v0", 1, draws=("front",))} == {"latent", "dict"}
+    cameras = settings("LearnedDrivingCamera-v0", 1, draws=("left", "front", "right", "bev", "route"))
+    assert {s.obs_type for s in cameras} == {"latent", "semantic", "front", "dict"}
 
 
 def test_measure_counts_steps_a_second():

@@ -22,18 +22,24 @@ def film(path) -> tuple[int, tuple[int, int]]:
         return opened.n_frames, opened.size
 
 
-def test_dream_beside_its_twin(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("checkpoint", "compared", "size"),
+    [([], "front", (710, 308)), (["--checkpoint", "bev-rssm"], "bev", (644, 344))],
+    ids=["cameras", "from above"],
+)
+def test_dream_and_its_twin(checkpoint, compared, size, tmp_path, capsys):
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
     pytest.importorskip("PIL", reason="films need the extra [viewer]")
-    assert main(["demo", "--seconds", "1", "--out", str(tmp_path)]) == 0
+    assert main(["demo", *checkpoint, "--seconds", "1", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert set(re.findall(r"  MetaDrive: .* the same moment, .*, ([\d.]+)% of bev equal", out)) == {"100.0"}
+    equal = rf"  MetaDrive: .* the same moment, .*, ([\d.]+)% of {compared} equal"
+    assert set(re.findall(equal, out)) == {"100.0"}
     assert re.search(r"^10 steps in \d+ episodes?, return -?\d", out, re.MULTILINE)
     assert re.search(r"\d steps/s imagined and drawn, \d+ in MetaDrive", out)
     assert out.endswith(f"written: {tmp_path / 'demo.gif'}\n")
-    frames, size = film(tmp_path / "demo.gif")
+    frames, found = film(tmp_path / "demo.gif")
     assert frames > 10
-    assert size == (644, 344)
+    assert found == size
 
 
 def test_without_metadrive_the_dream_alone(no_metadrive, tmp_path, capsys):
@@ -42,7 +48,7 @@ def test_without_metadrive_the_dream_alone(no_metadrive, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "without the simulator beside it: metadrive is not installed" in out
     assert "roundabout" in out
-    assert film(tmp_path / "demo.gif")[1] == (320, 344)
+    assert film(tmp_path / "demo.gif")[1] == (710, 152)
 
 
 def test_twin_can_be_left_out(no_metadrive, tmp_path, capsys):
@@ -73,7 +79,7 @@ def test_the_seed_decides(no_metadrive, tmp_path, capsys):
     [
         (["--seconds", "0"], "seconds is 0.0"),
         (["--scenario", "roundabuot"], "Did you mean 'roundabout'?"),
-        (["--checkpoint", "bev-rsm"], "unknown checkpoint 'bev-rsm'. Did you mean 'bev-rssm'?"),
+        (["--checkpoint", "camera-rsm"], "unknown checkpoint 'camera-rsm'. Did you mean 'camera-rssm'?"),
     ],
 )
 def test_wrong_options(options, message, no_metadrive, tmp_path, capsys):

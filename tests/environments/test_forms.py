@@ -137,7 +137,9 @@ def test_by_id(env_id):
     assert (envs.single_observation_space, envs.single_action_space) == (env.observation_space, env.action_space)
 
 
-@pytest.mark.parametrize("env_id", ["LearnedDrivingFlatDiscrete-v0", "LearnedDrivingLatent-v0"])
+@pytest.mark.parametrize(
+    "env_id", ["LearnedDrivingFlatDiscrete-v0", "LearnedDrivingLatent-v0", "LearnedDrivingCameraLatent-v0"]
+)
 def test_what_is_learned_under_an_id_fits_the_twins(env_id):
     pytest.importorskip("metadrive", reason="needs the extra [metadrive]")
     env = gym.make(env_id)

@@ -9,7 +9,7 @@ from gymnasium.error import Error, ResetNeeded
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.rendering.palette import colourise
-from tests.toy_model import IDLE, ToyModel, toy_checkpoint
+from tests.toy_model import IDLE, ToyModel, toy_camera_checkpoint, toy_checkpoint
 
 
 @pytest.fixture
@@ -53,6 +53,17 @@ def test_own_observations(env, steps, key):
     assert observation.tolist() == [7, steps, 0.5, 0.5, 1]
     assert (info["context"], info["scenario_tags"]) == (-1, ())
     assert env.step(IDLE)[0][0] == 8
+
+
+def test_frames_may_be_mirrored():
+    checkpoint = toy_camera_checkpoint()
+    env, contexts = LearnedDrivingEnv(checkpoint, modalities=checkpoint.model.draws), checkpoint.contexts
+    seen = {name: contexts.observations[name][1] for name in checkpoint.model.observes}
+    straight, _ = env.reset(options={"observations": seen, "actions": contexts.actions[1]})
+    seen |= {name: value[:, :, ::-1] for name, value in seen.items() if value.ndim == 4}  # backwards in memory
+    mirrored, _ = env.reset(options={"observations": seen, "actions": contexts.actions[1]})
+    # Each of them is of one colour.
+    assert all(np.array_equal(mirrored[name], value) for name, value in straight.items())
 
 
 def test_actions_between_observations_are_enough(env):

@@ -17,6 +17,7 @@ from learned_sim_env.evaluation.levels.camera_actions.estimator import (
     EstimatorConfig,
     MotionEstimator,
     clips_of,
+    mirrored,
     open_estimator,
     train_estimator,
 )
@@ -26,6 +27,7 @@ from tests.evaluation.world import FIRST_SEED, episode
 
 CONTRACT = CONTRACTS["driving-camera"]
 CAMERA = CONTRACT.modality("front").camera
+CAMERAS = {"front": CAMERA}
 SMALL = EstimatorConfig(clips=200, steps=300, batch_size=64, hidden=32)
 # [1/s] Yaw rate that full steering gives at once, + is left.
 TURNS = -0.9
@@ -107,14 +109,24 @@ def test_clips_are_frames_in_a_row() -> None:
 
 def test_a_mirrored_clip_turns_the_other_way() -> None:
     torch.manual_seed(0)
-    clips = clips_of(filmed(1, 6).observations["front"][None])[0]
-    model = MotionEstimator(CAMERA, CONTRACT.dt, 8).eval()
-    one, other = model.read(clips), model.read(clips[:, :, :, ::-1].copy())
+    pose, rig = filmed(1, 6).ego_pose, {m.name: m.camera for m in CONTRACT.cameras}
+    clips = {name: clips_of(np.stack([painted(c, tuple(p)) for p in pose])[None])[0] for name, c in rig.items()}
+    images = mirrored(rig)
+    assert images == {"front": "front", "left": "right", "right": "left"}
+    model = MotionEstimator(rig, CONTRACT.dt, 8).eval()
+    one = model.read(clips)
+    other = model.read({name: clips[image][:, :, :, ::-1].copy() for name, image in images.items()})
     np.testing.assert_allclose(one, other * [1, -1], atol=1e-5)
     assert np.abs(one[:, 1]).max() > 1e-3
     # Standing still explains it less well than driving at about the speed that it was driven at.
-    speeds = model.explained(clips).amax((1, 3)).mean(0)
+    speeds = model.explained(clips)[:, 0].amax((1, 3)).mean(0)
     assert speeds[0] < 0.7 * speeds.max()
+
+
+def test_a_camera_without_its_mirror_image_is_not_read() -> None:
+    rig = {m.name: m.camera for m in CONTRACT.cameras if m.name != "right"}
+    assert mirrored(rig) == {"front": "front"}
+    assert mirrored({"left": rig["left"]}) == {}
 
 
 def test_a_turn_is_swapped_if_both_sides_are_right() -> None:
@@ -129,20 +141,20 @@ def test_a_turn_is_swapped_if_both_sides_are_right() -> None:
 @pytest.mark.slow
 def test_motion_is_read_better_than_by_a_constant(data: PackedData, tmp_path: Path) -> None:
     seen, unseen = data.select(np.arange(0, 24, 2)), data.select(np.arange(1, 24, 2))
-    model = open_estimator(seen, "front", CAMERA, CONTRACT.dt, SMALL, tmp_path)
+    model = open_estimator(seen, CAMERAS, CONTRACT.dt, SMALL, tmp_path)
     rows = np.concatenate([np.arange(s + 2, s + n) for s, n in zip(unseen.starts, unseen.lengths)])
-    clips = unseen.read("front", rows[:, None] + np.arange(-2, 1))
+    clips = {"front": unseen.read("front", rows[:, None] + np.arange(-2, 1))}
     truth = unseen.arrays["ego"][rows, :2]
     error = np.sqrt(((model.read(clips) - truth) ** 2).mean(0))
     assert (error < 0.6 * truth.std(0)).all()
     # It is kept, and made anew it is the same.
     (kept,) = tmp_path.iterdir()
     written = kept.stat().st_mtime_ns
-    again = open_estimator(seen, "front", CAMERA, CONTRACT.dt, SMALL, tmp_path)
+    again = open_estimator(seen, CAMERAS, CONTRACT.dt, SMALL, tmp_path)
     assert kept.stat().st_mtime_ns == written
-    np.testing.assert_array_equal(again.read(clips[:8]), model.read(clips[:8]))
+    np.testing.assert_array_equal(again.read(clips), model.read(clips))
     few = replace(SMALL, clips=4, steps=3)
-    first, second = (train_estimator(seen, "front", CAMERA, CONTRACT.dt, few).state_dict() for _ in range(2))
+    first, second = (train_estimator(seen, CAMERAS, CONTRACT.dt, few).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from learned_sim_env.evaluation.ladder import find_level
+from learned_sim_env.evaluation.levels.camera_drives.dream_drives import drive_dream
 from learned_sim_env.evaluation.levels.camera_drives.drives import BLIND_DRIVER, DrivesConfig
 from learned_sim_env.evaluation.levels.camera_drives.drives_part import measure_drives, paired_drives
 from learned_sim_env.evaluation.levels.camera_drives.twin_drives import TwinDrives, drive_twin
@@ -63,3 +65,21 @@ def test_dream_and_twin_begin_at_the_same_moments(tmp_path: Path) -> None:
     assert 0 <= int(dream.frames["front"][0, 1, 0, 0, 0]) - int(corner + 1) <= 7
     np.testing.assert_array_equal(twin.frames["front"][0, 0], found["context.front"][-1])
     assert source.file(9) != dataclasses.replace(source, config=DrivesConfig(appearance="fog")).file(9)
+
+
+def test_a_drive_with_a_value_that_is_not_finite_ends_there_alone() -> None:
+    toy = toy_camera_checkpoint()
+    decode = toy.model.decode
+
+    def decoded(state):
+        heads = decode(state)
+        # The second of the rows, from its third step on.
+        broken = (state["count"] >= 3) & (torch.arange(len(state["count"])) == 1)
+        return heads | {"ego": heads["ego"].masked_fill(broken[:, None], torch.nan)}
+
+    toy.model.decode = decoded
+    moments = {f"context.{name}": np.full((2, 64, 96, 3), 50, np.uint8) for name in CAMERAS}
+    moments |= {"context.ego": np.zeros((2, 6), np.float32), "actions": np.zeros((2, 2), np.float32)}
+    drives = drive_dream(toy, {1: moments, 2: moments}, CAMERAS, BLIND_DRIVER, DrivesConfig(steps=6, every=1))
+    assert drives.finite.tolist() == [True, False]
+    assert drives.running[0].all() and drives.running[1].tolist() == [True, True, True, *[False] * 4]

@@ -265,6 +265,22 @@ def test_levels_of_the_ladder_are_written_as_they_come(
     assert "return_trip" in (tmp_path / "ladder.html").read_text()
 
 
+@pytest.mark.slow
+def test_processes_side_by_side_find_the_same(folder: Path, tmp_path: Path) -> None:
+    options = ["--checkpoint", str(folder / "model"), "--data", str(folder / "data"), "--device", "cpu"]
+    options += ["--episodes", "2", "--stride", "50", "--horizon", "10", "--levels", "cameras", "trust"]
+    found = []
+    for processes in ("1", "2"):
+        out = tmp_path / processes
+        assert main(["evaluate", *options, "--processes", processes, "--out", str(out)]) == 0
+        found.append([json.loads((out / name).read_text()) for name in ("report.json", "ladder.json")])
+        for about in (written.pop("about") for written in found[-1]):
+            assert f"--processes {processes} " in about["command"]
+    compare(*(report for report, _ in found))
+    compare(*(ladder for _, ladder in found))
+    assert list(found[1][1]) == ["cameras", "trust"]
+
+
 def test_levels_are_listed_and_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert [level.name for level in ladder.chosen_levels(["all"])] == list(ladder.LEVELS)
     assert [level.name for level in ladder.chosen_levels(["trust", "validity"])] == ["validity", "trust"]

@@ -21,8 +21,11 @@ from learned_sim_env.evaluation.levels.return_trip.trips import (
     looked_twice,
     moved,
 )
-from learned_sim_env.spec import NUM_STATIC_CLASSES, SemanticClass
+from learned_sim_env.spec import CONTRACTS, NUM_STATIC_CLASSES, SemanticClass
+from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.geometry import points_from, view_points
+from learned_sim_env.world_model.rssm.camera.config import SIZES as CAMERA_SIZES
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.small import small_checkpoint
@@ -73,6 +76,29 @@ def test_a_world_that_is_remembered_is_where_it_was(small: SimpleNamespace) -> N
         # Not every row comes round in a circle.
         assert picture.shape[::2] == (2 * 64, 3) and picture.shape[1] in (64, 128, 192, 256)
         assert picture.dtype == np.uint8
+
+
+def test_moments_without_a_view_from_above_do_as_well() -> None:
+    torch.manual_seed(0)
+    contract, rng = CONTRACTS["driving-camera"], np.random.default_rng(0)
+    model = CameraWorldModel(CAMERA_SIZES["camera-tiny"], contract).eval().requires_grad_(False)
+    observations = {
+        m.name: (rng.random((2, 5, *m.shape)) * (200 if m.dtype == np.uint8 else 5)).astype(m.dtype)
+        for m in map(contract.modality, model.observes)
+    }
+    contexts = Contexts(
+        observations,
+        actions=np.zeros((2, 5, 2), np.float32),
+        tags=np.ones((2, 7), bool),
+        scenarios=np.arange(2),
+        replay=np.zeros((10, 2), np.float32),
+        replay_starts=np.array([0, 5, 10]),
+    )
+    seen = SimpleNamespace(model=model, contract=contract, contexts=contexts)
+    part = return_trip(seen, ReturnConfig(contexts=2, steps=4, ago=(2, 4), circle=3, replicates=5))
+    for found in part.values["placed_back"].values():
+        assert found["all"]["equal"]["value"] >= 0.999
+    assert 0.5 < part.values["placed_back"]["4 steps ago"]["a true view, resampled"]["equal"]["value"] <= 1
 
 
 def test_a_world_that_is_forgotten_is_not(small: SimpleNamespace) -> None:

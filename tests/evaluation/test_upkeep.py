@@ -102,7 +102,7 @@ def driven(seed: int, config: DrivesConfig, fade: float = 0.0) -> Drives:
         frames[name] = (mean + (seen - mean) * share).round().astype(np.uint8)
     running = np.ones((n, len(drawn)), bool)
     running[-2:, drawn.index(100) :] = False
-    return Drives(running, frames, views)
+    return Drives(running, np.ones(n, bool), frames, views)
 
 
 def test_a_dream_that_fades_is_told_from_one_that_does_not() -> None:
@@ -132,7 +132,11 @@ def test_drives_that_all_end_leave_nothing_to_measure(tmp_path: Path) -> None:
     (target,) = over_time.targets
     assert target.met is None and target.measured == "-" and target.verdict == "not measured"
     upkeep = upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0)
-    assert all(target.met is None for target in upkeep.targets)
+    broken, *late = upkeep.targets
+    # None of them broke, though.
+    assert broken.met and broken.measured == "0" and all(target.met is None for target in late)
+    dream.finite[3] = False
+    assert not upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0).targets[0].met
     assert {picture.shape for picture in upkeep.pictures.values()} == {(2 * 66, 5 * 98, 3)}
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     write_html(tmp_path / "ladder.html", "Ladder", {}, [over_time, upkeep])

@@ -99,6 +99,17 @@ def test_all_of_a_whole_episode_is_known(sampler):
         assert torch.equal(batch.known[name], batch.valid & batch.stepped), name
 
 
+def test_what_stands_beside_the_road_is_read_where_it_is_asked_for():
+    episode = recording(0, 6)
+    packed = PackedData.of([episode], CONTRACT.fingerprints())
+    index = np.array([1])
+    assert not WindowSampler(packed, 2, 3, 0.1, ("ego",)).windows(index).scenery
+    found = WindowSampler(packed, 2, 3, 0.1, ("ego",), scenery=True).windows(index).scenery
+    assert sorted(found) == ["kind", "pose", "size"]
+    np.testing.assert_array_equal(found["kind"][0], episode.scenery_kinds[1:6])
+    assert not sampler_of(recording(0, 6, set(PARTS) - {"scenery"})).windows(index).scenery
+
+
 def test_windows_of_a_bare_recording_say_that_nothing_else_is_known():
     bare = sampler_of(recording(0, 6, (), masks={"actions": np.zeros(7, bool)}))
     batch = bare.windows(np.arange(bare.total))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from learned_sim_env.world_model.card import card
 from learned_sim_env.world_model.checkpoint import find
+from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
@@ -17,9 +20,10 @@ def test_how_it_was_trained_is_a_table_and_its_history_is_told():
     assert "learned-sim evaluate --card" in card("mine", "A model.", {"steps": 3}), "as long as nothing was measured"
 
 
-def test_the_card_that_ships_is_of_what_ships():
-    folder = find("bev-rssm")
+@pytest.mark.parametrize(("name", "model"), [("bev-rssm", DrivingRSSM), ("camera-rssm", CameraWorldModel)])
+def test_the_cards_that_ship_are_of_what_ships(name, model):
+    folder = find(name)
     config, shipped = json.loads((folder / "config.json").read_text()), (folder / "card.md").read_text()
     measured = shipped[shipped.index("# Evaluation") :]
-    assert shipped == card("bev-rssm", DrivingRSSM.about, config["training"], measured)
+    assert shipped == card(name, model.about, config["training"], measured)
     assert f"Model {config['files']['model.safetensors'][:12]}," in measured

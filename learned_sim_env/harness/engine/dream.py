@@ -27,7 +27,7 @@ from learned_sim_env.reporting.pictured import pictured
 from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
-from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.protocol import State, device_of
 
 
 class DreamRunner:
@@ -80,7 +80,7 @@ class DreamRunner:
         self._pictured = pictured(checkpoint.contract, model.draws)
         # What is drawn at every step, and what is then looked at beside it.
         self._draws = tuple(dict.fromkeys((*self._observes, *(("bev",) if self.draw_views else ()))))
-        where = next(iter(self.model.initial(1).values())).device
+        where = device_of(self.model)
         self._inference = Inference(where, rows)
         # What all drives depend on, whatever the job.
         world = [checkpoint.fingerprint, str(checkpoint.contract.fingerprints()), checkpoint.uncertainty_bound]

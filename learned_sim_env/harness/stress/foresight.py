@@ -18,7 +18,7 @@ from learned_sim_env.reporting.display import STYLES, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 from learned_sim_env.spec import TERMINATIONS
 from learned_sim_env.task import EVENTS
-from learned_sim_env.world_model.protocol import WorldModel, warmed_up
+from learned_sim_env.world_model.protocol import WorldModel, device_of, warmed_up
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def forecast(model: WorldModel, data: PackedData) -> Forecasts:
     context = model.context_steps
     rows, episodes, lefts, known = (np.concatenate(x) for x in zip(*_moments(data, context)))
     a = data.arrays
-    device = next(iter(model.initial(1).values())).device
+    device = device_of(model)
     probabilities = []
     for first in tqdm(range(0, len(rows), BATCH), desc="foresight", unit="batch", disable=None):
         window = rows[first : first + BATCH, None] + np.arange(1 - context, 1)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from learned_sim_env.scene import RoadMap, to_frame
-from learned_sim_env.spec import SceneryKind
+from learned_sim_env.spec import SCENERY_REACH, SceneryKind
 
 TREE, CONIFER, BUSH, HOUSE, BLOCK, LAMP, POST = (kind for kind in SceneryKind if kind)
 
@@ -26,9 +26,8 @@ _SIZES: dict[int, tuple[tuple[float, float, float], ...]] = {  # length, width, 
     LAMP: ((0.18, 0.18, 7.0), (0.18, 0.18, 8.0)),
     POST: ((0.12, 0.12, 1.0), (0.12, 0.12, 1.0)),
 }
-# What can matter to cameras soon: things nearer than this [m] that are ahead or beside, not more than so many radians
+# What can matter to cameras soon: things within `SCENERY_REACH` that are ahead or beside, not more than so many radians
 # from straight ahead, and those nearer than this [m] on any side.
-NEAR = 80.0
 BEARING = np.radians(110.0)
 BESIDE = 15.0
 
@@ -47,10 +46,10 @@ class Scenery:
     looks: np.ndarray
 
     def around(self, pose: np.ndarray, count: int) -> Scenery:
-        """Those of at most `count` things that are around `pose` (3,), see `NEAR`, the nearest first."""
+        """Those of at most `count` things that are around `pose` (3,), see `BEARING`, the nearest first."""
         x, y = to_frame(self.poses[:, :2], pose).T
         away = np.hypot(x, y)
-        near = np.flatnonzero((away < NEAR) & ((np.abs(np.arctan2(y, x)) < BEARING) | (away < BESIDE)))
+        near = np.flatnonzero((away < SCENERY_REACH) & ((np.abs(np.arctan2(y, x)) < BEARING) | (away < BESIDE)))
         rows = near[np.argsort(away[near], kind="stable")[:count]]
         return Scenery(self.kinds[rows], self.poses[rows], self.sizes[rows], self.looks[rows])
 

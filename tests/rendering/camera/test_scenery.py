@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import CAMERAS, SceneryKind
+from learned_sim_env.spec import CAMERAS, SCENERY_REACH, SceneryKind
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
 from learned_sim_env.rendering.camera import Appearance, CameraClass, CameraRenderer
-from learned_sim_env.rendering.camera.scenery import BESIDE, NEAR, scenery
+from learned_sim_env.rendering.camera.scenery import BESIDE, scenery
 
 ROAD = scenes.straight_road()
 POSE = np.array([20.0, 3.5, 0.4])
@@ -22,8 +22,8 @@ def test_things_around_are_the_nearest_ones_ahead_beside_and_close_by():
     whole, around = scenery(ROAD), scenery(ROAD).around(POSE, 1000)
     x, y = to_frame(whole.poses[:, :2], POSE).T
     away, bearing = np.hypot(x, y), np.degrees(np.abs(np.arctan2(y, x)))
-    wanted = (away < NEAR) & (bearing < 110) | (away < BESIDE)
-    assert 20 < len(around.kinds) == wanted.sum() < (away < NEAR).sum()
+    wanted = (away < SCENERY_REACH) & (bearing < 110) | (away < BESIDE)
+    assert 20 < len(around.kinds) == wanted.sum() < (away < SCENERY_REACH).sum()
     distances = np.hypot(*(around.poses[:, :2] - POSE[:2]).T)
     np.testing.assert_allclose(distances, np.sort(away[wanted]))
     few = scenery(ROAD).around(POSE, 7)

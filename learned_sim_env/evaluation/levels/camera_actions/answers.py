@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,26 +50,26 @@ class Turns:
     own: np.ndarray
 
 
-def readings(model: WorldModel, estimator: MotionEstimator, batch: Batch, episode: np.ndarray, camera: str) -> Readings:
+def readings(model: WorldModel, estimator: MotionEstimator, batch: Batch, episode: np.ndarray) -> Readings:
     """Of the mode's futures of a batch under the recorded actions.
 
     Raises:
         ValueError: if the model predicts something that is not finite.
     """
     c, skipped = batch.context, FRAMES - 1
-    found = dream(model, batch, None, (camera,))
-    recorded = batch.observations[camera][:, c:].numpy()
+    found = dream(model, batch, None, estimator.names)
+    recorded = {name: batch.observations[name][:, c:] for name in estimator.names}
     return Readings(
         episode=episode,
         valid=batch.imaginable[:, c + skipped :].numpy(),
-        dreamt=_read(estimator, found[camera].numpy()),
+        dreamt=_read(estimator, found),
         recorded=_read(estimator, recorded),
         own=found["ego"][:, skipped:, :2].numpy().astype(np.float64),
         true=batch.ego[:, c + skipped :, :2].numpy().astype(np.float64),
     )
 
 
-def turns(model: WorldModel, estimator: MotionEstimator, batch: Batch, episode: np.ndarray, camera: str) -> Turns:
+def turns(model: WorldModel, estimator: MotionEstimator, batch: Batch, episode: np.ndarray) -> Turns:
     """Of those windows of a batch, of `HELD` steps or more, in which the ego moves at the end of its context."""
     moving = np.flatnonzero(batch.ego[:, batch.context - 1, 0].numpy() >= MOVING)
     read, own = np.zeros((len(moving), 2)), np.zeros((len(moving), 2))
@@ -76,9 +77,9 @@ def turns(model: WorldModel, estimator: MotionEstimator, batch: Batch, episode: 
         for side, steer in enumerate((-STEER, STEER)):
             actions = batch.actions.clone()
             actions[:, batch.context :] = torch.tensor([steer, THROTTLE])
-            found = dream(model, replace(batch, actions=actions), None, (camera,))
+            found = dream(model, replace(batch, actions=actions), None, estimator.names)
             last = slice(HELD - READ, HELD)
-            frames = found[camera][moving, last.start - FRAMES + 1 : last.stop].numpy()
+            frames = {name: found[name][moving, last.start - FRAMES + 1 : last.stop] for name in estimator.names}
             read[:, side] = _read(estimator, frames)[..., 1].mean(1)
             own[:, side] = found["ego"][moving, last, 1].double().mean(1).numpy()
     return Turns(episode[moving], read, own)
@@ -92,7 +93,8 @@ def swapped(values: np.ndarray) -> np.ndarray:
     return (values[:, 0] > 0) & (values[:, 1] < 0)
 
 
-def _read(estimator: MotionEstimator, frames: np.ndarray) -> np.ndarray:
-    """(B, T - FRAMES + 1, 2) of frames (B, T, H, W, 3)."""
-    clips = clips_of(frames)
-    return estimator.read(clips.reshape(-1, *clips.shape[2:])).reshape(*clips.shape[:2], -1)
+def _read(estimator: MotionEstimator, frames: Mapping[str, torch.Tensor]) -> np.ndarray:
+    """(B, T - FRAMES + 1, 2) of frames (B, T, H, W, 3) uint8 by camera."""
+    clips = {name: clips_of(frames[name].numpy()) for name in estimator.names}
+    shape = clips[estimator.names[0]].shape[:2]
+    return estimator.read({name: v.reshape(-1, *v.shape[2:]) for name, v in clips.items()}).reshape(*shape, -1)

@@ -25,11 +25,13 @@ from learned_sim_env.evaluation.levels.camera_actions.estimator import (
     FRAMES,
     MOTIONS,
     EstimatorConfig,
+    mirrored,
     open_estimator,
 )
 from learned_sim_env.evaluation.open_loop import episodes_for, join, window_reader
 from learned_sim_env.evaluation.windows import regular_windows
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
+from learned_sim_env.measures.needs import listed
 from learned_sim_env.measures.reward import pearson
 from learned_sim_env.reporting.display import plain, text
 from learned_sim_env.reporting.parts import Part, Table, Target, not_applicable
@@ -82,16 +84,17 @@ def measure_answers(
     drawn = [m for m in contract.cameras if m.name in model.draws and m.name in data.modalities]
     if not drawn:
         return not_applicable(NAME, TITLE, "the episodes were recorded without the cameras that the model draws")
-    # The one that looks the most ahead: there all of the ground moves.
-    ahead = min(drawn, key=lambda m: abs(m.camera.yaw) if m.camera else np.inf)
-    camera, spec = ahead.name, ahead.camera
-    assert spec is not None
-    data = episodes_for(checkpoint, data).having((camera,))
+    specs = {m.name: m.camera for m in drawn if m.camera is not None}
+    cameras = {name: specs[name] for name in mirrored(specs)}
+    if not cameras:
+        reason = f"neither does one of {listed(specs)} look straight ahead, nor two as far to either side"
+        return not_applicable(NAME, TITLE, reason)
+    data = episodes_for(checkpoint, data).having(tuple(cameras))
     if len(data) < 2:
         return not_applicable(NAME, TITLE, "one half of the episodes trains an estimator that reads the other; give 2")
     half = np.arange(len(data)) % 2
     shown = data.select(np.flatnonzero(half == 0))
-    estimator = open_estimator(shown, camera, spec, contract.dt, config.estimator, folder)
+    estimator = open_estimator(shown, cameras, contract.dt, config.estimator, folder)
     judged = data.select(np.flatnonzero(half == 1))
     windows = regular_windows(judged, config.horizon, model.context_steps)
     if not len(windows):
@@ -103,13 +106,13 @@ def measure_answers(
         for first in range(0, len(windows), config.batch_size):
             some = windows[first : first + config.batch_size]
             batch = reader.read(some)
-            read.append(readings(model, estimator, batch, some.episode, camera))
-            turned.append(turns(model, estimator, batch, some.episode, camera))
+            read.append(readings(model, estimator, batch, some.episode))
+            turned.append(turns(model, estimator, batch, some.episode))
             bar.update(len(some))
-    return answers_part(join(read), join(turned), len(judged), camera, config)
+    return answers_part(join(read), join(turned), len(judged), tuple(cameras), config)
 
 
-def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, config: AnswersConfig) -> Part:
+def answers_part(read: Readings, turned: Turns, episodes: int, cameras: tuple[str, ...], config: AnswersConfig) -> Part:
     """episodes: from which the windows are."""
     weights = resample(read.episode, episodes, config.replicates, config.seed)
 
@@ -168,7 +171,7 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
         title=TITLE,
         method=(
             "In the manner of ACT-Bench (arXiv 2412.05337): an estimator learns to read speed and yaw rate from how "
-            f"well motions over the ground explain {FRAMES} frames of the {camera} camera, on recorded clips of every "
+            f"well motions over the ground explain {FRAMES} frames of {listed(cameras)}, on recorded clips of every "
             "other episode. It then reads frames that the model imagined in the episodes between (the mode, under the "
             f"recorded actions), and recorded frames of the same windows, which are the ceiling. Based on {based_on}. "
             f"For the turn, moments in which the ego drives {MOVING:g} m/s or more go on with steering of {STEER:g} "
@@ -200,7 +203,7 @@ def answers_part(read: Readings, turned: Turns, episodes: int, camera: str, conf
             ),
         ),
         values={
-            "camera": camera,
+            "cameras": list(cameras),
             "clips": int(read.valid.sum()),
             "moments": len(turned.read),
             "correlation": plain(correlation),

@@ -7,6 +7,7 @@ How well each of many motions over the ground explains a clip is computed, as di
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import CameraSpec
 from learned_sim_env.version import __version__
 
+# By camera, (B, FRAMES, H, W, 3) uint8 of B clips.
+Clips = Mapping[str, np.ndarray]
 # Frames of a clip, one after the other; and what is read from them, the first of `spec.EGO_FIELDS`.
 FRAMES = 3
 MOTIONS = ("speed", "yaw rate")
@@ -61,17 +64,13 @@ class EstimatorConfig:
         check_at_least(self, clips=1, steps=1, batch_size=1, hidden=1)
 
 
-class MotionEstimator(nn.Module):
-    """Speed [m/s] and yaw rate [rad/s], + to the left, at the last frame of a clip.
+class Explanations(nn.Module):
+    """How well motions over the ground explain clips of one camera."""
 
-    A mirrored clip has, by construction, the same speed and the opposite yaw rate.
-    """
-
-    scale: Tensor
     places: Tensor
     weights: Tensor
 
-    def __init__(self, camera: CameraSpec, dt: float, hidden: int):
+    def __init__(self, camera: CameraSpec, dt: float):
         super().__init__()
         coarse = replace(camera, height=camera.height // _HALVED, width=camera.width // _HALVED)
         speed, rate = (v.ravel() for v in np.meshgrid(SPEEDS, YAW_RATES, indexing="ij"))
@@ -85,14 +84,11 @@ class MotionEstimator(nn.Module):
         weights = torch.from_numpy(np.stack([held, held & near], 2)).float()
         weights = weights / weights.sum((-1, -2), keepdim=True).clamp_min(1)
         self.register_buffer("weights", weights, persistent=False)
-        self.register_buffer("scale", torch.tensor(_SCALE), persistent=False)
-        size = 2 * len(_LAGS) * len(SPEEDS) * len(YAW_RATES)
-        self.layers = nn.Sequential(nn.Linear(size, hidden), nn.SiLU(), nn.Linear(hidden, len(MOTIONS)))
 
     @torch.no_grad()
-    def explained(self, clips: np.ndarray) -> Tensor:
-        """How well motions explain clips (B, FRAMES, H, W, 3) uint8, all of them and the near ground alone, over every
-        lag: (B, 2 * lags, speeds, yaw rates) float32 from 0 to 1.
+    def forward(self, clips: np.ndarray) -> Tensor:
+        """Of clips (B, FRAMES, H, W, 3) uint8, by all of their pixels and the near ground alone, over every lag:
+        (B, 2 * lags, speeds, yaw rates) float32 from 0 to 1.
         """
         found = []
         for clip in torch.from_numpy(clips):
@@ -108,15 +104,53 @@ class MotionEstimator(nn.Module):
                 found.append((-_SHARPNESS * (apart - least) / (mean + 1e-6)).exp())
         return torch.cat(found).view(len(clips), -1, len(SPEEDS), len(YAW_RATES))
 
+
+class MotionEstimator(nn.Module):
+    """Speed [m/s] and yaw rate [rad/s], + to the left, at the last frame of clips of several cameras.
+
+    Mirrored clips have, by construction, the same speed and the opposite yaw rate.
+    """
+
+    scale: Tensor
+
+    def __init__(self, cameras: Mapping[str, CameraSpec], dt: float, hidden: int):
+        """`cameras`: by name, each with its mirror image among them, see `mirrored`."""
+        super().__init__()
+        self.names = tuple(cameras)
+        images = mirrored(cameras)
+        # Which of `names` is the mirror image of each.
+        self._images = [self.names.index(images[name]) for name in self.names]
+        self.explanations = nn.ModuleList([Explanations(camera, dt) for camera in cameras.values()])
+        self.register_buffer("scale", torch.tensor(_SCALE), persistent=False)
+        size = len(cameras) * 2 * len(_LAGS) * len(SPEEDS) * len(YAW_RATES)
+        self.layers = nn.Sequential(nn.Linear(size, hidden), nn.SiLU(), nn.Linear(hidden, len(MOTIONS)))
+
+    def explained(self, clips: Clips) -> Tensor:
+        """How well motions explain what each camera shows, (B, cameras, 2 * lags, speeds, yaw rates), see
+        `Explanations`.
+        """
+        return torch.stack([of(clips[name]) for name, of in zip(self.names, self.explanations)], 1)
+
     def forward(self, explained: Tensor) -> Tensor:
         """(B, 2) of what `explained` gives."""
-        one, other = (self.layers(values.flatten(1)) for values in (explained, explained.flip(-1)))
+        other = explained[:, self._images].flip(-1)
+        one, other = (self.layers(values.flatten(1)) for values in (explained, other))
         return torch.stack([one[:, 0] + other[:, 0], one[:, 1] - other[:, 1]], 1) / 2 * self.scale
 
     @torch.no_grad()
-    def read(self, clips: np.ndarray) -> np.ndarray:
-        """(B, 2) float64 of clips (B, FRAMES, H, W, 3) uint8."""
-        return self(self.explained(clips)).double().numpy() if len(clips) else np.zeros((0, len(MOTIONS)))
+    def read(self, clips: Clips) -> np.ndarray:
+        """(B, 2) float64."""
+        return self(self.explained(clips)).double().numpy() if len(clips[self.names[0]]) else np.zeros((0, 2))
+
+
+def mirrored(cameras: Mapping[str, CameraSpec]) -> dict[str, str]:
+    """Those of some cameras whose mirror image is among them, left for right, and which that is, by name."""
+    image = {
+        name: replace(c, yaw=-c.yaw, position=(c.position[0], -c.position[1], c.position[2]))
+        for name, c in cameras.items()
+    }
+    pairs = ((name, other) for name in cameras for other in cameras if cameras[other] == image[name])
+    return dict(pairs)
 
 
 def _ground_distance(camera: CameraSpec) -> np.ndarray:
@@ -134,17 +168,19 @@ def clips_of(frames: np.ndarray) -> np.ndarray:
     return np.stack([frames[:, i : frames.shape[1] - FRAMES + 1 + i] for i in range(FRAMES)], 2)
 
 
-def new_estimator(camera: CameraSpec, dt: float, config: EstimatorConfig) -> MotionEstimator:
+def new_estimator(cameras: Mapping[str, CameraSpec], dt: float, config: EstimatorConfig) -> MotionEstimator:
     """Untrained; its weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return MotionEstimator(camera, dt, config.hidden)
+        return MotionEstimator(cameras, dt, config.hidden)
 
 
 def train_estimator(
-    data: PackedData, name: str, camera: CameraSpec, dt: float, config: EstimatorConfig
+    data: PackedData, cameras: Mapping[str, CameraSpec], dt: float, config: EstimatorConfig
 ) -> MotionEstimator:
-    """On clips of the modality `name`, spread evenly over all episodes of `data`; always the same on one machine.
+    """On clips spread evenly over all episodes of `data`; always the same on one machine.
+
+    cameras: by the names of their modalities.
 
     Raises:
         ValueError: if no episode is as long as a clip.
@@ -153,10 +189,11 @@ def train_estimator(
     if not len(last):
         raise ValueError(f"none of the {len(data)} episodes has {FRAMES} moments")
     last = last[np.linspace(0, len(last) - 1, min(config.clips, len(last))).round().astype(np.int64)]
-    model = new_estimator(camera, dt, config)
+    model = new_estimator(cameras, dt, config)
     parts = []
     for rows in tqdm(np.array_split(last, max(len(last) // 64, 1)), desc="clips", unit="batch"):
-        parts.append(model.explained(data.read(name, rows[:, None] + np.arange(1 - FRAMES, 1))))
+        moments = rows[:, None] + np.arange(1 - FRAMES, 1)
+        parts.append(model.explained({name: data.read(name, moments) for name in cameras}))
     explained, wanted = torch.cat(parts), torch.from_numpy(data.arrays["ego"][last, : len(MOTIONS)])
     chance = torch.Generator().manual_seed(config.seed)
     optimiser = torch.optim.Adam(model.parameters(), config.peak)
@@ -172,17 +209,17 @@ def train_estimator(
 
 
 def open_estimator(
-    data: PackedData, name: str, camera: CameraSpec, dt: float, config: EstimatorConfig, folder: Path
+    data: PackedData, cameras: Mapping[str, CameraSpec], dt: float, config: EstimatorConfig, folder: Path
 ) -> MotionEstimator:
     """The estimator that `train_estimator` makes, kept in `folder` once it was made."""
     rows = np.concatenate([np.arange(s, s + n) for s, n in zip(data.starts, data.lengths)])
-    about = [__version__, name, asdict(camera), dt, asdict(config)]
+    about = [__version__, {name: asdict(camera) for name, camera in cameras.items()}, dt, asdict(config)]
     path = folder / f"{key_of(about, (data.seeds, data.lengths, data.arrays['ego'][rows]))}.safetensors"
     if not path.exists():
-        model = train_estimator(data, name, camera, dt, config)
+        model = train_estimator(data, cameras, dt, config)
         with replacing(path) as temporary:
             save_file(model.state_dict(), temporary)
         return model
-    model = new_estimator(camera, dt, config)
+    model = new_estimator(cameras, dt, config)
     model.load_state_dict(load_file(path))
     return model.eval().requires_grad_(False)

@@ -14,6 +14,7 @@ from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.spec import TERMINATIONS
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.checkpoint import Checkpoint
+from learned_sim_env.world_model.protocol import device_of
 
 _ENDS = [EVENTS.index(name) for name in TERMINATIONS if name in EVENTS]
 
@@ -29,13 +30,10 @@ def drive_dream(
 
     Args:
         twin: by seed, see `twin_drives.TwinDrives.drive`.
-
-    Raises:
-        ValueError: if the model predicts something that is not finite.
     """
     model = checkpoint.model
     viewed, drawn, rows = "bev" in model.draws, set(config.drawn), np.arange(len(twin))
-    inference = Inference(next(iter(model.initial(1).values())).device)
+    inference = Inference(device_of(model))
     contexts = {name: np.stack([one[f"context.{name}"] for one in twin.values()]) for name in model.observes}
     actions = np.stack([one["actions"] for one in twin.values()])
     names = (*cameras, "bev") if viewed else cameras
@@ -43,16 +41,16 @@ def drive_dream(
     rollout = Rollout(model, len(rows), inference)
     rollout.start(rows, start, config.seed * len(rows) + rows)
     act, began = open_driver(driver, list(twin)), np.ones(len(rows), bool)
-    ego, alive = start.ego, np.ones(len(rows), bool)
+    ego, alive, finite = start.ego, np.ones(len(rows), bool), np.ones(len(rows), bool)
     frames = {name: [start.drawn[name]] for name in cameras}
     views, running = [start.drawn["bev"]] if viewed else [], [alive]
     for age in tqdm(range(1, config.steps + 1), desc="dream", unit="step"):
         seen = {"ego": ego, **({"bev": colourise(rollout.drawn("bev", rows))} if viewed else {})}
         imagined = rollout.step(act(seen, began))
-        if not imagined.everywhere:
-            raise ValueError(f"what the model predicts is not finite {age} steps after the context")
-        ego, began = imagined.ego, np.zeros(len(rows), bool)
-        alive = alive & ~imagined.events[:, _ENDS].any(1)
+        finite = finite & imagined.finite
+        # A row of which something is not finite stays where it was.
+        ego, began = np.where(imagined.finite[:, None], imagined.ego, ego), np.zeros(len(rows), bool)
+        alive = alive & finite & ~imagined.events[:, _ENDS].any(1)
         if age in drawn:
             rollout.draw(names)
             for name in cameras:
@@ -62,6 +60,7 @@ def drive_dream(
                 views.append(rollout.drawn("bev", rows))
     return Drives(
         np.stack(running, 1),
+        finite,
         {name: np.stack(values, 1) for name, values in frames.items()},
         np.stack(views, 1) if viewed else None,
     )

@@ -42,10 +42,12 @@ class DrivesConfig:
 class Drives:
     """N drives at the A steps `drawn` after their contexts.
 
-    running: (N, A) bool, whether the episode had not ended before. frames: by camera, (N, A, H, W, 3) uint8. views:
-    (N, A, h, w) uint8 classes seen from above; None where there are none.
+    running: (N, A) bool, whether the episode had not ended before. finite: (N,) bool, whether all that was predicted in
+    a drive is finite; it ends with what is not. frames: by camera, (N, A, H, W, 3) uint8. views: (N, A, h, w) uint8
+    classes seen from above; None where there are none.
     """
 
     running: np.ndarray
+    finite: np.ndarray
     frames: dict[str, np.ndarray]
     views: np.ndarray | None

@@ -42,7 +42,7 @@ def measure_drives(
 
     Raises:
         ImportError: if the twin's simulator is needed and not installed.
-        ValueError: if the model predicts something that is not finite, or no drive lasts.
+        ValueError: if no drive in the simulator lasts until a context is over.
     """
     config = config or DrivesConfig()
     seeds = np.unique(data.seeds[data.simulators == SIMULATOR])[: config.drives]

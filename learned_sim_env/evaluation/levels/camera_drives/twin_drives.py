@@ -130,4 +130,4 @@ def twin_side(found: dict[int, dict[str, np.ndarray]], cameras: tuple[str, ...],
     kept = list(found.values())
     frames = {name: np.stack([one[f"frames.{name}"] for one in kept]) for name in cameras}
     views = np.stack([one["views"] for one in kept]) if viewed else None
-    return Drives(np.stack([one["running"] for one in kept]), frames, views)
+    return Drives(np.stack([one["running"] for one in kept]), np.ones(len(kept), bool), frames, views)

@@ -101,7 +101,10 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         ),
     ]
     entries = range(len(ages))
-    targets = []
+    steps, broken = drawn[-1], int((~dream.finite).sum())
+    targets = [
+        Target.most(f"drives of {len(dream.finite)} with a value that is not finite, {steps} steps", 0, broken, 0)
+    ]
     if LATE in ages:
         late = ages.index(LATE)
         for name, e in share.items():
@@ -132,7 +135,7 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
             "are of what a pixel looks at by its ray and the view from above of its own side: above the horizon, the "
             "road, and the ground beside it; how far they are from those after the first step is given for both "
             "sides, because what stands on the ground changes. Intervals are 95% of replicates that resample drives. "
-            "Everything that the model predicted was finite."
+            f"In {broken} of {len(dream.finite)} drives the model predicted a value that is not finite; there they end."
         ),
         limits=(
             "Noise or invented patterns keep contrast and detail as well as what is right does; that frames are such "
@@ -146,7 +149,13 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
                 tuple((name, side, *(text(at(e, i), digits) for i in entries)) for name, side, e, digits in rows),
             ),
         ),
-        values={"ages": ages, "kept": plain(share), "levels": plain(levels), "drift": plain(drift)},
+        values={
+            "ages": ages,
+            "not_finite": broken,
+            "kept": plain(share),
+            "levels": plain(levels),
+            "drift": plain(drift),
+        },
         figures={"Contrast and detail over time": draw},
         pictures={
             f"The first drive, {name}, at steps {', '.join(map(str, ages))}: the simulator above, the dream below": (

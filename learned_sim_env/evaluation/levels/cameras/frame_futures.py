@@ -15,7 +15,7 @@ from learned_sim_env.evaluation.windows import WindowReader, Windows
 from learned_sim_env.measures.frame_error import changed, frame_ssim, psnr
 from learned_sim_env.measures.seams import overlaps, seam_error
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.protocol import ScenePainter, WorldModel
+from learned_sim_env.world_model.protocol import ScenePainter, State, WorldModel
 
 # Steps after the context at which frames are compared.
 STEPS = (1, 5, 15, 30)
@@ -73,11 +73,12 @@ def compare_frames(
     """Of the B windows of a batch, which are of episodes `episode` (B,) int64."""
     c = batch.context
     at = np.array(steps_up_to(batch.pose.shape[1] - c)) - 1
-    drawn = {}
+    drawn, starts = {}, {name: after_context(model, batch) for name, model in models.items()}
     for name, model in models.items():
         wanted = tuple(camera for camera in cameras if camera in model.draws)
-        drawn[name] = {k: v[:, at].numpy() for k, v in dream(model, batch, None, wanted).items() if k in wanted}
-    told = _told(models[MODEL], batch, at, [camera for camera in cameras if camera in drawn[MODEL]])
+        found = dream(model, batch, None, wanted, start=starts[name])
+        drawn[name] = {camera: found[camera][:, at].numpy() for camera in wanted}
+    told = _told(models[MODEL], starts[MODEL], batch, at, [camera for camera in cameras if camera in drawn[MODEL]])
     scores: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     shares = {}
     for camera in cameras:
@@ -109,13 +110,15 @@ def _seams(model: WorldModel, shown: Mapping[str, Mapping[str, np.ndarray]]) -> 
 
 
 @torch.inference_mode()
-def _told(model: WorldModel, batch: Batch, at: np.ndarray, cameras: Sequence[str]) -> dict[str, np.ndarray]:
-    """(B, S, H, W, 3) uint8 by camera: what the model draws of the true scenes; empty if these are not known."""
+def _told(
+    model: WorldModel, state: State, batch: Batch, at: np.ndarray, cameras: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """(B, S, H, W, 3) uint8 by camera: what the model draws of the true scenes, from the state after the context; empty
+    if these are not known.
+    """
     if not isinstance(model, ScenePainter) or not all(bool(batch.known[part].any()) for part in PARTS):
         return {}
-    device = next(iter(model.initial(1).values())).device
-    batch = batch.to(device)
-    state = after_context(model, batch)
+    batch = batch.to(next(iter(state.values())).device)
     steps = [model.paint(state, *true_scenes(batch, batch.context + int(t)), cameras) for t in at]
     return {name: torch.stack([step[name] for step in steps], 1).cpu().numpy() for name in cameras}
 

@@ -83,7 +83,8 @@ def measure_cameras(
     windows = regular_windows(data, config.stride, context_of(models.values()))
     if not len(windows):
         raise ValueError(f"none of the {len(data)} episodes is long enough to be evaluated")
-    reader, parts = window_reader(models.values(), data, config.horizon), []
+    # The ceiling draws what truly stands beside the road.
+    reader, parts = window_reader(models.values(), data, config.horizon, scenery=True), []
     drawn = [name for name in checkpoint.model.draws if contract.modality(name).kind == "rgb"]
     cameras = [name for name in drawn if name in data.modalities]
     if not cameras:

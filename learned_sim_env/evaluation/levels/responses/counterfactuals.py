@@ -30,6 +30,7 @@ from learned_sim_env.version import __version__
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.geometry import integrate
+from learned_sim_env.world_model.protocol import device_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def imagined_counterfactuals(
         ValueError: if the model predicts something that is not finite.
     """
     model, shape = checkpoint.model, (len(contexts), len(actions), horizon)
-    device = next(iter(model.initial(1).values())).device
+    device = device_of(model)
     inference = Inference(device)
     start = Starts(model, checkpoint.contexts, inference).from_contexts(contexts)
     steps = []

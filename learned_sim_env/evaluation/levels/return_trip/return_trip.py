@@ -67,9 +67,11 @@ def return_trip(checkpoint: Checkpoint, config: ReturnConfig | None = None) -> P
     model, contract = checkpoint.model, checkpoint.contract
     bev = contract.bev
     contexts = np.arange(config.contexts) * len(checkpoint.contexts) // config.contexts
-    real = torch.from_numpy(checkpoint.contexts.observations["bev"][contexts, -1])
     ego = checkpoint.contexts.ego[contexts, -1]
     trip = drive(checkpoint, contexts, RouteFollower.from_ego(ego), config.steps, config.seed)
+    # Contexts of a model that is shown cameras have no view from above; any view of the start does to be resampled.
+    observed = checkpoint.contexts.observations
+    real = torch.from_numpy(observed["bev"][contexts, -1]) if "bev" in observed else trip.views[:, 0]
     weights = _weights(checkpoint, contexts, config)
     ago = sorted(config.ago)
     back = placed_back(model, trip, [*(config.steps - steps for steps in ago), config.steps])
@@ -117,8 +119,9 @@ def return_trip(checkpoint: Checkpoint, config: ReturnConfig | None = None) -> P
             f"{config.circle} steps in the tightest circle at {CIRCLE_SPEED:g} m/s, where one comes back within "
             f"{CLOSED[0]:g} m and {CLOSED[1]:g} rad; there, the earlier view is moved to the later place by its "
             "nearest pixels. In a simulator the road is the same by definition: IoU 1. 'a true view, resampled' is "
-            "what is left of a real view that is moved as far and back by its nearest pixels or, for the circle, seen "
-            "from both places: less than 1 only for the pixels. 'the view from the end' is what a model scores that "
+            "what is left of a real view (the drawn one of the start, where the contexts hold none from above) that "
+            "is moved as far and back by its nearest pixels or, for the circle, seen from both places: less than 1 "
+            "only for the pixels. 'the view from the end' is what a model scores that "
             "shows the same whatever the place. In brackets 95% intervals over the scenarios of the contexts, "
             f"{config.replicates} bootstrap replicates."
         ),

@@ -19,7 +19,7 @@ from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, Contract, SemanticClass
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.geometry import compose, relative
-from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.protocol import State, device_of
 
 # From ego vectors (n, 6) to actions (n, 2) float32.
 EgoDriver = Callable[[np.ndarray], np.ndarray]
@@ -76,7 +76,7 @@ def drive(checkpoint: Checkpoint, contexts: np.ndarray, driver: EgoDriver, steps
     model = checkpoint.model
     if (reason := NEEDS.lacking(model)) is not None:
         raise ValueError(f"a return trip cannot be made: {reason}")
-    inference = Inference(next(iter(model.initial(1).values())).device)
+    inference = Inference(device_of(model))
     start = Starts(model, checkpoint.contexts, inference, names=("bev",)).from_contexts(contexts)
     with inference():
         state = start.state

@@ -16,7 +16,7 @@ from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.training.batches import Batch
 from learned_sim_env.world_model.geometry import integrate
-from learned_sim_env.world_model.protocol import WorldModel
+from learned_sim_env.world_model.protocol import WorldModel, device_of
 
 # Steps between those at which views are drawn and compared.
 DRAW_EVERY = 5
@@ -104,7 +104,7 @@ def scores_of(futures: UncertainFutures) -> dict[str, np.ndarray]:
 @torch.inference_mode()
 def _imagine(model: WorldModel, windows: Windows, batch: Batch, seeds: torch.Tensor | None) -> UncertainFutures:
     """`seeds` (B,) int64 of the noise; None takes the mode."""
-    device = next(iter(model.initial(1).values())).device
+    device = device_of(model)
     context, valid = batch.context, batch.imaginable[:, batch.context :].numpy()
     batch = batch.to(device)
     state = after_context(model, batch)

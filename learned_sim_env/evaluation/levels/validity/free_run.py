@@ -17,6 +17,7 @@ from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
+from learned_sim_env.world_model.protocol import device_of
 
 EgoDriver = Callable[[np.ndarray], np.ndarray]
 
@@ -73,7 +74,7 @@ def run_freely(checkpoint: Checkpoint, config: ValidityConfig) -> FreeRun:
     """Roll out a row for each group and context; rows are sampled at temperature 1 and never reset."""
     model, contract = checkpoint.model, checkpoint.contract
     n, groups = config.contexts, len(GROUPS)
-    inference = Inference(next(iter(model.initial(1).values())).device)
+    inference = Inference(device_of(model))
     # Shared out evenly, and used again where there are too few.
     which = np.arange(n) * len(checkpoint.contexts) // n
     # What environments draw at every step: the view from above, or else all that the model can draw.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from learned_sim_env.spec import SCENERY_REACH
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import compose, relative, rotate, unwound
 from learned_sim_env.world_model.protocol import State
@@ -24,8 +25,6 @@ LONGEST, SQUARES = 6, 64
 SHOWN, LATER, FARTHER = (30, 12, 0), 6, 6.0
 # Where things stand in their squares counts so much beside what stands there.
 PLACE_WEIGHT = 0.3
-# [m] What is farther is not recorded, see `rendering.camera.scenery`, which needs OpenCV.
-NEAR = 80.0
 
 
 class BirthsObjective:
@@ -112,7 +111,7 @@ def true_scenery(data: Moments, moments: np.ndarray, frame: Tensor) -> State:
 
 def recorded_reach(births: SceneryBirths, true: State, pose: Tensor) -> Tensor:
     """(B,) [m]: within what distance of the ego at `pose` (B, 3) squares are of which all is recorded."""
-    return (reach(true, pose, NEAR) - births.lattice.side).clamp_max(FAR_REACH)
+    return (reach(true, pose, SCENERY_REACH) - births.lattice.side).clamp_max(FAR_REACH)
 
 
 def standing(births: SceneryBirths, squares: Squares, true: State) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 apart.
 
 Egos drive as they truly did, over the true map, as far as it is known at each moment of a dream; of the scenery only
-what stood there at the start is true.
+what was in sight at the start is true.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from learned_sim_env.training.rssm.camera.births import (
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery.births import QUANTILES, UNIFORMS, SceneryBirths
+from learned_sim_env.world_model.rssm.camera.scenery.births import IMPOSSIBLE, QUANTILES, UNIFORMS, SceneryBirths
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS, is_road
 from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
 
-# Things that a drive remembers, as a dream does.
-SLOTS = 48
 # Drives side by side, their steps, and how often rates are changed after them; by at most this, and as if there had
 # been so many more things: whole drives are through towns or woods, and few say little about the others.
-DRIVES, STEPS, TIMES, MOST, DOUBT = 96, 120, 2, 0.5, 30
+DRIVES, STEPS, TIMES, MOST, DOUBT = 192, 120, 3, 0.5, 30
+# Steps from one count of what stands there to the next, and how near that is [m]: where the map is known, so that what
+# was on the road is gone.
+EVERY, CLOSE = 10, 45.0
 # Moments at which it is looked how large things are and how far apart.
 LOOKS, CLOSE_LOOKS = 2000, 400
 # Share of things that may stand nearer to the road than it is said that they do.
@@ -41,22 +42,31 @@ NEARER = 0.02
 
 
 def calibrate(births: SceneryBirths, data: Moments, seed: int = 0) -> dict[str, float]:
-    """Fit sizes, distances and rates; the shares of what truly stands there that is born, and stays, in the
-    end, by kind.
+    """Fit sizes, distances and rates; how much stands where nothing was known at the start as a share of what truly
+    does, in the end, by kind.
+
+    Counted is what stands near, not what is born: some of that is taken away when its map is known.
     """
     births.sizes.copy_(size_quantiles(data))
     births.apart.copy_(least_distances(data))
     births.clear.copy_(road_distances(data, births.memory))
     births.likelier.zero_()
+    (kinds,) = data.tensors(_looks(data), "scenery_kinds")
+    recorded = torch.bincount(kinds.flatten().long(), minlength=KINDS + 1)
+    # What is never recorded is never born: not even its size is known.
+    births.likelier[1 : KINDS + 1] = torch.where(recorded[1:] > 0, 0, IMPOSSIBLE)
     starts, _ = data.pairs(np.random.default_rng([seed, 6]), DRIVES, np.full(DRIVES, min(STEPS, _shortest(data))))
     shares = torch.ones(KINDS)
     for time in range(TIMES + 1):
         true, born = torch.zeros(KINDS + 1), torch.zeros(KINDS + 1)
-        for before, state, standing in drives(births, data, starts, STEPS, seed + time):
-            known = recorded_reach(births, standing, state["pose"])
-            true += fresh(births, standing, before, state, known)
-            born += fresh(births, state, before, state, known) - mistaken(births, before)
-        shares = ((born.clamp_min(0) + DOUBT) / (true + DOUBT))[1:]
+        first: State = {}
+        for step, (before, state, standing) in enumerate(drives(births, data, starts, STEPS, seed + time), 1):
+            first = first or before
+            if step % EVERY == 0:
+                known = recorded_reach(births, standing, state["pose"]).clamp_max(CLOSE)
+                true += fresh(births, standing, first, state, known)
+                born += fresh(births, state, first, state, known)
+        shares = ((born + DOUBT) / (true + DOUBT))[1:]
         if time < TIMES:
             births.likelier[1 : KINDS + 1] -= shares.log().clamp(-MOST, MOST)
     return {f"births_of_kind_{k + 1}": round(float(share), 3) for k, share in enumerate(shares)}
@@ -80,11 +90,16 @@ def drives(
     frame = data.tensors(starts, "ego_pose")[0]
     generator = torch.Generator().manual_seed(seed)
     here = torch.zeros(b, 3, device=frame.device)
-    true = true_scenery(data, starts, frame)
-    state = {name: value[:, :SLOTS] for name, value in true.items()}
-    state["scenery_colour"] = here.new_zeros(b, SLOTS, 4)
     cells, origin = memory.empty(b, frame.device)
-    state = {**state, **births.initial(here), "map": cells, "map_origin": origin, "pose": here}
+    state = {
+        **true_scenery(data, starts, frame),
+        **births.initial(here),
+        "map": cells,
+        "map_origin": origin,
+        "pose": here,
+    }
+    state["scenery_kind"] = state["scenery_kind"] * decided(births, state, state)
+    state["scenery_colour"] = here.new_zeros(*state["scenery_kind"].shape, 4)
     for t in range(1, steps + 1):
         now = np.minimum(starts + t, ends)
         pose = relative(data.tensors(now, "ego_pose")[0], frame).float()
@@ -108,20 +123,12 @@ def drives(
 
 
 def fresh(births: SceneryBirths, things: State, before: State, after: State, within: Tensor) -> Tensor:
-    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of the same moment, and
-    that are `within` (B,) [m] of the ego.
+    """(KINDS + 1,) numbers of things, by kind, whose squares were decided between two states of a drive, and that are
+    `within` (B,) [m] of the ego `after` it.
     """
     new = decided(births, things, after) & ~decided(births, things, before)
     new &= (things["scenery_pose"] - after["pose"][:, None])[..., :2].norm(dim=-1) < within[:, None]
     return torch.bincount(things["scenery_kind"][new].long(), minlength=KINDS + 1).float()
-
-
-def mistaken(births: SceneryBirths, before: State) -> Tensor:
-    """(KINDS + 1,) numbers of things, by kind, that are taken away because they turn out to stand on the road."""
-    kind = before["scenery_kind"]
-    held = births.lattice.holds(before["scenery_pose"][..., :2], before["pose"])
-    gone = held & ~births.kept(before) & (kind > 0)
-    return torch.bincount(kind[gone].long(), minlength=KINDS + 1).float()
 
 
 def size_quantiles(data: Moments) -> Tensor:
@@ -137,7 +144,12 @@ def size_quantiles(data: Moments) -> Tensor:
 
 
 def road_distances(data: Moments, memory: MapMemory) -> Tensor:
-    """(KINDS + 1,) [m]: how near to the road all but a few things of a kind stand; 0 where there are none of a kind."""
+    """(KINDS + 1,) [m]: how near to the road all but a few things of a kind stand; 0 where there are none of a kind.
+
+    A diagonal of a cell less, so that no true thing is found to stand on the road: half of it lies between a place and
+    the middle of the cell that is looked up for it, the other half between that and the pixel that the cell shows.
+    """
+    less = 2**0.5 * memory.bev.metres_per_pixel
     found: list[list[Tensor]] = [[] for _ in range(KINDS + 1)]
     for some in np.array_split(_looks(data)[:: LOOKS // CLOSE_LOOKS], CLOSE_LOOKS // 8):
         frame, views = data.tensors(some, "ego_pose", "map")
@@ -147,7 +159,7 @@ def road_distances(data: Moments, memory: MapMemory) -> Tensor:
             row, column = memory.bev.pixels(pose[:, :2])
             seen = (row > 0) & (row < memory.bev.height) & (column > 0) & (column < memory.bev.width) & (kind > 0)
             if len(road) and seen.any():
-                away = torch.cdist(pose[seen, :2], road).amin(-1) - memory.bev.metres_per_pixel / 2
+                away = torch.cdist(pose[seen, :2], road).amin(-1) - less
                 for k in kind[seen].unique().tolist():
                     found[k].append(away[kind[seen] == k].cpu())
     near = [torch.cat(away).quantile(NEARER) if away else torch.tensor(0.0) for away in found]

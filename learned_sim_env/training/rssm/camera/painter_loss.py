@@ -32,7 +32,7 @@ def paint(model: CameraWorldModel, given: Examples) -> Painting:
     (pictures, colours), (real, _) = shown
     slots = given.slots.clamp_min(0)[..., None].expand(-1, -1, 4)
     things = given.now.things._replace(colour=colours.gather(1, slots) * (given.slots >= 0)[..., None])
-    key = Keyframe.of(pictures, real[:, :, : model.rig.skyline], given.turned)
+    key = Keyframe.of(pictures, real[:, :, : model.rig.skyline], given.turned, given.generation)
     found = model.hypotheses(key, given.motion, given.now.hits, things, given.then)
     look, said = model.look(given.real.pictures), told(given.motion, given.generation)
     return model.painter(model.rig, given.ground, given.now.hits, things, found, look, said, given.turned, True)

@@ -173,7 +173,7 @@ def test_examples_agree_with_the_pictures(moments, model):
     given = examples(moments, first, first + 6, first, model.rssm.memory, model.rig, 16)
     hits, rig = given.now.hits, model.rig
     shown = [torch.cat([v, torch.zeros_like(v[..., :1])], -1) for v in (given.key.pictures, given.real.pictures)]
-    key = Keyframe.of(shown[0], shown[1][:, :, : rig.skyline], given.turned)
+    key = Keyframe.of(shown[0], shown[1][:, :, : rig.skyline], given.turned, given.generation)
     looked = Hypotheses(rig)(key, given.motion, hits, given.now.things, given.then)
     true, copied = (moments.tensors(m, "pictures")[0].flatten(1, 3) / 255 for m in (first + 6, first))
     pixel, sources = hits.row * len(rig.rays) + hits.ray, looked.behind[:, BASE].transpose(1, 2).flatten(0, 1)

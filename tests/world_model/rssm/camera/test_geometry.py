@@ -8,65 +8,28 @@ import torch
 from torch.nn import functional as F
 
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import CAMERAS, BevSpec, CameraSpec, SceneryKind, SemanticClass
+from learned_sim_env.spec import BevSpec, CameraSpec, SceneryKind, SemanticClass
 from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, cast, heights
 from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.painting.keyframe import (
-    BASE,
-    CHANNELS,
-    SOURCES,
-    Hypotheses,
-    Keyframe,
-    Looked,
-    remembered,
-)
-from learned_sim_env.world_model.rssm.camera.painting.ranges import FARTHEST, from_bytes
 from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
 from learned_sim_env.world_model.rssm.camera.painting.things import (
     AGENT,
     FIRST,
     LAYERS,
     SECOND,
-    Outlines,
-    Things,
-    agents_as_things,
-    before,
-    joined,
-    scenery_as_things,
 )
 from learned_sim_env.world_model.rssm.camera.painting.things import cast as cast_things
 from learned_sim_env.world_model.rssm.camera.perception.look_ups import LookUps
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from tests import scenes
+from tests.world_model.rssm.camera.street import CROWD, DAY, NOBODY, RIG, STREET, as_things, boxes, pictures
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
 from learned_sim_env.rendering.bev import BevRenderer
-from learned_sim_env.rendering.camera import Appearance, CameraClass, CameraRenderer
+from learned_sim_env.rendering.camera import CameraClass, CameraRenderer
 
 BEV = BevSpec()
-RIG = Rig(list(CAMERAS.values()))
-DAY = Appearance.named("overcast", 1)
-CROWD = scenes.agents(
-    (SemanticClass.VEHICLE, 14.0, 3.5, 0.1, 4.6, 1.9),
-    (SemanticClass.VEHICLE, 20.0, 7.0, 3.1, 9.0, 2.5),
-    (SemanticClass.VEHICLE, 5.0, -6.0, 1.3, 4.4, 1.8),
-    (SemanticClass.PEDESTRIAN, 6.0, -4.0, 1.0, 0.6, 0.6),
-    (SemanticClass.STATIC_OBJECT, 8.0, -1.0, 0.4, 0.4, 0.4),
-)
-
-
-def boxes(others, pose=(0.0, 0.0, 0.0)):
-    """Agents as (1, K, ...) tensors in the ego frame of a pose."""
-    pose = np.array(pose)
-    seen = np.concatenate([to_frame(others.poses[:, :2], pose), others.poses[:, 2:] - pose[2]], -1)
-    return tuple(torch.from_numpy(np.asarray(v, t))[None] for v, t in (
-        (seen, np.float32), (others.sizes, np.float32), (others.classes, np.uint8)
-    ))  # fmt: skip
-
-
-def pictures(values: dict[str, np.ndarray]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([values[name] for name in CAMERAS]))[None]
 
 
 def test_rays_are_those_of_the_calibration():
@@ -233,27 +196,6 @@ def test_rows_of_pixels_are_written_where_they_belong():
     assert torch.equal(out[:, band.pixels], values) and (out > 0).sum() == values.numel()
 
 
-def as_things(others, beside, pose=(0.0, 0.0, 0.0)) -> Things:
-    """Agents, and scenery (S, 7) x, y, heading, size, kind, as things in the ego frame of a pose."""
-    seen, size, classes = boxes(others, pose)
-    agents = agents_as_things(seen, size, classes, torch.zeros(*classes.shape, 4))
-    rows = np.asarray(beside, np.float64).reshape(-1, 7)
-    places = np.concatenate([to_frame(rows[:, :2], np.array(pose)), rows[:, 2:3] - pose[2]], -1)
-    parts = (torch.from_numpy(v.astype(np.float32))[None] for v in (places, rows[:, 3:6]))
-    kinds = torch.from_numpy(rows[:, 6].astype(np.uint8))[None]
-    return joined(agents, scenery_as_things(*parts, kinds, torch.zeros(*kinds.shape, 4), RIG.eye))
-
-
-NOBODY = scenes.agents()
-STREET = (
-    (14.0, 6.0, 0.3, 6.0, 6.0, 8.0, SceneryKind.TREE),
-    (22.0, 16.0, 0.3, 4.0, 4.0, 9.0, SceneryKind.CONIFER),
-    (20.0, -14.0, 0.4, 12.0, 9.0, 7.0, SceneryKind.HOUSE),
-    (3.0, -9.0, 2.0, 0.18, 0.18, 7.5, SceneryKind.LAMP),
-    (9.0, -5.0, 2.0, 0.12, 0.12, 1.0, SceneryKind.POST),
-)
-
-
 def test_things_meet_the_rays_that_boxes_do():
     things = as_things(CROWD, ())
     hits = cast_things(RIG, things, things.shape.shape[1])
@@ -305,99 +247,3 @@ def test_things_beside_a_camera_are_met():
     expected = cast(RIG.rays, RIG.origins, torch.tensor([[[0.0, 6.0, 0.0]]]), size, torch.full((1, 1), 6).byte())
     assert torch.equal((hits.depth[0, FIRST] < FAR)[level], (expected.depth[0] < FAR)[level])
     assert (hits.depth[0, FIRST] < FAR).sum() > 2000
-
-
-def key_of(frame: torch.Tensor, things: Things, agents: int, turned: float) -> Keyframe:
-    hits = cast_things(RIG, things, agents)
-    shown, _ = remembered(frame, RIG, hits, torch.ones(len(hits.ray), dtype=torch.bool), things.shape.shape[1])
-    return Keyframe.of(shown, shown[:, :, : RIG.skyline], torch.tensor([turned]))
-
-
-def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
-    from learned_sim_env.rendering.camera import scenery
-    from learned_sim_env.rendering.camera import things as drawn_things
-
-    rows = np.array(STREET)
-    drawn = scenery.Scenery(rows[:, 6].astype(int), rows[:, :3], rows[:, 3:6], np.full(len(rows), 0.5))
-    monkeypatch.setattr(drawn_things, "scenery", lambda road_map: drawn)
-    renderer, pose = CameraRenderer(), (1.5, 0.0, 0.05)
-    others = scenes.agents((SemanticClass.VEHICLE, 12.0, 3.0, 0.1, 4.6, 1.9))
-    later = scenes.agents((SemanticClass.VEHICLE, 15.0, 3.3, 0.2, 4.6, 1.9))
-    first, now = scenes.scene(others=others), scenes.scene(others=later, x=pose[0], heading=pose[2])
-    frame, motion = pictures(renderer.render(first, DAY)), torch.tensor([pose])
-    things = as_things(later, STREET, pose)
-    key = key_of(frame, as_things(others, STREET), 1, pose[2])
-    then = before(things, motion, boxes(others)[0], RIG.eye, torch.ones_like(things.shape, dtype=torch.bool))
-    hits = cast_things(RIG, things, 1)
-    found: Looked = Hypotheses(RIG)(key, motion, hits, things, then)
-    assert found.behind.shape == (1, SOURCES, CHANNELS, len(RIG.rays)) and found.things.shape == (
-        len(hits.ray),
-        CHANNELS,
-    )
-    images = renderer.images(now, DAY)
-    truth = pictures(renderer.render(now, DAY))[0].reshape(-1, 3) / 255
-    kinds = pictures({n: i.classes for n, i in images.items()}).flatten()
-    copied = frame[0].reshape(-1, 3) / 255
-
-    def check(colours: torch.Tensor, pixels: torch.Tensor, most: float, share: float) -> None:
-        """How wrong what is found is against a copy of the picture."""
-        shown = colours[:, 3] > 0
-        warped, left = ((v[shown] - truth[pixels][shown]).abs().mean() for v in (colours[:, :3], copied[pixels]))
-        assert warped < most * left and shown.float().mean() > share
-
-    behind = found.behind[0].transpose(1, 2)
-    ground = (kinds >= CameraClass.GROUND) & (kinds <= CameraClass.LINE)
-    check(behind[BASE][ground], ground.nonzero()[:, 0], 0.5, 0.9)
-    for layer, kind, most in ((AGENT, CameraClass.VEHICLE, 0.5), (FIRST, CameraClass.SCENERY, 0.6)):
-        mine = (hits.layer == layer) & (kinds[hits.ray] == kind)
-        check(found.things[mine], hits.ray[mine], most, 0.9)
-        assert found.things[mine, 4].mean() > 0.8
-    sky = (kinds == CameraClass.SKY) & (behind[BASE, :, 3] > 0)
-    assert (behind[BASE, sky, :3] - truth[sky]).abs().mean() < 0.02 and sky.sum() > 0.9 * (kinds == 0).sum()
-
-
-def test_a_keyframe_tells_how_far_away_and_of_what_colour_things_are():
-    green = torch.zeros(1, 3, 64, 96, 3, dtype=torch.uint8)
-    green[..., 1] = 200
-    things = as_things(CROWD, STREET)
-    agents = things.shape.shape[1] - len(STREET)
-    hits = cast_things(RIG, things, agents)
-    solid = hits.thing != agents  # The tree is seen through.
-    shown, colours = remembered(green, RIG, hits, solid, things.shape.shape[1])
-    assert torch.equal(shown[..., :3], green)
-    met = torch.where(hits.depth < FAR, hits.depth, torch.inf)[0].amin(0) * RIG.level
-    ranges = (shown[..., 3].flatten().float() * from_bytes(1.0)).exp()
-    near = (met < 60) & torch.ones(len(met), dtype=torch.bool).index_fill(0, hits.ray[~solid], False)
-    assert near.sum() > 1000 and torch.allclose(ranges[near], met[near], rtol=0.02)
-    sky = (hits.depth[0] == FAR).all(0) & (RIG.rays[:, 2] > 0)
-    assert torch.allclose(ranges[sky], torch.tensor(FARTHEST), rtol=0.01)
-    known = colours[0, :, 3] > 0
-    assert known.sum() >= 6 and not known[agents]
-    assert torch.allclose(colours[0, known], torch.tensor([0.0, 200 / 255, 0.0, 1.0]), atol=1e-4)
-
-
-def test_nothing_is_said_of_things_that_the_keyframe_did_not_have():
-    things = as_things(CROWD, ())
-    key = key_of(torch.full((1, 3, 64, 96, 3), 90, dtype=torch.uint8), things, len(CROWD), 0.0)
-    hits = cast_things(RIG, things, things.shape.shape[1])
-    there = torch.ones_like(things.shape, dtype=torch.bool)
-    there[0, 2] = False
-    then = before(things, torch.zeros(1, 3), things.pose, RIG.eye, there)
-    found = Hypotheses(RIG)(key, torch.zeros(1, 3), hits, things, then).things
-    assert not found[hits.thing == 2].any() and (found[hits.thing == 0, 3] == 1).float().mean() > 0.9
-
-
-def test_what_a_camera_alone_shows_is_what_it_shows_among_others():
-    things = as_things(CROWD, STREET)
-    agents, motion = len(CROWD), torch.tensor([[2.0, 0.3, 0.1]])
-    frame = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 96, 3), np.uint8))
-    key, outlines = key_of(frame, things, agents, 0.2), Outlines.of(RIG, things)
-    then = before(things, motion, things.pose[:, :agents], RIG.eye, torch.ones_like(things.shape, dtype=torch.bool))
-    hits = cast_things(RIG, things, agents)
-    together = Hypotheses(RIG)(key, motion, hits, things, then).behind
-    for number, camera in enumerate(CAMERAS.values()):
-        look_up, pixels = Hypotheses(RIG, Rig([camera])), slice(number * 64 * 96, (number + 1) * 64 * 96)
-        mine = cast_things(look_up.painted, things, agents, outlines.alone(number))
-        assert torch.equal(mine.depth, hits.depth[..., pixels]) and len(mine.ray) > 100
-        alone = look_up(key, motion, mine, things, then).behind
-        assert torch.allclose(alone, together[..., pixels], atol=1e-4)

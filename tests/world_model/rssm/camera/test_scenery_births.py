@@ -18,6 +18,7 @@ from learned_sim_env.world_model.rssm.camera.scenery.lattice import (
     FAR_REACH,
     MARGIN,
     NEAR_REACH,
+    SEEN_REACH,
     SHOWN,
     SIDE,
     Lattice,
@@ -119,8 +120,8 @@ def test_as_much_is_born_as_is_likely_and_never_on_the_road(births):
     for state in states:
         for row in range(rows):
             place = placed(state, row)
-            known = place[(place - state["pose"][row, :2]).norm(dim=-1) < SIZE / 2 * BEV.metres_per_pixel]
-            assert (known[:, 1].abs() > ROAD - 0.4).all()
+            ids = births.memory.read(state["map"][row, None], state["map_origin"][row, None], place[None])[0]
+            assert (place[ids != UNKNOWN, 1].abs() > ROAD - 0.4).all()
 
 
 def test_they_appear_far_away(births):
@@ -181,10 +182,10 @@ def test_a_square_in_which_something_stands_is_left_alone(births):
 
 
 def test_more_than_can_be_born_at_once_come_a_step_later(births):
-    likely(births, TREE=0.5)
-    states = drive(births, start(births), [1.5] * 12)
-    counts = [len(placed(state)) for state in states]
-    assert counts[0] == BORN and max(b - a for a, b in pairwise(counts)) <= BORN
+    likely(births, TREE=0.15)
+    states = drive(births, start(births), [1.5] * 16)
+    counts = [0, *(len(placed(state)) for state in states)]
+    assert max(b - a for a, b in pairwise(counts)) == BORN and counts[-1] < SLOTS
     _, waiting = births.lattice.due(states[-1]["scenery_decided"], states[-1]["pose"], 1, torch.tensor([FAR_REACH]))
     assert counts[-1] > 2 * BORN and not len(waiting.row)
 
@@ -252,7 +253,9 @@ def test_the_lattice_knows_what_is_in_sight_and_what_is_behind():
     assert 600 < len(far) < 1000 and (far < FAR_REACH).all() and (far.diff() > -0.02).all()
     assert torch.equal(lattice.numbers(squares.middle), squares.number)
     level = seen[0, squares.square]
-    assert torch.equal(level > 0, cosine > SHOWN) and torch.equal(level == ALL, (cosine > SHOWN) & (far < NEAR_REACH))
+    # Where pictures do not tell everything, something may still be born.
+    assert torch.equal(level > 0, (cosine > SHOWN) & (far < SEEN_REACH))
+    assert torch.equal(level == ALL, (cosine > SHOWN) & (far < NEAR_REACH))
 
 
 def test_a_distribution_is_inverted_between_its_quantiles():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_sim_env.world_model.geometry import upright
 from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.painting.ranges import as_bytes, from_bytes, log_range
 from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
@@ -20,6 +21,9 @@ from learned_sim_env.world_model.rssm.camera.painting.things import Hits, Things
 
 # [m] over the ground at which a plane stands for what was not found, or is too far to be.
 PLANE = 90.0
+# From this generation of keyframes on the plane is infinitely far: what has not come near by now never does, and would
+# grow with every keyframe, which takes it to be at the same distance again.
+SETTLED = 2
 # What may be behind all things: the ground and, above the horizon, the backdrop, which is far in the last real
 # pictures; and the plane, in the keyframe. Channels of each: red, green, blue, whether it is shown, and how well its
 # distance fits that of what is shown.
@@ -38,21 +42,22 @@ class Keyframe(NamedTuple):
 
     table: (B * rows, W, 4) float32, colours from 0 to 1 and logarithms of ranges, pictures on top of each other, those
     of a row of the batch after those of the other. real: in each row, after so many rows of pixels real ones begin.
-    turned: (B,) [rad] of the ego since those.
+    turned: (B,) [rad] of the ego since those. generation: (B,) how many keyframes were made since then.
     """
 
     table: Tensor
     real: int
     turned: Tensor
+    generation: Tensor
 
     @staticmethod
-    def of(pictures: Tensor, real: Tensor, turned: Tensor) -> Keyframe:
+    def of(pictures: Tensor, real: Tensor, turned: Tensor, generation: Tensor) -> Keyframe:
         """From pictures (B, C, H, W, 4) uint8, the last channel how far away what they show is, see `remembered`; and
         the last real ones down to the horizon, so that the sky never fades, `real` (B, C, skyline, W, 4) uint8.
         """
         parts = [pictures.flatten(1, 2), real.flatten(1, 2)]
         table = torch.cat(parts, 1).flatten(0, 1) * pictures.new_tensor(_UNITS, dtype=torch.float32)
-        return Keyframe(table, parts[0].shape[1], turned)
+        return Keyframe(table, parts[0].shape[1], turned, generation)
 
 
 _UNITS = (1 / 255, 1 / 255, 1 / 255, from_bytes(1.0))
@@ -105,10 +110,10 @@ class Hypotheses(nn.Module):
         """
         b, n, ends = len(motion), len(self.painted.rays), self._ends(len(motion))
         with torch.autocast(motion.device.type, enabled=False):
-            heading = torch.stack([motion[:, 2], keyframe.turned])
-            c, s, none = heading.cos(), heading.sin(), torch.zeros_like(heading)
-            turn = torch.stack([c, -s, none, s, c, none, none, none, none + 1], -1).unflatten(-1, (3, 3))
-            near = turn[0] @ self.near + F.pad(motion[:, :2], (0, 1))[..., None]
+            turn = upright(torch.stack([motion[:, 2], keyframe.turned]))
+            moved = F.pad(motion[:, :2], (0, 1))[..., None]
+            near = turn[0] @ self.near + moved
+            near[..., len(self.painted.ground) :] -= moved * (keyframe.generation >= SETTLED)[:, None, None]
             places = (near.transpose(0, 1), (turn[1] @ self.far).transpose(0, 1))
             points = torch.cat([*(part.flatten(1) for part in places), _before(hits, now, then)], 1)
             height = torch.full_like(points[0], self.rig.height)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_sim_env.world_model.geometry import upright
 from learned_sim_env.world_model.rssm.camera.painting import ground_look, keyframe
 from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import SOURCES, Looked
@@ -121,9 +122,7 @@ class Painter(nn.Module):
         """What pixels are told of where they look, in the frame of the code, and what was `said` (B, fine) to all:
         (B * C, fine, H / 2, W / 2), channels last in memory.
         """
-        c, s, zero = turned.cos(), turned.sin(), torch.zeros_like(turned)
-        turn = torch.stack([c, s, zero, -s, c, zero, zero, zero, zero + 1], -1).view(-1, 3, 3)
-        weight = turn @ self.directed.weight.float().T
+        weight = upright(-turned) @ self.directed.weight.float().T
         told = rig.towards @ weight + said.float()[:, None]
         shape = (rig.height // 2, rig.width // 2, said.shape[1])
         return told.to(said.dtype).view(-1, *shape).permute(0, 3, 1, 2)

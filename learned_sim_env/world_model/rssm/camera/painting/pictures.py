@@ -128,7 +128,7 @@ class Pictures:
         """
         motion = relative(state["pose"], state["key_pose"]) if motion is None else motion
         things = self.things(state) if things is None else things
-        key = Keyframe.of(state["key_pictures"], state["real"], turned)
+        key = Keyframe.of(state["key_pictures"], state["real"], turned, state["key_generation"])
         # Where the same things were when the keyframe was taken, in the ego frame of then.
         there = torch.cat([state["key_agent_class"] > 0, things.shape[:, self.slots :] > 0], 1)
         then = before(things, motion, state["key_agent_pose"], self.rig.eye, there)

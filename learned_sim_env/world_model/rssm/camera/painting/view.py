@@ -42,11 +42,12 @@ class View(nn.Module):
         now, then = (Things(*(scene[f"{name}.{field}"] for field in Things._fields)) for name in ("now", "then"))
         outlines = Outlines(*(scene[f"outlines.{field}"] for field in Outlines._fields))
         motion = scene["motion"]
-        key = Keyframe(scene["key.table"], len(self.look_up.rig.cameras) * rig.height, turned)
+        generation = scene["key_generation"]
+        key = Keyframe(scene["key.table"], len(self.look_up.rig.cameras) * rig.height, turned, generation)
         hits = cast(rig, now, self.agents, outlines.alone(self.number))
         found = self.look_up(key, motion, hits, now, then)
         ground = ground_look(scene["map"], scene["map_origin"], pose, rig, self.bev)
-        said = told(motion, scene["key_generation"])
+        said = told(motion, generation)
         return as_bytes(self.painter(rig, ground, hits, now, found, scene["look"], said, turned).colours)[:, 0]
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import BevSpec, SceneryKind
-from learned_sim_env.world_model.geometry import turn, wrap
+from learned_sim_env.world_model.geometry import wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, LARGE, Lattice, Squares
+from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, LARGE, Lattice, Squares, seen_from
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import FEATURES, KINDS, RoadsideView, is_road
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
@@ -239,10 +239,9 @@ def reach(things: State, pose: Tensor, most: float = FAR_REACH) -> Tensor:
     """(B,) [m]: how far from the ego at `pose` (B, 3) it is known what there is: `most`, and, if there is no empty
     slot, not beyond the farthest of the things ahead, for the next one had none.
     """
-    away, there = things["scenery_pose"][..., :2] - pose[:, None, :2], things["scenery_kind"] > 0
-    ahead = (away * torch.view_as_real(turn(pose[:, 2:]))).sum(-1) >= 0
-    far = ((away * away).sum(-1).sqrt() * ahead).amax(-1)
-    return torch.where(there.all(-1), far, most).clamp_max(most)
+    far, ahead = seen_from(things["scenery_pose"][..., :2] - pose[:, None, :2], pose)
+    farthest = (far * (ahead >= 0)).amax(-1)
+    return torch.where((things["scenery_kind"] > 0).all(-1), farthest, most).clamp_max(most)
 
 
 def _nearest(born: Born, things: State, pose: Tensor) -> State:
@@ -251,10 +250,8 @@ def _nearest(born: Born, things: State, pose: Tensor) -> State:
     colour = things["scenery_colour"]
     new = (born.pose, born.size, (born.kind * born.come).to(torch.uint8), colour.new_zeros(*born.come.shape, 4))
     everything = {key: torch.cat([things[key], value], 1) for key, value in zip(KEYS, new, strict=True)}
-    away = everything["scenery_pose"][..., :2] - pose[:, None, :2]
-    facing = torch.view_as_real(turn(pose[:, 2:]))
-    far = (away * away).sum(-1).sqrt() + UNSEEN * ((away * facing).sum(-1) < 0)
-    far = far.masked_fill(everything["scenery_kind"] == 0, 1e4)
+    far, ahead = seen_from(everything["scenery_pose"][..., :2] - pose[:, None, :2], pose)
+    far = (far + UNSEEN * (ahead < 0)).masked_fill(everything["scenery_kind"] == 0, 1e4)
     order = far.sort(dim=-1, stable=True).indices[:, :slots]
     return {
         key: value.gather(1, order if value.ndim == 2 else order[..., None].expand(-1, -1, value.shape[-1]))

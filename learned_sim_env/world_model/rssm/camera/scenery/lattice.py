@@ -24,8 +24,10 @@ from learned_sim_env.world_model.geometry import turn
 # Side of a square in cells of the map, an odd number; squares along the torus's side, a power of two.
 CELLS, SIDE = 5, 64
 LARGE, ALL = 1, 2
-# [m] How near a square's middle is when what is large, and what is thin, is decided.
-FAR_REACH, NEAR_REACH = 75.0, 33.0
+# [m] How near a square's middle is when what is large, and what is thin, is decided: the latter as far as views show.
+FAR_REACH, NEAR_REACH = 75.0, 36.0
+# [m] How far pictures are relied on for what is large: beyond, more and more of it is missed, and may yet be born.
+SEEN_REACH = 64.0
 # [m] So much farther, and beside or behind the ego within this distance, a square is remembered.
 MARGIN, BESIDE = 5.0, 18.0
 # [m] Farther than any square.
@@ -58,9 +60,9 @@ class Lattice:
         self._middle = CELLS // 2 * metres_per_pixel  # [m] from a square's first cell to its middle one
 
     def seen(self, pose: Tensor) -> Tensor:
-        """(B, SIDE * SIDE) uint8: all is decided that can be seen from `pose` (B, 3)."""
+        """(B, SIDE * SIDE) uint8: what is decided since it can be seen from `pose` (B, 3), empty or not."""
         far, ahead = self._seen_from(pose)
-        return self._levels(far, ahead, SHOWN)
+        return self._levels(far, ahead, SHOWN, SEEN_REACH)
 
     def in_reach(self, pose: Tensor, reach: Tensor) -> Tensor:
         """(B, SIDE * SIDE) uint8: what has been decided when the ego is at `pose` (B, 3), within `reach` (B,) [m]."""
@@ -71,8 +73,8 @@ class Lattice:
         what pictures showed farther ahead than those.
         """
         away = self.numbers(places) * self.side + self._middle - pose[:, None, :2]
-        far, ahead = _polar(away[..., 0], away[..., 1], pose)
-        return self._kept(far, ahead) | ((far >= FAR_REACH) & (ahead > REMEMBERED * far))
+        far, ahead = seen_from(away, pose)
+        return self._kept(far, ahead, FAR_REACH + MARGIN) | ((far >= FAR_REACH) & (ahead > REMEMBERED * far))
 
     def numbers(self, places: Tensor) -> Tensor:
         """(..., 2) int64: the squares that `places` (..., 2) [m] are in."""
@@ -94,7 +96,8 @@ class Lattice:
         row, index = waiting.nonzero(as_tuple=True)
         # Rows stay in order, and so do squares that are equally far.
         order = (row * NEVER + far[row, index].double()).sort(stable=True).indices
-        rank = torch.arange(len(row), device=row.device) - (waiting.sum(-1).cumsum(-1) - waiting.sum(-1))[row]
+        each = waiting.sum(-1)
+        rank = torch.arange(len(row), device=row.device) - (each.cumsum(-1) - each)[row]
         row, rank, index = (x[rank < count] for x in (row, rank, index[order]))
         u, v = self._numbers(pose)
         number = torch.stack([u[row, index // SIDE], v[row, index % SIDE]], -1)
@@ -115,16 +118,15 @@ class Lattice:
         return far.flatten(1), ((x * c)[:, :, None] + (y * s)[:, None]).flatten(1)
 
     @staticmethod
-    def _levels(far: Tensor, ahead: Tensor, bearing: float, reach: Tensor | float = FAR_REACH) -> Tensor:
+    def _levels(far: Tensor, ahead: Tensor, bearing: float, reach: Tensor | float) -> Tensor:
         turned_to = ahead > bearing * far
         return (turned_to & (far < reach)).to(torch.uint8) + (turned_to & (far < NEAR_REACH)).to(torch.uint8)
 
     @staticmethod
-    def _kept(far: Tensor, ahead: Tensor, until: Tensor | float = FAR_REACH + MARGIN) -> Tensor:
+    def _kept(far: Tensor, ahead: Tensor, until: Tensor | float) -> Tensor:
         return (far < until) & ((ahead > REMEMBERED * far) | (far < BESIDE))
 
 
-def _polar(x: Tensor, y: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (B, N) [m] and how far ahead of the ego (B, N) [m], of places x, y (B, N) from where it is."""
-    c, s = torch.view_as_real(turn(pose[:, 2:])).unbind(-1)
-    return (x * x + y * y).sqrt(), x * c + y * s
+def seen_from(away: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (B, N) [m] and how far ahead of the ego (B, N) [m], of places `away` (B, N, 2) from where it is."""
+    return (away * away).sum(-1).sqrt(), (away * torch.view_as_real(turn(pose[:, 2:]))).sum(-1)
