@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from learned_sim_env.agents.latent_policy import ACTION_KINDS
+from learned_sim_env.agents.decisions import ACTION_KINDS, BINS, are_bins
 
 # Share of the uniform distribution that is mixed into that of discrete actions, so that none is ever given up.
 UNIMIX = 0.01
@@ -22,7 +22,7 @@ class Decision(Protocol):
     """A distribution of N rows over what can be decided."""
 
     def draw(self, noise: Tensor) -> Tensor:
-        """What is decided, (N, 2) float32 or (N,) int64, given noise (N, n) of `drawn_noise`."""
+        """What is decided, (N, 2) float32, (N, 2) or (N,) int64, given noise (N, n) of `drawn_noise`."""
         ...
 
     def log_prob(self, decided: Tensor) -> Tensor:
@@ -78,10 +78,10 @@ class Bounded:
         return (self.deviation.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
 
-class OneOf:
-    """One of the discrete actions.
+class OneOfEach:
+    """One of n choices for each of k components, independent of each other.
 
-    logits: (N, n).
+    logits: (N, k, n).
     """
 
     def __init__(self, logits: Tensor):
@@ -90,25 +90,52 @@ class OneOf:
 
     def draw(self, noise: Tensor) -> Tensor:
         """See `Decision`; by the Gumbel-max trick."""
-        return (self.logs + noise).argmax(-1)
+        return (self.logs + noise.view_as(self.logs)).argmax(-1)
 
     def log_prob(self, decided: Tensor) -> Tensor:
-        """See `Decision`."""
-        return self.logs.gather(-1, decided[:, None])[:, 0]
+        """See `Decision`; never below k ln(`UNIMIX` / n)."""
+        return self.logs.gather(-1, decided[..., None])[..., 0].sum(-1)
 
     def entropy(self) -> Tensor:
         """See `Decision`."""
-        return -(self.logs.exp() * self.logs).sum(-1)
+        return -(self.logs.exp() * self.logs).sum((-1, -2))
+
+    def divergence(self, other: OneOfEach) -> Tensor:
+        """(N,) the Kullback-Leibler divergence of this distribution from another one [nats]."""
+        return (self.logs.exp() * (self.logs - other.logs)).sum((-1, -2))
+
+
+class OneOf(OneOfEach):
+    """One of the discrete actions.
+
+    logits: (N, n).
+    """
+
+    def __init__(self, logits: Tensor):
+        super().__init__(logits[:, None])
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """See `Decision`."""
+        return super().draw(noise)[:, 0]
+
+    def log_prob(self, decided: Tensor) -> Tensor:
+        """See `Decision`."""
+        return super().log_prob(decided[:, None])
 
 
 def decision(kind: str, numbers: Tensor, spread: Spread) -> Decision:
     """The distribution that outputs (N, `ACTION_KINDS`[kind]) of a network stand for."""
-    return OneOf(numbers) if kind == "discrete" else Bounded(numbers, spread)
+    return Bounded(numbers, spread) if kind in ("targets", "actions") else chosen(kind, numbers)
+
+
+def chosen(kind: str, numbers: Tensor) -> OneOfEach:
+    """As `decision`, of kinds that choose: bins or the discrete actions."""
+    return OneOfEach(numbers.unflatten(-1, (2, BINS))) if are_bins(kind) else OneOf(numbers)
 
 
 def drawn_noise(kind: str, rows: int, generator: torch.Generator) -> Tensor:
     """Noise of `rows` rows for `Decision.draw`."""
-    if kind == "discrete":
-        uniform = torch.rand(rows, ACTION_KINDS[kind], generator=generator).clamp_min(1e-20)
-        return -(-uniform.log()).clamp_min(1e-20).log()
-    return torch.randn(rows, 2, generator=generator)
+    if kind in ("targets", "actions"):
+        return torch.randn(rows, 2, generator=generator)
+    uniform = torch.rand(rows, ACTION_KINDS[kind], generator=generator).clamp_min(1e-20)
+    return -(-uniform.log()).clamp_min(1e-20).log()

@@ -19,6 +19,12 @@ from learned_sim_env.world_model.checkpoint import Checkpoint
 AGENTS = {
     "dreamer": "learned_sim_env.agents.dreamer:Dreamer",
     "safe-dreamer": "learned_sim_env.agents.safe_dreamer:SafeDreamer",
+    "cloning": "learned_sim_env.agents.cloning:Cloning",
+    "pmpo": "learned_sim_env.agents.pmpo:PMPO",
+    "mppi": "learned_sim_env.agents.mppi:MPPI",
+    "cem": "learned_sim_env.agents.cem:CEM",
+    "osrp": "learned_sim_env.agents.osrp:OSRP",
+    "osrp-lag": "learned_sim_env.agents.osrp:OSRPLag",
 }
 
 
@@ -52,8 +58,8 @@ class Agent(Protocol):
         ...
 
     @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Of parameters of `module`."""
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """Of parameters of `module`; None if nothing is learned."""
         ...
 
     def update(self, number: int) -> dict[str, float]:

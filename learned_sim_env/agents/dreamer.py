@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from learned_sim_env.agents.actors import Decision, Spread, decision, drawn_noise
 from learned_sim_env.agents.clipping import clip_adaptively
 from learned_sim_env.agents.critic import Critic
+from learned_sim_env.agents.decisions import carried_out, centred
 from learned_sim_env.agents.dreams import Dreams, Segment
-from learned_sim_env.agents.latent_policy import LatentNetwork, LatentPolicy, carried_out
+from learned_sim_env.agents.latent_policy import LatentNetwork, LatentPolicy
+from learned_sim_env.agents.recorded import Moments, real_moments, recorded_moments
 from learned_sim_env.agents.returns import ReturnScale, lambda_returns
 from learned_sim_env.agents.settings import DreamSettings, LearnConfig
 from learned_sim_env.data.packed import PackedData
@@ -56,6 +58,8 @@ class DreamerSettings(DreamSettings):
     """Updates over which the learning rate rises."""
     minibatches: int = 8
     """Parts of an update's steps; each gives a gradient step."""
+    passes: int = 1
+    """Times that an update's steps are gone through."""
     trust: float = 0.2
     """How far the probability of what was done may have moved since, relatively, for a step to move it on in the same
     direction: without such a bound several gradient steps run away (PPO, arXiv 1707.06347)."""
@@ -68,10 +72,13 @@ class DreamerSettings(DreamSettings):
     slowly."""
     scale_rate: float = 0.1
     """Share of the newest update in the range of returns; the original's 0.01 lags behind in a short run."""
+    conservatism: float = 0.0
+    """Weight of what values of imagined states are above those of recorded ones, which the critic is then to bring
+    down (COMBO, arXiv 2102.08363, eq. 4, for a critic of states); needs episodes (--data)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, hold=1, warmup=1, minibatches=1)
+        check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, conservatism=0)
 
 
 class ActorCritic(nn.Module):
@@ -84,8 +91,7 @@ class ActorCritic(nn.Module):
         self.scale = ReturnScale(settings.scale_rate)
         with torch.no_grad():
             self.actor.layers.output.weight.mul_(SMALL)
-            if settings.actions != "discrete":
-                self.actor.layers.output.bias[:2] = torch.tensor(START).atanh()
+            self.actor.layers.output.bias.copy_(centred(settings.actions, START, settings.spread.first))
 
 
 class Dreamer:
@@ -103,7 +109,16 @@ class Dreamer:
         self.module = self.new_module(checkpoint.model.latent_size)
         learned = [weight for weight in self.module.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.Adam(learned, settings.learning_rate, eps=1e-5)
-        self.dreams = Dreams(checkpoint, settings)
+        self.dreams = Dreams(checkpoint, settings, real_moments(checkpoint, data, settings.moments, config.seed))
+        self.moments: Any = self._recorded(data)
+
+    def _recorded(self, data: PackedData | None) -> Moments | None:
+        """Recorded moments, if they are learned from."""
+        if not self.settings.conservatism:
+            return None
+        if data is None:
+            raise ValueError("conservatism compares with recorded episodes: name their folder, as in --data runs/data")
+        return recorded_moments(self.checkpoint, data, self.settings.actions)
 
     def new_module(self, size: int) -> Any:
         """What is learned, for features of that size."""
@@ -112,24 +127,27 @@ class Dreamer:
     def update(self, number: int) -> dict[str, float]:
         """See `agent.Agent`."""
         chance = np.random.default_rng([self.config.seed, number])
-        if number == 0:
-            self.module.actor.inputs.fit(torch.from_numpy(self.dreams.begin(chance)))
+        if not self.dreams.begun:
+            self._fit_inputs(torch.from_numpy(self.dreams.begin(chance)))
         segment = self._imagine(chance)
         with own_state(), torch.no_grad():
             inputs = self.module.actor.inputs(segment.features)
             told = self._judge(segment, inputs)
-        rate = self.settings.learning_rate * min(1.0, (number + 1) / self.settings.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._warm_up(number)
         batch = {"inputs": inputs[:-1], "decided": segment.decided, **told}
         flat = {name: value.flatten(0, 1) for name, value in batch.items()}
         with own_state(), torch.no_grad():
             flat["before"] = self._decision(flat["inputs"]).log_prob(flat["decided"])
-        order = torch.from_numpy(chance.permutation(segment.steps))
         parts: list[dict[str, Tensor]] = []
-        with own_state():
+        for _ in range(self.settings.passes):
+            order = torch.from_numpy(chance.permutation(segment.steps))
             for rows in order.tensor_split(self.settings.minibatches):
-                parts.append(self._learn({name: value[rows] for name, value in flat.items()}))
+                part = {name: value[rows] for name, value in flat.items()}
+                with own_state():
+                    if self.settings.conservatism:
+                        real = chance.integers(len(self.moments), size=len(rows))
+                        part["real"] = self.module.actor.inputs(self.moments.features[torch.from_numpy(real)])
+                    parts.append(self._learn(part))
         means = {name: float(torch.stack([part[name] for part in parts]).mean()) for name in parts[0]}
         return {**means, **self._told(segment, told), "steps": segment.steps}
 
@@ -181,30 +199,52 @@ class Dreamer:
         returns = lambda_returns(rewards, discounts, following, segment.left, self.settings.lam)
         return returns, returns - values[:-1]
 
+    def _fit_inputs(self, features: Tensor) -> None:
+        """Standardise by features (N, size) of real moments."""
+        self.module.actor.inputs.fit(features)
+
+    def _warm_up(self, number: int) -> None:
+        """Set the learning rate of an update."""
+        rate = self.settings.learning_rate * min(1.0, (number + 1) / self.settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take a gradient step on some steps: N rows of everything in `batch`. Returns parts of the loss, detached."""
+        loss, told = self._actor_loss(batch)
+        critic = self._critic_loss(batch)
+        self._descend(loss + critic)
+        self._follow()
+        return {name: value.detach() for name, value in {"critic": critic, **told}.items()}
+
+    def _descend(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        clip_adaptively(self.module.parameters(), self.settings.clip)
+        self.optimizer.step()
+
+    def _actor_loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The actor's loss (), and numbers to be logged."""
         actor, trust = self._decision(batch["inputs"]), self.settings.trust
         entropy = actor.entropy().mean()
         # Its gradient is that of REINFORCE where nothing has moved yet.
         moved = (actor.log_prob(batch["decided"]) - batch["before"]).exp()
         held = moved.clamp(1 - trust, 1 + trust)
         gain = torch.minimum(moved * batch["advantages"], held * batch["advantages"]).mean()
-        critic = self._critic_loss(batch)
-        loss = critic - gain - self.settings.entropy * entropy
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_adaptively(self.module.parameters(), self.settings.clip)
-        self.optimizer.step()
-        self._follow()
         drift = (moved - 1 - moved.log()).mean()
-        return {n: v.detach() for n, v in {"critic": critic, "gain": gain, "entropy": entropy, "drift": drift}.items()}
+        return -gain - self.settings.entropy * entropy, {"gain": gain, "entropy": entropy, "drift": drift}
 
     def _decision(self, inputs: Tensor) -> Decision:
         """What the actor decides given standardised features (N, size)."""
         return decision(self.settings.actions, self.module.actor.layers(inputs), self.settings.spread)
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return self.module.critic.loss(batch["inputs"], batch["returns"]).mean()
+        critic = self.module.critic
+        loss = critic.loss(batch["inputs"], batch["returns"]).mean()
+        if "real" not in batch:
+            return loss
+        above = critic(batch["inputs"]).mean() - critic(batch["real"]).mean()
+        return loss + self.settings.conservatism * above / self.module.scale.divisor
 
     def _follow(self) -> None:
         """What follows a gradient step."""

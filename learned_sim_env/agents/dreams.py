@@ -9,17 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned_sim_env import task
 from learned_sim_env.agents.settings import DreamSettings
+from learned_sim_env.agents.worth import of_imagined
 from learned_sim_env.imagination import Inference, Rollout, Start, Starts, judge
-from learned_sim_env.reinforcement.wrappers import speeding
-from learned_sim_env.task import GRADED_TERMS
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.torch_state import making
 
 SEED_LIMIT = 2**63
-PROGRESS = GRADED_TERMS.index("progress")
 # Given features (B, size) and ego vectors (B, 6) of all rows: what is decided in each, and the actions (B, 2) float32
 # in [-1, 1] that carry it out.
 Act = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -75,7 +72,7 @@ class Dreams:
         dtype: of the model's large matrix products.
 
     Attributes:
-        features: (B, size) float32 of all rows now. ego: (B, 6) float32 likewise.
+        features: (B, size) float32 of all rows now. ego: (B, 6) float32 likewise. begun: whether any dream has begun.
     """
 
     def __init__(
@@ -95,7 +92,7 @@ class Dreams:
         self._starts = Starts(model, self._contexts, self._inference)
         self.features = np.zeros((settings.rows, model.latent_size), np.float32)
         self.ego = np.zeros((settings.rows, 6), np.float32)
-        self._begun = False
+        self.begun = False
 
     def segment(self, act: Act, chance: np.random.Generator, horizon: int | None = None) -> Segment:
         """The next steps of all rows; `settings.horizon` of them, if nothing else is said.
@@ -105,7 +102,7 @@ class Dreams:
             chance: where dreams begin, and their seeds.
         """
         rows, steps = self.settings.rows, self.settings.horizon if horizon is None else horizon
-        if not self._begun:
+        if not self.begun:
             self.begin(chance)
         features, decided, left_features = [], [], []
         numbers = np.zeros((4, steps, rows), np.float32)
@@ -116,12 +113,10 @@ class Dreams:
             decided.append(choices)
             imagined = self.rollout.step(actions)
             judged = judge(imagined, self.contract, self.bound, self.rollout.steps >= self.settings.dream)
-            known = judged.imagined
-            mean = task.expected(known.terms, known.probabilities, self.contract.reward)
-            worth = self._worth(mean, known.terms[:, PROGRESS], known.uncertainty)
-            numbers[:, t] = worth, mean.cost, mean.goes_on, mean.reward
+            worth = of_imagined(judged.imagined, self.contract, self.settings)
+            numbers[:, t] = worth.worth, worth.cost, worth.goes_on, worth.reward
             left[t], ended[t] = judged.end >= 0, judged.terminated
-            self.features, self.ego = np.nan_to_num(self.rollout.features()), known.ego
+            self.features, self.ego = np.nan_to_num(self.rollout.features()), judged.imagined.ego
             if left[t].any():
                 over = np.flatnonzero(left[t])
                 left_features.append(self.features[over])
@@ -143,12 +138,12 @@ class Dreams:
         """Begin new dreams in all rows; their features (B, size) at these real moments."""
         rows = np.arange(self.settings.rows)
         self._begin(rows, chance, chance.integers(self.settings.dream, size=len(rows)))
-        self._begun = True
+        self.begun = True
         return self.features
 
     def memory(self) -> dict[str, Tensor]:
         """All rows as they are."""
-        if not self._begun:
+        if not self.begun:
             return {}
         rows = [self.rollout.snapshot(row) for row in range(self.settings.rows)]
         states = {f"state.{n}": torch.from_numpy(np.stack([r["state"][n] for r in rows])) for n in rows[0]["state"]}
@@ -169,7 +164,7 @@ class Dreams:
         ]
         rows = np.arange(self.settings.rows)
         self.rollout.start(rows, Start.joined(starts), memory["seeds"].numpy(), memory["steps"].numpy())
-        self.features, self.ego, self._begun = np.nan_to_num(self.rollout.features()), ego, True
+        self.features, self.ego, self.begun = np.nan_to_num(self.rollout.features()), ego, True
 
     def _begin(self, rows: np.ndarray, chance: np.random.Generator, steps: np.ndarray | int = 0) -> None:
         """Begin new dreams in `rows` (n,) int64, as if `steps` (n,) of each had gone by."""
@@ -177,9 +172,3 @@ class Dreams:
         self.rollout.start(rows, start, chance.integers(SEED_LIMIT, size=len(rows)), steps)
         self.features, self.ego = self.rollout.features(), self.ego.copy()
         self.ego[rows] = start.ego
-
-    def _worth(self, mean: task.Expected, progress: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
-        """(B,) what steps are worth to the agent."""
-        s = self.settings
-        worth = mean.reward - s.cost_weight * mean.cost - s.penalty * uncertainty
-        return worth - speeding(progress, s.speed_limit) if s.speed_limit else worth

@@ -15,18 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learned_sim_env.agents.decisions import ACTION_KINDS, are_targets, carried_out, likeliest
 from learned_sim_env.agents.filtered import FilteredRows, world_model_metadata, world_model_of
 from learned_sim_env.drivers.driver import Observations
 from learned_sim_env.drivers.network import read, write
-from learned_sim_env.drivers.route import follow
-from learned_sim_env.spec import DISCRETE_ACTIONS, Fingerprints, unknown
+from learned_sim_env.spec import Fingerprints, unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.torch_state import own_state
 
-# What a policy may decide, and how many numbers its network gives for that: means and spreads of two bounded numbers,
-# which are targets of a route follower or [steer, throttle_brake]; or logits of the discrete actions.
-ACTION_KINDS = {"targets": 4, "actions": 4, "discrete": len(DISCRETE_ACTIONS)}
 # What a file's metadata says drives by it, see `catalogue.FILES`.
 KIND = "latent"
 # Standardised inputs are held within this, where a world model says what it never said in training.
@@ -78,19 +75,6 @@ class LatentNetwork(nn.Module):
         return self.layers(self.inputs(features))
 
 
-def likeliest(kind: str, numbers: Tensor) -> Tensor:
-    """What a policy decides without chance: (N, 2) float32 in [-1, 1], or the index (N,) of a discrete action."""
-    return numbers.argmax(-1) if kind == "discrete" else numbers[:, :2].tanh()
-
-
-def carried_out(kind: str, decided: np.ndarray, ego: np.ndarray) -> np.ndarray:
-    """The actions (N, 2) float32 in [-1, 1] that carry out what was decided, given ego vectors (N, 6)."""
-    if kind == "discrete":
-        return DISCRETE_ACTIONS[decided]
-    bounded = np.clip(decided, -1.0, 1.0)
-    return follow(bounded, ego) if kind == "targets" else bounded
-
-
 @dataclass(frozen=True, eq=False)
 class LatentPolicy:
     """A trained `LatentNetwork` and the world model whose features it takes.
@@ -121,7 +105,7 @@ class LatentPolicy:
             **world_model_metadata(self.checkpoint, self.named),
         }
         fingerprints = self.checkpoint.contract.fingerprints(self.checkpoint.model.observes)
-        write(path, tensors, fingerprints, self.network.kind == "targets", self.about, more)
+        write(path, tensors, fingerprints, are_targets(self.network.kind), self.about, more)
 
     @staticmethod
     def load(path: Path) -> LatentPolicy:

@@ -132,7 +132,9 @@ class Learner:
         done = self.progress
         numbers = {**numbers, "seconds": done["seconds"], "cpu_seconds": done["cpu_seconds"]}
         rate = done["steps"] / max(done["seconds"], 1e-9)
-        bar.set_postfix({**{n: f"{numbers[n]:.3g}" for n in self.agent.progress}, "steps/s": f"{rate:,.0f}"})
+        bar.set_postfix(
+            {**{n: f"{numbers[n]:.3g}" for n in self.agent.progress if n in numbers}, "steps/s": f"{rate:,.0f}"}
+        )
         with appending(self.out / METRICS) as file:
             file.write(json.dumps({"update": done["updates"], **numbers}) + "\n")
         curves.numbers(self.config.agent, numbers, done["updates"])

@@ -88,12 +88,13 @@ def part(progress: Mapping[str, Any], episodes: Mapping[str, list[Any]], curve: 
 
 
 def _curves(figure: Figure, curve: Sequence[Mapping[str, float]]) -> None:
-    """All numbers that were logged, over minutes of wall-clock."""
-    names = [name for name in curve[-1] if name not in ("update", "seconds", "cpu_seconds", "steps")]
+    """All numbers that were logged, over minutes of wall-clock; some belong to a part of the run."""
+    logged = dict.fromkeys(name for row in curve for name in row)
+    names = [name for name in logged if name not in ("update", "seconds", "cpu_seconds", "steps")]
     panels = figure.subplots(-(-len(names) // 3), 3, sharex=True, squeeze=False).ravel()
     minutes = [row["seconds"] / 60 for row in curve]
     for panel, name in zip(panels, names):
-        panel.plot(minutes, [row[name] for row in curve], color=STYLES[0][0], linewidth=1.0)
+        panel.plot(minutes, [row.get(name, float("nan")) for row in curve], color=STYLES[0][0], linewidth=1.0)
         panel.set_title(name, fontsize=9)
     for panel in panels[len(names) :]:
         panel.set_axis_off()

@@ -53,4 +53,9 @@ class ReturnScale(nn.Module):
         low, high = torch.quantile(returns.flatten(), returns.new_tensor([0.05, 0.95]))
         newest = high - low
         self.range.copy_(torch.where(self.range.isnan(), newest, torch.lerp(self.range, newest, self.rate)))
+        return self.divisor
+
+    @property
+    def divisor(self) -> Tensor:
+        """() what advantages are divided by."""
         return self.range.clamp_min(self.least)

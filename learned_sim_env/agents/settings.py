@@ -29,29 +29,43 @@ class LearnConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DreamSettings:
-    """How an agent dreams, and what a step of a dream is worth to it."""
+class TaskSettings:
+    """What is decided, and what a step is worth; `learned-sim transfer` sets PPO the same task."""
 
-    rows: int = 256
-    """Dreams that advance together."""
-    horizon: int = 15
-    """Steps of each of them between updates."""
-    dream: int = 60
-    """Steps after which a dream is left and another begins at a real moment; its value is then estimated."""
     actions: str = "targets"
     """What is decided: targets (sideways and speed, which a route follower carries out), actions (steer and
     throttle_brake), or discrete (30 actions)."""
     speed_limit: float = 8.0
     """[m/s] Above which progress pays less again; 0: none."""
     cost_weight: float = 30.0
-    """Of the cost, subtracted from the reward: to drive on briskly must not be worth a crash."""
+    """Of a crash, subtracted from the reward: to drive on briskly must not be worth one."""
+    wrong_way_weight: float = 30.0
+    """Of a step against the traffic, subtracted from the reward."""
     penalty: float = 0.0
     """Weight of the model's uncertainty, subtracted from the reward (MOPO, arXiv 2005.13239)."""
 
     def __post_init__(self) -> None:
         # It loads torch, which the help of the command can do without.
-        from learned_sim_env.agents.latent_policy import ACTION_KINDS
+        from learned_sim_env.agents.decisions import ACTION_KINDS
 
-        check_at_least(self, rows=1, horizon=1, dream=1, speed_limit=0, penalty=0)
+        check_at_least(self, speed_limit=0, penalty=0)
         if self.actions not in ACTION_KINDS:
             raise unknown("actions", self.actions, ACTION_KINDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamSettings(TaskSettings):
+    """How an agent dreams."""
+
+    rows: int = 256
+    """Dreams that advance together."""
+    horizon: int = 15
+    """Steps of each of them between updates."""
+    dream: int = 100
+    """Steps after which a dream is left and another begins at a real moment; its value is then estimated."""
+    moments: int = 2000
+    """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, rows=1, horizon=1, dream=1, moments=1)

@@ -20,7 +20,10 @@ from learned_sim_env.spec import unknown
 FILE = ".safetensors"
 # What drives by a policy's file, by what its metadata calls "driver": "module:function", given the file's path and a
 # seed of each row. Files without are of networks that are shown rays, or cameras.
-FILES = {"latent": "learned_sim_env.agents.latent_policy:open_latent"}
+FILES = {
+    "latent": "learned_sim_env.agents.latent_policy:open_latent",
+    "planner": "learned_sim_env.agents.planner_policy:open_planner",
+}
 _THIS_PROCESS = os.urandom(8).hex()
 # Makes a driver of n rows from a seed of each, on which alone the row's chance may depend.
 DriverMaker = Callable[[Sequence[int]], Driver]

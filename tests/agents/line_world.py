@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from learned_sim_env.data.episode import Episode
+from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS, Contract
 from learned_sim_env.world_model.contexts import Contexts
 
@@ -87,3 +89,51 @@ def driven(policy, steps: int = 30):
         action = policy(model.features(state).numpy(), model.decode(state)["ego"].numpy())
         state = model.imagine(state, torch.from_numpy(action), None)
     return state["x"].numpy()
+
+
+def line_episodes(count: int = 40, steps: int = 40, steer: float = 0.0) -> PackedData:
+    """Recorded episodes in which steering is drawn evenly about `steer`, from evenly spread places; of training seeds.
+
+    "ego" is all that is observed.
+    """
+    rng, model = np.random.default_rng(0), LineWorld()
+    actions = np.zeros((steps, count, 2), np.float32)
+    actions[..., 0] = np.clip(rng.uniform(-1, 1, (steps, count)) + steer, -1, 1)
+    state = {"x": torch.linspace(-1, 1, count), "action": torch.zeros(count, 2)}
+    said = [model.decode(state)]
+    for action in actions:
+        state = model.imagine(state, torch.from_numpy(action), None)
+        said.append(model.decode(state))
+    ego, terms, events = (torch.stack([s[name] for s in said], 1).numpy() for name in ("ego", "terms", "events"))
+    episodes = []
+    for i in range(count):
+        rewards = np.pad(terms[i], ((0, 0), (0, 3)))
+        costs = np.stack([events[i, :, 0], events[i, :, 1], events[i, :, 3]], 1) > 0
+        episodes.append(
+            Episode(
+                seed=10 * i,
+                simulator="line",
+                behaviour="even",
+                end_reason="time_limit",
+                observations={"ego": ego[i]},
+                actions=actions[:, i],
+                terminations=np.zeros(steps, bool),
+                truncations=np.arange(steps) == steps - 1,
+                rewards=rewards[1:].sum(1),
+                reward_terms=rewards,
+                cost_terms=costs.astype(np.float32),
+            )
+        )
+    return PackedData.of(episodes, model.contract.fingerprints(("ego",)))
+
+
+def planned(driver, places=(-0.9, 0.0, 0.9), steps: int = 20):
+    """Where a driver of one row is in the end, begun at each of `places`, shown the ego vector."""
+    model, reached = LineWorld(), []
+    for place in places:
+        state = {"x": torch.tensor([place]), "action": torch.zeros(1, 2)}
+        for t in range(steps):
+            action = driver({"ego": model.decode(state)["ego"].numpy()}, np.array([t == 0]))
+            state = model.imagine(state, torch.from_numpy(action), None)
+        reached.append(float(state["x"]))
+    return np.array(reached)

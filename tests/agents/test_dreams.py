@@ -10,7 +10,7 @@ from learned_sim_env.agents.dreams import Dreams
 from learned_sim_env.agents.settings import DreamSettings
 from tests.agents.line_world import BORDER, GOAL, STRIDE, line_checkpoint
 
-SETTINGS = DreamSettings(rows=6, horizon=5, dream=4, speed_limit=0, cost_weight=2.0, penalty=0.5)
+SETTINGS = DreamSettings(rows=6, horizon=5, dream=4, speed_limit=0, cost_weight=5.0, wrong_way_weight=2.0, penalty=0.5)
 
 
 def right(features, ego):

@@ -10,7 +10,8 @@ from learned_sim_env.agents.lagrangian import MultiplierSettings
 from learned_sim_env.agents.settings import LearnConfig
 from tests.agents.line_world import BORDER, GOAL, STRIDE, driven, line_checkpoint
 
-QUICK = {"rows": 64, "horizon": 10, "dream": 20, "speed_limit": 0, "cost_weight": 0, "hidden": (32, 32)}
+TASK = {"actions": "actions", "speed_limit": 0, "cost_weight": 0, "wrong_way_weight": 0}
+QUICK = {**TASK, "rows": 64, "horizon": 10, "dream": 20, "hidden": (32, 32)}
 QUICK |= {"gamma": 0.9, "learning_rate": 3e-3, "warmup": 1, "minibatches": 4, "slow_rate": 0.1}
 
 
@@ -32,7 +33,7 @@ def test_dreamer_goes_to_the_goal(actions):
 
 
 def test_dreamer_minds_what_is_subtracted():
-    policy, _ = learned("dreamer", 120, actions="actions", cost_weight=2.0)
+    policy, _ = learned("dreamer", 120, actions="actions", wrong_way_weight=2.0)
     x = driven(policy)
     assert (x <= BORDER).mean() > 0.9 and np.abs(x - BORDER).mean() < 1.5 * STRIDE
 
