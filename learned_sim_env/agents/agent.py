@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from learned_sim_env.agents.settings import LearnConfig
-from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import unknown
-from learned_sim_env.world_model.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    # Not for the names of agents, which the help of commands shows.
+    import torch
+    from torch import Tensor, nn
+
+    from learned_sim_env.data.packed import PackedData
+    from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # Name -> module:class. A new agent is a new line here, see "A new agent" in CONTRIBUTING.md.
 AGENTS = {
@@ -24,6 +27,8 @@ AGENTS = {
     "mppi": "learned_sim_env.agents.mppi:MPPI",
     "cem": "learned_sim_env.agents.cem:CEM",
     "osrp": "learned_sim_env.agents.osrp:OSRP",
+    "tdmpc2": "learned_sim_env.agents.tdmpc2:TDMPC2",
+    "jepa-goal": "learned_sim_env.agents.jepa_goal:JepaGoal",
     "osrp-lag": "learned_sim_env.agents.osrp:OSRPLag",
 }
 
@@ -49,6 +54,8 @@ class Agent(Protocol):
     """Settings of `LearnConfig` that suit the agent, where they are not those of others."""
     needs_data: ClassVar[bool]
     """Whether it cannot learn without recorded episodes."""
+    learns: ClassVar[bool]
+    """Whether more updates make it better; a planner's only measure it."""
     progress: ClassVar[tuple[str, ...]]
     """Numbers of an update that the progress bar shows."""
 
@@ -102,5 +109,7 @@ def open_agent(config: LearnConfig, settings: Any, checkpoint: Checkpoint, data:
         raise ValueError(
             f"agent {config.agent} learns from recorded episodes: name their folder, as in --data runs/data"
         )
+    import torch
+
     torch.manual_seed(config.seed)
     return found(config, settings, checkpoint, data)

@@ -88,6 +88,7 @@ class Cloning:
     settings_class: ClassVar[type[Any]] = CloningSettings
     run_defaults: ClassVar[Mapping[str, Any]] = {"updates": 2000}
     needs_data: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     progress: ClassVar[tuple[str, ...]] = ("cloning",)
 
     def __init__(self, config: LearnConfig, settings: CloningSettings, checkpoint: Checkpoint, data: PackedData):

@@ -22,12 +22,21 @@ class Critic(nn.Module):
         hidden: widths of the layers.
         rate: share of the way that the slow copy goes towards the critic at a time.
         regulariser: weight of the loss that holds the critic to its slow copy.
+        bins, reach: see `SymexpTwoHot`.
     """
 
-    def __init__(self, size: int, hidden: Sequence[int], rate: float = 0.02, regulariser: float = 0.1):
+    def __init__(
+        self,
+        size: int,
+        hidden: Sequence[int],
+        rate: float = 0.02,
+        regulariser: float = 0.1,
+        bins: int = 255,
+        reach: float = 8.0,
+    ):
         super().__init__()
         self.rate, self.regulariser = rate, regulariser
-        self.numbers = SymexpTwoHot()
+        self.numbers = SymexpTwoHot(bins, reach)
         self.fast = MLP(size, tuple(hidden), len(self.numbers.bins))
         nn.init.zeros_(self.fast.output.weight)
         with torch.no_grad():
@@ -41,9 +50,15 @@ class Critic(nn.Module):
     def loss(self, inputs: Tensor, returns: Tensor) -> Tensor:
         """Losses (N,) of inputs (N, size) with returns (N,)."""
         logits = self.fast(inputs)
-        with torch.no_grad():
-            held = self.numbers.mean(self.slow(inputs))
-        return self.numbers.loss(logits, returns) + self.regulariser * self.numbers.loss(logits, held)
+        loss = self.numbers.loss(logits, returns)
+        if not self.regulariser:
+            return loss
+        return loss + self.regulariser * self.numbers.loss(logits, self.held(inputs))
+
+    @torch.no_grad()
+    def held(self, inputs: Tensor) -> Tensor:
+        """Values (N,) by the slow copy."""
+        return self.numbers.mean(self.slow(inputs))
 
     @torch.no_grad()
     def follow(self) -> None:

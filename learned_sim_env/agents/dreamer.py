@@ -100,6 +100,7 @@ class Dreamer:
     settings_class: ClassVar[type[Any]] = DreamerSettings
     run_defaults: ClassVar[Mapping[str, Any]] = {}
     needs_data: ClassVar[bool] = False
+    learns: ClassVar[bool] = True
     progress: ClassVar[tuple[str, ...]] = ("reward", "value")
 
     def __init__(

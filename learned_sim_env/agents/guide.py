@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.agents.critic import Critic
 from learned_sim_env.agents.latent_policy import LatentNetwork
-from learned_sim_env.agents.learning import RUN, STATE
+from learned_sim_env.agents.settings import RUN, STATE
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 

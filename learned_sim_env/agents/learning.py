@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from learned_sim_env.agents.agent import open_agent
-from learned_sim_env.agents.settings import LearnConfig
+from learned_sim_env.agents.settings import METRICS, POLICY, RUN, STATE, LearnConfig
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.files import appending, write_json
 from learned_sim_env.interrupts import postponed
@@ -18,9 +18,6 @@ from learned_sim_env.training.config import check_resumes, described
 from learned_sim_env.training.curves import Curves
 from learned_sim_env.training.state import load_state, save_state
 from learned_sim_env.world_model.checkpoint import Checkpoint
-
-# In the folder of a run; `POLICY` is the last policy.
-RUN, STATE, METRICS, POLICY = "run.json", "state.safetensors", "metrics.jsonl", "policy.safetensors"
 
 
 class Learner:
@@ -57,7 +54,7 @@ class Learner:
         stored: dict[str, Any] = {}
         if (out / RUN).is_file():
             stored = json.loads((out / RUN).read_text(encoding="utf-8"))
-            check_resumes(asked, stored["settings"], out, may_differ=("updates", "minutes", "saves"))
+            check_resumes(asked, stored["settings"], out, may_differ=("updates", "minutes", "steps", "saves"))
             check_resumes({"model": checkpoint.fingerprint}, stored, out)
         self.agent = open_agent(config, settings, checkpoint, data)
         begun = {"updates": 0, "steps": 0, "seconds": 0.0, "cpu_seconds": 0.0, "saved": []}
@@ -70,8 +67,9 @@ class Learner:
     @property
     def share(self) -> float:
         """Of the run, what is done; 1 or more when it is over."""
-        done = self.progress["updates"] / self.config.updates
-        return max(done, self.progress["seconds"] / 60 / self.config.minutes) if self.config.minutes else done
+        done = {**self.progress, "minutes": self.progress["seconds"] / 60}
+        limits = {name: getattr(self.config, name) for name in ("updates", "minutes", "steps")}
+        return max(done[name] / limit for name, limit in limits.items() if limit)
 
     def run(self) -> None:
         """Learn to the end of the run; returns at once if that was reached before.

@@ -30,6 +30,7 @@ class Planner:
     settings_class: ClassVar[type[Any]] = PlannerSettings
     run_defaults: ClassVar[Mapping[str, Any]] = {"updates": 4, "saves": 1}
     needs_data: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
     progress: ClassVar[tuple[str, ...]] = ("reward", "milliseconds")
     optimizer: ClassVar[None] = None
 
@@ -62,7 +63,9 @@ class Planner:
         start = Starts(model, contexts, inference).from_contexts(chance.integers(len(contexts), size=1))
         world.start(row, start, chance.integers(SEED_LIMIT, size=1))
         planner = RowPlanner(self.policy({}), self._futures, int(chance.integers(SEED_LIMIT)))
-        rewards, costs, spent, ended = [], [], 0.0, False
+        rewards: list[float] = []
+        costs: list[float] = []
+        spent, ended = 0.0, False
         while len(rewards) < s.stretch and not ended:
             began = time.process_time()
             action = carried_out(s.actions, planner.decide(start)[None], start.ego)

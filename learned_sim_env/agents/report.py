@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learned_sim_env.agents.learning import METRICS
+from learned_sim_env.agents.settings import METRICS
 from learned_sim_env.benchmark.machine import Machine
 from learned_sim_env.reinforcement.transfer_page import MEASURES, measured
 from learned_sim_env.reporting.display import STYLES, number, plain, text

@@ -7,25 +7,30 @@ from dataclasses import dataclass
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import unknown
 
+# In the folder of a run; `POLICY` is the last policy.
+RUN, STATE, METRICS, POLICY = "run.json", "state.safetensors", "metrics.jsonl", "policy.safetensors"
+
 
 @dataclass(frozen=True)
 class LearnConfig:
     """Settings of a run, stored in its folder, so that it is resumed with the same ones."""
 
     agent: str = "dreamer"
-    """What learns: dreamer or safe-dreamer."""
+    """What learns: dreamer, safe-dreamer, cloning, pmpo, tdmpc2 or jepa-goal; or plans: mppi, cem, osrp or osrp-lag."""
     checkpoint: str = "bev-rssm"
     """World model to learn in, frozen: one that ships, the path of a folder (./mine), or hf://owner/name."""
     updates: int = 2000
     """Updates in all."""
     minutes: float = 0.0
     """Of wall-clock after which the run is over, if it comes before the last update; 0: no such limit."""
+    steps: int = 0
+    """Of imagination, or of recorded driving, after which the run is over likewise; 0: no such limit."""
     seed: int = 0
     saves: int = 5
     """Policies that are kept: the last, that of half the run, of a quarter, and so on."""
 
     def __post_init__(self) -> None:
-        check_at_least(self, updates=1, minutes=0, saves=1)
+        check_at_least(self, updates=1, minutes=0, steps=0, saves=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
-from learned_sim_env.agents.settings import LearnConfig
+from learned_sim_env.agents.settings import POLICY, LearnConfig
 from learned_sim_env.files import remove_unfinished
 from learned_sim_env.locks import alone_in
 
@@ -79,7 +79,7 @@ def _run(args: LearnArgs[Any]) -> int:
     import torch
 
     from learned_sim_env.agents.judging import judged
-    from learned_sim_env.agents.learning import POLICY, Learner
+    from learned_sim_env.agents.learning import Learner
     from learned_sim_env.agents.report import report
     from learned_sim_env.agents.sight import both_ways, sight_part
     from learned_sim_env.data.dataset import PackedData, pack

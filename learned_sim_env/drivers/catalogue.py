@@ -23,6 +23,7 @@ FILE = ".safetensors"
 FILES = {
     "latent": "learned_sim_env.agents.latent_policy:open_latent",
     "planner": "learned_sim_env.agents.planner_policy:open_planner",
+    "views": "learned_sim_env.agents.view_policy:open_views",
 }
 _THIS_PROCESS = os.urandom(8).hex()
 # Makes a driver of n rows from a seed of each, on which alone the row's chance may depend.

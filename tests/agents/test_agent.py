@@ -14,7 +14,17 @@ from learned_sim_env.agents.dreamer import Dreamer, DreamerSettings
 @pytest.mark.parametrize("name", AGENTS)
 def test_every_agent_keeps_to_the_protocol(name):
     found = agent_class(name)
-    for needed in ("settings_class", "run_defaults", "needs_data", "progress", "update", "policy", "memory", "recall"):
+    for needed in (
+        "settings_class",
+        "run_defaults",
+        "needs_data",
+        "learns",
+        "progress",
+        "update",
+        "policy",
+        "memory",
+        "recall",
+    ):
         assert hasattr(found, needed), needed
     assert isinstance(found.settings_class(), object)
     shared = {field.name for field in fields(LearnConfig)}

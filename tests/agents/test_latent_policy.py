@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from learned_sim_env.agents import filtered
-from learned_sim_env.agents.latent_policy import ACTION_KINDS, LatentNetwork, LatentPolicy, carried_out
+from learned_sim_env.agents.decisions import ACTION_KINDS
+from learned_sim_env.agents.latent_policy import LatentNetwork, LatentPolicy
 from learned_sim_env.drivers.catalogue import open_driver
 from learned_sim_env.drivers.driver import observed_by
 from learned_sim_env.drivers.network import read, write
-from learned_sim_env.drivers.route import follow
 from learned_sim_env.imagination.filter import Filter
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.resources import checkpoints_dir
-from learned_sim_env.spec import DISCRETE_ACTIONS, Fingerprints
+from learned_sim_env.spec import Fingerprints
 from learned_sim_env.world_model.checkpoint import from_pretrained
 
 YES, NO = np.ones(2, bool), np.zeros(2, bool)
@@ -60,15 +60,6 @@ def test_a_file_gives_back_the_policy(kind, checkpoint, tmp_path):
 )
 def test_paths_are_kept_absolute(named, kept, checkpoint):
     assert filtered.world_model_metadata(checkpoint, named)[filtered.WORLD_MODEL] == kept
-
-
-def test_what_is_decided_is_carried_out():
-    ego = np.array([[5.0, 0, 0, 0, 0.5, 0.1]], np.float32)
-    wanted = np.array([[2.0, -0.5]], np.float32)
-    np.testing.assert_array_equal(carried_out("actions", wanted, ego), [[1.0, -0.5]])
-    bounded = np.array([[1.0, -0.5]], np.float32)
-    np.testing.assert_array_equal(carried_out("targets", wanted, ego), follow(bounded, ego))
-    np.testing.assert_array_equal(carried_out("discrete", np.array([7]), ego), DISCRETE_ACTIONS[[7]])
 
 
 def test_inputs_are_standardised_and_held():

@@ -7,26 +7,36 @@ import os
 import signal
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 pytest.importorskip("tensorboard", reason="needs the extra [train]")
 
+from learned_sim_env.agents.agent import agent_class
 from learned_sim_env.agents.dreamer import DreamerSettings
 from learned_sim_env.agents.learning import Learner
-from learned_sim_env.agents.safe_dreamer import SafeDreamerSettings
 from learned_sim_env.agents.settings import LearnConfig
-from tests.agents.line_world import line_checkpoint
+from tests.agents.line_world import line_checkpoint, line_episodes
 
 SMALL = {"rows": 8, "horizon": 4, "dream": 6, "hidden": (8,), "minibatches": 2, "warmup": 2, "actions": "actions"}
+# Of others than dreamers.
+OWN = {
+    "pmpo": {**SMALL, "actions": "action-bins", "cloning": 2, "batch": 8, "moments": 5},
+    "cloning": {"actions": "action-bins", "hidden": (8,), "batch": 8},
+    "mppi": {"actions": "actions", "sequences": 4, "elites": 2, "horizon": 2, "stretch": 2, "proposals": 0},
+    "tdmpc2": {"actions": "actions", "hidden": (8,), "latent": 8, "batch": 4},
+    "jepa-goal": {"actions": "actions", "hidden": (8,), "latent": 8, "batch": 4, "kept": 4},
+}
 
 
 def learner(out, agent="dreamer", updates=6, **settings):
-    kind = {"dreamer": DreamerSettings, "safe-dreamer": SafeDreamerSettings}[agent]
+    made = agent_class(agent).settings_class(**{**OWN.get(agent, SMALL), **settings})
+    data = line_episodes(count=4) if agent_class(agent).needs_data else None
     config = LearnConfig(agent=agent, updates=updates, saves=2)
-    return Learner(config, kind(**{**SMALL, **settings}), line_checkpoint(), out, save_every=2, log_every=1)
+    return Learner(config, made, line_checkpoint(), out, data, save_every=2, log_every=1)
 
 
-@pytest.mark.parametrize("agent", ["dreamer", "safe-dreamer"])
+@pytest.mark.parametrize("agent", ["dreamer", "safe-dreamer", *OWN])
 def test_a_run_goes_on_exactly(agent, tmp_path):
     whole = learner(tmp_path / "whole", agent)
     whole.run()
@@ -63,6 +73,32 @@ def test_it_ends_after_its_minutes(tmp_path):
     short = Learner(config, DreamerSettings(**SMALL), line_checkpoint(), tmp_path)
     short.run()
     assert short.progress["updates"] == 1 and (tmp_path / "policy.safetensors").is_file()
+
+
+def test_it_ends_after_its_steps(tmp_path):
+    short = Learner(LearnConfig(updates=10**9, steps=50), DreamerSettings(**SMALL), line_checkpoint(), tmp_path)
+    short.run()
+    assert short.progress["updates"] == 2 and short.progress["steps"] == 64
+
+
+def test_a_planner_takes_its_guide_from_a_run(tmp_path):
+    from learned_sim_env.agents.guide import Guide
+
+    done = learner(tmp_path / "dreamer")
+    done.run()
+    guide = Guide.of_run(tmp_path / "dreamer", line_checkpoint())
+    features = torch.randn(3, 12)
+    module = done.agent.module
+    torch.testing.assert_close(guide.values(features), module.critic(module.actor.inputs(features)))
+    assert guide.costs(features).tolist() == [0, 0, 0]
+    planner = learner(tmp_path / "mppi", "mppi", 1, guide=str(tmp_path / "dreamer"), proposals=2)
+    planner.run()
+    assert (tmp_path / "mppi" / "policy.safetensors").is_file()
+    learner(tmp_path / "cloning", "cloning", 1).run()
+    with pytest.raises(ValueError, match="a run of cloning, which has no critic"):
+        Guide.of_run(tmp_path / "cloning", line_checkpoint())
+    with pytest.raises(FileNotFoundError, match="is no folder of a run"):
+        Guide.of_run(tmp_path / "none", line_checkpoint())
 
 
 def test_asked_to_end_it_saves_first(tmp_path, monkeypatch):

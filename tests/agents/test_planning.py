@@ -81,9 +81,9 @@ def test_a_search_finds_the_top_of_a_hill():
     def evaluate(plans):
         return -((plans - [0.3, -0.6]) ** 2).sum((1, 2)), np.zeros(len(plans))
 
-    settings = SearchSettings(sequences=64, elites=8, iterations=6, least=0.01)
+    settings = SearchSettings(sequences=128, elites=16, iterations=6, least=0.01)
     begin = Plan(np.zeros((2, 2)), np.full((2, 2), 0.5))
-    for refit in (cem_refit(8, 0.1), mppi_refit(8, 20.0)):
+    for refit in (cem_refit(16, 0.1), mppi_refit(16, 2.0)):
         plan = search(evaluate, refit, begin, settings, np.random.default_rng(0))
         np.testing.assert_allclose(plan.mean, [[0.3, -0.6]] * 2, atol=0.08)
     proposals = np.tile(np.array([0.3, -0.6], np.float32), (1, 2, 1))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.actors import Spread, decision
+from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.cloning import CloningSettings, Later, cloning_loss
 from learned_sim_env.agents.decisions import decided_by
 from learned_sim_env.agents.dreamer import DreamerSettings
