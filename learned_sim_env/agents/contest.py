@@ -16,8 +16,10 @@ from learned_sim_env.reinforcement.transfer import TransferPlan
 # Without a limit of updates: steps, or minutes, end a run.
 ENDLESS = 10**9
 # Agents that lend a planner their values, the first of these that takes part.
-GUIDES = {"mppi": ("dreamer", "safe-dreamer"), "cem": ("dreamer", "safe-dreamer")}
-GUIDES |= dict.fromkeys(("osrp", "osrp-lag"), ("safe-dreamer",))
+GUIDES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("mppi", "cem"), ("dreamer", "safe-dreamer")),
+    **dict.fromkeys(("osrp", "osrp-lag"), ("safe-dreamer",)),
+}
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ class AgentPlan(TransferPlan):
         (train, jobs), *others = super().stages()
         runs = [run for of_kind in self.learned().values() for run in of_kind]
         learning = [run for run in runs if agent_class(run.agent).learns]
-        planning = [run for run in runs if run not in learning]
-        return [(train, [*jobs, *learning]), *([("plan", list(planning))] if planning else []), *others]
+        planning: list[Job] = [run for run in runs if run not in learning]
+        return [(train, [*jobs, *learning]), *([("plan", planning)] if planning else []), *others]
 
     def _learn(self, name: str, seed: int, steps: int = 0, minutes: float = 0.0) -> Learn:
         limit = "steps" if steps else "minutes"

@@ -120,7 +120,7 @@ def test_slow_critics_and_the_policy_learn_apart():
 
 
 def jepa(**more):
-    settings = JepaGoalSettings(**QUICK, latent=8, kept=256, neighbours=8, **more)
+    settings = JepaGoalSettings(**QUICK, latent=8, kept=256, neighbours=8, iterations=5, **more)
     agent = open_agent(LearnConfig(agent="jepa-goal"), settings, line_checkpoint(), line_episodes())
     for number in range(120):
         told = agent.update(number)
@@ -135,12 +135,11 @@ def test_jepa_goes_to_a_goal_view_and_to_what_was_rewarding():
     assert np.abs(reached - GOAL).max() < 0.35
     view = {"ego": torch.zeros(1, 2, 6)}
     view["ego"][..., 0] = -0.4
-    mind = GoalPlanner(policy.module, policy.settings, 0, goal=view)
+    mind, seen = GoalPlanner(policy.module, policy.settings, 0, goal=view), SeenRows(Contract(), ("ego",), 1, 1)
 
     def act(observations, began):
-        seen = torch.from_numpy(observations["ego"])[:, None].expand(-1, 2, -1)
         with torch.inference_mode():
-            return mind.decide({"ego": seen})[None]
+            return mind.decide(seen.update(observations, began)[0])[None]
 
     assert np.abs(planned(act) + 0.4).max() < 0.35
 
