@@ -48,32 +48,29 @@ class ViewEncoder(nn.Module):
     def __init__(self, contract: Contract, names: Sequence[str], settings: ViewSettings):
         super().__init__()
         self.modalities = [contract.modality(name) for name in names]
-        self.pictures, size = nn.ModuleDict(), 0
+        self.parts, size = nn.ModuleDict(), settings.hidden[0]
         for m in self.modalities:
             if m.kind == "vector":
-                size += 2 * int(np.prod(m.shape))
+                # With a bias: the normalisation that follows would else leave no trace of how large vectors are.
+                self.parts[m.name] = nn.Sequential(nn.Flatten(), Linear(2 * int(np.prod(m.shape)), size), nn.SiLU())
                 continue
             tokens, depth = (m.shape[0] // PATCH) * (m.shape[1] // PATCH), NUM_CLASSES if m.kind == "classes" else 3
-            self.pictures[m.name] = nn.Sequential(
+            self.parts[m.name] = nn.Sequential(
                 Linear(2 * PATCH**2 * depth, settings.channels),
                 PatchMixer(tokens, settings.channels),
                 nn.Flatten(),
-                Linear(tokens * settings.channels, settings.hidden[0]),
+                Linear(tokens * settings.channels, size),
                 nn.SiLU(),
             )
-            size += settings.hidden[0]
-        self.joined = MLP(size, settings.hidden, settings.latent)
+        self.joined = MLP(size * len(self.modalities), settings.hidden, settings.latent)
 
     def forward(self, views: Views) -> Tensor:
         """(B, latent)."""
         parts = []
         for m in self.modalities:
             seen = views[m.name]
-            if m.kind == "vector":
-                seen = seen.flatten(1)
-                parts.append(seen.sign() * seen.abs().log1p())
-            else:
-                parts.append(self.pictures[m.name](_patched(m, seen)))
+            numbers = seen.sign() * seen.abs().log1p() if m.kind == "vector" else _patched(m, seen)
+            parts.append(self.parts[m.name](numbers))
         return self.joined(torch.cat(parts, 1))
 
 

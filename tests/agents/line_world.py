@@ -22,13 +22,16 @@ PLACES = torch.linspace(-1, 1, 11)
 
 
 class LineWorld:
-    """State: x (B,) in [-1, 1], and the last action. `cliff`: probability of a crash in a step beyond the border."""
+    """State: x (B,) in [-1, 1], and the last action.
+
+    cliff: probability of a crash in a step beyond the border. told: whether the ego vector tells of the last action.
+    """
 
     latent_size, noise_size, static_graph = 1 + len(PLACES), 1, False
     observes, draws, context_steps = ("ego",), ("bev",), 1
 
-    def __init__(self, cliff: float = 0.0):
-        self.contract, self.cliff = Contract(), cliff
+    def __init__(self, cliff: float = 0.0, told: bool = True):
+        self.contract, self.cliff, self.told = Contract(), cliff, told
 
     def initial(self, batch_size):
         return {"x": torch.zeros(batch_size), "action": torch.zeros(batch_size, 2)}
@@ -51,7 +54,7 @@ class LineWorld:
         beyond = (x > BORDER).float()
         reward = 1 - (x - GOAL).abs()
         return {
-            "ego": torch.stack([x, zero, *state["action"].T, zero, zero], 1),
+            "ego": torch.stack([x, zero, *(self.told * state["action"]).T, zero, zero], 1),
             "motion": torch.stack([zero, zero, zero], 1),
             "terms": torch.stack([reward, zero, zero, zero], 1),
             "events": torch.stack([beyond * self.cliff, zero, zero, beyond * (self.cliff == 0)], 1),
@@ -91,12 +94,12 @@ def driven(policy, steps: int = 30):
     return state["x"].numpy()
 
 
-def line_episodes(count: int = 40, steps: int = 40, steer: float = 0.0) -> PackedData:
+def line_episodes(count: int = 40, steps: int = 40, steer: float = 0.0, told: bool = True) -> PackedData:
     """Recorded episodes in which steering is drawn evenly about `steer`, from evenly spread places; of training seeds.
 
     "ego" is all that is observed.
     """
-    rng, model = np.random.default_rng(0), LineWorld()
+    rng, model = np.random.default_rng(0), LineWorld(told=told)
     actions = np.zeros((steps, count, 2), np.float32)
     actions[..., 0] = np.clip(rng.uniform(-1, 1, (steps, count)) + steer, -1, 1)
     state = {"x": torch.linspace(-1, 1, count), "action": torch.zeros(count, 2)}
@@ -127,9 +130,9 @@ def line_episodes(count: int = 40, steps: int = 40, steer: float = 0.0) -> Packe
     return PackedData.of(episodes, model.contract.fingerprints(("ego",)))
 
 
-def planned(driver, places=(-0.9, 0.0, 0.9), steps: int = 20):
+def planned(driver, places=(-0.9, 0.0, 0.9), steps: int = 20, told: bool = True):
     """Where a driver of one row is in the end, begun at each of `places`, shown the ego vector."""
-    model, reached = LineWorld(), []
+    model, reached = LineWorld(told=told), []
     for place in places:
         state = {"x": torch.tensor([place]), "action": torch.zeros(1, 2)}
         for t in range(steps):

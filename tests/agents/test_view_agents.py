@@ -121,17 +121,17 @@ def test_slow_critics_and_the_policy_learn_apart():
 
 def jepa(**more):
     settings = JepaGoalSettings(**QUICK, latent=8, kept=256, neighbours=8, iterations=5, **more)
-    agent = open_agent(LearnConfig(agent="jepa-goal"), settings, line_checkpoint(), line_episodes())
-    for number in range(120):
+    agent = open_agent(LearnConfig(agent="jepa-goal"), settings, line_checkpoint(), line_episodes(told=False))
+    for number in range(400):
         told = agent.update(number)
     return agent, told
 
 
 def test_jepa_goes_to_a_goal_view_and_to_what_was_rewarding():
     agent, told = jepa()
-    assert told["variance"] < 0.3 and told["prediction"] < 0.3
+    assert told["variance"] < 0.3 and told["prediction"] < 0.1
     policy = agent.policy({})
-    reached = planned(ViewDriver(policy, [0]))
+    reached = planned(ViewDriver(policy, [0]), told=False)
     assert np.abs(reached - GOAL).max() < 0.35
     view = {"ego": torch.zeros(1, 2, 6)}
     view["ego"][..., 0] = -0.4
@@ -141,7 +141,7 @@ def test_jepa_goes_to_a_goal_view_and_to_what_was_rewarding():
         with torch.inference_mode():
             return mind.decide(seen.update(observations, began)[0])[None]
 
-    assert np.abs(planned(act) + 0.4).max() < 0.35
+    assert np.abs(planned(act, told=False) + 0.4).max() < 0.35
 
 
 @pytest.mark.parametrize("name", ["tdmpc2", "jepa-goal"])
