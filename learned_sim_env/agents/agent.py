@@ -56,6 +56,8 @@ class Agent(Protocol):
     """Whether it cannot learn without recorded episodes."""
     learns: ClassVar[bool]
     """Whether more updates make it better; a planner's only measure it."""
+    by_features: ClassVar[bool]
+    """Whether its policy needs the world model's features alone, so that imagined and filtered ones can be compared."""
     progress: ClassVar[tuple[str, ...]]
     """Numbers of an update that the progress bar shows."""
 

@@ -89,6 +89,7 @@ class Cloning:
     run_defaults: ClassVar[Mapping[str, Any]] = {"updates": 2000}
     needs_data: ClassVar[bool] = True
     learns: ClassVar[bool] = True
+    by_features: ClassVar[bool] = True
     progress: ClassVar[tuple[str, ...]] = ("cloning",)
 
     def __init__(self, config: LearnConfig, settings: CloningSettings, checkpoint: Checkpoint, data: PackedData):

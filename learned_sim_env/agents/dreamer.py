@@ -101,6 +101,7 @@ class Dreamer:
     run_defaults: ClassVar[Mapping[str, Any]] = {}
     needs_data: ClassVar[bool] = False
     learns: ClassVar[bool] = True
+    by_features: ClassVar[bool] = True
     progress: ClassVar[tuple[str, ...]] = ("reward", "value")
 
     def __init__(

@@ -114,6 +114,7 @@ class JepaGoal:
     run_defaults: ClassVar[Mapping[str, Any]] = {"updates": 3000}
     needs_data: ClassVar[bool] = True
     learns: ClassVar[bool] = True
+    by_features: ClassVar[bool] = False
     progress: ClassVar[tuple[str, ...]] = ("prediction", "variance")
 
     def __init__(self, config: LearnConfig, settings: JepaGoalSettings, checkpoint: Checkpoint, data: PackedData):

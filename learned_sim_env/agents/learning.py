@@ -85,12 +85,16 @@ class Learner:
             raise asked[0] if asked else KeyboardInterrupt
 
     def _run(self, asked: list[KeyboardInterrupt]) -> None:
-        done, by_time = self.progress, self.config.minutes > 0
+        done, c = self.progress, self.config
+        # What the bar counts: what is likeliest to end the run.
+        counted, total = ("seconds", round(60 * c.minutes)) if c.minutes else ("updates", c.updates)
+        if c.steps and not c.minutes:
+            counted, total = "steps", c.steps
         curves = Curves(self.out / "tensorboard", done["updates"])
         with tqdm(
-            total=round(60 * self.config.minutes) if by_time else self.config.updates,
-            initial=round(done["seconds"]) if by_time else done["updates"],
-            unit="s" if by_time else "update",
+            total=total,
+            initial=round(done[counted]),
+            unit={"seconds": "s", "steps": "step", "updates": "update"}[counted],
             smoothing=0.05,
         ) as bar:
             while self.share < 1 and not asked:
@@ -100,7 +104,7 @@ class Learner:
                 done["steps"] += round(numbers["steps"])
                 done["seconds"] += time.perf_counter() - wall
                 done["cpu_seconds"] += time.process_time() - processor
-                bar.update((round(done["seconds"]) if by_time else done["updates"]) - bar.n)
+                bar.update(round(done[counted]) - bar.n)
                 if done["updates"] % self.log_every == 0 or self.share >= 1:
                     self._log(curves, bar, numbers)
                 kept = any(before < 0.5**i <= self.share for i in range(1, self.config.saves))

@@ -31,6 +31,7 @@ class Planner:
     run_defaults: ClassVar[Mapping[str, Any]] = {"updates": 4, "saves": 1}
     needs_data: ClassVar[bool] = False
     learns: ClassVar[bool] = False
+    by_features: ClassVar[bool] = False
     progress: ClassVar[tuple[str, ...]] = ("reward", "milliseconds")
     optimizer: ClassVar[None] = None
 

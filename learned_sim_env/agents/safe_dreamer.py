@@ -24,7 +24,9 @@ class SafeDreamerSettings(DreamerSettings):
     """Settings of `SafeDreamer`."""
 
     cost_weight: float = 0.0
-    """Of the cost, subtracted from the reward; here the limit is what counts."""
+    """Of a crash, subtracted from the reward; here the limit is what counts."""
+    wrong_way_weight: float = 0.0
+    """Of a step against the traffic, likewise."""
     cost_limit: float = 0.1
     """Discounted cost to come that is allowed, on average over where the policy drives: about the probability of a
     crash within 1 / (1 - gamma) steps."""

@@ -79,6 +79,7 @@ class TDMPC2:
     run_defaults: ClassVar[Mapping[str, Any]] = {"updates": 5000}
     needs_data: ClassVar[bool] = True
     learns: ClassVar[bool] = True
+    by_features: ClassVar[bool] = False
     progress: ClassVar[tuple[str, ...]] = ("consistency", "value")
 
     def __init__(self, config: LearnConfig, settings: TDMPC2Settings, checkpoint: Checkpoint, data: PackedData):

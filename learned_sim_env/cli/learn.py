@@ -78,6 +78,7 @@ def run(args: LearnArgs[Any]) -> int:
 def _run(args: LearnArgs[Any]) -> int:
     import torch
 
+    from learned_sim_env.agents.agent import agent_class
     from learned_sim_env.agents.judging import judged
     from learned_sim_env.agents.learning import Learner
     from learned_sim_env.agents.report import report
@@ -86,6 +87,8 @@ def _run(args: LearnArgs[Any]) -> int:
     from learned_sim_env.optional import require
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
+    if args.sight and not agent_class(args.config.agent).by_features:
+        raise ValueError(f"--sight compares features, which agent {args.config.agent} does not drive by: leave it out")
     require("matplotlib", extra="train")
     if args.judge:
         require("metadrive", extra="metadrive")

@@ -19,6 +19,7 @@ def test_every_agent_keeps_to_the_protocol(name):
         "run_defaults",
         "needs_data",
         "learns",
+        "by_features",
         "progress",
         "update",
         "policy",

@@ -67,3 +67,8 @@ def test_help_shows_the_settings_of_the_agent(capsys):
 def test_unknown_agents(tmp_path, capsys):
     assert main(["learn", "--agent", "dreamr", "--out", str(tmp_path)]) == 2
     assert "Did you mean 'dreamer'" in capsys.readouterr().err
+
+
+def test_what_does_not_drive_by_features_has_no_sight(tmp_path, capsys):
+    assert main(["learn", "--agent", "mppi", "--out", str(tmp_path), "--sight", "2"]) == 2
+    assert "agent mppi does not drive by" in capsys.readouterr().err
