@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from learned_sim_env.agents.agent import AGENTS
 from learned_sim_env.cli.main import main
 from learned_sim_env.reinforcement.matched import in_dream
 from learned_sim_env.world_model.checkpoint import from_pretrained
@@ -56,12 +57,12 @@ def test_a_policy_drives_by_imagined_and_by_filtered_features(tmp_path):
 
 
 def test_help_shows_the_settings_of_the_agent(capsys):
-    for agent, shown in (("dreamer", False), ("safe-dreamer", True)):
+    for agent in AGENTS:
         with pytest.raises(SystemExit) as stopped:
             main(["learn", "--agent", agent, "--help"])
         assert stopped.value.code == 0
         out = capsys.readouterr().out
-        assert "--horizon" in out and ("--cost-limit" in out) == shown
+        assert "--actions" in out and ("--cost-limit" in out) == (agent in ("safe-dreamer", "osrp", "osrp-lag"))
 
 
 def test_unknown_agents(tmp_path, capsys):
