@@ -37,6 +37,11 @@ class Learn:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def learns(self) -> bool:
+        """Whether its agent does; a planner's run only measures it."""
+        return bool(agent_class(self.agent).learns)
+
+    @property
     def work(self) -> float:
         """[s]"""
         return 60 * self.minutes or self.steps * STEP_SECONDS["dream", "rays"] or 60.0
@@ -78,7 +83,7 @@ class Learn:
             "seed": self.seed,
             "saves": 1,
         }
-        if kind.learns:
+        if self.learns:
             config |= {"updates": ENDLESS, "steps": self.steps, "minutes": self.minutes}
         data = None
         if self.data is not None:
@@ -149,7 +154,7 @@ class AgentPlan(TransferPlan):
         """See `TransferPlan`; what plans comes after what it takes its values from."""
         (train, jobs), *others = super().stages()
         runs = [run for of_kind in self.learned().values() for run in of_kind]
-        learning = [run for run in runs if agent_class(run.agent).learns]
+        learning = [run for run in runs if run.learns]
         planning: list[Job] = [run for run in runs if run not in learning]
         return [(train, [*jobs, *learning]), *([("plan", planning)] if planning else []), *others]
 

@@ -150,7 +150,7 @@ def _parts(plan: AgentPlan) -> list[Part]:
         name: (DrivenStretches.of_plain(v["dream"]), DrivenStretches.of_plain(v["twin"])) for name, v in found.items()
     }
     learned = plan.learned()
-    agents = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in learned.items()}
+    agents = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in learned.items() if jobs[0].learns}
     last = {kind: [job.path.name for job in jobs] for kind, jobs in learned.items()}
     last |= {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
     return [driving_part(results, runs, agents), ranking_part(sides), exploit_part(sides, last)]
