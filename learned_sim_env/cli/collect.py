@@ -28,6 +28,10 @@ class CollectArgs:
     """Length at which an episode is cut off, in steps of 0.1 s."""
     workers: int = 2
     """Simulator processes; a CARLA server serves one."""
+    engine: Literal["local", "ray"] = "local"
+    """What runs them: processes of this machine, or actors of a Ray cluster, whose machines have this package."""
+    address: str = ""
+    """Of the Ray cluster, "auto" for one that this machine belongs to; by default one is started here."""
     settings: tuple[str, ...] = ()
     """Of the simulator, as in: port=2000 town=Town03."""
     contract: str = ""
@@ -43,10 +47,13 @@ class CollectArgs:
 def run(args: CollectArgs) -> int:
     """Collect; 0 when every seed was recorded, 1 when some had to be skipped."""
     from learned_sim_env.data.collect import CollectConfig, collect
+    from learned_sim_env.data.workers import Engine
 
     try:
         names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
-        summary = collect(CollectConfig(**{**vars(args), "modalities": names}))
+        own = {name: value for name, value in vars(args).items() if name not in ("engine", "address")}
+        engine = Engine(args.engine, args.address)
+        summary = collect(CollectConfig(**{**own, "modalities": names, "engine": engine}))
     except KeyboardInterrupt:
         print("interrupted: finished episodes are kept, the same command goes on from them")
         raise

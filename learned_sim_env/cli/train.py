@@ -102,9 +102,12 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
 
 def train(args: TrainArgs, trainer: Trainer, data: PackedData) -> None:
     """Train to the last step, if there are data to export the model with."""
+    from learned_sim_env.training.amount import how_little
     from learned_sim_env.training.export import choose_contexts
 
     if trainer.rank == 0:
+        if few := how_little(data, trainer.model.contract.dt, args.config.steps, args.config.start):
+            print(few)
         # Rather now than at the end.
         choose_contexts(data, args.contexts, trainer.model)
     try:

@@ -24,7 +24,7 @@ from learned_sim_env.data.episode import MODALITIES, Episode, EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
 from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.data.workers import LOCAL, Engine, Task
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in
@@ -60,6 +60,7 @@ class CollectConfig:
     flat: bool = False
     contract: str = ""
     modalities: tuple[str, ...] = ()
+    engine: Engine = LOCAL
 
     def __post_init__(self) -> None:
         if self.contract and self.contract not in CONTRACTS:
@@ -224,7 +225,7 @@ def _collect(config: CollectConfig) -> Summary:
     task = EpisodeTask(config.simulator, config.max_steps, folder.path, settings, config.kept.name, config.names)
     frames, failed, start = 0, {}, time.monotonic()
     with (
-        closing(run_seeds(task, todo, config.workers)) as results,
+        closing(config.engine.run_seeds(task, todo, config.workers)) as results,
         tqdm(total=config.episodes, initial=config.episodes - len(todo), unit="episode", smoothing=0.02) as bar,
     ):
         for result in results:

@@ -32,7 +32,7 @@ class PackedData:
     frames: cameras, by modality; they stay compressed, on disk if they were loaded, see `read`.
     valid: (N,) bool, where a modality, a part or "actions" is known, by name; what has none is known everywhere.
     starts, lengths: (E,) int64, first row and number of rows of each episode. seeds: (E,) int64.
-    simulators, behaviours, end_reasons, logs: (E,) str.
+    simulators, behaviours, end_reasons, logs, splits: (E,) str.
     fingerprints: of the task and the modalities that the data was recorded with.
     """
 
@@ -44,6 +44,7 @@ class PackedData:
     behaviours: np.ndarray
     end_reasons: np.ndarray
     logs: np.ndarray
+    splits: np.ndarray
     fingerprints: Fingerprints
     frames: dict[str, Frames] = field(default_factory=dict)
     valid: dict[str, np.ndarray] = field(default_factory=dict)
@@ -84,7 +85,6 @@ class PackedData:
                 raise ValueError(f"{path} has layout {layout}, this version reads 2 and {LAYOUT}: pack it again")
             members = {name: file[name] for name in file.files if name != FRAMES}
         if layout == 2:
-            members["logs"] = np.full(len(members["seeds"]), "")
             fingerprints = Fingerprints.parse(str(members["contract_fingerprint"]))
             return PackedData._of(members, unpacked_before(members), {}, {}, fingerprints)
         data = on_disk(Path(path), FRAMES) if len(members["cameras"]) else np.zeros(0, np.uint8)
@@ -99,7 +99,8 @@ class PackedData:
         fingerprints: Fingerprints,
     ) -> PackedData:
         lengths = members["lengths"].astype(np.int64)
-        about = {name: members[name] for name in ABOUT}
+        # Files of earlier versions have no splits.
+        about = {name: members.get(name, np.full(len(lengths), "")) for name in ABOUT}
         starts = np.cumsum(lengths) - lengths
         return PackedData(arrays, starts, lengths, **about, fingerprints=fingerprints, frames=frames, valid=valid)
 
@@ -144,7 +145,7 @@ class PackedData:
         """The episodes of one of `SPLITS`; the arrays are shared, only the episodes listed differ."""
         if name not in SPLITS:
             raise unknown("split", name, SPLITS)
-        splits = [split_of(int(seed), str(log)) for seed, log in zip(self.seeds, self.logs)]
+        splits = (split_of(int(seed), str(log), str(own)) for seed, log, own in zip(self.seeds, self.logs, self.splits))
         return self.select(np.array([split == name for split in splits], bool))
 
     def select(self, which: np.ndarray) -> PackedData:

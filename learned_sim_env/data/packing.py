@@ -23,7 +23,7 @@ FRAMES = "frames"
 SEEN, MASK = "observations.", "valid."
 # What is known of every episode, by its name in `PackedData`.
 ABOUT = {"seeds": "seed", "simulators": "simulator", "behaviours": "behaviour", "end_reasons": "end_reason"}
-ABOUT["logs"] = "log"
+ABOUT.update(logs="log", splits="split")
 assert set(ABOUT.values()) == set(METADATA)
 _VIEW = MOMENTS["map"][0]
 

@@ -10,7 +10,8 @@ from learned_sim_env.files import DiskFull
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.checks import figures, warnings_of
 from learned_sim_env.recordings.drives import Drive, drives_of
-from learned_sim_env.recordings.recording import Recording, RecordingError
+from learned_sim_env.recordings.recording import RecordingError
+from learned_sim_env.recordings.views import NO_VIEWS, Views, views_of
 
 # What a drive may lack: what that means for a data set.
 LACKING = {
@@ -26,7 +27,8 @@ class Look:
 
     Attributes:
         file: as it was named. format: of it.
-        drives: by drive its name, log, what of `LACKING` holds of it, and figures, JSON-ready.
+        drives: by drive its name, log, what of `LACKING` holds of it, by camera of the contract the share of pixels
+            that were recorded, and figures, JSON-ready.
         warnings: by recording, sentences.
         refused: sentences, one for each recording that cannot be used, or for the file.
         seconds: of driving.
@@ -44,8 +46,12 @@ class Look:
         return asdict(self)
 
 
-def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | None = None) -> Look:
-    """Read a file of the format called `name` and give every drive in it to `use`; nothing that is wrong is raised.
+def look_at(
+    path: Path, name: str, use: Callable[[Drive, Views], None] | None = None, fit_the_car: bool = False
+) -> Look:
+    """Read a file of the format called `name` and give every drive in it, and what cameras saw, to `use`.
+
+    Nothing that is wrong is raised. fit_the_car: see `drives_of`.
 
     What cannot be read now, for want of rights or of a package, is refused like what is damaged.
 
@@ -59,18 +65,20 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | Non
                 look.refused.append(str(found))
                 continue
             try:
-                drives = drives_of(found)
+                drives = drives_of(found, fit_the_car=fit_the_car)
             except RecordingError as error:
                 look.refused.append(f"{path.name}: {found.name}: {error}")
                 continue
-            measured = [figures(drive) for drive in drives]
+            measured, said = [figures(drive) for drive in drives], list[str]()
             for drive, figure in zip(drives, measured):
+                views = views_of(found.cameras, drive, read=use is not None) if found.cameras else NO_VIEWS
                 if use is not None:
-                    use(found, drive)
-                about = {"name": drive.name, "log": drive.log, "lacking": _lacking(drive)}
+                    use(drive, views)
+                about = {"name": drive.name, "log": drive.log, "lacking": _lacking(drive), "cameras": views.covered}
+                said += [note for note in views.notes if note not in said]
                 look.drives.append({**about, **figure.to_dict()})
                 look.seconds += len(drive) * drive.dt
-            look.warnings[found.name] = warnings_of(found, drives, measured)
+            look.warnings[found.name] = [*warnings_of(found, drives, measured), *said]
     except DiskFull:
         raise
     except RecordingError as error:

@@ -114,4 +114,6 @@ def what_else(path: Path) -> str:
         return "this file is empty"
     if zipfile.is_zipfile(path) or path.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2")):
         return "this is an archive: unpack it, and name the folder"
+    if path.suffix == ".xodr" or path.name.endswith(".xodr.gz"):
+        return "this is an OpenDRIVE map, in which nobody drives"
     return f"this is no recording of a known format ({known})"

@@ -86,8 +86,9 @@ def partly_labelled(data: PackedData, share: float) -> PackedData:
     if share == 1:
         return data
     kept = np.ones(len(data.arrays["actions"]), bool)
-    for start, length, seed, log in zip(data.starts, data.lengths, data.seeds, data.logs):
-        if split_of(int(seed), str(log)) == "train" and np.random.default_rng((int(seed), 7)).random() >= share:
+    for start, length, seed, log, split in zip(data.starts, data.lengths, data.seeds, data.logs, data.splits):
+        learned = split_of(int(seed), str(log), str(split)) == "train"
+        if learned and np.random.default_rng((int(seed), 7)).random() >= share:
             kept[start : start + length] = False
     return replace(data, valid={**data.valid, **{name: data.known(name, slice(None)) & kept for name in LABELS}})
 
