@@ -21,13 +21,29 @@ TOGETHER = 64
 
 
 def training_episodes(checkpoint: Checkpoint, data: PackedData) -> PackedData:
-    """The episodes of the training split in which the model's modalities and all actions are known.
+    """The episodes of the training split in which the model's modalities are known throughout.
 
     Raises:
         ValueError: if they were recorded for another task, or there is none.
     """
     data.check_contract(checkpoint.contract, checkpoint.model.observes)
-    return data.split("train").having((*checkpoint.model.observes,))
+    return data.split("train").having(checkpoint.model.observes)
+
+
+def moments_and_left(episodes: PackedData, parts: tuple[str, ...] = ("actions",)) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (N,) of all moments of all episodes, and (N,) int64 how many steps follow each of which `parts` are known.
+
+    What is known of a step stands at the moment that it led to.
+    """
+    rows, left = [], []
+    for start, length in zip(episodes.starts, episodes.lengths):
+        moments = int(start) + np.arange(length)
+        known = np.all([episodes.known(part, moments[1:]) for part in parts], 0)
+        # The first step, from each moment on, of which something is not known; the episode's end, if there is none.
+        unknown = np.append(np.where(known, length - 1, np.arange(length - 1)), length - 1)
+        rows.append(moments)
+        left.append(np.minimum.accumulate(unknown[::-1])[::-1] - np.arange(length))
+    return np.concatenate(rows), np.concatenate(left)
 
 
 def real_moments(checkpoint: Checkpoint, data: PackedData | None, count: int, seed: int) -> Contexts:
@@ -44,7 +60,7 @@ class Moments:
     """N moments of recorded episodes, in order, as a policy would have seen them.
 
     features: (N, size) float32, filtered. decided: (N, ...), what was decided there, see `decisions.decided_by`; of an
-    episode's last moment it says nothing. left: (N,) int64, how many steps of its episode follow.
+    episode's last moment it says nothing. left: (N,) int64, how many steps follow whose actions are known.
     """
 
     features: torch.Tensor
@@ -67,15 +83,14 @@ def recorded_moments(checkpoint: Checkpoint, data: PackedData, kind: str) -> Mom
     kind: of what is decided.
     """
     episodes = training_episodes(checkpoint, data)
-    rows = np.concatenate([start + np.arange(length) for start, length in zip(episodes.starts, episodes.lengths)])
-    left = np.concatenate([np.arange(length)[::-1] for length in episodes.lengths])
+    rows, left = moments_and_left(episodes)
     # The action that stands at a moment led to it; a moment's own stands at the next one.
     actions = np.where(left[:, None] > 0, episodes.arrays["actions"][np.where(left > 0, rows + 1, rows)], 0.0)
     features = np.concatenate(list(_filtered(checkpoint, episodes)))
     return Moments(
         torch.from_numpy(features),
         torch.from_numpy(decided_by(kind, actions.astype(np.float32), episodes.arrays["ego"][rows])),
-        torch.from_numpy(left.copy()),
+        torch.from_numpy(left),
     )
 
 

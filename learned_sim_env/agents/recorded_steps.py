@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.agents.decisions import decided_by
-from learned_sim_env.agents.recorded import training_episodes
+from learned_sim_env.agents.recorded import moments_and_left, training_episodes
 from learned_sim_env.agents.views import ViewSettings
 from learned_sim_env.agents.worth import of_recorded
 from learned_sim_env.data.packed import PackedData
@@ -39,21 +39,24 @@ class RecordedSteps:
         horizon: T.
 
     Raises:
-        ValueError: if no episode is that long, rewards were not recorded, or it was another task.
+        ValueError: if none is that long, rewards were not recorded, or it was another task.
     """
 
     def __init__(self, checkpoint: Checkpoint, data: PackedData, settings: ViewSettings, horizon: int):
         self._data, self._lag, self._horizon = training_episodes(checkpoint, data), settings.lag, horizon
         self._names, a = tuple(checkpoint.model.observes), self._data.arrays
         starts, lengths = self._data.starts, self._data.lengths
-        rooms = np.maximum(lengths - horizon, 0)
-        self._first = np.concatenate([start + np.arange(room) for start, room in zip(starts, rooms)])
+        of_steps = of_recorded(self._data, settings)
+        rows, left = moments_and_left(self._data, ("actions", "reward"))
+        self._first = rows[left >= horizon]
         if not len(self._first):
-            raise ValueError(f"no episode is {horizon} steps long: give a shorter --horizon or collect longer ones")
+            raise ValueError(
+                f"no episode has {horizon} successive steps with known actions and rewards: give a shorter --horizon or "
+                "collect longer ones"
+            )
         self._episode_start = np.zeros(len(a["actions"]), np.int64)
         for start, length in zip(starts, lengths):
             self._episode_start[start : start + length] = start
-        of_steps = of_recorded(self._data, settings)
         self._worth, self._goes_on = of_steps.worth, of_steps.goes_on
         # What was decided at a moment led to the next one.
         before = np.maximum(np.arange(len(a["actions"])) - 1, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from learned_sim_env.agents.decisions import decided_by
 from learned_sim_env.agents.dreamer import DreamerSettings
 from learned_sim_env.agents.latent_policy import LatentNetwork
 from learned_sim_env.agents.pmpo import PMPOSettings, pmpo_loss
-from learned_sim_env.agents.recorded import real_moments, recorded_moments
+from learned_sim_env.agents.recorded import moments_and_left, real_moments, recorded_moments
 from learned_sim_env.agents.settings import LearnConfig
 from tests.agents.line_world import GOAL, driven, line_checkpoint, line_episodes
 
@@ -31,6 +33,15 @@ def test_moments_are_as_a_policy_sees_them():
     decided, known = moments.ahead(torch.tensor([3, 16]), 3)
     assert known.tolist() == [[True, True, False], [True, False, False]]
     np.testing.assert_array_equal(decided[0, :2], data.arrays["actions"][4:6])
+
+
+def test_what_is_not_known_of_recordings_is_left_out():
+    data = line_episodes(count=2, steps=4)
+    known = np.ones(10, bool)
+    # An action of the first episode, and what stands at the first moment of the second, which no action led to.
+    known[[2, 5]] = False
+    rows, left = moments_and_left(replace(data, valid={"actions": known}))
+    assert rows.tolist() == list(range(10)) and left.tolist() == [1, 0, 2, 1, 0, 4, 3, 2, 1, 0]
 
 
 def test_dreams_begin_at_recorded_moments_as_well():

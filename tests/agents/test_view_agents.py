@@ -56,7 +56,7 @@ def test_stretches_are_those_that_were_recorded():
     np.testing.assert_array_equal(views["ego"][:, 1], data.arrays["ego"][7:11])
     # An episode's first moments see the first one twice.
     np.testing.assert_array_equal(views["ego"][:, 0], data.arrays["ego"][[7, 7, 7, 8]])
-    with pytest.raises(ValueError, match="no episode is 7 steps long"):
+    with pytest.raises(ValueError, match="no episode has 7 successive steps"):
         RecordedSteps(line_checkpoint(), data, settings, horizon=7)
 
 
