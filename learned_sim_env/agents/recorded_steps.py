@@ -51,8 +51,8 @@ class RecordedSteps:
         self._first = rows[left >= horizon]
         if not len(self._first):
             raise ValueError(
-                f"no episode has {horizon} successive steps with known actions and rewards: give a shorter --horizon or "
-                "collect longer ones"
+                f"no episode has {horizon} successive steps with known actions and rewards: give a shorter --horizon "
+                "or collect longer ones"
             )
         self._episode_start = np.zeros(len(a["actions"]), np.int64)
         for start, length in zip(starts, lengths):
