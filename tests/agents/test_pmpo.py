@@ -129,6 +129,7 @@ def test_cloning_does_as_was_done(cloned):
     assert told["cloning"] < 3.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["action-bins", "discrete"])
 def test_pmpo_improves_on_what_was_recorded(kind):
     settings = PMPOSettings(**QUICK, actions=kind, cloning=30, beta=0.05)
@@ -150,6 +151,7 @@ def test_a_strong_hold_keeps_to_what_was_cloned():
     assert told["divergence"] < 0.02
 
 
+@pytest.mark.slow
 def test_conservatism_brings_imagined_values_down():
     """Where only the left half was recorded, values of what is imagined elsewhere are to be lower."""
     values = []

@@ -98,6 +98,7 @@ def test_a_driver_sees_what_was_seen_before():
     np.testing.assert_array_equal(views["ego"][0, :, 0], [3, 3])
 
 
+@pytest.mark.slow
 def test_tdmpc2_goes_to_the_goal():
     settings = TDMPC2Settings(**QUICK, latent=16, gamma=0.9, learning_rate=3e-3, slow_rate=0.1, proposals=8)
     agent = open_agent(LearnConfig(agent="tdmpc2"), settings, line_checkpoint(), line_episodes())
@@ -127,6 +128,7 @@ def jepa(**more):
     return agent, told
 
 
+@pytest.mark.slow
 def test_jepa_goes_to_a_goal_view_and_to_what_was_rewarding():
     agent, told = jepa()
     assert told["variance"] < 0.3 and told["prediction"] < 0.1
