@@ -52,6 +52,9 @@ class Objective(Protocol):
     """A dataclass with defaults: the architecture's own settings, which become flags of `learned-sim train`."""
     run_defaults: ClassVar[Mapping[str, Any]]
     """Settings of `TrainConfig` that suit the architecture, where they are not those of others, see `run_config`."""
+    amounts: ClassVar[tuple[str, ...]]
+    """Settings, common ones or its own, that say how much is trained: less by default of a run that goes on from a
+    checkpoint, with fewer data than that has learned from, see `training.amount`."""
     contexts: ClassVar[int]
     """Starting contexts to ship with a checkpoint, if nobody says how many."""
     progress: ClassVar[tuple[str, ...]]
@@ -115,6 +118,7 @@ class WindowObjective:
 
     progress: ClassVar[tuple[str, ...]] = ()
     run_defaults: ClassVar[Mapping[str, Any]] = {}
+    amounts: ClassVar[tuple[str, ...]] = ()
     contexts: ClassVar[int] = 320
 
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):

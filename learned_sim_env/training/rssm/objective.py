@@ -29,6 +29,7 @@ class RSSMObjective(WindowObjective):
     """See `training.objective.Objective`. A batch is one of windows, and a larger one for the ego's own motion."""
 
     settings_class = RSSMSettings
+    amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", "path_steps", "agent_steps", "head_windows", "head_steps")
     progress: ClassVar[tuple[str, ...]] = ("map", "motion")
 
     def __init__(
