@@ -164,6 +164,7 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
     import torch
 
     from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
+    from learned_sim_env.recordings.imported import is_import
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -173,7 +174,8 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
         data = record_episodes(recorded, args.episodes, args.workers, checkpoint.contract.name)
     else:
         data = open_episodes(args.data or recorded, args.seeds, args.episodes)
-    return LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
+    imported = args.data if args.data is not None and is_import(args.data) else None
+    return LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside), imported)
 
 
 def _write(args: EvaluateArgs, inputs: LevelInputs, parts: list[Part]) -> list[Path]:
