@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.cli.train import TrainArgs, args_for
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.objective import objective_class
 from learned_sim_env.world_model.checkpoint import save_pretrained
-from learned_sim_env.world_model.registry import model_of_size
+from learned_sim_env.world_model.registry import MODELS, model_of_size
 
 
 @pytest.fixture
@@ -32,6 +35,13 @@ def parsed(data: Path, *more: str) -> TrainArgs:
     """The arguments of a run on these data."""
     argv = ["--data", str(data), "--out", "somewhere", "--model", "rssm-tiny", *more]
     return tyro.cli(args_for(argv), args=argv)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_amounts_are_settings(model):
+    objective = objective_class(model)
+    names = {field.name for kind in (TrainConfig, objective.settings_class) for field in fields(kind)}
+    assert {*objective.amounts} <= names
 
 
 def test_frames_for_training_are_counted(packed, packed_file):
