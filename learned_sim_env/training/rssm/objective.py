@@ -45,7 +45,8 @@ class RSSMObjective(WindowObjective):
         top_speed = torch.tensor(self.train.top_speed)
         if config.start:
             # What it knows of faster driving, and of others, is not lost because there is little to learn from.
-            top_speed = top_speed.maximum(self.model.ego_path.top_speed.cpu())
+            known = self.model.ego_path.top_speed.cpu()
+            top_speed = top_speed.maximum(torch.where(known.isfinite(), known, 0))
             around = max(self.model.config.slots, others_around(self.model, self.train))
             self.model.config = replace(self.model.config, slots=around)
         self.model.ego_path.top_speed.copy_(top_speed)
