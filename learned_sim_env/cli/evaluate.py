@@ -170,6 +170,7 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
     import torch
 
     from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
+    from learned_sim_env.recordings.imported import is_import
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -180,7 +181,8 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
     else:
         data = open_episodes(args.data or recorded, args.seeds, args.episodes)
     more = {name: getattr(args, name) for name in ("batch_size", "workers", "free_rows", "free_steps", "drive_steps")}
-    return LevelInputs(checkpoint, data, args.out, beside=tuple(beside), **more)
+    imported = args.data if args.data is not None and is_import(args.data) else None
+    return LevelInputs(checkpoint, data, args.out, beside=tuple(beside), imported=imported, **more)
 
 
 def _write(args: EvaluateArgs, inputs: LevelInputs, parts: list[Part]) -> list[Path]:

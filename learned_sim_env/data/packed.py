@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import numpy as np
 from learned_sim_env.data.episode import MODALITIES, PARTS, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.data.frames import Rows
 from learned_sim_env.data.packing import ABOUT, FRAMES, Packer, masked_by, on_disk, unpacked, unpacked_before
+from learned_sim_env.data.pieces import ready
 from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.files import replacing
 from learned_sim_env.spec import Contract, Fingerprints, unknown
@@ -53,28 +55,32 @@ class PackedData:
     def of(episodes: Iterable[Episode], fingerprints: Fingerprints) -> PackedData:
         """Episodes packed in memory."""
         file = io.BytesIO()
-        packer = Packer(file)
+        packer = Packer(file, io.BytesIO())
         for episode in episodes:
             packer.add(episode)
-        members = dict(packer.members())
+        members = {name: member.whole() for name, member in packer.members()}
         return PackedData._of(members, *unpacked(members, np.frombuffer(file.getbuffer(), np.uint8)), fingerprints)
 
     @staticmethod
     def save(path: Path, episodes: Iterable[Episode], fingerprints: Fingerprints, source: str = "") -> None:
-        """Write a file for `load`, atomically, with one episode in memory at a time but for its smaller arrays.
+        """Write a file for `load`, atomically, with one episode in memory at a time.
 
         source: tells what the episodes were made from.
         """
         # bzip2 makes it half the size that deflate would, and numpy reads it all the same.
-        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_BZIP2) as archive:
+        with (
+            replacing(path) as temporary,
+            tempfile.TemporaryFile(dir=path.parent) as spool,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_BZIP2) as archive,
+        ):
             with archive.open(zipfile.ZipInfo(FRAMES), "w", force_zip64=True) as frames:  # Stored as they are.
-                packer = Packer(frames)  # type: ignore[arg-type]
+                packer = Packer(frames, spool)  # type: ignore[arg-type]
                 for episode in episodes:
                     packer.add(episode)
             about = {"layout": LAYOUT, "source": source, "fingerprints": str(fingerprints)}
-            for name, array in (*((k, np.array(v)) for k, v in about.items()), *packer.members()):
+            for name, member in (*((k, ready(np.array(v))) for k, v in about.items()), *packer.members()):
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, array, allow_pickle=False)
+                    member.write(file)  # type: ignore[arg-type]
 
     @staticmethod
     def load(path: Path | str) -> PackedData:
@@ -89,6 +95,13 @@ class PackedData:
             return PackedData._of(members, unpacked_before(members), {}, {}, fingerprints)
         data = on_disk(Path(path), FRAMES) if len(members["cameras"]) else np.zeros(0, np.uint8)
         return PackedData._of(members, *unpacked(members, data), Fingerprints.parse(str(members["fingerprints"])))
+
+    @staticmethod
+    def count_steps(path: Path | str, split: str) -> int:
+        """Number of steps of a split in a file that `load` reads, without reading more of it."""
+        with np.load(path, allow_pickle=False) as file:
+            about = {name: file[name] for name in ("lengths", *ABOUT) if name in file.files}
+        return PackedData._of(about, {}, {}, {}, Fingerprints("", {})).split(split).steps
 
     @staticmethod
     def _of(

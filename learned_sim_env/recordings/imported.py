@@ -33,12 +33,17 @@ def save(folder: Path, episodes: Sequence[ImportedEpisode]) -> None:
     write_json(folder / FILE, [{**asdict(e), "file": str(e.file.resolve())} for e in episodes])
 
 
+def is_import(folder: Path) -> bool:
+    """Whether a folder is that of an import."""
+    return (folder / FILE).is_file()
+
+
 def load(folder: Path) -> list[ImportedEpisode] | None:
     """The episodes of an import, None if the folder is none.
 
     Raises:
         RecordingError: for a file that is damaged.
     """
-    if not (folder / FILE).is_file():
+    if not is_import(folder):
         return None
     return [ImportedEpisode(**{**row, "file": Path(row["file"])}) for row in load_json(folder / FILE, list)]

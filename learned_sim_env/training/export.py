@@ -11,6 +11,7 @@ import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
+from learned_sim_env.training.amount import learned_from
 from learned_sim_env.training.calibration import uncertainty_bound
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
@@ -88,6 +89,7 @@ def export(
         "parameters": sum(p.numel() for p in model.parameters()),
         "episodes": len(data),
         "frames": data.steps,
+        **({"start": config.start, "frames_before": learned_from(config.start)} if config.start else {}),
         "simulators": sorted(set(map(str, data.simulators))),
         "data_seeds": f"{data.seeds.min()} to {data.seeds.max()}",
         "device": f"{trainer.device.type}, {trainer.world} processes, {trainer.hours():.2f} hours",

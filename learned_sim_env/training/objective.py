@@ -6,7 +6,8 @@ A new one is a new line here; see the page "Add your own world model" in the doc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -53,6 +54,9 @@ class Objective(Protocol):
     """A dataclass with defaults: the architecture's own settings, which become flags of `learned-sim train`."""
     run_defaults: ClassVar[Mapping[str, Any]]
     """Settings of `TrainConfig` that suit the architecture, where they are not those of others, see `run_config`."""
+    amounts: ClassVar[tuple[str, ...]]
+    """Settings, common ones or its own, that say how much is trained: less by default of a run that goes on from a
+    checkpoint, with fewer data than that has learned from, see `training.amount`."""
     contexts: ClassVar[int]
     """Starting contexts to ship with a checkpoint, if nobody says how many."""
     progress: ClassVar[tuple[str, ...]]
@@ -118,6 +122,7 @@ class WindowObjective:
 
     progress: ClassVar[tuple[str, ...]] = ()
     run_defaults: ClassVar[Mapping[str, Any]] = {}
+    amounts: ClassVar[tuple[str, ...]] = ()
     contexts: ClassVar[int] = 320
     cache: Path | None = None
 
@@ -207,11 +212,12 @@ def run_config(model: str, **settings: Any) -> TrainConfig:
     return TrainConfig(**{"model": model, **objective_class(model).run_defaults, **settings})
 
 
-def new_model(config: TrainConfig, **changes: Any) -> Any:
+def new_model(config: TrainConfig, free: Sequence[str] = (), **changes: Any) -> Any:
     """The model with which a run begins: its first weights follow from the seed, or are those of a checkpoint.
 
     Args:
         config: the run.
+        free: parts of the model's configuration that fit any weights, and are a checkpoint's own.
         changes: parts of the model's configuration that are not those of its size.
 
     Raises:
@@ -220,14 +226,17 @@ def new_model(config: TrainConfig, **changes: Any) -> Any:
     """
     if config.contract not in CONTRACTS:
         raise unknown("contract", config.contract, CONTRACTS)
+    found = from_pretrained(config.start, contract=CONTRACTS[config.contract]).model if config.start else None
     torch.manual_seed(config.seed)
     model = model_of_size(config.model, CONTRACTS[config.contract], **changes)
-    if config.start:
-        found = from_pretrained(config.start, contract=model.contract).model
-        if architecture_of(found) != architecture_of(model) or found.config != model.config:
-            raise ValueError(
-                f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
-                f"with the sizes {found.config}; give its own --model"
-            )
-        model.load_state_dict(found.state_dict())
+    if found is None:
+        return model
+    if alike := architecture_of(found) == architecture_of(model):
+        model.config = replace(model.config, **{name: getattr(found.config, name) for name in free})
+    if not alike or found.config != model.config:
+        raise ValueError(
+            f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
+            f"with the sizes {found.config}; give its own --model"
+        )
+    model.load_state_dict(found.state_dict())
     return model

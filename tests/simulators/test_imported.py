@@ -13,11 +13,13 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.environments.twin import TwinDrivingEnv
+from learned_sim_env.evaluation.ladder import climb, find_level
+from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.recordings import imported
 from learned_sim_env.spec import RECORDED_SCENARIOS, TEST_SCENARIOS
 from learned_sim_env.twins.approach import bring_to_context
 from learned_sim_env.twins.replays import replays
-from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from tests.recordings.world import make_world
 from tests.recordings.writers import table
@@ -135,3 +137,17 @@ def test_regress_on_recordings(folder, tmp_path, capsys):
     # What is no simulator is said, rather than left out.
     assert main([*arguments[:-8], "--out", str(tmp_path / "b"), "--simulator", "recordet"]) == 2
     assert "Did you mean 'recorded'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_answers_to_actions_are_compared_with_the_recordings(folder, contexts, tmp_path):
+    shipped = from_pretrained("bev-rssm")
+    mine = save_pretrained(tmp_path / "mine", shipped.model, contexts, 1.0, {"simulators": ["recorded"]})
+    run = ["evaluate", "--checkpoint", str(mine), "--data", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*run, "--levels", "responses", "--expected", "0", "--workers", "1"]) == 0
+    found = json.loads((tmp_path / "out" / "ladder.json").read_text())["responses"]
+    assert sorted(found["contexts"]) == [0, 1, 2] and not found["left_out"]
+    # The packed file alone does not tell where the recordings are.
+    inputs = LevelInputs(from_pretrained(mine), PackedData.load(folder / "packed.npz"), tmp_path)
+    (_, (part,)), *_ = climb([find_level("responses")], inputs)
+    assert "name the folder of their import" in part.method

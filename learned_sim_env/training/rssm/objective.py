@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -12,14 +13,17 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.ego_path import fine_tune_path
-from learned_sim_env.training.objective import Finished, WindowObjective
+from learned_sim_env.training.ego_path import fine_tune_path, path_loss
+from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.agent_losses import detect, others_around, traffic_loss
 from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
 from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads
 from learned_sim_env.training.rssm.losses import window_loss
+from learned_sim_env.training.rssm.mixing import mix
 from learned_sim_env.training.rssm.settings import RSSMSettings
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # Windows of a validation batch for the ego's own motion.
 VALIDATION_PATHS = 256
@@ -29,6 +33,7 @@ class RSSMObjective(WindowObjective):
     """See `training.objective.Objective`. A batch is one of windows, and a larger one for the ego's own motion."""
 
     settings_class = RSSMSettings
+    amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", "path_steps", "agent_steps", "head_windows", "head_steps")
     progress: ClassVar[tuple[str, ...]] = ("map", "motion")
 
     def __init__(
@@ -37,9 +42,20 @@ class RSSMObjective(WindowObjective):
         super().__init__(config, settings, data, process, device)
         self._paths = process.share("path_batch", settings.path_batch)
         self.train_paths, self.validation_paths = self.samplers(settings.path_horizon)
-        self.model.ego_path.top_speed.fill_(self.train.top_speed)
+        top_speed = torch.tensor(self.train.top_speed)
+        if config.start:
+            # What it knows of faster driving, and of others, is not lost because there is little to learn from.
+            known = self.model.ego_path.top_speed.cpu()
+            top_speed = top_speed.maximum(torch.where(known.isfinite(), known, 0))
+            around = max(self.model.config.slots, others_around(self.model, self.train))
+            self.model.config = replace(self.model.config, slots=around)
+        self.model.ego_path.top_speed.copy_(top_speed)
         # What was fitted when another run was finished will be fitted anew.
         self.model.births.likelier.zero_()
+
+    def new_model(self) -> Any:
+        """As everywhere, but that the weights fit any number of others to be kept track of."""
+        return new_model(self.config, free=("slots",))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -80,7 +96,31 @@ class RSSMObjective(WindowObjective):
         model = copy.deepcopy(self.model).eval()
         fine_tune_path(model.ego_path, self.train_paths, s, seed)
         fine_tune_agents(model, self.train, s, seed)
+        facts: dict[str, Any] = {}
+        if self.config.start:
+            facts["kept"] = mix(model, self.new_model().to(self.device), lambda part: self._unseen_loss(model, part))
         fine_tune_heads(model, self.train, s, seed)
-        names = ("path_steps", "agent_steps", "head_windows", "head_steps")
-        factor = calibrate_birth_rate(model, self.data)
-        return Finished(model, {**{name: getattr(s, name) for name in names}, "births_factor": round(factor, 3)})
+        facts.update({name: getattr(s, name) for name in ("path_steps", "agent_steps", "head_windows", "head_steps")})
+        facts["births_factor"] = round(calibrate_birth_rate(model, self.data), 3)
+        return Finished(model, facts)
+
+    def _unseen_loss(self, model: DrivingRSSM, part: str) -> float:
+        """The loss on validation windows that a part of a model, see `mixing`, is judged by; always by the same chance.
+
+        What others than the part add to it is the same whatever the part is.
+        """
+        torch.manual_seed(self.config.seed)
+        was, weights, total = model.training, self.settings.loss, 0.0
+        model.train()
+        for batch, paths in self.validation_batches():
+            if part == "ego_path":
+                loss = path_loss(model.ego_path, paths)
+            elif part == "agent_motion":
+                loss = traffic_loss(model, batch)
+            elif part == "detector":
+                _, loss = detect(model, batch, weights)
+            else:
+                loss, _ = window_loss(model, batch, paths, weights)
+            total += float(loss)
+        model.train(was)
+        return total

@@ -79,6 +79,7 @@ class CameraObjective:
         "weight_decay": 1e-4,
         "clip_norm": 1.0,
     }
+    amounts: ClassVar[tuple[str, ...]] = ()
     # With pictures, one takes 60 kB.
     contexts: ClassVar[int] = 64
     progress: ClassVar[tuple[str, ...]] = ("classes", "psnr")
