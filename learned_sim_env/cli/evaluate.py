@@ -67,13 +67,13 @@ class EvaluateArgs:
     """Simulator processes while recording."""
     processes: int = 1
     """Processes that measure side by side, each a level at a time."""
-    levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
     free_rows: int = 64
     """Rows of each of three kinds of drivers in the level validity; fewer for a model whose steps take long."""
     free_steps: int = 10_000
     """Steps of each."""
     drive_steps: int = 300
     """Steps of each drive in the level camera_drives."""
+    levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
     beside: tuple[str, ...] = ()
     """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
     card: bool = False
