@@ -12,6 +12,7 @@ from learned_sim_env.drivers.driver import Observations
 from learned_sim_env.imagination.filter import Filter
 from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.resources import as_path
+from learned_sim_env.spec import Fingerprints
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
 from learned_sim_env.world_model.hub import SCHEME
 
@@ -35,7 +36,7 @@ def world_model_of(path: Path, metadata: Mapping[str, str]) -> Checkpoint:
 
     Raises:
         FileNotFoundError: if it is at neither place.
-        ValueError: if what is there is another model.
+        ValueError: if what is there is another model, or the policy is for another contract.
     """
     name, wanted = metadata[WORLD_MODEL], metadata[FINGERPRINT]
     beside = path.parent / Path(name).name
@@ -52,6 +53,7 @@ def world_model_of(path: Path, metadata: Mapping[str, str]) -> Checkpoint:
             f"{path} drives by features of world model {name} {wanted[:12]}, but that is now {found.fingerprint[:12]}: "
             "train the policy anew, or bring back the model it was trained with"
         )
+    found.contract.check(str(path), Fingerprints.parse(metadata.get("contract")), found.model.observes)
     return found
 
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from learned_sim_env.agents.decisions import ACTION_KINDS, are_targets, carried_out, likeliest
 from learned_sim_env.agents.filtered import FilteredRows, world_model_metadata, world_model_of
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.drivers.network import read, write
-from learned_sim_env.spec import Fingerprints, unknown
+from learned_sim_env.drivers.network import load_weights, read, write
+from learned_sim_env.spec import unknown
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.torch_state import own_state
@@ -119,13 +119,8 @@ class LatentPolicy:
         if metadata.get("driver") != KIND:
             raise ValueError(f"{path} is no policy on a world model's features: its driver is {metadata.get('driver')}")
         checkpoint = world_model_of(path, metadata)
-        declared = Fingerprints.parse(metadata.get("contract"))
-        checkpoint.contract.check(str(path), declared, checkpoint.model.observes)
         network = LatentNetwork(checkpoint.model.latent_size, **json.loads(metadata["network"]))
-        try:
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
-        except RuntimeError as error:
-            raise ValueError(f"{path} does not hold the network that it declares: {error}") from error
+        load_weights(network, path, tensors)
         about = json.loads(metadata.get("about", "{}"))
         return LatentPolicy(network.eval(), checkpoint, metadata["world_model"], about)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from learned_sim_env.agents.agent import agent_class
 from learned_sim_env.agents.decisions import are_targets, carried_out
@@ -23,9 +22,8 @@ from learned_sim_env.agents.planner_settings import PlannerSettings
 from learned_sim_env.agents.planning import Plan, search
 from learned_sim_env.agents.rebuilt import rebuilt
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.drivers.network import read, write
+from learned_sim_env.drivers.network import load_weights, read, write
 from learned_sim_env.imagination import Start
-from learned_sim_env.spec import Fingerprints
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # What a file's metadata says drives by it, see `catalogue.FILES`.
@@ -76,15 +74,13 @@ class PlannerPolicy:
         if metadata.get("driver") != KIND:
             raise ValueError(f"{path} is no planner: its driver is {metadata.get('driver')}")
         checkpoint = world_model_of(path, metadata)
-        declared = Fingerprints.parse(metadata.get("contract"))
-        checkpoint.contract.check(str(path), declared, checkpoint.model.observes)
         stored = json.loads(metadata["planner"])
         agent = stored.pop("agent")
         guide = None
         if "guide" in metadata:
             shape = json.loads(metadata["guide"])
             guide = Guide(checkpoint.model.latent_size, tuple(shape["hidden"]), shape["kind"], shape["costs"])
-            guide.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+            load_weights(guide, path, tensors)
             guide.requires_grad_(False)
         settings = rebuilt(agent_class(agent).settings_class, stored)
         about = json.loads(metadata.get("about", "{}"))

@@ -17,7 +17,7 @@ from learned_sim_env.agents.decisions import are_targets, carried_out
 from learned_sim_env.agents.rebuilt import rebuilt
 from learned_sim_env.agents.views import SeenRows, ViewSettings
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.drivers.network import read, write
+from learned_sim_env.drivers.network import load_weights, read, write
 from learned_sim_env.spec import CONTRACTS, Contract, Fingerprints
 from learned_sim_env.world_model.torch_state import own_state
 
@@ -73,10 +73,7 @@ class ViewPolicy:
         kind = agent_class(agent)
         settings = rebuilt(kind.settings_class, stored)
         module = kind.new_module(contract, names, settings)
-        try:
-            module.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
-        except RuntimeError as error:
-            raise ValueError(f"{path} does not hold the network that it declares: {error}") from error
+        load_weights(module, path, tensors)
         about = json.loads(metadata.get("about", "{}"))
         return ViewPolicy(agent, settings, module.eval(), contract, names, about)
 
