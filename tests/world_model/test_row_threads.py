@@ -10,14 +10,6 @@ import torch
 from learned_sim_env.world_model.row_threads import each
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_several_threads_compute_rows_with_one_each(two_threads):
     both = threading.Barrier(2)
 
