@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.evaluation.levels.camera_drives.drives_part import paired_drives
+from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM
 from learned_sim_env.films import above, beside, labelled, save_picture
 from learned_sim_env.rendering.camera import CONDITIONS
 from learned_sim_env.world_model.checkpoint import from_pretrained
@@ -46,8 +47,8 @@ def main(checkpoint: str, seeds: tuple[int, ...]) -> None:
         for i, condition in enumerate(CONDITIONS):
             config = DrivesConfig(drives=1, before=30, steps=max(STEPS), every=1, appearance=condition)
             seed = seeds[i % len(seeds)]
-            dream, twin = paired_drives(loaded, np.array([seed]), Path(folder), 1, config)
-            rows = {step: row(dream, twin, config.drawn.index(step), condition, step) for step in STEPS}
+            dreams, twin = paired_drives(loaded, np.array([seed]), Path(folder), 1, config)
+            rows = {step: row(dreams[DREAM], twin, config.drawn.index(step), condition, step) for step in STEPS}
             save_picture(OUT / f"{condition}.png", above(list(rows.values())))
             overview.append(rows[OVERVIEW])
     save_picture(OUT / "overview.png", above(overview))

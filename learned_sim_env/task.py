@@ -76,6 +76,29 @@ def outcome(terms: np.ndarray, events: np.ndarray, reward: RewardSpec) -> Outcom
     return Outcome(reward_terms, events[:, _COSTS].astype(np.float32), end)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a step is worth on average over the events that may happen in it, of (...) rows, float32.
+
+    reward, cost: the means of those of `Outcome`. goes_on: probability that no event ends the episode.
+    """
+
+    reward: np.ndarray
+    cost: np.ndarray
+    goes_on: np.ndarray
+
+
+def expected(terms: np.ndarray, probabilities: np.ndarray, reward: RewardSpec) -> Expected:
+    """Means of reward and cost from graded terms (..., 4) and probabilities (..., 4) of independent `EVENTS`."""
+    bonus = np.array([reward.arrival, -reward.collision, -reward.off_road], np.float32)
+    spared = 1 - probabilities
+    return Expected(
+        reward=terms.sum(-1) + probabilities[..., _BONUSES] @ bonus,
+        cost=1 - spared[..., _COSTS].prod(-1),
+        goes_on=spared[..., _TERMINATIONS].prod(-1),
+    )
+
+
 def graded_terms(before: Scene, after: Scene, contract: Contract) -> np.ndarray:
     """(4,) float32: the graded reward terms of a step, each bounded.
 

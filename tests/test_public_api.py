@@ -19,6 +19,7 @@ PUBLIC = (
     *(
         f"learned_sim_env.{name}"
         for name in (
+            "agents",
             "carla_standin",
             "data",
             "drivers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -43,6 +44,18 @@ def graded(before, after, contract=CONTRACT):
 
 def happened(scene) -> set[str]:
     return {name for name, holds in zip(task.EVENTS, task.events(scene, CONTRACT)) if holds}
+
+
+def test_expectations_are_means_over_all_that_can_happen():
+    terms = np.array([[0.5, -0.1, 0.0, -0.02]], np.float32)
+    likely = np.array([[0.2, 0.1, 0.05, 0.3]], np.float32)
+    found = task.expected(terms, likely, REWARD)
+    every = np.array(list(itertools.product([False, True], repeat=4)))
+    chance = np.where(every, likely, 1 - likely).prod(1)
+    outcome = task.outcome(np.repeat(terms, 16, 0), every, REWARD)
+    assert found.reward == pytest.approx([chance @ outcome.reward])
+    assert found.cost == pytest.approx([chance @ outcome.cost])
+    assert found.goes_on == pytest.approx([chance @ ~outcome.terminated])
 
 
 @given(TERMS)

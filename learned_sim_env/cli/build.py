@@ -20,6 +20,7 @@ from learned_sim_env.files import write_json
 from learned_sim_env.isolation import isolated
 from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.progress import time_of_day
 
 Stage = Literal["collect", "pack", "roads", "train", "export", "evaluate"]
 
@@ -29,18 +30,22 @@ class BuildArgs:
     """Make a checkpoint by its recipe: collect, pack, cut roads into pieces, train, export, evaluate; the same command
     goes on where it was stopped.
 
-    The checkpoint is OUT/NAME, with the evaluation on its card. Beside it: OUT/episodes and OUT/test, what was
-    recorded; OUT/roads.safetensors, pieces of road; OUT/run, the training; OUT/evaluation.
+    The checkpoint is OUT/NAME, with the evaluation on its card. Beside it: OUT/episodes, unless another collection is
+    named, and OUT/test, what was recorded; OUT/roads.safetensors, pieces of road; OUT/run, the training;
+    OUT/evaluation.
     """
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A recipe that ships (bev-rssm, camera-rssm), or the path of one (./mine.toml)."""
+    """A recipe that ships (bev-rssm, camera-rssm, transformer), or the path of one (./mine.toml)."""
     out: Path
     """Where to write."""
     quick: bool = False
     """Go through all of it with hardly any data and steps, in a few minutes."""
     stage: Stage | None = None
     """Do this stage alone, even if it was done before; those before it must be done."""
+    episodes: Path | None = None
+    """Folder of the training episodes, such as that of another build: those that the recipe asks for are recorded there
+    if they are not there yet. By default OUT/episodes."""
     processes: int = 2
     """Simulator processes, processes that train together, each with its share of every batch, and processes that
     measure side by side."""
@@ -64,6 +69,7 @@ class Build:
     def __init__(self, args: BuildArgs, recipe: Recipe):
         self.args, self.recipe, self.out = args, recipe, args.out
         self.checkpoint, self._path = args.out / recipe.name, args.out / "build.json"
+        self.episodes = args.episodes or args.out / "episodes"
         self.stages: dict[str, Any] = {}
         if self._path.exists():
             self.stages = json.loads(self._path.read_text(encoding="utf-8"))
@@ -80,11 +86,11 @@ class Build:
                 raise ValueError(f"stage {stage} needs {', '.join(missing)} first: do that, or leave --stage out")
             expected = [self._expected(s) for s in left[left.index(stage) :]]
             times = f", about {_told(expected[0])} of {_told(sum(expected))} that are left" if all(expected) else ""
-            print(f"{stage}: stage {stages.index(stage) + 1} of {len(stages)}{times}", flush=True)
+            print(f"{time_of_day()} {stage}: stage {stages.index(stage) + 1} of {len(stages)}{times}", flush=True)
             self._timed(stage)
         seconds = sum(stage["seconds"] for stage in self.stages.values())
         finished = "all stages are done" if all(map(self._is_done, stages)) else f"{asked} is done"
-        print(f"{finished}, in {_told(seconds)} so far: {self.checkpoint}")
+        print(f"{time_of_day()} {finished}, in {_told(seconds)} so far: {self.checkpoint}")
 
     def _timed(self, stage: str) -> None:
         """Do a stage, and note in `build.json` what it was made with and how long it took, interruptions apart."""
@@ -105,6 +111,8 @@ class Build:
         """What the result of a stage depends on, ready for JSON, by its place in the recipe."""
         tables = {*self._before(stage), stage} & {"collect", "roads", "train", "evaluate"}
         made = {f"[{table}] {k}": v for table in sorted(tables) for k, v in getattr(self.recipe, table).items()}
+        if self.args.episodes is not None:
+            made["--episodes"] = str(self.args.episodes.resolve())
         if "train" in tables:
             made["--processes"] = self.args.processes
         return json.loads(json.dumps(made))
@@ -136,23 +144,34 @@ class Build:
         return 60 * minutes.get(stage, 0.0) * (slower if done else 1.0)
 
     def _collect(self) -> None:
-        self._record("episodes", "train", self.recipe.collect["episodes"])
+        from learned_sim_env.data.collect import is_collected
 
-    def _record(self, name: str, split: Literal["train", "test"], episodes: int) -> None:
+        args = self._recording(self.episodes, "train", self.recipe.collect["episodes"])
+        if self.args.episodes is not None and is_collected(collect.config_of(args)):
+            # Another's, which is not to be written anew because it was called otherwise.
+            print(f"all {args.episodes} episodes are there: {self.episodes}")
+        else:
+            self._record(args)
+
+    def _recording(self, folder: Path, split: Literal["train", "test"], episodes: int) -> CollectArgs:
         table = {**self.recipe.collect, "episodes": episodes}
-        if collect.run(CollectArgs(out=self.out / name, split=split, workers=self.args.processes, **table)):
+        return CollectArgs(out=folder, split=split, workers=self.args.processes, **table)
+
+    def _record(self, args: CollectArgs) -> None:
+        if collect.run(args):
             print("some episodes could not be recorded, see above: the build goes on without them")
 
     def _pack(self) -> None:
         from learned_sim_env.data.dataset import pack
 
-        pack(self.out / "episodes")
+        pack(self.episodes)
 
     def _roads(self) -> None:
-        from learned_sim_env.training.rssm.roads.assembly import RoadsConfig, make_library
+        from learned_sim_env.training.objective import objective_class
 
+        made = objective_class(self.recipe.train["model"]).made_before["roads"]
         # In a process of its own, because a process can have one engine.
-        said = isolated(make_library, RoadsConfig(**self.recipe.roads), self._library)
+        said = isolated(made.make, made.config(**self.recipe.roads), self._library)
         print(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items()))
 
     @property
@@ -166,7 +185,7 @@ class Build:
         table = {**self.recipe.train, **({"roads": str(self._library)} if self.recipe.roads else {})}
         config, settings, more = recipes.parted(table, (TrainConfig, objective.settings_class, TrainArgs))
         return TrainArgs(
-            data=self.out / "episodes",
+            data=self.episodes,
             out=self.out / "run",
             config=run_config(**config),
             settings=objective.settings_class(**settings),
@@ -187,7 +206,7 @@ class Build:
 
     def _evaluate(self) -> None:
         table = {"episodes": EvaluateArgs.episodes, **self.recipe.evaluate}
-        self._record("test", "test", table["episodes"])
+        self._record(self._recording(self.out / "test", "test", table["episodes"]))
         args = EvaluateArgs(
             # With a separator it is a path, not the name of one that ships.
             checkpoint=os.path.join(self.out, self.checkpoint.name),

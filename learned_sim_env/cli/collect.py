@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from learned_sim_env.spec import CONTRACTS
+
+if TYPE_CHECKING:
+    from learned_sim_env.data.collect import CollectConfig
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class CollectArgs:
     """Length at which an episode is cut off, in steps of 0.1 s."""
     workers: int = 2
     """Simulator processes; a CARLA server serves one."""
+    engine: Literal["local", "ray"] = "local"
+    """What runs them: processes of this machine, or actors of a Ray cluster, whose machines have this package."""
+    address: str = ""
+    """Of the Ray cluster, "auto" for one that this machine belongs to; by default one is started here."""
     settings: tuple[str, ...] = ()
     """Of the simulator, as in: port=2000 town=Town03."""
     contract: str = ""
@@ -42,13 +49,22 @@ class CollectArgs:
 
 def run(args: CollectArgs) -> int:
     """Collect; 0 when every seed was recorded, 1 when some had to be skipped."""
-    from learned_sim_env.data.collect import CollectConfig, collect
+    from learned_sim_env.data.collect import collect
 
     try:
-        names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
-        summary = collect(CollectConfig(**{**vars(args), "modalities": names}))
+        summary = collect(config_of(args))
     except KeyboardInterrupt:
         print("interrupted: finished episodes are kept, the same command goes on from them")
         raise
     print(summary)
     return 1 if summary.failed else 0
+
+
+def config_of(args: CollectArgs) -> CollectConfig:
+    """What is asked for; `ValueError` if it cannot be."""
+    from learned_sim_env.data.collect import CollectConfig
+    from learned_sim_env.data.workers import Engine
+
+    names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
+    own = {name: value for name, value in vars(args).items() if name not in ("engine", "address")}
+    return CollectConfig(**{**own, "modalities": names, "engine": Engine(args.engine, args.address)})

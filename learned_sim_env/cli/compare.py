@@ -14,6 +14,8 @@ from learned_sim_env.optional import require
 from learned_sim_env.registration import EnvDeclaration, declarations
 from learned_sim_env.spec import CONTRACTS, SCENARIO_TAGS, unknown
 
+OWN = ("learned", "recorded")
+
 
 @dataclass(frozen=True)
 class CompareArgs:
@@ -94,10 +96,12 @@ def run(args: CompareArgs) -> int:
         print(f"{name}: {len(episodes)} episodes, {sum(len(e.speed) for e in episodes)} steps", flush=True)
     a, b = ([e for e in episodes if not {e.scenario, e.driver} & set(left_out)] for episodes in sides)
     parts = compare(names, (a, b))
-    if args.replays and known[args.a].twin == args.b:
+    # Recordings are the twin of what has learned from them.
+    if args.replays and (known[args.a].twin == args.b or (known[args.a].backend, known[args.b].backend) == OWN):
         from learned_sim_env.twins.replays import replays
 
-        parts.append(replays(args.a, args.replays))
+        backend = known[args.b].backend
+        parts.append(replays(args.a, args.replays, settings=settings[0], simulator=backend, twin_settings=settings[1]))
     about: dict[str, object] = {
         "scenarios": [s for s in args.scenarios if s not in left_out],
         "command": args.command(),

@@ -67,6 +67,12 @@ class EvaluateArgs:
     """Simulator processes while recording."""
     processes: int = 1
     """Processes that measure side by side, each a level at a time."""
+    free_rows: int = 64
+    """Rows of each of three kinds of drivers in the level validity; fewer for a model whose steps take long."""
+    free_steps: int = 10_000
+    """Steps of each."""
+    drive_steps: int = 300
+    """Steps of each drive in the level camera_drives."""
     levels: Annotated[tuple[str, ...], tyro.conf.arg(help=_LEVELS_HELP)] = ()
     beside: tuple[str, ...] = ()
     """Further checkpoints, named as --checkpoint is, to be shown as baselines beside it."""
@@ -105,9 +111,9 @@ def _run(args: EvaluateArgs) -> int:
 
     # Rather now than at the end.
     require("matplotlib", extra="train")
-    for name in ("episodes", "processes"):
-        if (value := getattr(args, name)) < 1:
-            raise ValueError(f"{name} is {value}; at least 1 is needed")
+    for name, least in {"episodes": 1, "processes": 1, "free_rows": 2, "free_steps": 1, "drive_steps": 1}.items():
+        if (value := getattr(args, name)) < least:
+            raise ValueError(f"{name} is {value}; at least {least} is needed")
     if args.data is None and args.seeds != "test":
         raise ValueError(f"only test episodes are recorded on the spot: give --data with {args.seeds} episodes")
     if args.card and args.checkpoint.startswith(SCHEME):
@@ -164,6 +170,7 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
     import torch
 
     from learned_sim_env.evaluation.episode_sources import open_episodes, record_episodes
+    from learned_sim_env.recordings.imported import is_import
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -173,7 +180,9 @@ def _opened(args: EvaluateArgs, may_record: bool = False) -> LevelInputs:
         data = record_episodes(recorded, args.episodes, args.workers, checkpoint.contract.name)
     else:
         data = open_episodes(args.data or recorded, args.seeds, args.episodes)
-    return LevelInputs(checkpoint, data, args.out, args.batch_size, args.workers, tuple(beside))
+    more = {name: getattr(args, name) for name in ("batch_size", "workers", "free_rows", "free_steps", "drive_steps")}
+    imported = args.data if args.data is not None and is_import(args.data) else None
+    return LevelInputs(checkpoint, data, args.out, beside=tuple(beside), imported=imported, **more)
 
 
 def _write(args: EvaluateArgs, inputs: LevelInputs, parts: list[Part]) -> list[Path]:

@@ -24,6 +24,7 @@ PACKAGES = {
     "viewer": ("imageio", "imageio-ffmpeg", "pillow", "pygame", "pygame-ce"),
     "rl": ("stable-baselines3",),
     "rl-all": ("array-api-compat", "d3rlpy", "ray", "skrl", "stable-baselines3", "tianshou", "torchrl"),
+    "ray": ("ray",),
     "hub": ("huggingface_hub",),
     "train": ("h5py", "matplotlib", "minari", "pillow", "tensorboard"),
 }

@@ -26,6 +26,7 @@ COMMANDS = {
     "build": "make a checkpoint by its recipe, from collection to card",
     "evaluate": "measure how far a world model may be trusted",
     "compare": "drive two environments alike and compare them: dream and twin, or two simulators",
+    "learn": "learn to drive in a world model's imagination, with one of the agents",
     "transfer": "learn to drive in the dream, drive in the simulator, and compare policies in both",
     "regress": "drive a policy through a suite of scenarios and judge it against a baseline",
     "stress": "look for what makes a policy fail, and how plausible that is",

@@ -40,6 +40,10 @@ class RegressArgs:
     """By how much a metric may be worse than the baseline's, instead of what the suite says."""
     worlds: Literal["both", "dream", "twin"] = "both"
     """Where to drive; the twin needs the extra [metadrive]."""
+    simulator: str = ""
+    """Another twin than the declared one, by name, such as recorded."""
+    settings: tuple[str, ...] = ()
+    """Of that simulator, as in: recordings=data/mine-v0, the folder of an import."""
     seeds: int = 3
     """Chances of every scenario in the dream."""
     scenarios: tuple[str, ...] = ()
@@ -143,7 +147,10 @@ def _driven(args: RegressArgs, suite: Suite, runner: DreamRunner) -> tuple[Run, 
             drives["dream"] = runner.run(jobs, done=bar.update)
     env_id = _twinned(args, runner)
     if env_id is not None:
-        twin = TwinRunner(env_id, suite.starts, args.policy, args.out / "twin")
+        settings = parse_settings(args.settings)
+        twin = TwinRunner(
+            env_id, suite.starts, args.policy, args.out / "twin", simulator=args.simulator, settings=settings
+        )
         jobs = jobs_of(scenarios, 1, perturbations)
         with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
             drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
@@ -160,9 +167,9 @@ def _twinned(args: RegressArgs, runner: DreamRunner) -> str | None:
         return None
     try:
         env_id = env_id_for(runner.checkpoint)
-        twin_settings(env_id)
+        twin_settings(env_id, args.simulator)
     except ValueError as error:
-        if args.worlds == "twin":
+        if args.worlds == "twin" or args.simulator:
             raise
         print(f"twin: not applicable: {error}")
         return None

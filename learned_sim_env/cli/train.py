@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
@@ -27,7 +27,9 @@ Settings = TypeVar("Settings")
 class TrainArgs(Generic[Settings]):
     """Train a world model on recorded driving; the same command goes on with a run that was stopped.
 
-    With --model, --help shows the settings of that architecture.
+    With --model, --help shows the settings of that architecture. With --start, steps and all further steps are by
+    default fewer: their share is that of the frames to train on among those that the checkpoint has learned from, at
+    least a hundredth. Give --data as well, and --help shows how many these are.
     Several processes: torchrun --nproc-per-node N -m learned_sim_env.cli.main train ...
     """
 
@@ -51,26 +53,47 @@ class TrainArgs(Generic[Settings]):
 
 
 def args_for(argv: Sequence[str]) -> Any:
-    """`TrainArgs` with the settings of what `--model` in `argv` names, and the defaults that suit it.
+    """`TrainArgs` with the settings of what `--model` in `argv` names, and the defaults that suit it; with `--start`,
+    those that suit the amount of data.
 
     Raises:
-        ValueError: if there is no such model.
+        ValueError: if there is no such model, or the data or the checkpoint are damaged.
+        OSError: if there is no such checkpoint.
     """
     from learned_sim_env.training.objective import objective_class, run_config
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--model", nargs="?", default=TrainConfig.model)
-    model = parser.parse_known_args(argv)[0].model or TrainConfig.model
+    for name in ("--model", "--start", "--data"):
+        parser.add_argument(name, nargs="?")
+    given = parser.parse_known_args(argv)[0]
+    model = given.model or TrainConfig.model
     objective, config = objective_class(model), run_config(model)
-    of_config = Annotated[TrainConfig, tyro.conf.arg(name="")]
+    settings = objective.settings_class()
+    if objective.amounts and given.start and given.data and Path(given.data).exists():
+        from learned_sim_env.data.dataset import PackedData
+        from learned_sim_env.training.amount import scaled
+
+        frames = PackedData.count_steps(_packed(Path(given.data)), "train")
+        config, settings = scaled(replace(config, start=given.start), settings, objective.amounts, frames)
     return make_dataclass(
         "TrainArgs",
-        [("config", of_config, field(default=config)), ("contexts", int, field(default=objective.contexts))],
+        [
+            ("config", Annotated[TrainConfig, tyro.conf.arg(name="")], field(default=config)),
+            ("settings", Annotated[objective.settings_class, tyro.conf.arg(name="")], field(default=settings)),
+            ("contexts", int, field(default=objective.contexts)),
+        ],
         bases=(TrainArgs[objective.settings_class],),  # type: ignore[name-defined]
         namespace={"__doc__": TrainArgs.__doc__},
         frozen=True,
         kw_only=True,
     )
+
+
+def _packed(path: Path) -> Path:
+    """The packed file of a collection's folder, or that file itself."""
+    from learned_sim_env.data.dataset import pack
+
+    return pack(path) if path.is_dir() else path
 
 
 def run(args: TrainArgs) -> int:
@@ -87,7 +110,7 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
     """The trainer of a run, as far as it has come, and its data; alone in the run's folder."""
     import torch
 
-    from learned_sim_env.data.dataset import PackedData, pack
+    from learned_sim_env.data.dataset import PackedData
     from learned_sim_env.training.trainer import Trainer
 
     # Of several processes the first one writes.
@@ -95,16 +118,19 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
         remove_unfinished(args.out)
         if args.threads:
             torch.set_num_threads(args.threads)
-        data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
+        data = PackedData.load(_packed(args.data))
         every = {"save_every": args.save_every, "picture_every": args.picture_every}
         yield Trainer(args.config, data, args.out, args.settings, args.device, **every), data
 
 
 def train(args: TrainArgs, trainer: Trainer, data: PackedData) -> None:
     """Train to the last step, if there are data to export the model with."""
+    from learned_sim_env.training.amount import how_little
     from learned_sim_env.training.export import choose_contexts
 
     if trainer.rank == 0:
+        if few := how_little(data, trainer.model.contract.dt, args.config.steps, args.config.start):
+            print(few)
         # Rather now than at the end.
         choose_contexts(data, args.contexts, trainer.model)
     try:

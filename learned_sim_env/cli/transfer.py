@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from learned_sim_env.agents.contest import AgentPlan
 from learned_sim_env.locks import alone_in
-from learned_sim_env.reinforcement.transfer import TransferPlan
 
 if TYPE_CHECKING:
     from learned_sim_env.reinforcement.jobs import Job
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TransferArgs(TransferPlan):
+class TransferArgs(AgentPlan):
     """Learn to drive in the dream, drive in the simulator, and compare.
 
     Trains PPO in the dream, in MetaDrive, in the dream with its doubt penalised, and in the dream for longer (with
-    cameras: in the dream, in MetaDrive, and in both without pictures); judges
-    all of them on test scenarios of MetaDrive; and asks whether the dream ranks policies as MetaDrive does. Every piece
-    is kept in OUT: the same command goes on where it was broken off. Writes transfer.json, .html, .md and .png there.
+    cameras: in the dream, in MetaDrive, and in both without pictures), and agents of `learned-sim learn`, if --agents
+    names any; judges all of them on test scenarios of MetaDrive; and asks whether the dream ranks policies as MetaDrive
+    does. Every piece is kept in OUT: the same command goes on where it was broken off. Writes transfer.json, .html, .md
+    and .png there.
     """
 
     out: Path = Path("runs/transfer")
@@ -47,7 +48,7 @@ def _run(args: TransferArgs) -> int:
 
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
-    plan = TransferPlan(**{f.name: getattr(args, f.name) for f in fields(TransferPlan)})
+    plan = AgentPlan(**{f.name: getattr(args, f.name) for f in fields(AgentPlan)})
     _check_folder(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)
@@ -60,7 +61,7 @@ def _run(args: TransferArgs) -> int:
     return 0
 
 
-def _ship(plan: TransferPlan, path: Path) -> Path:
+def _ship(plan: AgentPlan, path: Path) -> Path:
     """Copy the best policy of the longest runs in the dream, by what it earned there."""
     import shutil
 
@@ -77,7 +78,7 @@ def _ship(plan: TransferPlan, path: Path) -> Path:
     return path
 
 
-def _check_folder(plan: TransferPlan) -> None:
+def _check_folder(plan: AgentPlan) -> None:
     """Keep what was asked for beside its results, and refuse to mix them with those of another question.
 
     Raises:
@@ -92,6 +93,9 @@ def _check_folder(plan: TransferPlan) -> None:
     config = read_config(find(plan.checkpoint))
     asked = json.loads(json.dumps(asdict(plan), default=str))
     model = {**config["files"], "uncertainty_bound": config["uncertainty_bound"]}
+    if not plan.agents:
+        # What belongs to agents; folders of before they took part have none of it.
+        asked = {name: value for name, value in asked.items() if name not in ("agents", "agent_minutes", "data")}
     asked = {**asked, "out": None, "version": __version__, "model": model}
     path = plan.out / "plan.json"
     if path.is_file():
@@ -133,7 +137,7 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
         bar.update(done() - bar.n)
 
 
-def _parts(plan: TransferPlan) -> list[Part]:
+def _parts(plan: AgentPlan) -> list[Part]:
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import DrivenStretches
     from learned_sim_env.reinforcement.transfer import ranked_name
@@ -145,8 +149,11 @@ def _parts(plan: TransferPlan) -> list[Part]:
     sides = {
         name: (DrivenStretches.of_plain(v["dream"]), DrivenStretches.of_plain(v["twin"])) for name, v in found.items()
     }
-    last = {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
-    return [driving_part(results, runs), ranking_part(sides), exploit_part(sides, last)]
+    learned = plan.learned()
+    agents = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in learned.items() if jobs[0].learns}
+    last = {kind: [job.path.name for job in jobs] for kind, jobs in learned.items()}
+    last |= {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
+    return [driving_part(results, runs, agents), ranking_part(sides), exploit_part(sides, last)]
 
 
 def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
@@ -180,7 +187,8 @@ def _markdown(table: Table) -> str:
 def _command(args: TransferArgs) -> str:
     told = {f.name: (getattr(args, f.name), f.default) for f in fields(args) if f.name != "recipe"}
     told.update({f"recipe.{f.name}": (getattr(args.recipe, f.name), f.default) for f in fields(args.recipe)})
-    options = [f"--{name.replace('_', '-')} {value}" for name, (value, default) in told.items() if value != default]
+    words = {name: " ".join(map(str, v if isinstance(v, tuple) else (v,))) for name, (v, d) in told.items() if v != d}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in words.items()]
     return " ".join(["learned-sim transfer", *options])
 
 

@@ -22,9 +22,9 @@ from gymnasium.envs.registration import EnvSpec
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
 from learned_sim_env.data.episode import MODALITIES, Episode, EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
-from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, write_minari
+from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, read_minari_seeds, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.data.workers import LOCAL, Engine, Task
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in
@@ -60,6 +60,7 @@ class CollectConfig:
     flat: bool = False
     contract: str = ""
     modalities: tuple[str, ...] = ()
+    engine: Engine = LOCAL
 
     def __post_init__(self) -> None:
         if self.contract and self.contract not in CONTRACTS:
@@ -211,6 +212,17 @@ def collect(config: CollectConfig) -> Summary:
         return _collect(config)
 
 
+def is_collected(config: CollectConfig) -> bool:
+    """Whether the collection in `config.out` has all episodes that are asked for, whatever Minari calls it.
+
+    Raises `ValueError` when it was made with other settings.
+    """
+    if not (config.out / "data" / "metadata.json").exists():
+        return False
+    _check_settings(config)
+    return set(config.seeds) <= set(read_minari_seeds(config.out / "data"))
+
+
 def _collect(config: CollectConfig) -> Summary:
     from tqdm import tqdm
 
@@ -224,7 +236,7 @@ def _collect(config: CollectConfig) -> Summary:
     task = EpisodeTask(config.simulator, config.max_steps, folder.path, settings, config.kept.name, config.names)
     frames, failed, start = 0, {}, time.monotonic()
     with (
-        closing(run_seeds(task, todo, config.workers)) as results,
+        closing(config.engine.run_seeds(task, todo, config.workers)) as results,
         tqdm(total=config.episodes, initial=config.episodes - len(todo), unit="episode", smoothing=0.02) as bar,
     ):
         for result in results:

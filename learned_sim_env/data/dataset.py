@@ -21,7 +21,7 @@ def iterate_episodes(directory: Path | str, split: str | None = None) -> Iterato
     if split is not None and split not in SPLITS:
         raise unknown("split", split, SPLITS)
     for episode in read_minari(Path(directory) / "data"):
-        if split is None or split_of(episode.seed, episode.log) == split:
+        if split is None or split_of(episode.seed, episode.log, episode.split) == split:
             yield episode
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.road import STATIONS, road_index
 from learned_sim_env.scene import Agents, Scene
 from learned_sim_env.spec import (
@@ -34,6 +35,7 @@ from learned_sim_env.spec import (
     BevSpec,
     Contract,
     SemanticClass,
+    unknown,
 )
 from learned_sim_env.task import EVENTS
 
@@ -90,7 +92,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 # The part, or "actions", that an array belongs to; ends need no mask.
 PART_OF = {"actions": "actions", **{name: part for part, names in PARTS.items() for name in names}}
-METADATA = ("seed", "simulator", "behaviour", "end_reason", "log")
+METADATA = ("seed", "simulator", "behaviour", "end_reason", "log", "split")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,8 @@ class Episode:
     `road.RoadIndex.route_headings`.
     reward_terms, cost_terms, events, tags: of the step that led to the moment, in the order of `REWARD_TERMS`,
     `COST_TERMS`, `task.EVENTS`, `SCENARIO_TAGS`.
-    log: name of the recording that it is a piece of, "" for a simulator.
+    log: name of the recording that it is a piece of, "" for a simulator. split: one of `splits.SPLITS`, "": by log or
+    seed, see `splits.split_of`.
     """
 
     seed: int
@@ -143,9 +146,12 @@ class Episode:
     tags: np.ndarray | None = None
     valid: Mapping[str, np.ndarray] = field(default_factory=dict)
     log: str = ""
+    split: str = ""
 
     def __post_init__(self) -> None:
         moments = len(self) + 1
+        if self.split and self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
         if "ego" not in self.observations:
             raise ValueError(f"{self._name}: there is no ego among the observations, {', '.join(self.observations)}")
         self._check("ego", self.observations["ego"], (moments, len(EGO_FIELDS)), np.float32)
@@ -198,7 +204,7 @@ class Episode:
         return {**self.observations, **{name: array for name, array in others.items() if array is not None}}
 
     def metadata(self) -> dict[str, int | str]:
-        """Seed, simulator, behaviour, end reason and log by name."""
+        """Seed, simulator, behaviour, end reason, log and split by name."""
         return {name: getattr(self, name) for name in METADATA}
 
     def check(self, contract: Contract) -> None:

@@ -9,9 +9,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
+
+
+class Rows(Protocol):
+    """What is read as arrays are, a few rows at a time."""
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        """(*rows.shape, ...)"""
+        ...
 
 
 class Frames:

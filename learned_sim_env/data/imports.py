@@ -1,8 +1,9 @@
 """Recordings, read by many processes: what is in them, why some are refused, and a data set of the rest.
 
-The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and its episodes in
-`<name>/`), `report.json`, and, unless recordings are only looked at, `data/`, the Minari dataset, `packed.npz`, what
-training reads, and `summary.json`. Episodes of one log belong to the same split.
+The folder holds `files/`, what each file turned into, from which is resumed (`<name>.json`, and its episodes and
+pictures in `<name>/`), `report.json`, and `report.html` for people. Unless recordings are only looked at, it also holds
+`data/`, the Minari dataset, `packed.npz`, what training reads, `episodes.json`, what they are of, and `summary.json`.
+Episodes of one log belong to the same split.
 """
 
 from __future__ import annotations
@@ -13,36 +14,49 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from learned_sim_env.data.dataset import pack
-from learned_sim_env.data.recorded import NAMES, RecordedEpisodes, episode_of
+from learned_sim_env.data.import_page import parts_of
+from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
+from learned_sim_env.data.recorded import FILMED, NAMES, RecordedEpisodes, episode_of, filmed_episode
+from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import Task, run_seeds
+from learned_sim_env.data.workers import LOCAL, Engine, Task
 from learned_sim_env.files import remove_unfinished, write_json
+from learned_sim_env.films import save_picture
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
-from learned_sim_env.recordings import formats
+from learned_sim_env.recordings import formats, imported
+from learned_sim_env.recordings.checks import BINS
 from learned_sim_env.recordings.drives import Drive
+from learned_sim_env.recordings.film import Footage
 from learned_sim_env.recordings.formats import FORMATS
+from learned_sim_env.recordings.imported import ImportedEpisode
 from learned_sim_env.recordings.looking import LACKING, Look, look_at
-from learned_sim_env.recordings.recording import Recording
-from learned_sim_env.spec import unknown
+from learned_sim_env.recordings.strips import strip
+from learned_sim_env.recordings.views import Views
+from learned_sim_env.reporting.html import write_html
+from learned_sim_env.spec import CAMERAS, CONTRACTS, SCENARIO_TAGS, unknown
 from learned_sim_env.version import __version__
 
 # [s] A folder of a whole data set is one file.
 LONGEST = 24 * 3600.0
-# Sentences about what was refused that are printed.
-SHOWN = 50
+# Sentences about what was refused that are printed; drives of a file that are drawn.
+SHOWN, STRIPS = 50, 4
 
 
 @dataclass(frozen=True)
 class ImportConfig:
     """What to read. out: a folder for what was found, None to keep nothing. recording_format: of all, "" to find it.
 
-    check: only look at them, without making a data set.
+    check: only look at them, without making a data set. fit_car: how each answers is fitted, see `recordings.car_fit`.
+    camera: what films show, a camera of the contract.
     """
 
     path: Path
@@ -50,12 +64,18 @@ class ImportConfig:
     recording_format: str = ""
     workers: int = 2
     check: bool = False
+    fit_car: bool = False
+    engine: Engine = LOCAL
+    camera: str = "front"
 
     def __post_init__(self) -> None:
         if self.out is None and not self.check:
             raise ValueError("a data set needs a folder: name it with --out, or use --check to look at recordings only")
         if self.recording_format and self.recording_format not in FORMATS:
             raise unknown("format", self.recording_format, FORMATS)
+        cameras = [m.name for m in FILMED.cameras]
+        if self.camera not in cameras:
+            raise unknown("camera", self.camera, cameras)
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}; at least 1 is needed")
 
@@ -64,26 +84,35 @@ class ImportConfig:
 class LookTask:
     """Made into a task inside a worker: looks at the file of a number and writes what it found, last of all its record.
 
-    keep: episodes as well.
+    keep: episodes as well. draw: a strip of each of the first drives.
     """
 
     files: tuple[tuple[Path, str], ...]
     folder: Path
     keep: bool
+    fit_car: bool = False
+    draw: bool = True
+    camera: str = "front"
 
     def __call__(self) -> Task:
         def task(number: int) -> int:
             path, name = self.files[number]
-            record = record_of(self.folder, path, self.keep)
+            record = record_of(self.folder, path, self.keep, self.fit_car, self.camera)
             count = 0
 
-            def use(recording: Recording, drive: Drive) -> None:
+            def use(drive: Drive | Footage, views: Views) -> None:
                 nonlocal count
                 if self.keep:
-                    EpisodeFolder(episodes_of(record)).write(episode_of(drive, count))
-                    count += 1
+                    if isinstance(drive, Footage):
+                        made = filmed_episode(drive, count, self.camera)
+                    else:
+                        made = episode_of(drive, count, views)
+                    EpisodeFolder(episodes_of(record)).write(made)
+                if self.draw and count < STRIPS:
+                    save_picture(strip_of(record, count), strip(drive, views))
+                count += 1
 
-            look = look_at(path, name, use)
+            look = look_at(path, name, use if self.keep or self.draw else None, self.fit_car)
             write_json(record, look.to_dict())
             return sum(drive["steps"] for drive in look.drives)
 
@@ -96,6 +125,12 @@ class Report:
 
     looks: tuple[Look, ...]
     broken: dict[str, str]
+
+    @cached_property
+    def portions(self) -> list[Portion]:
+        """What drives are for."""
+        drives = [d for look in self.looks for d in look.drives]
+        return portions_of([Length(d["log"], d["name"], d["steps"], frozenset(d["lacking"])) for d in drives])
 
     @property
     def failed(self) -> bool:
@@ -110,11 +145,23 @@ class Report:
             "drives": len(drives),
             "frames": sum(drive["steps"] for drive in drives),
             "lacking": dict(Counter(lack for drive in drives for lack in drive["lacking"])),
+            "tags": {tag: sum(d["tags"][tag] * d["steps"] for d in drives if d["tags"]) for tag in SCENARIO_TAGS},
+            "histograms": {
+                name: np.sum([d["histograms"][name] for d in drives], axis=0, dtype=int).tolist() if drives else []
+                for name in BINS
+            },
             "hours": sum(look.seconds for look in self.looks) / 3600,
             "formats": dict(Counter(look.format for look in self.looks)),
             "sources": {
                 action: dict(Counter(drive["sources"][k] for drive in drives))
                 for k, action in enumerate(("steer", "throttle_brake"))
+            },
+            "splits": {
+                split: {
+                    "logs": sorted({p.log for p in self.portions if p.split == split}),
+                    "frames": sum(p.last - p.first for p in self.portions if p.split == split),
+                }
+                for split in SPLITS
             },
             "looks": [look.to_dict() for look in self.looks],
             "broken": self.broken,
@@ -125,6 +172,8 @@ class Report:
         kinds = ", ".join(f"{count} {name}" for name, count in told["formats"].items())
         frames = f"{told['frames']} frames, {told['hours']:.2f} hours"
         rows = [f"{told['files']} files ({kinds}): {told['drives']} drives, {frames}"]
+        rows += ["  " + ", ".join(f"{told['splits'][s]['frames']} frames for {s}" for s in SPLITS)]
+        rows += [f"  {few}"] if (few := too_few(self.portions)) else []
         said: dict[str, list[str]] = {}
         for drive in (drive for look in self.looks for drive in look.drives):
             for lack in drive["lacking"]:
@@ -157,17 +206,25 @@ def look_at_all(config: ImportConfig) -> Report:
     files = tuple(formats.find(config.path, config.recording_format or None))
     if not files:
         raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}")
-    keep = not config.check
+    keep, draw = not config.check, config.out is not None
+    # Rather now than at the end.
     if keep:
         require("minari", extra="train")
+    if draw:
+        require("matplotlib", extra="train")
     with _folder(config.out) as folder:
         # What was refused is tried again: rights and packages change.
-        done = {path for path, _ in files if _look_of(folder, path, keep).drives}
+        done = {path for path, _ in files if _look_of(folder, path, config).drives}
         todo = [number for number, (path, _) in enumerate(files) if path not in done]
         broken: dict[str, str] = {}
         with (
             closing(
-                run_seeds(LookTask(files, folder, keep), todo, min(config.workers, max(len(todo), 1)), LONGEST)
+                config.engine.run_seeds(
+                    LookTask(files, folder, keep, config.fit_car, draw, config.camera),
+                    todo,
+                    min(config.workers, max(len(todo), 1)),
+                    LONGEST,
+                )
             ) as results,
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
         ):
@@ -175,40 +232,65 @@ def look_at_all(config: ImportConfig) -> Report:
                 if result.error:
                     broken[str(files[result.seed][0])] = result.error
                 bar.update()
-        looks = [_look_of(folder, path, keep) for path, _ in files if str(path) not in broken]
+        looks = [_look_of(folder, path, config) for path, _ in files if str(path) not in broken]
         report = Report(tuple(looks), broken)
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
+            write_page(config, report)
         if config.out is not None and keep:
-            _write(config.out, report)
+            _write(config, config.out, report)
         return report
 
 
-def _look_of(folder: Path, path: Path, keep: bool) -> Look:
+def _look_of(folder: Path, path: Path, config: ImportConfig) -> Look:
     """What was found in a file, with no drives if it was not looked at."""
-    record = record_of(folder, path, keep)
+    record = record_of(folder, path, not config.check, config.fit_car, config.camera)
     return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
 
 
-def _write(out: Path, report: Report) -> None:
+def _write(config: ImportConfig, out: Path, report: Report) -> None:
     """The Minari dataset of all episodes, and its summary."""
-    pieces: list[tuple[str, str, Path, int]] = []
+    where: list[tuple[Path, int, Look]] = []
     for look in report.looks:
-        folder = episodes_of(record_of(out, Path(look.file), True))
-        pieces += [(drive["log"], drive["name"], folder, k) for k, drive in enumerate(look.drives)]
-    if not pieces:
+        folder = episodes_of(record_of(out, Path(look.file), True, config.fit_car, config.camera))
+        where += [(folder, k, look) for k in range(len(look.drives))]
+    if not where:
         return
     # In the order of their names, so that the same recordings get the same seeds.
-    episodes = RecordedEpisodes([(folder, k) for _, _, folder, k in sorted(pieces)])
+    pieces = [(*where[p.drive], p) for p in report.portions]
+    imported.save(
+        out,
+        [
+            ImportedEpisode(
+                Path(look.file), look.format, look.drives[k]["name"], p.first, p.last, p.split, config.fit_car
+            )
+            for _, k, look, p in pieces
+        ],
+    )
+    episodes = RecordedEpisodes([(folder, k, p) for folder, k, _, p in pieces])
     summary, known = Summary(), set[str]()
     for episode in episodes:
         summary.add(episode)
         known.update(episode.observations)
     dataset_id = minari_id(out, otherwise="recorded-v0")
-    names = [name for name in NAMES if name in known]
-    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", names=names)
+    names = [name for name in (*NAMES, *CAMERAS) if name in known]
+    contract = CONTRACTS["driving-camera" if known & set(CAMERAS) else "driving"]
+    write_minari(out / "data", episodes, dataset_id, "Recordings of real driving.", contract=contract, names=names)
     write_json(out / "summary.json", summary.to_dict())
     pack(out)
+
+
+def write_page(config: ImportConfig, report: Report) -> None:
+    """`report.html`, for people."""
+    assert config.out is not None
+    drawn = {}
+    for look in report.looks:
+        record = record_of(config.out, Path(look.file), not config.check, config.fit_car, config.camera)
+        drawn.update({d["name"]: strip_of(record, k) for k, d in enumerate(look.drives[:STRIPS])})
+    about = {"recordings": str(config.path), "version": __version__}
+    write_html(
+        config.out / "report.html", f"Recordings in {config.path.name}", about, parts_of(report.to_dict(), drawn)
+    )
 
 
 def episodes_of(record: Path) -> Path:
@@ -216,10 +298,16 @@ def episodes_of(record: Path) -> Path:
     return record.with_suffix("")
 
 
-def record_of(folder: Path, path: Path, keep: bool) -> Path:
+def strip_of(record: Path, number: int) -> Path:
+    """The picture of a drive of a file."""
+    return episodes_of(record) / f"{number}.png"
+
+
+def record_of(folder: Path, path: Path, keep: bool, fit_car: bool = False, camera: str = "front") -> Path:
     """Where what was found in a file is kept: another place as soon as the file, or this package, is another one."""
     size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-    key = hashlib.sha256(f"{path.resolve()} {size} {changed} {keep} {__version__}".encode()).hexdigest()[:16]
+    about = f"{path.resolve()} {size} {changed} {keep} {fit_car} {camera} {__version__}"
+    key = hashlib.sha256(about.encode()).hexdigest()[:16]
     return folder / "files" / f"{path.stem[:40]}-{key}.json"
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.data.episode import MODALITIES, PARTS, SCHEMA, TRANSITIONS, Episode
-from learned_sim_env.data.frames import Frames
+from learned_sim_env.data.frames import Rows
 from learned_sim_env.data.packing import ABOUT, FRAMES, Packer, masked_by, on_disk, unpacked, unpacked_before
+from learned_sim_env.data.pieces import ready
 from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.files import replacing
 from learned_sim_env.spec import Contract, Fingerprints, unknown
@@ -32,7 +34,7 @@ class PackedData:
     frames: cameras, by modality; they stay compressed, on disk if they were loaded, see `read`.
     valid: (N,) bool, where a modality, a part or "actions" is known, by name; what has none is known everywhere.
     starts, lengths: (E,) int64, first row and number of rows of each episode. seeds: (E,) int64.
-    simulators, behaviours, end_reasons, logs: (E,) str.
+    simulators, behaviours, end_reasons, logs, splits: (E,) str.
     fingerprints: of the task and the modalities that the data was recorded with.
     """
 
@@ -44,36 +46,41 @@ class PackedData:
     behaviours: np.ndarray
     end_reasons: np.ndarray
     logs: np.ndarray
+    splits: np.ndarray
     fingerprints: Fingerprints
-    frames: dict[str, Frames] = field(default_factory=dict)
+    frames: Mapping[str, Rows] = field(default_factory=dict)
     valid: dict[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def of(episodes: Iterable[Episode], fingerprints: Fingerprints) -> PackedData:
         """Episodes packed in memory."""
         file = io.BytesIO()
-        packer = Packer(file)
+        packer = Packer(file, io.BytesIO())
         for episode in episodes:
             packer.add(episode)
-        members = dict(packer.members())
+        members = {name: member.whole() for name, member in packer.members()}
         return PackedData._of(members, *unpacked(members, np.frombuffer(file.getbuffer(), np.uint8)), fingerprints)
 
     @staticmethod
     def save(path: Path, episodes: Iterable[Episode], fingerprints: Fingerprints, source: str = "") -> None:
-        """Write a file for `load`, atomically, with one episode in memory at a time but for its smaller arrays.
+        """Write a file for `load`, atomically, with one episode in memory at a time.
 
         source: tells what the episodes were made from.
         """
         # bzip2 makes it half the size that deflate would, and numpy reads it all the same.
-        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_BZIP2) as archive:
+        with (
+            replacing(path) as temporary,
+            tempfile.TemporaryFile(dir=path.parent) as spool,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_BZIP2) as archive,
+        ):
             with archive.open(zipfile.ZipInfo(FRAMES), "w", force_zip64=True) as frames:  # Stored as they are.
-                packer = Packer(frames)  # type: ignore[arg-type]
+                packer = Packer(frames, spool)  # type: ignore[arg-type]
                 for episode in episodes:
                     packer.add(episode)
             about = {"layout": LAYOUT, "source": source, "fingerprints": str(fingerprints)}
-            for name, array in (*((k, np.array(v)) for k, v in about.items()), *packer.members()):
+            for name, member in (*((k, ready(np.array(v))) for k, v in about.items()), *packer.members()):
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, array, allow_pickle=False)
+                    member.write(file)  # type: ignore[arg-type]
 
     @staticmethod
     def load(path: Path | str) -> PackedData:
@@ -84,22 +91,29 @@ class PackedData:
                 raise ValueError(f"{path} has layout {layout}, this version reads 2 and {LAYOUT}: pack it again")
             members = {name: file[name] for name in file.files if name != FRAMES}
         if layout == 2:
-            members["logs"] = np.full(len(members["seeds"]), "")
             fingerprints = Fingerprints.parse(str(members["contract_fingerprint"]))
             return PackedData._of(members, unpacked_before(members), {}, {}, fingerprints)
         data = on_disk(Path(path), FRAMES) if len(members["cameras"]) else np.zeros(0, np.uint8)
         return PackedData._of(members, *unpacked(members, data), Fingerprints.parse(str(members["fingerprints"])))
 
     @staticmethod
+    def count_steps(path: Path | str, split: str) -> int:
+        """Number of steps of a split in a file that `load` reads, without reading more of it."""
+        with np.load(path, allow_pickle=False) as file:
+            about = {name: file[name] for name in ("lengths", *ABOUT) if name in file.files}
+        return PackedData._of(about, {}, {}, {}, Fingerprints("", {})).split(split).steps
+
+    @staticmethod
     def _of(
         members: dict[str, np.ndarray],
         arrays: dict[str, np.ndarray],
-        frames: dict[str, Frames],
+        frames: Mapping[str, Rows],
         valid: dict[str, np.ndarray],
         fingerprints: Fingerprints,
     ) -> PackedData:
         lengths = members["lengths"].astype(np.int64)
-        about = {name: members[name] for name in ABOUT}
+        # Files of earlier versions have no splits.
+        about = {name: members.get(name, np.full(len(lengths), "")) for name in ABOUT}
         starts = np.cumsum(lengths) - lengths
         return PackedData(arrays, starts, lengths, **about, fingerprints=fingerprints, frames=frames, valid=valid)
 
@@ -122,7 +136,7 @@ class PackedData:
 
     def read(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
         """(*rows.shape, *shape): rows of a modality or another array; `ValueError` if no episode has it."""
-        found: Frames | np.ndarray | None = self.frames.get(name, self.arrays.get(name))
+        found: Rows | np.ndarray | None = self.frames.get(name, self.arrays.get(name))
         if found is None:
             raise unknown("modality or array of the data:", name, (*self.frames, *self.arrays))
         return found[rows]
@@ -144,7 +158,7 @@ class PackedData:
         """The episodes of one of `SPLITS`; the arrays are shared, only the episodes listed differ."""
         if name not in SPLITS:
             raise unknown("split", name, SPLITS)
-        splits = [split_of(int(seed), str(log)) for seed, log in zip(self.seeds, self.logs)]
+        splits = (split_of(int(seed), str(log), str(own)) for seed, log, own in zip(self.seeds, self.logs, self.splits))
         return self.select(np.array([split == name for split in splits], bool))
 
     def select(self, which: np.ndarray) -> PackedData:

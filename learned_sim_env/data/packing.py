@@ -10,33 +10,39 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from learned_sim_env.data.episode import METADATA, MOMENTS, PART_OF, SCHEMA, TRANSITIONS, Episode, unknown_rows
+from learned_sim_env.data.episode import METADATA, MOMENTS, PART_OF, SCHEMA, TRANSITIONS, Episode
 from learned_sim_env.data.frames import Frames, write_frames
+from learned_sim_env.data.pieces import Growing, Pieces, ready
 
 FRAMES = "frames"
 SEEN, MASK = "observations.", "valid."
 # What is known of every episode, by its name in `PackedData`.
 ABOUT = {"seeds": "seed", "simulators": "simulator", "behaviours": "behaviour", "end_reasons": "end_reason"}
-ABOUT["logs"] = "log"
+ABOUT.update(logs="log", splits="split")
 assert set(ABOUT.values()) == set(METADATA)
 _VIEW = MOMENTS["map"][0]
 
 
 class Packer:
-    """Takes episodes one by one, then gives the members of the file. file: camera frames are appended to it."""
+    """Takes episodes one by one, then gives the members of the file; memory stays flat in the number of moments.
 
-    def __init__(self, file: BinaryIO) -> None:
+    file: camera frames are appended to it. spool: everything else is kept there until then.
+    """
+
+    def __init__(self, file: BinaryIO, spool: BinaryIO) -> None:
         self._file, self._written, self._rows = file, 0, 0
-        # By member: the first row and the values of each piece.
-        self._pieces: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self._pieces = Pieces(spool)
         self._about: dict[str, list[int | str]] = {name: [] for name in ("lengths", *ABOUT)}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        # By mask: at how many moments it is True.
+        self._known: Counter[str] = Counter()
 
     def add(self, episode: Episode) -> None:
         """Append an episode. `ValueError` if one of its modalities has another shape than in those before."""
@@ -49,7 +55,9 @@ class Packer:
         if episode.map is not None:
             self._add("map", _to_nibbles(episode.map))
         for part in (*episode.observations, "actions", *episode.parts):
-            self._add(MASK + part, episode.valid.get(part, np.ones(moments, bool)))
+            mask = episode.valid.get(part, np.ones(moments, bool))
+            self._known[MASK + part] += int(mask.sum())
+            self._add(MASK + part, mask)
         self._about["lengths"].append(moments)
         for name, field in ABOUT.items():
             self._about[name].append(getattr(episode, field))
@@ -72,23 +80,19 @@ class Packer:
             self._add(SEEN + name, seen)
 
     def _add(self, name: str, piece: np.ndarray) -> None:
-        self._pieces.setdefault(name, []).append((self._rows, piece))
+        self._pieces.add(name, self._rows, piece)
 
-    def members(self) -> Iterator[tuple[str, np.ndarray]]:
-        """All members but the frames, each put together when it is asked for; the packer is empty after that."""
+    def members(self) -> Iterator[tuple[str, Growing]]:
+        """All members but the frames; each has to be used before the next one is asked for."""
         for name, values in self._about.items():
-            yield name, np.array(values)
+            yield name, ready(np.array(values))
         cameras = {name: shape for name, shape in self._shapes.items() if f"{name}.sizes" in self._pieces}
-        yield "cameras", np.array(list(cameras), np.str_)
-        yield "camera_shapes", np.array(list(cameras.values()), np.int64).reshape(-1, 3)
-        for name in list(self._pieces):
-            pieces = self._pieces.pop(name)
-            shape, dtype = pieces[0][1].shape[1:], pieces[0][1].dtype
-            whole = unknown_rows(name, (self._rows, *shape), dtype)
-            for first, piece in pieces:
-                whole[first : first + len(piece)] = piece
-            if not name.startswith(MASK) or not whole.all() or not len(whole):
-                yield name, whole
+        yield "cameras", ready(np.array(list(cameras), np.str_))
+        yield "camera_shapes", ready(np.array(list(cameras.values()), np.int64).reshape(-1, 3))
+        for name in self._pieces:
+            # What is known everywhere needs no mask.
+            if self._known.get(name) != self._rows:
+                yield name, self._pieces.array(name, self._rows)
 
 
 def unpacked(

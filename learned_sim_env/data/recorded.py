@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env import task
-from learned_sim_env.data.episode import PARTS, Episode, EpisodeRecorder
+from learned_sim_env.data.episode import PARTS, SCHEMA, TRANSITIONS, Episode, EpisodeRecorder
+from learned_sim_env.data.portions import Portion
 from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.recordings.drives import Drive
+from learned_sim_env.recordings.film import Footage
+from learned_sim_env.recordings.views import NO_VIEWS, Views
 from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene
-from learned_sim_env.spec import CONTRACTS, Contract
+from learned_sim_env.spec import CONTRACTS, RECORDED_SCENARIOS, Contract
 
 # What a drive can have of the contract's modalities.
 NAMES = ("bev", "ego", "route")
+# The contract of films.
+FILMED = CONTRACTS["driving-camera"]
 
 
 class _Moments:
@@ -54,12 +59,13 @@ class _Moments:
         return np.clip(waypoints, *self.contract.modality(name).limits)
 
 
-def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Episode:
+def episode_of(drive: Drive, seed: int, views: Views = NO_VIEWS, contract: Contract | None = None) -> Episode:
     """A drive as an episode that ends by the time limit.
 
     Without a map there is no view from above, no map, reward, event or tag; without others no view, agents or tag.
     Actions that a car could not have done, or that were not recorded, are masked, and so is the reward of the steps
-    that they belong to; what the ego vector says of them is what follows from the path.
+    that they belong to; what the ego vector says of them is what follows from the path. Cameras are what `views` has,
+    masked where there was no picture.
     """
     contract = CONTRACTS["driving"] if contract is None else contract
     seen_whole = drive.has_map and drive.others is not None
@@ -77,7 +83,28 @@ def episode_of(drive: Drive, seed: int, contract: Contract | None = None) -> Epi
     episode = recorder.episode(seed, "recorded", "recorded", "time_limit")
     absent = set() if drive.has_map else {"map", "reward", "events", "tags"}
     absent |= set() if drive.others is not None else {"agents", "tags"}
-    return _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
+    episode = _masked(replace(episode, log=drive.log or drive.name), absent, np.asarray(drive.controls.valid.all(-1)))
+    masks = {name: known for name, known in views.known.items() if not known.all()}
+    return replace(episode, observations={**episode.observations, **views.frames}, valid={**episode.valid, **masks})
+
+
+def filmed_episode(footage: Footage, seed: int, camera: str) -> Episode:
+    """A piece of a film as an episode of what the modality `camera` shows, in which all else is unknown."""
+    steps = len(footage)
+    ego = FILMED.modality("ego")
+    nowhere = np.zeros(steps + 1, bool)
+    return Episode(
+        seed=seed,
+        simulator="recorded",
+        behaviour="recorded",
+        end_reason="time_limit",
+        observations={camera: footage.pictures, "ego": np.zeros((steps + 1, *ego.shape), ego.dtype)},
+        actions=np.zeros((steps, 2), np.float32),
+        terminations=np.zeros(steps, bool),
+        truncations=np.arange(steps) == steps - 1,
+        valid={"ego": nowhere, "actions": nowhere.copy()},
+        log=footage.log,
+    )
 
 
 def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:
@@ -102,10 +129,38 @@ def _masked(episode: Episode, absent: set[str], able: np.ndarray) -> Episode:
 
 @dataclass(frozen=True)
 class RecordedEpisodes:
-    """Episodes in files, read one by one: those of `pieces`, folder and number in it, get the seeds 0, 1, 2, ..."""
+    """Portions of episodes in files, read one by one: they get the seeds of `spec.RECORDED_SCENARIOS`.
 
-    pieces: Sequence[tuple[Path, int]]
+    pieces: folder, number of the episode in it, and what of it.
+    """
+
+    pieces: Sequence[tuple[Path, int, Portion]]
 
     def __iter__(self) -> Iterator[Episode]:
-        for seed, (folder, number) in enumerate(self.pieces):
-            yield replace(EpisodeFolder(folder).read(number), seed=seed)
+        for seed, (folder, number, portion) in zip(RECORDED_SCENARIOS, self.pieces):
+            whole = EpisodeFolder(folder).read(number)
+            yield replace(part_of(whole, portion.first, portion.last), seed=seed, split=portion.split)
+
+
+def part_of(episode: Episode, first: int, last: int) -> Episode:
+    """Moments `first` to `last` of an episode; it is truncated there."""
+    if (first, last) == (0, len(episode)):
+        return episode
+    moments, steps = slice(first, last + 1), slice(first, last)
+    masks = {name: mask[moments] for name, mask in episode.valid.items()}
+    # What is known nowhere is left out.
+    absent = {name for name, mask in masks.items() if name not in ("actions", "ego") and not mask.any()}
+    fields: dict[str, Any] = {
+        name: array[steps if name in TRANSITIONS else moments]
+        for name, array in episode.arrays().items()
+        if name in SCHEMA
+    }
+    fields.update({name: None for part in absent & set(PARTS) for name in PARTS[part]})
+    fields["truncations"] = np.arange(last - first) == last - first - 1
+    return replace(
+        episode,
+        **fields,
+        end_reason="time_limit",
+        observations={n: seen[moments] for n, seen in episode.observations.items() if n not in absent},
+        valid={name: mask for name, mask in masks.items() if name not in absent and not mask.all()},
+    )

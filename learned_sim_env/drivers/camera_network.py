@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learned_sim_env.drivers.driver import Observations
-from learned_sim_env.drivers.network import gives_targets, read, write
+from learned_sim_env.drivers.network import gives_targets, load_weights, read, write
 from learned_sim_env.drivers.ray_features import EGO_SCALE
 from learned_sim_env.drivers.route import follow
 from learned_sim_env.rendering.rays import ANGLES, TARGETS, distances
@@ -188,10 +188,7 @@ class CameraPolicy:
         if not hidden:
             raise ValueError(f"{path} has no layers")
         network = CameraNetwork(len(cameras), hidden)
-        try:
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
-        except RuntimeError as error:
-            raise ValueError(f"{path} does not hold the network of a policy of cameras: {error}") from error
+        load_weights(network, path, tensors)
         about = json.loads(metadata.get("about", "{}"))
         return CameraPolicy(network.eval(), cameras, gives_targets(path, metadata), about)
 

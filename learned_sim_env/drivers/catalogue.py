@@ -18,6 +18,13 @@ from learned_sim_env.drivers.route import CarefulDriver, IDMDriver, RouteDriver
 from learned_sim_env.spec import unknown
 
 FILE = ".safetensors"
+# What drives by a policy's file, by what its metadata calls "driver": "module:function", given the file's path and a
+# seed of each row. Files without are of networks that are shown rays, or cameras.
+FILES = {
+    "latent": "learned_sim_env.agents.latent_policy:open_latent",
+    "planner": "learned_sim_env.agents.planner_policy:open_planner",
+    "views": "learned_sim_env.agents.view_policy:open_views",
+}
 _THIS_PROCESS = os.urandom(8).hex()
 # Makes a driver of n rows from a seed of each, on which alone the row's chance may depend.
 DriverMaker = Callable[[Sequence[int]], Driver]
@@ -72,16 +79,21 @@ def open_driver(name: str, seeds: Sequence[int], simulator: Any = None) -> Drive
     if name in METADRIVE_DRIVERS:
         return MetaDriveDriver(name, simulator)
     if name in shipped_policies() or name.endswith(FILE):
-        return _network_driver(policy_file(name), len(seeds))
+        return _file_driver(policy_file(name), seeds)
     if ":" in name:
         return load_maker(name)(seeds)
     raise unknown("driver", name, names())
 
 
-def _network_driver(path: Path, num_rows: int) -> Driver:
+def _file_driver(path: Path, seeds: Sequence[int]) -> Driver:
     metadata, _ = read(path)
+    if "driver" in metadata:
+        if metadata["driver"] not in FILES:
+            raise unknown(f"driver of {path}:", metadata["driver"], FILES)
+        module, _, function = FILES[metadata["driver"]].partition(":")
+        return getattr(importlib.import_module(module), function)(path, seeds)
     if "observes" not in metadata:
-        return NetworkDriver(NetworkPolicy.load(path), num_rows)
+        return NetworkDriver(NetworkPolicy.load(path), len(seeds))
     from learned_sim_env.drivers.camera_network import CameraDriver, CameraPolicy
 
     return CameraDriver(CameraPolicy.load(path))

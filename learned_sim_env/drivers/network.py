@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from learned_sim_env.drivers.route import follow
 from learned_sim_env.files import replacing
 from learned_sim_env.resources import checkpoints_dir
 from learned_sim_env.spec import CONTRACTS, Fingerprints, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Of files of policies; another one means something else.
 SCHEMA_VERSION = 2
@@ -122,6 +125,16 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     if metadata.get("schema_version") != str(SCHEMA_VERSION):
         raise ValueError(f"{path} is not a policy of schema version {SCHEMA_VERSION}: {metadata.get('schema_version')}")
     return metadata, tensors
+
+
+def load_weights(network: nn.Module, path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Give a network the tensors that `read` found in `path`; `ValueError` if they are not those of such a network."""
+    import torch
+
+    try:
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the network that it declares: {error}") from error
 
 
 def gives_targets(path: Path, metadata: Mapping[str, str]) -> bool:

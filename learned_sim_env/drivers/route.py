@@ -65,6 +65,25 @@ def follow(targets: np.ndarray, ego: np.ndarray) -> np.ndarray:
     return RouteFollower(offset, speed)(ego)
 
 
+def targets_of(actions: np.ndarray, ego: np.ndarray) -> np.ndarray:
+    """The targets by which `follow` gives `actions`, or those most like them: its inverse.
+
+    Args:
+        actions: (..., 2) in [-1, 1], [steer, throttle_brake].
+        ego: (..., 6), see `spec.EGO_FIELDS`.
+
+    Returns:
+        (..., 2) float32 in [-1, 1], [sideways, speed].
+    """
+    law, speed = RouteFollower(), ego[..., 0]
+    # Short of a quarter turn, where the law's arc tangent ends.
+    angle = np.clip(FULL_LOCK * actions[..., 0] - ego[..., 5], -1.5, 1.5)
+    sideways = -np.tan(angle) * (speed + 1.0) / law.steer_gain
+    wanted = speed + actions[..., 1] / law.speed_gain
+    targets = np.stack([sideways / SIDEWAYS, 2.0 * wanted / FASTEST - 1.0], axis=-1)
+    return np.clip(targets, -1.0, 1.0).astype(np.float32)
+
+
 class RouteDriver:
     """Follows the route at `speed` [m/s] in the lane where the row's episode began, without regard to traffic."""
 

@@ -30,17 +30,19 @@ def drifting_blobs(batch: Batch, bev: BevSpec, dt: float) -> np.ndarray:
     for b in range(len(views)):
         last, earlier = batch.observations["bev"][b, now].numpy(), batch.observations["bev"][b, before].numpy()
         for kind in _MOVERS:
-            blobs = _blobs(last == kind, bev)
+            blobs = connected(last == kind, bev)
             if not blobs:
                 continue
-            middles = [_anchored(blob.mean(0), batch.pose[b, before].numpy()) for blob in _blobs(earlier == kind, bev)]
+            middles = [
+                _anchored(blob.mean(0), batch.pose[b, before].numpy()) for blob in connected(earlier == kind, bev)
+            ]
             for blob in blobs:
                 velocity = _velocity(blob.mean(0), middles, dt * (now - before))
                 _paint(views[b], _points(blob, bev), velocity, elapsed, pose[b].numpy(), int(kind), bev)
     return views
 
 
-def _blobs(mask: np.ndarray, bev: BevSpec) -> list[np.ndarray]:
+def connected(mask: np.ndarray, bev: BevSpec) -> list[np.ndarray]:
     """Ego-frame middles (P, 2) [m] of the pixels of each connected part of `mask` (H, W) bool."""
     import cv2
 

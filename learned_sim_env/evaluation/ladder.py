@@ -12,6 +12,7 @@ from learned_sim_env.spec import unknown
 # Name -> module, imported when needed, whose `LEVEL` declares the level; in the order of the ladder.
 LEVELS = {
     "validity": "learned_sim_env.evaluation.levels.validity",
+    "tokenizer": "learned_sim_env.evaluation.levels.tokenizer",
     "prediction": "learned_sim_env.evaluation.levels.prediction",
     "cameras": "learned_sim_env.evaluation.levels.cameras",
     "camera_drives": "learned_sim_env.evaluation.levels.camera_drives",

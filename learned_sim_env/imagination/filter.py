@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from learned_sim_env.imagination.inference import Inference
+from learned_sim_env.imagination.starts import Start
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.protocol import device_of
 
@@ -54,6 +55,11 @@ class Filter:
         with self._inference():
             self._state = self._model.observe(self._state, self._tensor(np.asarray(action, np.float32)), seen)
             return self._model.features(self._state)[0].float().cpu().numpy().copy()
+
+    def start(self) -> Start:
+        """Where dreams of what comes next begin, one row."""
+        with self._inference():
+            return Start(self._state, self._model.decode(self._state)["ego"].float().cpu().numpy().copy())
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.array(array)[None]).to(self._device)

@@ -22,15 +22,16 @@ class Imagined:
     """One imagined step of B rows.
 
     ego: (B, 6) float32, see `spec.EGO_FIELDS`. motion: (B, 3) float32, see `spec.MOTION_FIELDS`. terms: (B, 4) float32,
-    see `task.GRADED_TERMS`. events: (B, 4) bool, sampled, see `task.EVENTS`. uncertainty: (B,) float32.
-    finite: (B,) bool, whether all of these, the features and the probabilities of events were finite. everywhere:
-    whether `finite` holds in all rows.
+    see `task.GRADED_TERMS`. events: (B, 4) bool, sampled, see `task.EVENTS`. probabilities: (B, 4) float32, with which
+    they were. uncertainty: (B,) float32. finite: (B,) bool, whether all of these and the features were finite.
+    everywhere: whether `finite` holds in all rows.
     """
 
     ego: np.ndarray
     motion: np.ndarray
     terms: np.ndarray
     events: np.ndarray
+    probabilities: np.ndarray
     uncertainty: np.ndarray
     finite: np.ndarray
     everywhere: bool
@@ -124,8 +125,8 @@ class Rollout:
         self.steps += 1
         for drawn in self._drawn.values():
             drawn[slice(None) if everywhere else finite] = False
-        ego, motion, terms, events, uncertainty, _ = (results[:, columns] for columns in COLUMNS.values())
-        return Imagined(ego, motion, terms, events > 0, uncertainty[:, 0], finite, everywhere)
+        ego, motion, terms, events, uncertainty, _, likely = (results[:, columns] for columns in COLUMNS.values())
+        return Imagined(ego, motion, terms, events > 0, likely, uncertainty[:, 0], finite, everywhere)
 
     def features(self) -> np.ndarray:
         """(B, latent_size) float32 of every row; never draws."""

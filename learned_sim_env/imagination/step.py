@@ -18,6 +18,7 @@ COLUMNS = {
     "events": slice(13, 17),
     "uncertainty": slice(17, 18),
     "features": slice(18, 19),  # their sum, which is finite where they are
+    "probabilities": slice(19, 23),  # of events
 }
 
 
@@ -32,7 +33,7 @@ class Step(nn.Module):
         """Take a step from a state, with actions (B, 2) float32 and the seeds and steps (B,) int64 of the noise.
 
         Returns:
-            The state after it; the outputs of its heads, (B, 19) float32 as in `COLUMNS`, events as the difference
+            The state after it; the outputs of its heads, (B, 23) float32 as in `COLUMNS`, events as the difference
             between probability and drawn threshold; and its features.
         """
         model = self.model
@@ -49,6 +50,7 @@ class Step(nn.Module):
             "events": heads["events"] - threshold,
             "uncertainty": heads["uncertainty"][:, None],
             "features": heads["features"].sum(1, keepdim=True),
+            "probabilities": heads["events"],
         }
         packed = torch.cat([columns[name] for name in COLUMNS], 1)
         after = {name: as_dtype(value, state[name].dtype) for name, value in after.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from learned_sim_env.measures.bootstrap import ratio
@@ -50,8 +52,18 @@ def iou(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
     Returns:
         (R, T, len(CLASSES)) float64 in [0, 1]; NaN where a class neither is nor is predicted.
     """
+    return _iou(weights, counts, list(CLASSES.values()))
+
+
+def class_iou(weights: np.ndarray, counts: np.ndarray, classes: Sequence[SemanticClass]) -> np.ndarray:
+    """The same of each of `classes` by itself: (R, T, len(classes))."""
+    return _iou(weights, counts, [(c,) for c in classes])
+
+
+def _iou(weights: np.ndarray, counts: np.ndarray, groups: Sequence[tuple[SemanticClass, ...]]) -> np.ndarray:
+    """(R, T, len(groups)), of the pixels of each group together."""
     parts = []
-    for classes in CLASSES.values():
+    for classes in groups:
         both = counts[:, :, classes][..., classes].sum((-1, -2))
         parts.append((both, counts[:, :, classes].sum((-1, -2)) + counts[..., classes].sum((-1, -2)) - both))
     intersection, union = (np.stack(p, -1).astype(np.float64) for p in zip(*parts))

@@ -11,6 +11,7 @@ _LACKING = {
     "LatentModel": "has no recurrent state with categorical latents",
     "MovableEgo": "cannot put its ego elsewhere",
     "MapModel": "has no map memory",
+    "FrameCoder": "codes no frames by themselves",
     "ScenePainter": "cannot be told what is truly there",
 }
 

@@ -28,11 +28,17 @@ class SingleTrack:
     velocity is along the car: x' = v cos(psi), y' = v sin(psi), psi' = v kappa, v' = a.
 
     full_lock: curvature [1/m] at steer -1. pedals: points (throttle_brake, acceleration [m/s^2]), both ascending.
+    offset: curvature [1/m] at steer 0. understeer: curvatures are divided by 1 + understeer * speed^2 [s^2/m^2].
+    steering_delay, pedal_delay: [s] after which it answers; `step` is told what it answers to.
     """
 
     vehicle: Vehicle = USUAL_CAR
     full_lock: float = FULL_LOCK
     pedals: tuple[tuple[float, float], ...] = PEDALS
+    offset: float = 0.0
+    understeer: float = 0.0
+    steering_delay: float = 0.0
+    pedal_delay: float = 0.0
 
     def step(self, state: np.ndarray, action: np.ndarray, dt: float) -> np.ndarray:
         """State (4,) float64 x, y, heading of the rear axle and speed, `dt` seconds after `state`.
@@ -40,7 +46,7 @@ class SingleTrack:
         Braking ends in standing, and there is no reverse gear: a car that rolls backwards is braked as well.
         """
         x, y, heading, speed = state
-        curvature, acceleration = self.response(action)
+        curvature, acceleration = self.response(action, speed)
         after = speed + acceleration * dt
         if acceleration < 0:
             after = max(after, 0.0) if speed > 0 else min(speed - acceleration * dt, 0.0)
@@ -50,10 +56,11 @@ class SingleTrack:
             [x + way * np.cos(middle), y + way * np.sin(middle), wrap_angle(heading + curvature * way), after]
         )
 
-    def response(self, action: np.ndarray) -> tuple[float, float]:
-        """Curvature [1/m], + is left, and acceleration [m/s^2] that an action (2,) asks for."""
+    def response(self, action: np.ndarray, speed: float) -> tuple[float, float]:
+        """Curvature [1/m], + is left, and acceleration [m/s^2] that an action (2,) asks for at a speed [m/s]."""
         pedals = np.array(self.pedals)
-        return -self.full_lock * float(action[0]), float(np.interp(action[1], pedals[:, 0], pedals[:, 1]))
+        curvature = (self.offset - self.full_lock * float(action[0])) / (1 + self.understeer * speed * speed)
+        return curvature, float(np.interp(action[1], pedals[:, 0], pedals[:, 1]))
 
     def actions(self, states: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """What was done: actions (T, 2) float32 that lead from each of the states (T + 1, 4) to the next.
@@ -70,13 +77,17 @@ class SingleTrack:
             curvature = np.interp(at, at[rolling], curvature[rolling])
         pedals = np.array(self.pedals)
         raw = np.stack(
-            [-curvature / self.full_lock, np.interp(acceleration, pedals[:, 1], pedals[:, 0])],
+            [self.steer(curvature, speeds[:-1]), np.interp(acceleration, pedals[:, 1], pedals[:, 0])],
             axis=-1,
         )
         # A hundredth more than there is comes from rounding.
         able = (np.abs(raw[:, 0]) <= 1.01) & (acceleration <= pedals[-1, 1] * 1.01) & (acceleration >= pedals[0, 1])
         able &= speeds[1:] > -BACKWARDS
         return np.clip(raw, -1.0, 1.0).astype(np.float32), able
+
+    def steer(self, curvature: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+        """Steering (...) for a curvature (...) [1/m] at speeds (...) [m/s]."""
+        return (self.offset - curvature * (1 + self.understeer * speeds**2)) / self.full_lock
 
     def centre(self, states: np.ndarray) -> np.ndarray:
         """Poses (..., 3) of the middle of the box, of states (..., 4)."""

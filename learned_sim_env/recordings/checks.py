@@ -12,11 +12,15 @@ from learned_sim_env.recordings.recording import Recording
 from learned_sim_env.recordings.segments import LONGEST_GAP
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene, wrap_angle
+from learned_sim_env.spec import SCENARIO_TAGS
+from learned_sim_env.task import scenario_tags
 
 # [s] after which a path that the inferred actions lead along is compared with the recorded one, and how often.
 AHEAD, EVERY = 3.0, 0.5
 # [m/s^2] of hard braking; [m] between boxes that are near, and from the route that is left.
 HARD_BRAKING, NEAR, OFF_ROUTE = 4.0, 0.5, 3.5
+# Edges of histograms: [m/s], and of actions.
+BINS = {"speed": np.arange(0.0, 42.0, 2.0), **dict.fromkeys(("steer", "throttle_brake"), np.linspace(-1.0, 1.0, 21))}
 # [m] Overlaps of boxes less deep than this are noise of their sizes.
 DEPTH = 0.2
 
@@ -32,6 +36,8 @@ class Figures:
     boxes that overlap at its first moment, the ego's among them. on_lane: share of moments at which it is on a lane;
     None without a map. valid: share of valid actions, of steer and throttle_brake. agents: mean number near the ego.
     hard_braking, near, off_route: how often it brakes hard, comes near to others while it drives, and leaves the route.
+    tags: share of its moments that have each of `spec.SCENARIO_TAGS`; None without map or others. histograms: of its
+    speeds and valid actions, numbers of moments between the edges in `BINS`, the first and last bin being open.
     """
 
     steps: int
@@ -50,6 +56,8 @@ class Figures:
     off_route: int
     route: str
     sources: tuple[str, str]
+    tags: dict[str, float] | None
+    histograms: dict[str, list[int]]
 
     def to_dict(self) -> dict:
         """JSON-ready."""
@@ -83,7 +91,25 @@ def figures(drive: Drive) -> Figures:
         off_route=_times(np.array([abs(index.on_route(s.ego.pose)[1]) > OFF_ROUTE for s in scenes])),
         route=drive.road.route,
         sources=controls.sources,
+        tags=_tags(scenes) if drive.has_map and drive.others is not None else None,
+        histograms={
+            "speed": histogram(states[:, 3], BINS["speed"]),
+            **{
+                name: histogram(controls.actions[controls.valid[:, k], k], BINS[name])
+                for k, name in enumerate(("steer", "throttle_brake"))
+            },
+        },
     )
+
+
+def histogram(values: np.ndarray, edges: np.ndarray) -> list[int]:
+    """Numbers of values (N,) between edges (M + 1,); what is beyond counts for the nearest bin."""
+    return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()
+
+
+def _tags(scenes: Sequence[Scene]) -> dict[str, float]:
+    shares = np.mean([scenario_tags(scene) for scene in scenes], axis=0)
+    return dict(zip(SCENARIO_TAGS, shares.tolist()))
 
 
 def _times(mask: np.ndarray) -> int:

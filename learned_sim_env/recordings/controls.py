@@ -56,7 +56,7 @@ def controls_of(
     actions, valid = inverse.copy(), np.stack([able, able], -1)
     middle = (times[1:] + times[:-1]) / 2
     sources, notes = ["inverse", "inverse"], [str(fit)] if str(fit) else []
-    for k, measured in enumerate((_steer(recording, middle, car, fit), _push(recording, middle))):
+    for k, measured in enumerate((_steer(recording, middle, car, fit), pushed(recording, middle))):
         if measured is not None:
             sources[k], known = "measured", np.isfinite(measured)
             actions[:, k] = np.where(known, np.clip(measured, -1, 1), inverse[:, k])
@@ -64,7 +64,8 @@ def controls_of(
     return Controls(actions.astype(np.float32), inverse, valid, (sources[0], sources[1]), tuple(notes))
 
 
-def _push(recording: Recording, times: np.ndarray) -> np.ndarray | None:
+def pushed(recording: Recording, times: np.ndarray) -> np.ndarray | None:
+    """Measured throttle_brake (T,), NaN where unknown, or None."""
     signals = recording.signals
     if "throttle_brake" in signals:
         return signals["throttle_brake"].at(times)

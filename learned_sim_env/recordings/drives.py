@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from learned_sim_env.recordings.car import SingleTrack
+from learned_sim_env.recordings.car_fit import fit_car
 from learned_sim_env.recordings.controls import Controls, SteeringFit, controls_of, fit_steering
 from learned_sim_env.recordings.others import Moved, Others, others_at
 from learned_sim_env.recordings.recording import Light, Recording, RecordingError
@@ -110,8 +111,10 @@ def ego_of(
     )
 
 
-def drives_of(recording: Recording, contract: Contract | None = None) -> list[Drive]:
+def drives_of(recording: Recording, contract: Contract | None = None, fit_the_car: bool = False) -> list[Drive]:
     """The pieces of a recording that can be driven: cut at gaps, long stops, takeovers, and the contract's time limit.
+
+    fit_the_car: how it answers to actions is fitted to the recording, as far as that goes, rather than assumed.
 
     Raises:
         RecordingError: if there is none, and why.
@@ -125,6 +128,13 @@ def drives_of(recording: Recording, contract: Contract | None = None) -> list[Dr
         reasons += [piece] if isinstance(piece, str) else []
     fit = fit_steering(recording, [(p.times, p.states) for p in pieces], contract.dt) if pieces else ""
     drives: list[Drive] = []
+    car, told = SingleTrack(recording.vehicle), tuple[str, ...]()
+    if fit_the_car and pieces:
+        answers = fit_car(recording, [(p.times, p.states) for p in pieces], contract.dt)
+        car, told = answers.of(car), answers.notes
+        if answers.steering is not None and answers.steering.signal == "steering_wheel":
+            s = answers.steering
+            fit = SteeringFit(s.slope, s.offset, s.share)
     for piece in pieces:
         for a, b in cut(recording, piece.times, piece.states[:, V], contract.max_episode_steps):
             if (b - a) * contract.dt < SHORTEST:
@@ -133,19 +143,23 @@ def drives_of(recording: Recording, contract: Contract | None = None) -> list[Dr
                 )
                 continue
             name = f"{recording.name}/{len(drives)}"
-            kept = Piece(piece.times[a : b + 1], piece.states[a : b + 1], piece.notes)
-            drives.append(_drive(recording, name, kept, contract, fit))
+            kept = Piece(piece.times[a : b + 1], piece.states[a : b + 1], (*piece.notes, *told))
+            drives.append(_drive(recording, name, kept, contract, car, fit))
+    left_out = "; ".join(dict.fromkeys(reasons))
     if not drives:
-        raise RecordingError(f"nothing to drive: {'; '.join(dict.fromkeys(reasons)) or 'it is empty'}")
+        raise RecordingError(f"nothing to drive: {left_out or 'it is empty'}")
+    if left_out:
+        drives[0] = replace(drives[0], notes=(*drives[0].notes, f"pieces are left out: {left_out}"))
     return drives
 
 
-def _drive(recording: Recording, name: str, piece: Piece, contract: Contract, fit: SteeringFit | str) -> Drive:
+def _drive(
+    recording: Recording, name: str, piece: Piece, contract: Contract, car: SingleTrack, fit: SteeringFit | str
+) -> Drive:
     times, notes = piece.times, piece.notes
     origin = np.round(piece.states[0, :2])
     states = piece.states.copy()
     states[:, :2] -= origin
-    car = SingleTrack(recording.vehicle)
     poses = car.centre(states)
     road = build_road(recording.road, _path_of(recording, times), recording.route, origin)
     others = None

@@ -45,7 +45,7 @@ def act(style: str, drive: Drive, t: int, state: np.ndarray, agents: Agents) -> 
         acceleration = min(acceleration, _behind(drive, path, here, float(state[3]), agents))
     pedals = np.array(drive.car.pedals)
     push = np.interp(acceleration, pedals[:, 1], pedals[:, 0])
-    return np.clip(np.array([-curvature / drive.car.full_lock, push]), -1.0, 1.0).astype(np.float32)
+    return np.clip(np.array([drive.car.steer(curvature, state[3]), push]), -1.0, 1.0).astype(np.float32)
 
 
 def _after(drive: Drive) -> np.ndarray:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from learned_sim_env.files import DiskFull
 from learned_sim_env.recordings import formats
-from learned_sim_env.recordings.checks import figures, warnings_of
+from learned_sim_env.recordings.checks import BINS, figures, warnings_of
 from learned_sim_env.recordings.drives import Drive, drives_of
-from learned_sim_env.recordings.recording import Recording, RecordingError
+from learned_sim_env.recordings.film import LACKS, Film, Footage, footage_of
+from learned_sim_env.recordings.recording import RecordingError
+from learned_sim_env.recordings.views import NO_VIEWS, Views, views_of
+from learned_sim_env.spec import CONTRACTS
 
 # What a drive may lack: what that means for a data set.
 LACKING = {
+    "path": "a film: one camera's pictures in a data set, and nothing else",
     "map": "without a map: no view from above, reward, events or tags in a data set",
     "others": "without other road users: no view from above, agents or tags in a data set",
     "actions": "with actions that a car could not have done, or that were not recorded: masked in a data set",
@@ -26,7 +31,8 @@ class Look:
 
     Attributes:
         file: as it was named. format: of it.
-        drives: by drive its name, log, what of `LACKING` holds of it, and figures, JSON-ready.
+        drives: by drive its name, log, what of `LACKING` holds of it, by camera of the contract the share of pixels
+            that were recorded, and figures, JSON-ready.
         warnings: by recording, sentences.
         refused: sentences, one for each recording that cannot be used, or for the file.
         seconds: of driving.
@@ -44,8 +50,13 @@ class Look:
         return asdict(self)
 
 
-def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | None = None) -> Look:
-    """Read a file of the format called `name` and give every drive in it to `use`; nothing that is wrong is raised.
+def look_at(
+    path: Path, name: str, use: Callable[[Drive | Footage, Views], None] | None = None, fit_the_car: bool = False
+) -> Look:
+    """Read a file of the format called `name` and give every drive in it, and what cameras saw, to `use`; of a film its
+    pieces.
+
+    Nothing that is wrong is raised. fit_the_car: see `drives_of`.
 
     What cannot be read now, for want of rights or of a package, is refused like what is damaged.
 
@@ -58,19 +69,24 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | Non
             if isinstance(found, RecordingError):
                 look.refused.append(str(found))
                 continue
+            if isinstance(found, Film):
+                _look_at_film(look, found, use)
+                continue
             try:
-                drives = drives_of(found)
+                drives = drives_of(found, fit_the_car=fit_the_car)
             except RecordingError as error:
                 look.refused.append(f"{path.name}: {found.name}: {error}")
                 continue
-            measured = [figures(drive) for drive in drives]
+            measured, said = [figures(drive) for drive in drives], list[str]()
             for drive, figure in zip(drives, measured):
+                views = views_of(found.cameras, drive, read=use is not None) if found.cameras else NO_VIEWS
                 if use is not None:
-                    use(found, drive)
-                about = {"name": drive.name, "log": drive.log, "lacking": _lacking(drive)}
+                    use(drive, views)
+                about = {"name": drive.name, "log": drive.log, "lacking": _lacking(drive), "cameras": views.covered}
+                said += [note for note in views.notes if note not in said]
                 look.drives.append({**about, **figure.to_dict()})
                 look.seconds += len(drive) * drive.dt
-            look.warnings[found.name] = warnings_of(found, drives, measured)
+            look.warnings[found.name] = [*warnings_of(found, drives, measured), *said]
     except DiskFull:
         raise
     except RecordingError as error:
@@ -80,6 +96,18 @@ def look_at(path: Path, name: str, use: Callable[[Recording, Drive], None] | Non
     if not look.drives and not look.refused:
         look.refused.append(f"{path.name} is empty")
     return look
+
+
+def _look_at_film(look: Look, film: Film, use: Callable[[Drive | Footage, Views], None] | None) -> None:
+    """Its pieces, of which nothing but pictures is known."""
+    unknown: dict[str, Any] = {"sources": ("none", "none"), "tags": None, "cameras": {}}
+    histograms = {name: [0] * (len(edges) - 1) for name, edges in BINS.items()}
+    for piece in footage_of(film):
+        if use is not None:
+            use(piece, NO_VIEWS)
+        about = {"name": piece.name, "log": piece.log, "lacking": list(LACKS), "steps": len(piece)}
+        look.drives.append({**about, **unknown, "histograms": histograms})
+        look.seconds += len(piece) * CONTRACTS["driving-camera"].dt
 
 
 def _lacking(drive: Drive) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from learned_sim_env.recordings.pictures import Pictures
 from learned_sim_env.scene import Line
 from learned_sim_env.spec import SemanticClass
 
@@ -136,18 +137,22 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Pictures of one camera. times (N,) [s] and as many files. matrix: (3, 3) intrinsic, or None.
+    """Pictures of one camera at `times` (N,) [s], ascending.
 
+    pictures: that many. matrix: (3, 3) intrinsic of pictures as they are read, or None. distortion: (5,) k1, k2, p1,
+    p2, k3 of OpenCV, or None without any. size: height and width of pictures, None to look at the first.
     position: (3,) [m] ahead, left and above of the rear axle on the ground. rotation: (3, 3), rows are the camera's
     right, down and forward in the frame of the car; None where unknown.
     """
 
     name: str
     times: np.ndarray
-    files: tuple[Path, ...]
+    pictures: Pictures
     matrix: np.ndarray | None = None
     position: np.ndarray | None = None
     rotation: np.ndarray | None = None
+    distortion: np.ndarray | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

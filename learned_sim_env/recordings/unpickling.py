@@ -10,13 +10,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from learned_sim_env.recordings.recording import RecordingError
+
 # [bytes] A scene of a minute has a few million.
 LARGEST = 512 * 2**20
 # Of arrays: numbers, truth values, text, and plain values in arrays of objects.
 DTYPE = re.compile(r"[<>|=]?([biufSUO?]\d*|bool|u?int\d+|float\d+)")
 
 
-class UnpicklingRefused(ValueError):
+class UnpicklingRefused(RecordingError):
     """A pickle that is damaged, or names something other than plain values and NumPy arrays."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from learned_sim_env.data.workers import run_seeds
 from learned_sim_env.drivers.metadrive import METADRIVE_DRIVERS
@@ -149,7 +149,32 @@ class Match:
         write_json(self.path, {"contexts": contexts, "dream": dream.plain(), "twin": real.plain()})
 
 
-Job = Train | Judge | Match
+class Job(Protocol):
+    """A piece of an experiment; a frozen dataclass, whose file or folder is `path`."""
+
+    @property
+    def path(self) -> Path:
+        """Where its result is."""
+        ...
+
+    @property
+    def work(self) -> float:
+        """[s] About how long it takes."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """What of it is done."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it is."""
+        ...
+
+    def run(self) -> None:
+        """Do it, or the rest of it."""
+        ...
 
 
 def run_all(jobs: Sequence[Job], workers: int) -> Iterator[Job]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from learned_sim_env.drivers.catalogue import open_driver
-from learned_sim_env.drivers.driver import observed_by
+from learned_sim_env.drivers.driver import Driver, observed_by
 from learned_sim_env.environments.observations import shown
 from learned_sim_env.reinforcement.infos import of_step
 from learned_sim_env.scene import SimulatorError
@@ -18,6 +18,7 @@ from learned_sim_env.spec import FAILURES
 from learned_sim_env.twins.approach import bring_to_context
 
 if TYPE_CHECKING:
+    from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
     from learned_sim_env.environments.twin import TwinDrivingEnv
     from learned_sim_env.world_model.checkpoint import Checkpoint
     from learned_sim_env.world_model.contexts import Contexts
@@ -58,8 +59,16 @@ def reachable(contexts: Contexts, count: int, most_steps: int) -> list[int]:
     return near[np.unique(np.linspace(0, len(near) - 1, min(count, len(near))).round().astype(int))].tolist()
 
 
-def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats: int, steps: int) -> DrivenStretches:
+def in_dream(
+    checkpoint: Checkpoint,
+    driver: str | Callable[[LearnedDrivingVectorEnv], Driver],
+    contexts: Sequence[int],
+    repeats: int,
+    steps: int,
+) -> DrivenStretches:
     """Drive from `contexts`, `repeats` times each, which are neighbours in the result, with different chance.
+
+    driver: the name of one, or what makes one of the dream's rows that is shown the ego vector alone.
 
     Raises:
         ValueError: if the model gives what is not finite, which says nothing about the driving.
@@ -67,7 +76,7 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
     from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 
     rows = np.repeat(contexts, repeats)
-    act, began = open_driver(name, range(len(rows))), np.ones(len(rows), bool)
+    named, began = open_driver(driver, range(len(rows))) if isinstance(driver, str) else None, np.ones(len(rows), bool)
     # The model's own doubt must not end what is compared: the twin has none.
     env = LearnedDrivingVectorEnv(
         len(rows),
@@ -75,8 +84,9 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
         uncertainty_bound=float("inf"),
         autoreset_mode=AutoresetMode.SAME_STEP,
         # Nothing is drawn that the driver does not need.
-        modalities=tuple(dict.fromkeys(("ego", *observed_by(act)))),
+        modalities=tuple(dict.fromkeys(("ego", *(observed_by(named) if named else ())))),
     )
+    act = named or driver(env)  # type: ignore[operator]
     observations, _ = env.reset(seed=0)
     for context in contexts:
         observations, _ = env.reset(options={"context": context, "reset_mask": rows == context})
@@ -97,7 +107,7 @@ def in_dream(checkpoint: Checkpoint, name: str, contexts: Sequence[int], repeats
     env.close()
     if lost := [int(row) for row, reason in zip(rows, end) if reason in FAILURES]:
         raise ValueError(
-            f"the model gave numbers that are not finite from contexts {lost}: {name} is not judged by them"
+            f"the model gave numbers that are not finite from contexts {lost}: {driver} is not judged by them"
         )
     reward, cost, doubt, speed = totals
     return DrivenStretches(reward, cost, doubt / taken, taken, speed / taken, tuple(end))

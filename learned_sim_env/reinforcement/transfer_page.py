@@ -62,12 +62,17 @@ def measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Estimate]
     return found
 
 
-def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], runs: Mapping[str, list[Any]]) -> Part:
+def driving_part(
+    results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    runs: Mapping[str, list[Any]],
+    agents: Mapping[str, list[Any]] = {},
+) -> Part:
     """How well each driver drives in the simulator, and what its training took.
 
     Args:
         results: episodes by driver: a list of runs each.
         runs: what `ppo.train` returned, by kind.
+        agents: "steps" and "seconds" of the runs of others that have learned, by kind.
     """
     found = {name: measured(several) for name, several in results.items()}
     head = ("driver", "runs", *(title for title, _ in MEASURES.values()))
@@ -84,6 +89,15 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
             "steps_per_second": float(np.mean([run["steps"] / run["seconds"] for run in several])),
         }
         for kind, several in runs.items()
+    } | {
+        kind: {
+            "place": "imagination",
+            "steps": round(np.mean([run["steps"] for run in several])),
+            "seconds": float(np.mean([run["seconds"] for run in several])),
+            "env_share": None,
+            "steps_per_second": float(np.mean([run["steps"] / max(run["seconds"], 1e-9) for run in several])),
+        }
+        for kind, several in agents.items()
     }
     true = next(kind for kind, values in took.items() if values["place"] == "twin")
     claims = {
@@ -99,7 +113,7 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
             f"{values['steps']:,}",
             number(values["seconds"] / 60, 1),
             f"{values['steps_per_second']:,.0f}",
-            f"{values['env_share']:.0%}",
+            "" if values["env_share"] is None else f"{values['env_share']:.0%}",
             f"{claims[kind]['share of its wall-clock']:.2f}",
             f"{claims[kind]['share of the twin-trained score']:.2f}",
         )
@@ -109,7 +123,7 @@ def driving_part(results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], r
         "trained in",
         "environment steps",
         "minutes",
-        "steps/s in PPO",
+        "steps/s",
         "time in the environment",
         "time, twin = 1",
         "score, twin = 1",

@@ -16,8 +16,10 @@ TRUNCATIONS = ("time_limit", "uncertainty", "simulator_error", "not_finite")
 # last step then has no reward and no cost, and shows what the one before it showed.
 FAILURES = ("simulator_error", "not_finite")
 
-# Scenario seeds, by what they are for; others are left untouched.
+# Scenario seeds, by what they are for; others are left untouched. Those of recordings are the episodes of an import,
+# one after the other: what they are for is kept with them.
 TRAINING_SCENARIOS, TEST_SCENARIOS = range(0, 1_000_000), range(1_000_000, 2_000_000)
+RECORDED_SCENARIOS = range(2_000_000, 3_000_000)
 
 SCENARIO_TAGS = ("straight", "curve", "intersection", "roundabout", "merge", "traffic", "objects")
 

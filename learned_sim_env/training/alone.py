@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from learned_sim_env.training.progress import Progress
 from learned_sim_env.training.schedule import share_of_peak
+from learned_sim_env.training.state import load_state, save_state
 
 # Gradients are scaled down to this norm; share of the learning rate's peak at which it ends; steps over which it rises.
 CLIP_NORM, LAST, WARMUP = 5.0, 0.01, 100
+# Seconds after which what has been reached is kept; steps between what is said.
+KEPT_EVERY, SAID_EVERY = 60.0, 500
 
 
-def train_alone(module: nn.Module, loss_of: Callable[[int], Tensor], steps: int, peak: float, name: str) -> None:
-    """Train what is in `module`, by a loss of each step."""
-    optimizer = torch.optim.AdamW(module.parameters(), peak, weight_decay=1e-5)
-    for step in tqdm(range(steps), desc=name, unit="step", disable=None):
+def train_alone(
+    module: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    steps: int,
+    peak: float,
+    name: str,
+    folder: Path | None = None,
+) -> None:
+    """Train what is in `module`, by a loss of each step.
+
+    folder: where what has been reached is kept, so that the same training goes on from there, exactly, after its
+    process was ended; None: nowhere.
+    """
+    optimizer, first = torch.optim.AdamW(module.parameters(), peak, weight_decay=1e-5), 0
+    kept = None if folder is None else folder / f"alone-{_fingerprint(module, steps, peak, name)}.safetensors"
+    if kept is not None and kept.exists():
+        first, _ = load_state(kept, module, optimizer)
+    progress, saved = Progress(first, steps, name=name), time.monotonic()
+    for step in range(first, steps):
         for group in optimizer.param_groups:
             group["lr"] = peak * share_of_peak(step, steps, WARMUP, LAST)
         loss = loss_of(step)
@@ -25,3 +46,19 @@ def train_alone(module: nn.Module, loss_of: Callable[[int], Tensor], steps: int,
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP_NORM)
         optimizer.step()
+        progress.advance()
+        done = step + 1
+        if done % SAID_EVERY == 0:
+            progress.news(done, {"loss": float(loss.detach())})
+        if kept is not None and (done == steps or time.monotonic() - saved >= KEPT_EVERY):
+            save_state(kept, module, optimizer, done)
+            saved = time.monotonic()
+    progress.close()
+
+
+def _fingerprint(module: nn.Module, steps: int, peak: float, name: str) -> str:
+    """Tells a training, by what it begins with, from others in the same folder."""
+    found = hashlib.sha256(f"{name} {steps} {peak}".encode())
+    for key, value in module.state_dict().items():
+        found.update(key.encode() + value.detach().float().cpu().numpy().tobytes())
+    return found.hexdigest()[:12]

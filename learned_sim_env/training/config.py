@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,23 +38,26 @@ class TrainConfig:
     """Matrix products in bfloat16."""
 
 
-def described(config: TrainConfig, settings: Any) -> dict[str, Any]:
+def described(config: Any, settings: Any) -> dict[str, Any]:
     """All settings of a run as they stand in its `run.json`: the common ones and the architecture's own, side by side.
 
-    settings: a dataclass.
+    config, settings: dataclasses.
     """
     # JSON has no tuples.
     return json.loads(json.dumps({**asdict(config), **asdict(settings)}))
 
 
-def check_resumes(run: Mapping[str, Any], stored: Mapping[str, Any], folder: Path) -> None:
-    """Raise `ValueError` naming the first setting in which a run differs from the one in `folder`; `steps` may grow.
+def check_resumes(
+    run: Mapping[str, Any], stored: Mapping[str, Any], folder: Path, may_differ: Container[str] = ("steps",)
+) -> None:
+    """Raise `ValueError` naming the first setting in which a run differs from the one in `folder`.
 
-    run, stored: as `described`. Runs that were stored without a `contract` have "driving".
+    run, stored: as `described`. Runs that were stored without a `contract` have "driving". may_differ: settings with
+    which a run goes on for longer.
     """
     for name, value in run.items():
         old = stored.get(name, "driving" if name == "contract" else None)
-        if value != old and name != "steps":
+        if value != old and name not in may_differ:
             raise ValueError(
                 f"{folder} holds a run with {name}={old!r}, this one has {value!r}: "
                 "give the same settings to go on with it, or another --out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -37,8 +38,13 @@ class PathTraining(Protocol):
         ...
 
 
-def fine_tune_path(path: EgoPath, windows: WindowSampler, settings: PathTraining, seed: int) -> None:
-    """Train `path` for `path_steps` more steps, in place; which windows it sees follows from the seed alone."""
+def fine_tune_path(
+    path: EgoPath, windows: WindowSampler, settings: PathTraining, seed: int, folder: Path | None = None
+) -> None:
+    """Train `path` for `path_steps` more steps, in place; which windows it sees follows from the seed alone.
+
+    folder: see `train_alone`.
+    """
     device = next(path.parameters()).device
     for horizon, share, rate in PATH_STAGES:
         some = WindowSampler(windows.data, windows.context, min(horizon, windows.horizon), windows.dt)
@@ -48,7 +54,7 @@ def fine_tune_path(path: EgoPath, windows: WindowSampler, settings: PathTraining
             return path_loss(path, some.sample_paths(settings.path_batch, seed + 1, step).to(device))
 
         name = f"ego's own motion, {some.horizon} steps ahead"
-        train_alone(path, loss, round(share * settings.path_steps), rate * settings.path_learning_rate, name)
+        train_alone(path, loss, round(share * settings.path_steps), rate * settings.path_learning_rate, name, folder)
 
 
 def path_loss(path: EgoPath, batch: Paths) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
+from learned_sim_env.training.amount import learned_from
 from learned_sim_env.training.calibration import uncertainty_bound
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
@@ -26,18 +28,20 @@ BEGINNINGS = 0.25
 START_OFFSET, START_HEADING = 7.0, 0.8
 
 
-def choose_contexts(data: PackedData, count: int, model: WorldModel, seed: int = 0) -> Contexts:
-    """`count` moments of validation episodes, every scenario tag represented as evenly as the data allow.
+def choose_contexts(
+    data: PackedData, count: int, model: WorldModel, seed: int = 0, split: str = "validation", fewer: bool = False
+) -> Contexts:
+    """`count` moments of the episodes of a split, every scenario tag represented as evenly as the data allow.
 
     They have what the model observes, for as many steps as it needs. Of recordings, which are few and perhaps without
-    tags, there may be fewer.
+    tags, and where `fewer` will do, there may be fewer.
 
     Raises:
         ValueError: if there are not enough moments, or a tag is missing in simulated data though there are as many
             contexts as tags.
     """
-    episodes, steps = data.split("validation").having(model.observes), model.context_steps
-    recorded = bool((data.logs != "").any())
+    episodes, steps = data.split(split).having(model.observes), model.context_steps
+    fewer = fewer or bool((data.logs != "").any())
     all_tags = data.arrays.get("tags", np.zeros((len(data.arrays["actions"]), len(SCENARIO_TAGS)), bool))
     rng = np.random.default_rng(seed)
 
@@ -55,16 +59,16 @@ def choose_contexts(data: PackedData, count: int, model: WorldModel, seed: int =
 
     chosen = some(round(BEGINNINGS * count), steps - 1, steps - 1)
     chosen += some(count - len(chosen), 10 + steps, episodes.steps)
-    if len(chosen) < (1 if recorded else count):
+    if len(chosen) < (1 if fewer else count):
         raise ValueError(
-            f"only {len(chosen)} moments of validation episodes can be contexts, {count} asked for: collect more"
+            f"only {len(chosen)} moments of {split} episodes can be contexts, {count} asked for: collect more"
         )
     chosen = [chosen[i] for i in rng.permutation(len(chosen))]
     contexts = _contexts(episodes, chosen, all_tags, model)
     missing = [name for i, name in enumerate(SCENARIO_TAGS) if not contexts.tags[:, i].any()]
     # With fewer contexts than tags nobody expects them all.
-    if missing and not recorded and count >= len(SCENARIO_TAGS):
-        raise ValueError(f"no validation moment has the tags {', '.join(missing)}: collect more episodes")
+    if missing and not fewer and count >= len(SCENARIO_TAGS):
+        raise ValueError(f"no {split} moment has the tags {', '.join(missing)}: collect more episodes")
     return contexts
 
 
@@ -85,6 +89,7 @@ def export(
         "parameters": sum(p.numel() for p in model.parameters()),
         "episodes": len(data),
         "frames": data.steps,
+        **({"start": config.start, "frames_before": learned_from(config.start)} if config.start else {}),
         "simulators": sorted(set(map(str, data.simulators))),
         "data_seeds": f"{data.seeds.min()} to {data.seeds.max()}",
         "device": f"{trainer.device.type}, {trainer.world} processes, {trainer.hours():.2f} hours",
@@ -93,7 +98,12 @@ def export(
     contexts = choose_contexts(data, count, model)
     if len(contexts) < count:
         print(f"{len(contexts)} starting contexts instead of {count}: the validation episodes have no more")
-    return save_pretrained(path or trainer.out / "checkpoint", model, contexts, uncertainty_bound(model, data), about)
+    bound = uncertainty_bound(model, data)
+    written = save_pretrained(path or trainer.out / "checkpoint", model, contexts, bound, about)
+    if trainer.objective.cache is not None:
+        # Not before: what takes long is in there, and all of this may be stopped.
+        shutil.rmtree(trainer.objective.cache, ignore_errors=True)
+    return written
 
 
 def _drivable(data: PackedData, row: int, moment: int, steps: int) -> bool:

@@ -44,6 +44,7 @@ class LSTMObjective(WindowObjective):
     """See `training.objective.Objective`."""
 
     settings_class = LSTMSettings
+    amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup")
     progress: ClassVar[tuple[str, ...]] = ("reconstruction", "kl")
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -6,8 +6,9 @@ A new one is a new line here; see the page "Add your own world model" in the doc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -42,6 +43,15 @@ class Finished(NamedTuple):
     facts: dict[str, Any]
 
 
+class Making(NamedTuple):
+    """How a file is made. config: dataclass with defaults, of what. make: called with such and the path to write to, it
+    returns figures about what was made, by name.
+    """
+
+    config: type[Any]
+    make: Callable[[Any, Path], Mapping[str, float]]
+
+
 class Objective(Protocol):
     """What one architecture is trained for, in one process of a run.
 
@@ -52,10 +62,17 @@ class Objective(Protocol):
     """A dataclass with defaults: the architecture's own settings, which become flags of `learned-sim train`."""
     run_defaults: ClassVar[Mapping[str, Any]]
     """Settings of `TrainConfig` that suit the architecture, where they are not those of others, see `run_config`."""
+    amounts: ClassVar[tuple[str, ...]]
+    """Settings, common ones or its own, that say how much is trained: less by default of a run that goes on from a
+    checkpoint, with fewer data than that has learned from, see `training.amount`."""
     contexts: ClassVar[int]
     """Starting contexts to ship with a checkpoint, if nobody says how many."""
+    made_before: ClassVar[Mapping[str, Making]]
+    """Files that are made before a run, by the settings of its own that name them; each is a stage of a recipe."""
     progress: ClassVar[tuple[str, ...]]
     """Parts of the loss that the progress bar shows."""
+    cache: Path | None
+    """Folder for what takes long and can be computed again, shared by a run's processes; None: keep it in memory."""
 
     @property
     def model(self) -> Any:
@@ -115,7 +132,10 @@ class WindowObjective:
 
     progress: ClassVar[tuple[str, ...]] = ()
     run_defaults: ClassVar[Mapping[str, Any]] = {}
+    amounts: ClassVar[tuple[str, ...]] = ()
     contexts: ClassVar[int] = 320
+    made_before: ClassVar[Mapping[str, Making]] = {}
+    cache: Path | None = None
 
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
         self.config, self.settings, self.data, self.process, self.device = config, settings, data, process, device
@@ -203,11 +223,12 @@ def run_config(model: str, **settings: Any) -> TrainConfig:
     return TrainConfig(**{"model": model, **objective_class(model).run_defaults, **settings})
 
 
-def new_model(config: TrainConfig, **changes: Any) -> Any:
+def new_model(config: TrainConfig, free: Sequence[str] = (), **changes: Any) -> Any:
     """The model with which a run begins: its first weights follow from the seed, or are those of a checkpoint.
 
     Args:
         config: the run.
+        free: parts of the model's configuration that are a checkpoint's own, whatever its size.
         changes: parts of the model's configuration that are not those of its size.
 
     Raises:
@@ -216,14 +237,19 @@ def new_model(config: TrainConfig, **changes: Any) -> Any:
     """
     if config.contract not in CONTRACTS:
         raise unknown("contract", config.contract, CONTRACTS)
+    contract = CONTRACTS[config.contract]
+    found = from_pretrained(config.start, contract=contract).model if config.start else None
+    alike = found is not None and architecture_of(found) == MODELS.get(config.model)
+    if alike:
+        changes.update({name: getattr(found.config, name) for name in free})
     torch.manual_seed(config.seed)
-    model = model_of_size(config.model, CONTRACTS[config.contract], **changes)
-    if config.start:
-        found = from_pretrained(config.start, contract=model.contract).model
-        if architecture_of(found) != architecture_of(model) or found.config != model.config:
-            raise ValueError(
-                f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
-                f"with the sizes {found.config}; give its own --model"
-            )
-        model.load_state_dict(found.state_dict())
+    model = model_of_size(config.model, contract, **changes)
+    if found is None:
+        return model
+    if not alike or found.config != model.config:
+        raise ValueError(
+            f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
+            f"with the sizes {found.config}; give its own --model"
+        )
+    model.load_state_dict(found.state_dict())
     return model

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from typing import Any
 
 import torch
@@ -109,4 +111,13 @@ def _one_of(rank: int, function: Callable[[Any], None], argument: Any, world: in
     os.environ.update({"MASTER_ADDR": "127.0.0.1", **{name: str(number) for name, number in numbers.items()}})
     leave_to_parent()
     with interrupts():
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         function(argument)
+
+
+def _end_with_parent() -> None:
+    """Ask this process to end once its parent has gone without asking: one that is killed asks nobody."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -16,17 +16,17 @@ from learned_sim_env.files import replacing
 def save_state(
     path: Path,
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     step: int,
     memories: Sequence[Mapping[str, Tensor]] = (),
 ) -> None:
-    """Write model, optimiser moments and step to one safetensors file.
+    """Write model, optimiser moments (if there is an optimiser) and step to one safetensors file.
 
     memories: of each process, see `Objective.memory`.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
+        for key, value in (optimizer.state.get(parameter, {}) if optimizer else {}).items():
             tensors[f"optimizer.{name}.{key}"] = torch.as_tensor(value)
     for rank, memory in enumerate(memories):
         tensors.update({f"memory.{rank}.{name}": value for name, value in memory.items()})
@@ -35,7 +35,7 @@ def save_state(
 
 
 def load_state(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, rank: int = 0
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, rank: int = 0
 ) -> tuple[int, dict[str, Tensor]]:
     """Read back what `save_state` wrote, into `model` and `optimizer`; returns the step and the memory of a process."""
     moments: dict[str, dict[str, Tensor]] = {}
@@ -54,7 +54,7 @@ def load_state(
                 memory[name.partition(".")[2]] = file.get_tensor(key)
     model.load_state_dict(weights)
     for name, parameter in model.named_parameters():
-        if name in moments:
+        if optimizer is not None and name in moments:
             optimizer.state[parameter] = {
                 k: v if k == "step" else v.to(parameter.device) for k, v in moments[name].items()
             }

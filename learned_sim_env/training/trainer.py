@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.files import appending, write_json
@@ -23,6 +22,7 @@ from learned_sim_env.training.config import TrainConfig, check_resumes, describe
 from learned_sim_env.training.curves import Curves
 from learned_sim_env.training.objective import Objective, objective_class
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.progress import Progress, time_of_day
 from learned_sim_env.training.schedule import share_of_peak
 from learned_sim_env.training.state import load_state, save_state
 
@@ -77,6 +77,7 @@ class Trainer:
         self.config, self.out, self.device = config, out, process.device(device)
         self.save_every, self.log_every, self.picture_every = save_every, log_every, picture_every
         self.objective: Objective = kind(config, self.settings, data, process, self.device)
+        self.objective.cache = out / "cache"
         self.optimizer = torch.optim.AdamW(
             self.objective.parameter_groups(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
@@ -118,14 +119,14 @@ class Trainer:
         if self.world > 1:
             module = DistributedDataParallel(module, find_unused_parameters=True)
         curves = Curves(self.out / "tensorboard", self.step) if self.rank == 0 else None
-        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=self.rank > 0, smoothing=0.05)
+        progress = Progress(self.step, self.config.steps, said=self.rank == 0)
         started = time.time()
         while self.step < self.config.steps:
             parts = self._train_step(module)
             self.step += 1
-            bar.update()
+            progress.advance()
             if self.step % self.log_every == 0 and self.rank == 0:
-                self._log(curves, bar, {k: float(v) for k, v in parts.items()}, time.time() - started)
+                self._log(curves, progress, {k: float(v) for k, v in parts.items()}, time.time() - started)
             last = self.step == self.config.steps
             self._ended_early = self._anywhere(bool(asked))
             if self.step % self.save_every == 0 or last or self._ended_early:
@@ -134,7 +135,7 @@ class Trainer:
                 break
             if self.rank == 0 and (self.step % self.picture_every == 0 or last):
                 self._validate(curves)
-        bar.close()
+        progress.close()
         if curves is not None:
             curves.close()
 
@@ -207,14 +208,14 @@ class Trainer:
         if curves is not None:
             curves.picture("dream", picture, self.step)
 
-    def _log(self, curves: Curves | None, bar: Any, values: dict[str, float], seconds: float) -> None:
+    def _log(self, curves: Curves | None, progress: Progress, values: dict[str, float], seconds: float) -> None:
         shown = {"loss": values["total"], **{name: values[name] for name in self.objective.progress}}
-        bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
-        self._record(curves, "train", {**values, "seconds": seconds})
+        pace = progress.news(self.step, shown)
+        self._record(curves, "train", {**values, "seconds": seconds, "steps_per_second": pace})
 
     def _record(self, curves: Curves | None, kind: str, values: dict[str, float]) -> None:
         with appending(self._metrics) as file:
-            file.write(json.dumps({"step": self.step, "kind": kind, **values}) + "\n")
+            file.write(json.dumps({"step": self.step, "kind": kind, "time": time_of_day(), **values}) + "\n")
         if curves is not None:
             curves.numbers(kind, values, self.step)
 

@@ -102,6 +102,8 @@ def approach(
 ) -> Generator[int, None, Agreement]:
     """Drive the scenario of context `index` up to the context's end, as it was driven when it was recorded.
 
+    Recordings are entered there instead: what was done in them leads along them only nearly.
+
     Args:
         twin: the simulator that the contexts were recorded in, with continuous actions.
         contexts: of the checkpoint that dreams.
@@ -121,8 +123,10 @@ def approach(
     """
     if not 0 <= index < len(contexts):
         raise ValueError(f"context {index} is none of 0 to {len(contexts) - 1}: no simulator can be brought there")
-    actions = contexts.replay_actions(index)
-    twin.reset(seed=int(contexts.scenarios[index]), options=dict(options or {}))
+    actions, seed, options = contexts.replay_actions(index), int(contexts.scenarios[index]), dict(options or {})
+    if (entered := _entered(twin, seed, len(actions))) is not None:
+        options, actions = {**options, **entered}, actions[:0]
+    twin.reset(seed=seed, options=options)
     egos = [twin.ego_vector]
     for step, action in enumerate(actions, start=1):
         yield len(actions) - step + 1 + further
@@ -137,6 +141,12 @@ def approach(
         egos.append(twin.ego_vector)
     yield further
     return agreement(twin, np.array(egos[-len(contexts.ego[index]) :]), contexts, index)
+
+
+def _entered(twin: TwinDrivingEnv, seed: int, steps: int) -> Mapping[str, Any] | None:
+    """Options by which the twin begins `steps` steps after a scenario's start; None: it has to be driven there."""
+    entering = getattr(twin.simulator, "entering", None)
+    return None if entering is None else entering(seed, steps)
 
 
 def agreement(twin: TwinDrivingEnv, egos: np.ndarray, contexts: Contexts, index: int) -> Agreement:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from learned_sim_env.world_model.contexts import Contexts
     from learned_sim_env.world_model.protocol import (
         CompactState,
+        FrameCoder,
         LatentModel,
         MapModel,
         MovableEgo,
@@ -27,6 +28,7 @@ __all__ = [
     "Checkpoint",
     "CompactState",
     "Contexts",
+    "FrameCoder",
     "LatentModel",
     "MODELS",
     "MapModel",
@@ -48,6 +50,7 @@ __getattr__ = lazy_names(
         "Checkpoint": "learned_sim_env.world_model.checkpoint",
         "CompactState": "learned_sim_env.world_model.protocol",
         "Contexts": "learned_sim_env.world_model.contexts",
+        "FrameCoder": "learned_sim_env.world_model.protocol",
         "LatentModel": "learned_sim_env.world_model.protocol",
         "MODELS": "learned_sim_env.world_model.registry",
         "MapModel": "learned_sim_env.world_model.protocol",

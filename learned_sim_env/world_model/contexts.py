@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,19 @@ class Contexts:
     def replay_actions(self, index: int) -> np.ndarray:
         """(T, 2) float32: what was done from the start of scenario `scenarios[index]` to the end of context `index`."""
         return self.replay[self.replay_starts[index] : self.replay_starts[index + 1]]
+
+    @staticmethod
+    def joined(parts: Sequence[Contexts]) -> Contexts:
+        """The moments of all parts, with the modalities and as many steps as all of them have."""
+        names = [name for name in parts[0].observations if all(name in part.observations for part in parts)]
+        last = slice(-min(part.steps for part in parts), None)
+        lengths = [np.diff(part.replay_starts) for part in parts]
+        return Contexts(
+            {name: np.concatenate([part.observations[name][:, last] for part in parts]) for name in names},
+            actions=np.concatenate([part.actions[:, last] for part in parts]),
+            replay_starts=np.cumsum([0, *np.concatenate(lengths)]),
+            **{n: np.concatenate([getattr(part, n) for part in parts]) for n in ("tags", "scenarios", "replay")},
+        )
 
     def check(self) -> None:
         """`ValueError` if an array has another shape or type than it should, or actions to replay are missing."""

@@ -165,6 +165,27 @@ class CompactState(WorldModel, Protocol):
 
 
 @runtime_checkable
+class FrameCoder(WorldModel, Protocol):
+    """A world model that codes a frame in a few numbers and draws it from them, which can be judged by itself."""
+
+    @property
+    def code_sizes(self) -> dict[str, int]:
+        """Numbers of a frame's code, by the modality that they stand for."""
+        ...
+
+    def code(self, observations: Observation) -> Tensor:
+        """(B, T, numbers) float32 in [-1, 1], as they are kept, of T successive frames.
+
+        observations: of all modalities of `code_sizes`, (B, T, *shape).
+        """
+        ...
+
+    def drawn_from(self, code: Tensor, names: Sequence[str]) -> Observation:
+        """The modalities `names`, each (B, *shape) of its dtype, from a code (B, numbers)."""
+        ...
+
+
+@runtime_checkable
 class ScenePainter(WorldModel, Protocol):
     """A world model that draws cameras from a scene that it is told, so that its drawing can be judged by itself.
 

@@ -13,6 +13,7 @@ AOTInductor fails at complex numbers. So plain Python is used where this tracer 
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ AVAILABLE = sys.version_info < (3, 14) and all(
 )
 
 _recordings: WeakKeyDictionary[Any, dict[tuple, Callable]] = WeakKeyDictionary()
+# Several threads may ask for the same one. Reentrant, because what is recorded may play something else.
+_recording = threading.RLock()
 
 
 def played(module: nn.Module, method: str, arguments: tuple, owner: Any = None, key: Hashable = None) -> Callable:
@@ -48,14 +51,15 @@ def played(module: nn.Module, method: str, arguments: tuple, owner: Any = None, 
     second: torch.Tensor = arguments[1]
     if second.device.type != "cpu" or torch.is_grad_enabled() or not AVAILABLE:
         return getattr(module, method)
-    kept = _recordings.setdefault(module if owner is None else owner, {})
     # The operations depend on the number of threads, see `layers.linear`.
     name = (type(module), method, len(second), torch.get_num_threads(), key)
-    if name not in kept:
-        if len(kept) >= KEPT:
-            del kept[next(iter(kept))]
-        kept[name] = _recorded(module, getattr(module, method), arguments)
-    return kept[name]
+    with _recording:
+        kept = _recordings.setdefault(module if owner is None else owner, {})
+        if name not in kept:
+            if len(kept) >= KEPT:
+                del kept[next(iter(kept))]
+            kept[name] = _recorded(module, getattr(module, method), arguments)
+        return kept[name]
 
 
 def _recorded(module: nn.Module, function: Callable, arguments: tuple) -> Callable:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from learned_sim_env.cli import recipes
+from learned_sim_env.cli import build, recipes
 from learned_sim_env.cli.main import main
 from learned_sim_env.resources import recipes_dir
 from learned_sim_env.world_model.checkpoint import from_pretrained
@@ -106,6 +106,7 @@ def test_a_quick_recipe_is_the_same_but_for_what_it_says(tmp_path):
         ("episodes = 10", "", r"\[collect\] has no episodes"),
         ("horizon = 10", 'out = "here"', r"unknown key in \[evaluate\]: 'out'"),
         ("[quick.train]", "[quick.trainn]", "unknown table 'trainn'"),
+        ("[evaluate]", "[roads]\npieces = 9\n[evaluate]", r"\[roads\] is of no use to camera-tiny"),
         ("[collect]", "[collect", "mine.toml: "),
     ],
 )
@@ -145,6 +146,18 @@ def test_a_checkpoint_imagines_roads_of_the_pieces_that_were_cut(tmp_path, capfd
     library = RoadLibrary.load(out / "roads.safetensors")
     assert checkpoint.training["pieces_of_road"] == library.sizes.pieces > 4
     assert torch.equal(checkpoint.model.roads.successors, library.successors)
+
+
+def test_a_collection_that_another_build_has_made_is_used(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(build.collect, "run", lambda args: asked.append((args.out, args.split, args.episodes)))
+    there = tmp_path / "there"
+    line = ["build", str(recipe(tmp_path)), "--out", str(tmp_path / "out"), "--stage", "collect"]
+    assert main([*line, "--episodes", str(there)]) == 0 and asked == [(there, "train", 10)]
+    made = json.loads((tmp_path / "out" / "build.json").read_text())["collect"]["made_with"]
+    assert made["--episodes"] == str(there.resolve())
+    # Not with those of another folder.
+    assert main([*line[:-1], "pack"]) == 2 and len(asked) == 1
 
 
 @pytest.mark.slow

@@ -10,23 +10,24 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from learned_sim_env.data.behaviours import choose_behaviour
-from learned_sim_env.data.collect import CollectConfig, collect, record_episode
+from learned_sim_env.data.collect import CollectConfig, collect, is_collected, record_episode
 from learned_sim_env.data.dataset import load_episodes, pack
 from learned_sim_env.data.episode import scenery_slots
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.data.store import EpisodeFolder
+from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from tests import standin
-from tests.data.recordings import same
+from tests.data.recordings import recording, same
 
 
 def test_a_collection_is_complete(collection: Path) -> None:
@@ -234,3 +235,13 @@ def test_modalities_and_contract_go_together(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             config(**settings)
+
+
+def test_a_collection_has_what_is_asked_for_whatever_it_is_called(tmp_path: Path) -> None:
+    pytest.importorskip("minari")
+    config = CollectConfig(tmp_path, 2, max_steps=6)
+    assert not is_collected(config)
+    write_minari(tmp_path / "data", [recording(seed) for seed in (0, 1)], "another-v0", "two episodes")
+    assert is_collected(config) and not is_collected(replace(config, episodes=3))
+    with pytest.raises(ValueError, match="max_steps 6, not 7"):
+        is_collected(replace(config, max_steps=7))

@@ -19,7 +19,7 @@ from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import drives_of
 from learned_sim_env.recordings.looking import look_at
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import RECORDED_SCENARIOS, SemanticClass
 from tests.data.recordings import CONTRACT, recording, same
 from tests.recordings.world import make_world
 from tests.recordings.writers import gpudrive, scenarionet, table
@@ -49,18 +49,41 @@ def test_reads_what_can_be_read(logs, tmp_path, capsys):
     text = str(report)
     assert "2 drives, 160 frames" in text and "scene.json is no whole" in text
     assert not [p for p in (tmp_path / "out").rglob("*") if p.name.startswith(".unfinished")]
+    speeds = told["histograms"]["speed"]
+    assert sum(speeds) == 162 and sum(speeds[3:6]) == 162
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "scene.json is no whole JSON file" in page and "mine/0" in page
+    assert page.count("Picture: ") == 2 and page.count("Moments by ") >= 3
+    # Only the report, and what it shows, where recordings are looked at alone.
+    assert {p.suffix for p in (tmp_path / "out").rglob("*") if p.is_file()} == {".json", ".html", ".png"}
 
 
 def test_goes_on_from_what_is_there(logs, tmp_path):
     config = ImportConfig(logs, tmp_path / "out", workers=1, check=True)
     first = look_at_all(config)
-    records = {r: r.stat().st_mtime_ns for r in (tmp_path / "out" / "files").iterdir()}
+    records = {r: r.stat().st_mtime_ns for r in (tmp_path / "out" / "files").glob("*.json")}
     refused = {r for r in records if not json.loads(r.read_text())["drives"]}
     missing = next(r for r in records if r not in refused)
     missing.unlink()
     assert look_at_all(config).to_dict() == first.to_dict()
     # Only what was not there, and what could not be read, is read again.
     assert {r for r, time in records.items() if r.stat().st_mtime_ns != time} == {missing, *refused}
+
+
+def test_nothing_is_half_written_of_what_is_damaged(logs, tmp_path):
+    pytest.importorskip("minari", reason="Minari is not installed")
+    folder, out = tmp_path / "damaged", tmp_path / "mine-v0"
+    folder.mkdir()
+    whole = (logs / "scene.pkl").read_bytes()
+    (folder / "cut.pkl").write_bytes(whole[: len(whole) // 2])
+    (folder / "hostile.pkl").write_bytes(b"tracks map_features metadata cos\nsystem\n(S'touch hacked'\ntR.")
+    (folder / "empty.json").write_bytes(b"")
+    (folder / "words.tfrecord").write_bytes(b"hello")
+    report = look_at_all(ImportConfig(folder, out, workers=1))
+    assert report.failed and not report.broken and {len(look.refused) for look in report.looks} == {1}
+    assert not [p for p in out.rglob("*") if p.name.startswith(".unfinished")]
+    assert {p.name for p in out.iterdir()} - {".lock"} == {"files", "report.json", "report.html"}
+    assert {p.suffix for p in (out / "files").rglob("*")} == {".json"}
 
 
 def test_a_file_that_has_changed_is_read_again(logs, tmp_path):
@@ -101,18 +124,25 @@ def test_makes_a_dataset(logs, tmp_path):
     report = look_at_all(ImportConfig(logs, tmp_path / "mine-v0", workers=2))
     assert report.to_dict()["lacking"] == {}
     episodes = load_episodes(tmp_path / "mine-v0")
-    assert [len(e) for e in episodes] == [80, 80]
+    assert "2 logs are too few of a kind to keep whole ones apart" in str(report)
+    # Of eight seconds of each, three are for training and as many for validation, two seconds later.
+    assert [(len(e), e.split) for e in episodes] == [(30, "train"), (30, "validation")] * 2
+    assert "nothing for test" in str(report)
     world = make_world()
     for episode in episodes:
+        first = {"train": 0, "validation": 50}[episode.split]
         assert (episode.simulator, episode.end_reason) == ("recorded", "time_limit")
-        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 79 + [True]
-        assert np.corrcoef(episode.actions[:, 0], -world.curvature[:-1])[0, 1] > 0.98
+        assert not episode.terminations.any() and episode.truncations.tolist() == [False] * 29 + [True]
+        assert np.corrcoef(episode.actions[:, 0], -world.curvature[first : first + 30])[0, 1] > 0.98
         assert not episode.events.any()
         bev = episode.observations["bev"]
-        assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[40] == SemanticClass.ROUTE).sum() > 50
+        assert (bev == SemanticClass.EGO).any((1, 2)).all() and (bev[10] == SemanticClass.ROUTE).sum() > 50
         assert set(episode.parts) == set(PARTS) - {"scenery"} and not episode.valid
-        assert (episode.agent_ids[40] >= 0).sum() == 4
-    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == [0, 1]
+        # The one that comes towards it is out of reach at first.
+        assert (episode.agent_ids[10] >= 0).sum() >= 3
+    assert {e.log for e in episodes} == {"monday", "waymo/scene-1"} and [e.seed for e in episodes] == list(
+        RECORDED_SCENARIOS[:4]
+    )
     packed = PackedData.load(tmp_path / "mine-v0" / "packed.npz")
     assert all(same(packed.episode(i), episode) for i, episode in enumerate(episodes))
     # What is done already is not done again, and gives the same.
@@ -137,7 +167,12 @@ def test_what_was_not_recorded_is_not_in_the_dataset(tmp_path):
     report = look_at_all(ImportConfig(tmp_path / "logs", tmp_path / "out", workers=1))
     assert report.to_dict()["lacking"] == {"map": 1, "others": 2}
     assert "bare/0: without a map: no view from above" in str(report)
+    # Each lacks something else, so that all are cut in time.
+    splits = report.to_dict()["splits"]
+    assert [s["logs"] for s in splits.values()] == [["all", "alone", "bare"]] * 2 + [[]]
     packed = PackedData.load(tmp_path / "out" / "packed.npz")
+    assert [len(packed.split(name)) for name in SPLITS] == [3, 3, 0]
+    packed = packed.split("train")
     whole, alone, bare = (packed.episode(i) for i in range(3))
     assert [whole.log, alone.log, bare.log] == ["all", "alone", "bare"]
     assert set(bare.parts) == {"pose", "stations"} and set(bare.observations) == {"ego", "route"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zipfile
 from collections import defaultdict
 from dataclasses import replace
@@ -61,6 +62,28 @@ def test_packed_alone_each_kind_comes_back(kind: str) -> None:
     # What no episode has takes no space.
     assert set(packed.modalities) == set(KINDS[kind].observations)
     assert set(packed.arrays) | set(packed.frames) == set(KINDS[kind].arrays())
+
+
+def test_what_is_not_known_for_long_is_filled_up() -> None:
+    episodes = [recording(1, steps=300, parts=set(PARTS) - {"map", "agents"}), KINDS["all"], KINDS["no map"]]
+    packed = camera_data(episodes)
+    assert all(same(packed.episode(i), episode) for i, episode in enumerate(episodes))
+    assert (packed.arrays["agent_ids"][:301] == -1).all() and not packed.known("map", slice(0, 301)).any()
+
+
+def test_memory_does_not_grow_with_the_number_of_episodes(tmp_path: Path) -> None:
+    whole = recording(0, steps=60)
+
+    def peak(count: int) -> int:
+        """[bytes] The most memory that writing so many episodes takes at a time."""
+        tracemalloc.start()
+        PackedData.save(tmp_path / "packed.npz", (whole for _ in range(count)), CONTRACT.fingerprints(EVERY))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(40) < 1.2 * peak(10)
+    assert PackedData.load(tmp_path / "packed.npz").steps == 10 * 60
 
 
 def test_minari_and_the_packed_file_hold_all_kinds_together(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from learned_sim_env.data.workers import MAX_FAILURES_IN_A_ROW, Result, Task, run_seeds
+from learned_sim_env.data.workers import MAX_FAILURES_IN_A_ROW, Engine, Result, Task, run_seeds
 from learned_sim_env.files import DiskFull
 
 
@@ -105,3 +105,11 @@ def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
 def test_no_workers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers is 0"):
         next(run_seeds(Trouble(tmp_path), range(2), workers=0))
+
+
+def test_engines(tmp_path: Path) -> None:
+    assert outcomes(list(Engine().run_seeds(Trouble(tmp_path), range(2), 1))) == {0: 0, 1: 10}
+    with pytest.raises(ValueError, match="Did you mean 'ray'"):
+        Engine("rai")
+    with pytest.raises(ValueError, match="needs --engine ray"):
+        Engine(address="auto")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learned_sim_env.drivers.catalogue import open_driver
-from learned_sim_env.drivers.route import FASTEST, SIDEWAYS, RouteFollower, follow
+from learned_sim_env.drivers.route import FASTEST, SIDEWAYS, RouteFollower, follow, targets_of
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from tests.drivers.road import EGO, NO, YES, road, seen
 
@@ -113,3 +113,16 @@ def test_a_follower_sees_nobody_and_drives_at_its_speed():
     acts = {name: open_driver(name, [0])(seen(road(38)), YES)[0] for name in ("follow-3", "follow-8", "follow-10")}
     np.testing.assert_array_equal(acts["follow-8"], open_driver("follow-8", [0])({"ego": EGO}, YES)[0])
     assert acts["follow-3"][1] < 0 == acts["follow-8"][1] < acts["follow-10"][1]
+
+
+def test_targets_are_what_actions_follow_from():
+    """As far as targets reach: what is asked for beyond is cut off."""
+    rng = np.random.default_rng(0)
+    ego = rng.uniform([0, 0, 0, 0, -3, -0.3], [10, 0, 0, 0, 3, 0.3], (200, 6)).astype(np.float32)
+    targets = rng.uniform(-1, 1, (200, 2)).astype(np.float32)
+    actions = follow(targets, ego)
+    free = (np.abs(actions) < 1).all(1)
+    assert free.sum() > 30
+    np.testing.assert_allclose(targets_of(actions, ego)[free], targets[free], atol=1e-3)
+    np.testing.assert_allclose(follow(targets_of(actions, ego), ego)[free], actions[free], atol=1e-4)
+    assert np.abs(targets_of(np.array([[1.0, -1.0]]), np.zeros((1, 6)))).max() <= 1

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.evaluation.drives.dream_drives import drive_dream
+from learned_sim_env.evaluation.drives.drives import DrivesConfig
+from learned_sim_env.evaluation.drives.twin_drives import TwinDrives, drive_twin
 from learned_sim_env.evaluation.ladder import find_level
-from learned_sim_env.evaluation.levels.camera_drives.dream_drives import drive_dream
-from learned_sim_env.evaluation.levels.camera_drives.drives import BLIND_DRIVER, DrivesConfig
-from learned_sim_env.evaluation.levels.camera_drives.drives_part import measure_drives, paired_drives
-from learned_sim_env.evaluation.levels.camera_drives.twin_drives import TwinDrives, drive_twin
+from learned_sim_env.evaluation.levels.camera_drives.drives_part import BLIND_DRIVER, measure_drives, paired_drives
+from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM
 from tests.toy_model import toy_camera_checkpoint
 
 CAMERAS = ("front", "left", "right")
@@ -49,7 +50,9 @@ def test_dream_and_twin_begin_at_the_same_moments(tmp_path: Path) -> None:
     toy = toy_camera_checkpoint()
     config = DrivesConfig(drives=1, before=3, steps=6, every=3, appearance="night")
     seeds = np.array([9])
-    dream, twin = paired_drives(toy, seeds, tmp_path, 1, config)
+    dreams, twin = paired_drives(toy, seeds, tmp_path, 1, config)
+    dream = dreams.pop(DREAM)
+    assert not dreams
     assert dream.frames.keys() == twin.frames.keys() == set(CAMERAS)
     assert twin.frames["front"].shape == dream.frames["front"].shape == (1, 4, 64, 96, 3)
     assert twin.running.all() and dream.running.shape == (1, 4)

@@ -73,6 +73,7 @@ def test_levels_measure_what_applies_and_say_what_does_not(filmed: PackedData, t
     assert set(found["cameras"].values["scores"]) == set(CAMERAS) and len(found["cameras"].pictures) == 3
     assert list(found["camera_seams"].values["seams"]) == ["front and left", "front and right"]
     # It draws no view from above, and cannot be told what is there.
+    assert "not_applicable" in found["camera_agreement"].values
     assert "iou" not in found["camera_seeing"].values and found["camera_seeing"].values["ade"]["value"] > 0
     assert list(found["cameras"].values["scores"]["front"]) == [
         "model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, TWIN, distances, frames_over_time
 from learned_sim_env.evaluation.levels.camera_drives.upkeep_part import upkeep_part
 from learned_sim_env.measures.frame_features import FEATURES, frame_features
@@ -54,7 +55,7 @@ def test_frames_are_the_farther_the_more_they_are_spoilt(spoilt) -> None:
     # Twelve drives with two cameras at four ages, of which each is spoilt more.
     twin = frame_features(frames).reshape(4, 12, 2, FEATURES)
     dream = np.stack([frame_features(spoilt(part, i) if i else part) for i, part in enumerate(np.split(frames, 4))])
-    found = distances(dream.reshape(twin.shape), twin, seed=0)
+    found = distances({DREAM: dream.reshape(twin.shape)}, twin, seed=0)
     medians = np.median(found[DREAM], 0)
     assert (np.diff(medians) > 0).all() and medians[1] > 1.5 * medians[0]
     # Two halves of what is real are about as near at any age, and nearer than what is spoilt.
@@ -116,32 +117,56 @@ def test_a_dream_that_fades_is_told_from_one_that_does_not() -> None:
     twin = driven(1, config)
     for fade, met in ((0.0, True), (0.4, False)):
         dream = driven(2, config, fade)
-        upkeep = upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0)
+        upkeep = upkeep_part({DREAM: dream}, twin, config.drawn, ages, CONTRACT, 0)
         asked = {t.name: t.met for t in upkeep.targets}
         assert asked["share of contrast kept after 300 steps"] is met
         assert asked["share of detail kept after 300 steps"] is met
-        share = upkeep.values["kept"]["contrast"]["value"]
+        share = upkeep.values["kept"]["contrast"][DREAM]["value"]
         assert share[0] == 1 and share[-1] == pytest.approx(1 - fade, abs=0.04)
         assert upkeep.values["levels"]["contrast"]["simulator"]["value"][-1] > 5
-        over_time = frames_over_time(dream, twin, config.drawn, ages, 0)
+        over_time = frames_over_time({DREAM: dream}, twin, config.drawn, ages, 0)
         (target,) = over_time.targets
         assert target.met is met
         assert over_time.values["running"]["dream"] == [10, 10, 10, 8, 8]
+
+
+def test_other_models_are_shown_beside_without_changing_what_is_asked() -> None:
+    config = DrivesConfig(drives=10, every=150)
+    ages = [1, 15, 30, 100, 300]
+    twin, dream, faded_one = driven(1, config), driven(2, config), driven(3, config, 0.4)
+    blind = replace(faded_one, views=None)
+    parts = [
+        [
+            frames_over_time(dreams, twin, config.drawn, ages, 0),
+            upkeep_part(dreams, twin, config.drawn, ages, CONTRACT, 0),
+        ]
+        for dreams in ({DREAM: dream}, {DREAM: dream, "other": blind})
+    ]
+    for alone, beside in zip(*parts):
+        assert alone.targets == beside.targets
+    over_time, upkeep = parts[1]
+    assert [row[0] for row in over_time.tables[0].rows] == [DREAM, "other", TWIN]
+    distance = over_time.values["distance"]
+    assert distance["other"]["value"][-1] > 1.5 * distance[DREAM]["value"][-1]
+    kept = {side: e["value"][-1] for side, e in upkeep.values["kept"]["contrast"].items()}
+    assert kept["other"] == pytest.approx(0.6, abs=0.04) and kept[DREAM] == pytest.approx(1, abs=0.04)
+    assert {row[1] for row in upkeep.tables[0].rows} >= {"other", "other / simulator"}
+    assert set(upkeep.values["drift"]["road"]) == {DREAM, TWIN}, "without a view from above there are no regions"
 
 
 def test_drives_that_all_end_leave_nothing_to_measure(tmp_path: Path) -> None:
     config, ages = DrivesConfig(drives=10, every=150), [1, 15, 30, 100, 300]
     twin, dream = driven(1, config), driven(2, config)
     twin.running[:, -1] = False
-    over_time = frames_over_time(dream, twin, config.drawn, ages, 0)
+    over_time = frames_over_time({DREAM: dream}, twin, config.drawn, ages, 0)
     (target,) = over_time.targets
     assert target.met is None and target.measured == "-" and target.verdict == "not measured"
-    upkeep = upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0)
+    upkeep = upkeep_part({DREAM: dream}, twin, config.drawn, ages, CONTRACT, 0)
     broken, *late = upkeep.targets
     # None of them broke, though.
     assert broken.met and broken.measured == "0" and all(target.met is None for target in late)
     dream.finite[3] = False
-    assert not upkeep_part(dream, twin, config.drawn, ages, CONTRACT, 0).targets[0].met
+    assert not upkeep_part({DREAM: dream}, twin, config.drawn, ages, CONTRACT, 0).targets[0].met
     assert {picture.shape for picture in upkeep.pictures.values()} == {(2 * 66, 5 * 98, 3)}
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     write_html(tmp_path / "ladder.html", "Ladder", {}, [over_time, upkeep])

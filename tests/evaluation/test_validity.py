@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.evaluation.ladder import find_level
+from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.evaluation.levels.validity.free_run import GROUPS, NOTHING, ValidityConfig, run_freely
 from learned_sim_env.evaluation.levels.validity.validity import validity
 from learned_sim_env.evaluation.levels.validity.view_contents import divergence_bits
@@ -163,3 +166,9 @@ def test_what_makes_no_sense_is_refused(world: PackedData) -> None:
         ValidityConfig(contexts=2, watched=2)
     with pytest.raises(ValueError, match="another task"):
         validity(toy_checkpoint(), replace(world, fingerprints=Fingerprints("0" * 64, {})), CONFIG)
+
+
+def test_as_few_rows_as_are_asked_for_are_enough(world: PackedData, tmp_path: Path) -> None:
+    level = find_level("validity")
+    (part,) = level.measure(LevelInputs(toy_checkpoint(), world, tmp_path, free_rows=2, free_steps=3))
+    assert part.name == "validity" and len(part.values["not_finite_rows"]) == len(GROUPS)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.evaluation.ladder import find_level
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
 from learned_sim_env.evaluation.levels.world.contents import MEASURES, count
 from learned_sim_env.evaluation.levels.world.ends import reasons, shares, within_doubt
 from learned_sim_env.evaluation.levels.world.world import WorldConfig, measure_world, world_part

@@ -10,14 +10,6 @@ from learned_sim_env.imagination.inference import Inference
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_one_thread_inside_and_all_of_them_outside(two_threads):
     with Inference(CPU, rows=1)():
         assert torch.get_num_threads() == 1

@@ -116,9 +116,11 @@ def test_temperature_zero_takes_the_mode(rollout):
 
 def test_events_happen_as_often_as_predicted(rollout):
     rows = rollout(ToyModel(risk=0.3), [0] * 500, range(500))
-    events = np.stack([rows.step(np.zeros((500, 2), np.float32)).events for _ in range(20)])
+    steps = [rows.step(np.zeros((500, 2), np.float32)) for _ in range(20)]
+    events = np.stack([step.events for step in steps])
     assert abs(events[..., 1].mean() - 0.3) < 0.02
     assert not events[..., [0, 2, 3]].any()
+    assert np.array_equal(steps[-1].probabilities, np.tile(np.float32([0, 0.3, 0, 0]), (500, 1)))
 
 
 def test_drawing_is_lazy_and_leaves_the_latent_alone(rollout):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recordings import more_writers, writers
+from tests.recordings import writers
 from tests.recordings.world import World, make_world
 
 # By name: what writes it, and the package that reading or writing needs.
@@ -19,17 +19,18 @@ WRITERS: dict[str, tuple[Callable[[Path, World], Path], str]] = {
     "gpudrive": (writers.gpudrive, ""),
     "nocturne": (partial(writers.gpudrive, degrees=True, ego=False), ""),
     "table": (writers.table, ""),
-    "argoverse2": (more_writers.argoverse2, "pyarrow"),
-    "argoverse2-sensor": (more_writers.argoverse2_sensor, "pyarrow"),
-    "nuscenes": (more_writers.nuscenes, ""),
-    "nuscenes-plain": (partial(more_writers.nuscenes, can=False, road=False), ""),
-    "nuplan": (more_writers.nuplan, ""),
-    "commonroad": (more_writers.commonroad, ""),
-    "commonroad-2018b": (partial(more_writers.commonroad, old=True), ""),
-    "comma": (more_writers.comma, ""),
-    "rosbag": (more_writers.rosbag, "rosbags"),
-    "rosbag-ros1": (partial(more_writers.rosbag, ros=1), "rosbags"),
-    "rosbag-autoware": (partial(more_writers.rosbag, autoware=True), "rosbags"),
+    "argoverse2": (writers.argoverse2, "pyarrow"),
+    "argoverse2-sensor": (writers.argoverse2_sensor, "pyarrow"),
+    "nuscenes": (writers.nuscenes, ""),
+    "nuscenes-plain": (partial(writers.nuscenes, can=False, road=False), ""),
+    "nuplan": (writers.nuplan, ""),
+    "nuplan-plain": (partial(writers.nuplan, road=False), ""),
+    "commonroad": (writers.commonroad, ""),
+    "commonroad-2018b": (partial(writers.commonroad, old=True), ""),
+    "comma": (writers.comma, ""),
+    "rosbag": (writers.rosbag, "rosbags"),
+    "rosbag-ros1": (partial(writers.rosbag, ros=1), "rosbags"),
+    "rosbag-autoware": (partial(writers.rosbag, autoware=True), "rosbags"),
 }
 
 

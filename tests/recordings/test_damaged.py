@@ -15,7 +15,7 @@ import pytest
 
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.looking import look_at
-from tests.recordings import more_writers, writers
+from tests.recordings import writers
 from tests.recordings.conftest import WRITERS
 
 
@@ -226,18 +226,18 @@ def test_tables(name, content, words, world, tmp_path):
 
 def test_missing_parts_are_noted_or_named(world, tmp_path):
     pytest.importorskip("pyarrow")
-    path = more_writers.argoverse2(tmp_path, world)
+    path = writers.argoverse2(tmp_path, world)
     (path / "log_map_archive_abc.json").unlink()
     look = look_at(path, "argoverse2")
     assert len(look.drives) == 1 and look.drives[0]["on_lane"] is None
     assert any("there is no map" in s for s in look.warnings["abc"])
-    tables = more_writers.nuscenes(tmp_path, world)
+    tables = writers.nuscenes(tmp_path, world)
     (tables / "v1.0-mini" / "instance.json").unlink()
     assert "instance.json is missing" in refusal(tables)
 
 
 def test_tables_that_refer_to_nothing(world, tmp_path):
-    path = more_writers.nuscenes(tmp_path, world)
+    path = writers.nuscenes(tmp_path, world)
     file = path / "v1.0-mini" / "ego_pose.json"
     file.write_text(json.dumps(json.loads(file.read_text())[:-1]))
     assert "ego_pose.json has no row 'e80'" in refusal(path)
@@ -252,8 +252,16 @@ def test_archives_and_strangers(write, tmp_path):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(scene, "/absolute.pkl")
     (tmp_path / "a.txt").write_text("hello")
+    (tmp_path / "a.xodr").write_text("<OpenDRIVE/>")
     (tmp_path / "b.pkl").write_bytes(b"")
-    for name, words in (("a.zip", "archive"), ("a.tar.gz", "archive"), ("a.txt", "known format"), ("b.pkl", "empty")):
+    said = {
+        "a.zip": "archive",
+        "a.tar.gz": "archive",
+        "a.txt": "known format",
+        "b.pkl": "empty",
+        "a.xodr": "OpenDRIVE map",
+    }
+    for name, words in said.items():
         with pytest.raises(formats.RecordingError, match=words):
             list(formats.read(tmp_path / name))
     assert [path for path, _ in formats.find(tmp_path)] == [scene]
@@ -271,7 +279,7 @@ def test_links_are_not_followed(write, tmp_path):
 
 
 def test_pictures_outside_the_folder_are_not_looked_at(world, tmp_path):
-    path = more_writers.nuscenes(tmp_path, world)
+    path = writers.nuscenes(tmp_path, world)
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"x")
     file = path / "v1.0-mini" / "sample_data.json"
@@ -281,6 +289,31 @@ def test_pictures_outside_the_folder_are_not_looked_at(world, tmp_path):
     file.write_text(json.dumps(rows))
     (recording,) = formats.read(path)
     assert recording.cameras == ()
+
+
+class Runs:
+    """What runs when it is unpickled freely."""
+
+    def __reduce__(self):
+        return exec, ("open('hacked', 'w')",)
+
+
+def test_array_of_objects(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write("comma")
+    with open(path / "global_pose" / "frame_positions", "wb") as file:
+        np.save(file, np.array([Runs()], object), allow_pickle=True)
+    assert "frame_positions is no NumPy array (Object arrays" in refusal(path)
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_yaml_that_names_objects(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write("rosbag")
+    about = path / "metadata.yaml"
+    about.write_text(about.read_text() + "\na: !!python/object/apply:os.system ['touch hacked']\n")
+    look_at(path, "rosbag")
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_yaml_bomb(write):

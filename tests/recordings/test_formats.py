@@ -15,12 +15,12 @@ from learned_sim_env.recordings.drives import drives_of
 from learned_sim_env.recordings.recording import Recording, RecordingError
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CameraSpec, SemanticClass
-from tests.recordings import more_writers
+from tests.recordings import writers
 from tests.recordings.conftest import WRITERS
 
 # Which say nothing of others, of the road, of the size of the car; and which say what was done.
 ALONE = ("comma", "rosbag", "rosbag-ros1")
-ROADLESS = (*ALONE, "rosbag-autoware", "nuplan", "nuscenes-plain")
+ROADLESS = (*ALONE, "rosbag-autoware", "nuplan-plain", "nuscenes-plain")
 STEERING = ("nuscenes", "comma", "rosbag", "rosbag-ros1", "rosbag-autoware")
 LIT = ("scenarionet", "waymo", "table")
 ALL = pytest.mark.parametrize("name", WRITERS)
@@ -189,7 +189,7 @@ def test_rows_of_a_long_list(tmp_path):
 
 
 def test_cameras_of_nuscenes(world, tmp_path):
-    path = more_writers.nuscenes(tmp_path, world)
+    path = writers.nuscenes(tmp_path, world)
     (path / "samples" / "CAM_FRONT").mkdir(parents=True)
     tables = path / "v1.0-mini"
     rows = json.loads((tables / "sample_data.json").read_text())
@@ -209,7 +209,7 @@ def test_cameras_of_nuscenes(world, tmp_path):
     (tables / "calibrated_sensor.json").write_text(json.dumps([{**calibrated, "camera_intrinsic": matrix}]))
     (tables / "sensor.json").write_text(json.dumps([{"token": "s", "channel": "CAM_FRONT"}]))
     (camera,) = only(path).cameras
-    assert camera.name == "CAM_FRONT" and len(camera.files) == 2
+    assert camera.name == "CAM_FRONT" and len(camera.pictures.files) == 2
     assert np.allclose(camera.times, [0.0, 0.5])
     assert np.allclose(camera.rotation, CameraSpec().rotation)
     assert np.allclose(camera.matrix, matrix)
@@ -249,7 +249,7 @@ def test_type_that_cannot_be_read_costs_its_topic_only(write, world):
 
 def test_lanelet2_map_beside_a_bag(write, world):
     path = write("rosbag-autoware")
-    more_writers.lanelet2(path / "map.osm", world)
+    writers.lanelet2(path / "map.osm", world)
     recording = only(path)
     by_name = {lane.name: lane for lane in recording.road.lanes}
     assert {name: lane.beside for name, lane in by_name.items()} == {"r0": ("r1",), "r1": ("r0",), "r2": ()}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
-from learned_sim_env.reinforcement.transfer_page import MEASURES, PER_KM, measured
+from learned_sim_env.reinforcement.recipe import Recipe
+from learned_sim_env.reinforcement.transfer_page import MEASURES, PER_KM, driving_part, measured
 
 
 def episode(end: str, speed: float, steps: int, score: float = 0.5) -> dict:
@@ -25,3 +28,21 @@ def test_collisions_count_by_the_distance_that_was_driven():
 
 def test_who_stands_is_not_judged_by_the_distance():
     assert np.isnan(measured([[episode("collision", 0.01, 100)]])[PER_KM].value)
+
+
+def test_agents_stand_beside_ppo():
+    ran = {"seconds": 120.0, "env_seconds": 60.0, "steps": 1000, "recipe": asdict(Recipe())}
+    runs = {place: [{**ran, "place": place, "curve": []}] for place in ("dream", "twin")}
+    episodes = [[episode("arrival", 10.0, 1000)]]
+    part = driving_part(
+        dict.fromkeys(("dreamer", "dream", "twin"), episodes), runs, {"dreamer": [{"seconds": 60.0, "steps": 3000}]}
+    )
+    driven, took = part.tables
+    assert [row[0] for row in driven.rows] == ["dreamer", "dream", "twin"]
+    assert [row[:5] for row in took.rows] == [
+        ("dream", "1,000", "2.0", "8", "50%"),
+        ("twin", "1,000", "2.0", "8", "50%"),
+        ("dreamer", "3,000", "1.0", "50", ""),
+    ]
+    # Half the time of PPO in the simulator.
+    assert took.rows[-1][5] == "0.50"

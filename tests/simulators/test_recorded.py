@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from learned_sim_env.recordings import lines
 from learned_sim_env.scene import SimulatorError
 from learned_sim_env.simulators.recorded import RecordedSimulator
 from learned_sim_env.spec import CONTRACTS
+from tests.recordings.test_car_fit import DT, driven
 from tests.recordings.world import make_world
-from tests.recordings.writers import scenarionet, table
+from tests.recordings.writers import scenarionet, table, write_csv
 
 CONTRACT = CONTRACTS["driving"]
 
@@ -143,6 +146,19 @@ def test_spaces_and_seeds(folder):
     env.close()
 
 
+@pytest.mark.slow
+def test_ppo_learns_in_recordings(folder):
+    sb3 = pytest.importorskip("stable_baselines3", reason="needs the extra [rl]")
+    env = gym.make("RecordedDriving-v0", recordings=str(folder), obs_type="flat", traffic="react")
+    settings = {"net_arch": [16]}
+    model = sb3.PPO("MlpPolicy", env, n_steps=32, batch_size=16, policy_kwargs=settings, seed=0, device="cpu")
+    before = model.policy.state_dict()["action_net.weight"].clone()
+    model.learn(96)
+    assert not model.policy.state_dict()["action_net.weight"].equal(before)
+    assert all(np.isfinite(episode["r"]) for episode in model.ep_info_buffer)
+    env.close()
+
+
 def test_what_cannot_be_driven(tmp_path):
     with pytest.raises(ValueError, match="name a file or folder"):
         RecordedSimulator(CONTRACT)
@@ -162,3 +178,26 @@ def test_recordings_without_a_map_are_not_driven(tmp_path):
     (path / "map.json").unlink()
     with pytest.raises(SimulatorError, match="mine has no map"):
         RecordedSimulator(CONTRACT, tmp_path).reset(0, {})
+
+
+def test_the_car_of_the_recording_answers_late_to_what_was_measured(tmp_path):
+    columns = driven(40.0)
+    write_csv(tmp_path / "ego.csv", columns)
+    line = np.stack([columns["x"], columns["y"]], -1)[::10].tolist()
+    (tmp_path / "map.json").write_text(json.dumps({"lanes": [{"id": "a", "centre": line}]}))
+    away = {}
+    for fit_car in (False, True):
+        with TwinDrivingEnv("recorded", recordings=tmp_path, fit_car=fit_car) as env:
+            env.reset(seed=0, options={"log": tmp_path.name, "time": 10.0})
+            first = round(10.0 / DT)
+            for k in range(first, first + 20):
+                action = [(columns[name][k] + columns[name][k + 1]) / 2 for name in ("steer", "throttle_brake")]
+                *_, terminated, truncated, info = env.step(np.array(action, np.float32))
+                if terminated or truncated:
+                    break
+            away[fit_car] = info["recorded_distance"]
+            env.reset(seed=0, options={"log": tmp_path.name, "time": 10.0})
+            for _ in range(30):
+                *_, info = env.step(env.simulator.recorded_action())
+            assert info["recorded_distance"] < 0.2
+    assert away[True] < 0.2 and away[False] > 4 * away[True]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,3 +81,36 @@ def test_processes_that_are_started_together_know_their_numbers(tmp_path):
     (tmp_path / "fails").touch()
     with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="number 1 fails"):
         run_together(told, tmp_path, 2)
+
+
+def waits(folder: Path) -> None:
+    """One of several processes that has much to do, and notes that it was asked to end."""
+    rank = Process.started().rank
+    (folder / f"{rank}.began").touch()
+    try:
+        time.sleep(120)
+    except KeyboardInterrupt:
+        (folder / f"{rank}.ended").touch()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    code = (
+        "import pathlib; from learned_sim_env.training.processes import run_together; "
+        f"from tests.training.test_processes import waits; run_together(waits, pathlib.Path({str(tmp_path)!r}), 2)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+
+    def all_have(what: str) -> bool:
+        deadline = time.time() + 120
+        while not all((tmp_path / f"{rank}.{what}").exists() for rank in (0, 1)):
+            if time.time() > deadline or (what == "began" and parent.poll() is not None):
+                return False
+            time.sleep(0.05)
+        return True
+
+    assert all_have("began")
+    parent.kill()
+    parent.wait()
+    assert all_have("ended")

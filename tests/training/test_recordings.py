@@ -15,6 +15,7 @@ from learned_sim_env.data.episode import PARTS
 from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.training.amount import how_little
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.export import choose_contexts
 from learned_sim_env.training.lstm import LSTMSettings
@@ -32,8 +33,8 @@ from tests.recordings.writers import table
 pytestmark = pytest.mark.slow
 
 CONTRACT = CONTRACTS["driving"]
-# Logs of which the hash of the name says that they are for training, and for validation.
-TRAINING, VALIDATION = ("log 0", "log 1"), "log 2"
+# Logs of which there is one for training, one for validation and one for test.
+WHOLE = ("log 0", "log 1", "log 2")
 # Losses of whole episodes before there were masks.
 TOTALS = {"rssm-tiny": 36.40795, "lstm-tiny": 6.646852}
 
@@ -106,10 +107,10 @@ def test_losses_of_whole_episodes_are_what_they_were():
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory) -> Path:
-    """A data set of recordings with maps, of two logs for training and one for validation, and one without a map."""
+    """A data set of three recordings with maps, and one without a map."""
     pytest.importorskip("minari", reason="Minari is not installed")
     logs, world = tmp_path_factory.mktemp("logs"), make_world()
-    for log in (*TRAINING, VALIDATION, "log 4"):
+    for log in (*WHOLE, "log 4"):
         (logs / log).mkdir()
         path = table(logs / log, world)
         about = json.loads((path / "about.json").read_text())
@@ -141,7 +142,36 @@ def test_a_model_is_trained_on_recordings_and_adapted_to_them(imported, packed, 
 def test_what_a_model_needs_and_recordings_lack_is_said(imported, tmp_path, capsys):
     packed = PackedData.load(imported / "packed.npz")
     bare = packed.select(packed.logs == "log 4")
-    with pytest.raises(ValueError, match="none of the 1 episodes has bev, ego throughout"):
+    with pytest.raises(ValueError, match="none of the 2 episodes has bev, ego throughout"):
         bare.having(("bev", "ego"))
     assert main(flags(imported, tmp_path / "out", "lstm-camera-tiny", "--contract", "driving-camera")) != 0
     assert "front" in capsys.readouterr().err
+
+
+def test_a_hundred_frames_are_trained_on_and_it_is_said_how_little_they_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("learned_sim_env.training.calibration.FUTURE_STEPS", 3)
+    pytest.importorskip("minari", reason="Minari is not installed")
+    table(tmp_path, make_world(10.0))
+    assert len(PackedData.load(imported_of(tmp_path)).seeds) == 2
+    assert main(flags(tmp_path / "mine-v0", tmp_path / "out", "lstm-tiny")) == 0
+    out = capsys.readouterr().out
+    assert "There are 50 frames to train on (5 s, 1 episode of 1 log): 0.02% of the 212,168 that bev-rssm" in out
+    assert "begin with --start bev-rssm" in out and "1 starting contexts instead of 8" in out
+
+
+def imported_of(folder: Path) -> Path:
+    look_at_all(ImportConfig(folder / "drive", folder / "mine-v0", workers=1))
+    return folder / "mine-v0" / "packed.npz"
+
+
+def test_what_is_said_of_little_data(packed, tmp_path):
+    def said(steps: int, *more) -> str:
+        return how_little(PackedData.of([recording(0, steps, log="log 1")], CONTRACT.fingerprints()), 0.1, *more)
+
+    assert "100 frames to train on (10 s, 1 episode of 1 log): 0.05%" in said(100, 10)
+    assert "In 500 steps the model learns them by heart: fewer will do, about 100." in said(100, 500, "bev-rssm")
+    assert "on these roads rather than on others" in said(100, 50, "bev-rssm")
+    assert "less than 0.01%" in said(5, 50) and not said(100, 50, str(tmp_path / "nowhere"))
+    model = model_of_size("lstm-tiny", CONTRACT).eval()
+    path = save_pretrained(tmp_path / "mine", model, choose_contexts(packed, 2, model), 1.0, {"frames": 500})
+    assert not said(60, 50, str(path)) and "that mine has learned from" in said(40, 50, str(path))

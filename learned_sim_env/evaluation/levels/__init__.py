@@ -21,7 +21,9 @@ class LevelInputs:
 
     checkpoint: the model, with the contexts that some levels start from. data: recorded episodes that it never saw.
     folder: where a level may keep what takes long to gather. batch_size: windows at a time. workers: processes with a
-    simulator each. beside: further models, shown as baselines by the levels that compare predictions.
+    simulator each. beside: further models, shown as baselines by the levels that compare predictions. free_rows,
+    free_steps: rows of each kind of driver, and steps, where a model runs freely. drive_steps: of drives beside the
+    simulator. imported: the folder of the import that the episodes are of; None if they are no recordings.
     """
 
     checkpoint: Checkpoint
@@ -30,6 +32,10 @@ class LevelInputs:
     batch_size: int = 32
     workers: int = 2
     beside: tuple[Checkpoint, ...] = ()
+    free_rows: int = 64
+    free_steps: int = 10_000
+    drive_steps: int = 300
+    imported: Path | None = None
 
 
 def _nothing_more(_: Checkpoint) -> str | None:

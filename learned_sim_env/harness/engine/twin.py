@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class TwinRunner:
     A driver is shown what it needs of all that the twin shows. Views that are kept are those from above.
 
     env_id: whose twin. bank: where jobs start. driver: name, see `drivers.catalogue`. folder: where drives are kept.
+    simulator: another one than the declared twin. settings: of the simulator.
     """
 
     env_id: str
@@ -41,6 +42,8 @@ class TwinRunner:
     folder: Path
     jobs: tuple[Job, ...] = ()
     identity: str = ""
+    simulator: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def run(
         self, jobs: Sequence[Job], workers: int = 2, done: Callable[[int], object] | None = None
@@ -76,7 +79,7 @@ class TwinRunner:
         return [DriveResult.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]
 
     def __call__(self) -> Task:
-        twin = open_twin(self.env_id)
+        twin = open_twin(self.env_id, self.simulator, **self.settings)
 
         def task(index: int) -> int:
             drive = self.drive(twin, self.jobs[index])
@@ -94,7 +97,7 @@ class TwinRunner:
         """Where the drive of job `index` is kept: named after all that it depends on."""
         job = self.jobs[index]
         start = job.place(self.bank)
-        settings = twin_settings(self.env_id)
+        settings = twin_settings(self.env_id, self.simulator, **self.settings)
         contract, version = (
             str(CONTRACTS[settings["contract"]].fingerprints()),
             installed_version(settings["simulator"]),
@@ -117,12 +120,12 @@ class TwinRunner:
         if not agreement.identical:
             raise ValueError(f"the twin does not come to exactly the recorded moment: {agreement}")
         views, columns = [twin.semantic.copy()], dict[str, list[np.ndarray]]({name: [] for name in STEPS})
-        driver, end = open_driver(self.driver, [job.seed]), ""
+        driver, end, over = open_driver(self.driver, [job.seed]), "", False
         names = tuple(dict.fromkeys(("ego", *observed_by(driver))))
         pilot = Pilot(driver, [job])
         scenario = int(self.bank.scenarios[place])
         changes = [change for p in job.perturbations if (change := p.later_appearance(scenario)) is not None]
-        while len(columns["ego"]) < job.horizon and not end:
+        while len(columns["ego"]) < job.horizon and not end and not over:
             for begin, other in changes:
                 if begin == len(columns["ego"]):
                     twin.set_appearance(other)
@@ -131,6 +134,8 @@ class TwinRunner:
             end = str(info["end_reason"])
             if end == "simulator_error":
                 raise ValueError("the simulator failed on the way")
+            # A recording is over: nothing that the driver did.
+            over, end = end == "time_limit", end.replace("time_limit", "")
             views.append(twin.semantic.copy())
             step = (
                 twin.ego_vector,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.data.splits import split_of
 from learned_sim_env.harness.engine.suite import Suite, SuiteScenario
 from learned_sim_env.harness.regression.labels import LABELS, expected_of, labels_of
 from learned_sim_env.scene import to_frame, wrap_angle
@@ -32,23 +31,28 @@ LIMITS = {
 def draw(data: PackedData, each: int = EACH, name: str = "driving") -> Suite:
     """A suite of `each` scenarios of every kind, rarest kind first, spread over the episodes.
 
-    A scenario that is of several kinds counts for all of them, but no kind is drawn less often than the data allows.
+    A scenario that is of several kinds counts for all of them, but no kind is drawn less often than the data allows. Of
+    recordings, which are few and short, kinds may be missing, and scenarios last no longer than they.
 
     Raises:
-        ValueError: if an episode is not of the test split, or a kind does not occur.
+        ValueError: if an episode is not of the test split, or simulated data lack a kind.
     """
+    test = set(data.split("test").seeds.tolist())
     for seed in data.seeds:
-        if split_of(int(seed)) != "test":
+        if int(seed) not in test:
             raise ValueError(f"episode {seed} is not of the test split: a model may have been trained on it")
+    recorded = bool((data.logs != "").any())
+    data = data.having(("bev", "ego", "events", "agents", "tags", "route")) if recorded else data
     moments = {
         (e, m): labels
         for e in range(len(data))
         for m in range(CONTEXT_STEPS, int(data.lengths[e]) - AFTER, STRIDE)
-        if (labels := labels_of(data, e, m))
+        if data.known("actions", slice(int(data.starts[e]) + m - CONTEXT_STEPS + 1, int(data.starts[e]) + m + 1)).all()
+        and (labels := labels_of(data, e, m))
     }
     pools = {label: [place for place, labels in moments.items() if label in labels] for label in LABELS}
     for label, pool in pools.items():
-        if not pool:
+        if not pool and not recorded:
             raise ValueError(f"no moment of {len(data)} episodes is of the kind {label!r}: give more episodes")
     rng, chosen = np.random.default_rng(0), dict[tuple[int, int], str]()
     for label in sorted(LABELS, key=lambda label: len(pools[label])):
@@ -56,6 +60,11 @@ def draw(data: PackedData, each: int = EACH, name: str = "driving") -> Suite:
             chosen[place] = label
     places = sorted(chosen, key=lambda place: (LABELS.index(chosen[place]), place))
     counts = dict.fromkeys(LABELS, 0)
+    if not places:
+        raise ValueError(
+            f"{len(data)} episodes have no moment of a kind ({', '.join(LABELS)}): give more, or longer ones"
+        )
+    paths, steps = zip(*(_path(data, *place) for place in places))
     scenarios = []
     for i, place in enumerate(places):
         counts[chosen[place]] += 1
@@ -66,11 +75,10 @@ def draw(data: PackedData, each: int = EACH, name: str = "driving") -> Suite:
                 tags=labels,
                 start=i,
                 seed=1000 + i,
-                horizon=HORIZON,
+                horizon=steps[i] if recorded else HORIZON,
                 expected=expected_of(labels),
             )
         )
-    paths, steps = zip(*(_path(data, *place) for place in places))
     return Suite(name, tuple(scenarios), _starts(data, places), np.stack(paths), np.array(steps), dict(LIMITS))
 
 
@@ -95,7 +103,7 @@ def _starts(data: PackedData, places: list[tuple[int, int]]) -> Contexts:
     rows = last[:, None] + np.arange(1 - CONTEXT_STEPS, 1)
     replay = [a["actions"][f + 1 : until + 1] for f, until in zip(first, last)]
     return Contexts(
-        {name: data.read(name, rows) for name in data.modalities},
+        {name: data.read(name, rows) for name in data.modalities if data.known(name, rows).all()},
         actions=a["actions"][rows],
         tags=a["tags"][last],
         scenarios=data.seeds[[e for e, _ in places]].astype(np.int64),

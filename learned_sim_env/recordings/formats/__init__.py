@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from learned_sim_env.recordings.film import Film
 from learned_sim_env.recordings.recording import Recording, RecordingError
 from learned_sim_env.spec import unknown
 
@@ -31,6 +32,7 @@ FORMATS = {
     "commonroad": "CommonRoad scenario (XML, 2018b or 2020a)",
     "donkeycar": "donkeycar tub (folder)",
     "table": "the documented CSV or Parquet layout",
+    "video": "film of a camera (MP4 and others), without anything else",
 }
 
 
@@ -81,8 +83,8 @@ def find_inside(path: Path, name: str | None) -> Iterator[tuple[Path, str]]:
         yield path, found
 
 
-def read(path: Path, name: str | None = None) -> Iterator[Recording | RecordingError]:
-    """The recordings of a file or folder; an error in the place of one that cannot be used among others.
+def read(path: Path, name: str | None = None) -> Iterator[Recording | Film | RecordingError]:
+    """The recordings and films of a file or folder; an error in the place of one that cannot be used among others.
 
     Raises:
         RecordingError: for what is no recording, or is damaged; the message names file and reason.
@@ -114,4 +116,6 @@ def what_else(path: Path) -> str:
         return "this file is empty"
     if zipfile.is_zipfile(path) or path.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2")):
         return "this is an archive: unpack it, and name the folder"
+    if path.suffix == ".xodr" or path.name.endswith(".xodr.gz"):
+        return "this is an OpenDRIVE map, in which nobody drives"
     return f"this is no recording of a known format ({known})"

@@ -10,9 +10,13 @@ import numpy as np
 from learned_sim_env.recordings.formats.argoverse2 import CAR, read_columns
 from learned_sim_env.recordings.formats.argoverse2_map import map_file_in, read_map
 from learned_sim_env.recordings.formats.features import kind_of, track_of
-from learned_sim_env.recordings.formats.rotations import yaw_of
+from learned_sim_env.recordings.formats.rotations import matrix_of, yaw_of
+from learned_sim_env.recordings.pictures import PictureFiles
 from learned_sim_env.recordings.recording import Camera, EgoPath, Recording, in_order
 
+INTRINSICS, EXTRINSICS = "intrinsics.feather", "egovehicle_SE3_sensor.feather"
+# [m] of the rear axle above the ground.
+AXLE = 0.33
 POSES, BOXES = "city_SE3_egovehicle.feather", "annotations.feather"
 BOX = ("timestamp_ns", "track_uuid", "category", "length_m", "width_m", "qw", "qx", "qy", "qz", "tx_m", "ty_m")
 
@@ -42,6 +46,7 @@ def read(path: Path) -> Iterator[Recording]:
         road = read_map(why)
     else:
         notes.append(why)
+    cameras = tuple(_cameras(path, first, notes))
     yield Recording(
         name=path.resolve().name,
         format="argoverse2-sensor",
@@ -51,7 +56,7 @@ def read(path: Path) -> Iterator[Recording]:
         vehicle=CAR,
         tracks=tracks,
         road=road,
-        cameras=tuple(_cameras(path, first)),
+        cameras=cameras,
         sources={"tracks": "labels of the data set"},
         notes=tuple(notes),
     )
@@ -78,9 +83,30 @@ def _tracks(path: Path, first: int, times: np.ndarray, places: np.ndarray, headi
             yield track
 
 
-def _cameras(path: Path, first: int) -> Iterator[Camera]:
-    """Pictures that lie in the log's folder, without calibration."""
-    for folder in sorted((path / "sensors" / "cameras").glob("*")):
-        files = sorted(file for file in folder.glob("*.jpg") if file.stem.isdigit())
-        if files:
-            yield Camera(folder.name, np.array([(int(f.stem) - first) * 1e-9 for f in files]), tuple(files))
+def _cameras(path: Path, first: int, notes: list[str]) -> Iterator[Camera]:
+    """Cameras whose pictures lie in the log's folder, with their calibration if that does; pictures are rectified."""
+    folders = {folder.name: folder for folder in sorted((path / "sensors" / "cameras").glob("*"))}
+    if not folders:
+        return
+    files = {name: path / "calibration" / name for name in (INTRINSICS, EXTRINSICS)}
+    missing = [name for name, file in files.items() if not file.is_file()]
+    calibrated: dict[str, tuple] = {}
+    if missing:
+        notes.append(f"calibration/{missing[0]} is missing: pictures cannot be used")
+    else:
+        lens = read_columns(files[INTRINSICS], ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px"))
+        pose = read_columns(files[EXTRINSICS], ("sensor_name", "qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m"))
+        where = {str(name): k for k, name in enumerate(pose["sensor_name"])}
+        for k, name in enumerate(map(str, lens["sensor_name"])):
+            fx, fy, cx, cy = (float(lens[f"{n}_px"][k]) for n in ("fx", "fy", "cx", "cy"))
+            if (row := where.get(name)) is not None:
+                turned = matrix_of(np.array([pose[n][row] for n in ("qw", "qx", "qy", "qz")]))
+                place = np.array([pose[n][row] for n in ("tx_m", "ty_m", "tz_m")], np.float64)
+                # The frame of the car is on the rear axle, as high as that.
+                place[2] += AXLE
+                calibrated[name] = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), place, turned.T
+    for name, folder in folders.items():
+        found = sorted((file for file in folder.glob("*.jpg") if file.stem.isdigit()), key=lambda file: int(file.stem))
+        if found:
+            times = np.array([(int(f.stem) - first) * 1e-9 for f in found])
+            yield Camera(name, times, PictureFiles(tuple(found)), *calibrated.get(name, ()))

@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from learned_sim_env.recordings.formats.rotations import matrix_of
-from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError, Signal, in_order
+from learned_sim_env.recordings.pictures import Video
+from learned_sim_env.recordings.recording import Camera, EgoPath, Recording, RecordingError, Signal, in_order
+from learned_sim_env.spec import CameraSpec
 
 # [m] Half axes of the earth (WGS 84).
 EQUATOR, POLE = 6378137.0, 6356752.314245
 # [m] How far the camera behind the windscreen is ahead of the rear axle, where turns do not tell.
 CAMERA = 1.7
+# [pixels, pixels] Focal length, and height and width, of the device's pictures; [m] how high it is above the ground.
+# (comma2k19, utils/camera.py; the height is that of cars of its kind.)
+FOCAL, SIZE, HEIGHT = 910.0, (874, 1164), 1.22
 # [rad/s] The car has to turn this much (standard deviation) for them to tell.
 LEAST_TURNING = 0.03
 
@@ -44,13 +49,16 @@ def read(path: Path) -> Iterator[Recording]:
     ordered, places, headings, velocity = in_order(times - start, places, headings, velocities @ ground[:2].T)
     origin, skew = _mounting(ordered, np.unwrap(headings), velocity)
     signals, notes = _signals(path / "processed_log" / "CAN", start)
+    ahead = CAMERA if origin is None else origin
+    pitch = _pitch(matrix_of(orientations), velocities)
     yield Recording(
         name=path.resolve().parent.name + "/" + path.resolve().name,
         format="comma",
         file=path,
         log=f"comma/{path.resolve().parent.name}",
-        ego=EgoPath(ordered, places, headings + skew, CAMERA if origin is None else origin, noise=0.1),
+        ego=EgoPath(ordered, places, headings + skew, ahead, noise=0.1),
         signals=signals,
+        cameras=tuple(_cameras(path, times - start, ahead, skew, pitch)),
         notes=(
             "the car is not known: a usual one is assumed, and the steering wheel's ratio is fitted",
             *(() if origin is not None else ("the car hardly turns: where the camera is on it is assumed",)),
@@ -104,6 +112,27 @@ def _mounting(times: np.ndarray, headings: np.ndarray, velocity: np.ndarray) -> 
         return None, float(np.median(left[rolling] / forward[rolling]))
     (origin, skew), *_ = np.linalg.lstsq(columns, left[rolling], rcond=None)
     return (float(origin) if 0.5 < origin < 3.0 else None), float(skew)
+
+
+def _pitch(axes: np.ndarray, velocities: np.ndarray) -> float:
+    """[rad] By which the device looks up in the car: as a car drives along itself, what it drives down in the device.
+
+    axes: (N, 3, 3), columns are forward, right and down of the device; velocities (N, 3), both on the earth.
+    """
+    forward, down = ((axes[..., k] * velocities).sum(-1) for k in (0, 2))
+    rolling = forward > 5.0
+    return float(np.median(np.arctan2(down[rolling], forward[rolling]))) if rolling.sum() > 20 else 0.0
+
+
+def _cameras(path: Path, times: np.ndarray, ahead: float, skew: float, pitch: float) -> Iterator[Camera]:
+    """The device's own, if its video is there; a frame for each of the `times` (N,)."""
+    video = path / "video.hevc"
+    if video.is_file() and (np.diff(times) > 0).all():
+        height, width = SIZE
+        matrix = np.array([[FOCAL, 0, (width - 1) / 2], [0, FOCAL, (height - 1) / 2], [0, 0, 1.0]])
+        # The car's heading is the device's and `skew`.
+        rotation = CameraSpec(yaw=float(np.degrees(-skew)), pitch=float(np.degrees(pitch))).rotation
+        yield Camera("video", times, Video(video), matrix, np.array([ahead, 0.0, HEIGHT]), rotation, size=SIZE)
 
 
 def _signals(can: Path, start: float) -> tuple[dict[str, Signal], list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from learned_sim_env.recordings.formats.features import map_of, track_of
 from learned_sim_env.recordings.formats.waymo import BROKEN_LINES, CLOSED_STATES, KNOWN_STATES, OBJECTS
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Vehicle
-from learned_sim_env.recordings.unpickling import UnpicklingRefused, load_pickle
+from learned_sim_env.recordings.unpickling import load_pickle
 from learned_sim_env.spec import SemanticClass
 
 # Columns of a track's state.
@@ -28,10 +28,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Recording]:
     """The one scene of a file."""
-    try:
-        scene = load_pickle(path)
-    except UnpicklingRefused as error:
-        raise RecordingError(str(error)) from None
+    scene = load_pickle(path)
     if isinstance(scene, tuple | list):
         raise RecordingError(
             "it holds a tuple: it is an Argoverse scene of MetaDrive 0.3, take the data set's own files"

@@ -1,7 +1,7 @@
-"""nuPlan logs: SQLite databases (github.com/motional/nuplan-devkit, "nuplan_schema"); maps are not read.
+"""nuPlan logs: SQLite databases (github.com/motional/nuplan-devkit, "nuplan_schema"), with the maps beside them.
 
-Velocities and accelerations of the ego are in its own frame, those of boxes are a network's, and
-`tire_steering_angle` is always 0: none of them is used.
+Velocities and accelerations of the ego are in its own frame, those of boxes are a network's, `tire_steering_angle` is
+always 0, and lights were inferred, so that egos drive over closed ones: none of them is used.
 """
 
 from __future__ import annotations
@@ -16,9 +16,18 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.recordings.formats.features import kind_of, track_of
+from learned_sim_env.recordings.formats.nuplan_map import find_map, read_map
 from learned_sim_env.recordings.formats.rotations import yaw_of
 from learned_sim_env.recordings.formats.scenarionet import CARS
-from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError, Track, Vehicle, in_order
+from learned_sim_env.recordings.recording import (
+    EgoPath,
+    RecordedMap,
+    Recording,
+    RecordingError,
+    Track,
+    Vehicle,
+    in_order,
+)
 
 MICRO = 1e-6
 NEEDED = {"ego_pose", "lidar_pc", "lidar_box", "track", "category", "log", "scene"}
@@ -51,17 +60,22 @@ def read(path: Path) -> Iterator[Recording | RecordingError]:
             tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if missing := NEEDED - tables:
                 raise RecordingError(f"it has no table {', '.join(sorted(missing))}: it is no nuPlan log")
-            (log,) = database.execute("SELECT logfile FROM log").fetchone() or (path.stem,)
+            log, city = database.execute("SELECT logfile, map_version FROM log").fetchone() or (path.stem, "")
+            place = find_map(path, str(city or ""))
+            road = None if place is None else read_map(place)
+            note = "" if place else f"there is no map: maps/{city}/VERSION/map.gpkg is neither beside nor above the log"
             for token, name in database.execute("SELECT token, name FROM scene").fetchall():
                 try:
-                    yield _recording(path, database, str(log), token, str(name))
+                    yield _recording(path, database, str(log), token, str(name), road, note)
                 except RecordingError as error:
                     yield error
     except sqlite3.Error as error:
         raise RecordingError(f"it is no whole database ({error})") from None
 
 
-def _recording(path: Path, database: Any, log: str, token: bytes, name: str) -> Recording:
+def _recording(
+    path: Path, database: Any, log: str, token: bytes, name: str, road: RecordedMap | None, note: str
+) -> Recording:
     poses = np.array(database.execute(POSES, (token,)).fetchall(), np.float64).reshape(-1, 7)
     if len(poses) < 2:
         raise RecordingError(f"scene {name!r} has {len(poses)} poses of the ego")
@@ -76,8 +90,9 @@ def _recording(path: Path, database: Any, log: str, token: bytes, name: str) -> 
         ego=EgoPath(times, places, headings),
         vehicle=vehicle,
         tracks=tuple(_tracks(database, token, first)),
+        road=road,
         sources={"tracks": "labels of the data set, by a network"},
-        notes=("maps of nuPlan are not read: there is no road, only the driven path as a route",),
+        notes=(note,) if note else (),
     )
 
 

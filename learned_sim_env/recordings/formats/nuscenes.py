@@ -16,6 +16,7 @@ from learned_sim_env.recordings.formats.nuscenes_map import read_map
 from learned_sim_env.recordings.formats.nuscenes_tables import Tables, missing
 from learned_sim_env.recordings.formats.rotations import matrix_of, yaw_of
 from learned_sim_env.recordings.formats.scenarionet import CARS
+from learned_sim_env.recordings.pictures import PictureFiles
 from learned_sim_env.recordings.recording import (
     USUAL_CAR,
     Camera,
@@ -117,13 +118,16 @@ def _cameras(root: Path, tables: Tables, scene: str, first: int) -> Iterator[Cam
         calibrated = tables.get("calibrated_sensor", token)
         name = tables.get("sensor", calibrated["sensor_token"])["channel"]
         matrix = np.array(calibrated["camera_intrinsic"], np.float64)
+        # The data set's own pictures have been rectified; data sets made like it tell of the lens.
+        lens = np.array(calibrated.get("camera_distortion", ()), np.float64)
         yield Camera(
             str(name),
             (np.array([shot.stamp for shot in shots], np.int64) - first) * MICRO,
-            tuple(root / shot.file for shot in shots),
+            PictureFiles(tuple(root / shot.file for shot in shots)),
             matrix if matrix.shape == (3, 3) else None,
             np.array(calibrated["translation"], np.float64),
             matrix_of(np.array(calibrated["rotation"])).T,
+            lens if len(lens) == 5 and lens.any() else None,
         )
 
 

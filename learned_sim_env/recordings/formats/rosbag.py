@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.recordings.formats import lanelet2
+from learned_sim_env.recordings.formats.rosbag_cameras import cameras_of
 from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, topics_of
 from learned_sim_env.recordings.formats.rosbag_objects import topic_of, tracks_of
 from learned_sim_env.recordings.formats.rosbag_presets import preset_for
@@ -94,6 +95,7 @@ def read(path: Path) -> Iterator[Recording]:
         signals=signals,
         tracks=_tracks(path, topics, start, notes),
         road=road,
+        cameras=tuple(cameras_of(path, topics, mapping.get("cameras", {}), start, notes)),
         sources={"tracks": "perception of the car"},
         notes=tuple(notes),
     )

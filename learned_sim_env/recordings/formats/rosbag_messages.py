@@ -70,23 +70,34 @@ def messages(path: Path, topics: set[str]) -> dict[str, list[tuple[float, Any]]]
 
 
 def _messages(path: Path, topics: set[str]) -> tuple[dict[str, list[tuple[float, Any]]], int]:
+    found: dict[str, list[tuple[float, Any]]] = {}
+    expected = sum(topic.count for name, topic in topics_of(path).items() if name in topics)
+    for topic, time, message in stream(path, topics) if expected else ():
+        found.setdefault(topic, []).append((time, message))
+    return found, expected
+
+
+def stream(path: Path, topics: set[str]) -> Iterator[tuple[str, float, Any]]:
+    """Topic, time [s] and message, one after the other in the order in which they were recorded.
+
+    Raises:
+        RecordingError: for a bag that is damaged or whose types are not known.
+    """
     require("rosbags", extra="recordings")
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     first = path.suffix == ".bag"
     store = get_typestore(Stores.ROS1_NOETIC if first else Stores.ROS2_HUMBLE)
-    found: dict[str, list[tuple[float, Any]]] = {}
     with _opened(path) as reader:
         wanted = [c for c in reader.connections if c.topic in topics]
         for connection in wanted:
             _register(store, connection, get_types_from_msg)
         if not wanted:
-            return {}, 0
+            return
+        decode = store.deserialize_ros1 if first else store.deserialize_cdr
         for connection, stamp, data in reader.messages(connections=wanted):
-            decode = store.deserialize_ros1 if first else store.deserialize_cdr
             message = decode(data, connection.msgtype)
-            found.setdefault(connection.topic, []).append((_time_of(message, stamp), message))
-        return found, sum(c.msgcount for c in wanted)
+            yield connection.topic, _time_of(message, stamp), message
 
 
 def _register(store: Any, connection: Any, parse: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from learned_sim_env.recordings.formats.features import map_of, track_of
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Track, Vehicle
-from learned_sim_env.recordings.unpickling import UnpicklingRefused, load_pickle
+from learned_sim_env.recordings.unpickling import load_pickle
 
 NEEDED = ("tracks", "map_features", "metadata")
 # Of data sets whose ego's place is its rear axle.
@@ -34,10 +34,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Recording]:
     """The one scene of a file."""
-    try:
-        scene = load_pickle(path)
-    except UnpicklingRefused as error:
-        raise RecordingError(str(error)) from None
+    scene = load_pickle(path)
     if isinstance(scene, tuple | list):
         raise RecordingError("it holds a list, not a scene: it was written by another version of MetaDrive")
     if not isinstance(scene, Mapping) or any(name not in scene for name in NEEDED):

@@ -2,6 +2,7 @@
 
 ego: time, x, y; optional heading and any of `recording.SIGNALS`.
 tracks: time, id, kind, x, y, heading; optional length, width. lights: time, lane, x, y, closed.
+cameras/NAME.csv: time, file; what about.json says of it under "cameras", see `_cameras`.
 map.json: lanes, lines, edges, areas. about.json: name, log, vehicle, origin.
 A column may have a unit after its name: time_ms, time_us, time_ns, heading_deg, steering_wheel_deg, speed_kmh.
 """
@@ -19,8 +20,10 @@ import numpy as np
 from learned_sim_env.recordings.formats.argoverse2 import read_columns
 from learned_sim_env.recordings.formats.features import kind_of, track_of
 from learned_sim_env.recordings.formats.json_files import load_json
+from learned_sim_env.recordings.pictures import PictureFiles
 from learned_sim_env.recordings.recording import (
     SIGNALS,
+    Camera,
     EgoPath,
     Light,
     MapLane,
@@ -34,7 +37,7 @@ from learned_sim_env.recordings.recording import (
     check_times,
 )
 from learned_sim_env.scene import Line
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import CameraSpec, SemanticClass
 
 SUFFIXES = (".csv", ".parquet")
 # What a unit after a column's name is in the unit that is used.
@@ -84,6 +87,7 @@ def read(path: Path) -> Iterator[Recording]:
         tracks=None if tracks is None else tuple(_tracks(tracks, start)),
         road=None if road is None else _map(load_json(road)),
         lights=() if lights is None else tuple(_lights(lights, start)),
+        cameras=tuple(_cameras(folder, about, start)) if folder else (),
         notes=("headings are not recorded: directions of the path are taken",) if headings is None else (),
     )
 
@@ -196,6 +200,44 @@ def _lights(path: Path, start: float) -> Iterator[Light]:
         seen = np.flatnonzero(rows["lane"] == name)
         seen = seen[np.argsort(times[seen])]
         yield Light(str(name), stops[seen[0]], times[seen], closed[seen])
+
+
+def _cameras(folder: Path, about: Mapping[str, Any], start: float) -> Iterator[Camera]:
+    """Cameras that about.json tells of: size [width, height], and fov [degrees] or matrix (3, 3), yaw and pitch
+    [degrees, + is left and up], position [m] ahead, left and above of the rear axle, distortion k1, k2, p1, p2, k3."""
+    for name, told in about.get("cameras", {}).items():
+        table = _table_in(folder / "cameras", name)
+        if table is None:
+            raise RecordingError(f"about.json has a camera {name!r}, but there is no cameras/{name}.csv")
+        rows = _read(table, ("file",))
+        times, files = _column(rows, "time", table) - start, rows.get("file")
+        if files is None:
+            raise RecordingError(f"{table.name} has no column 'file', only {', '.join(rows)}")
+        order = np.argsort(times, kind="stable")
+        paths = [folder / "cameras" / str(file) for file in files[order]]
+        if outside := [p for p in paths if not p.resolve().is_relative_to(folder.resolve())]:
+            raise RecordingError(f"{table.name} names {outside[0].name!r}, which lies outside of the folder")
+        if "size" not in told or not {"fov", "matrix"} & set(told):
+            raise RecordingError(f"camera {name!r} of about.json needs 'size', and 'fov' or 'matrix'")
+        width, height = (int(v) for v in told["size"])
+        if "matrix" in told:
+            matrix = np.array(told["matrix"], np.float64)
+        else:
+            focal = CameraSpec(fov=float(told["fov"]), width=width, height=height).focal_length
+            matrix = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
+        lens = np.array(told.get("distortion", ()), np.float64)
+        if matrix.shape != (3, 3) or lens.shape not in ((0,), (5,)):
+            raise RecordingError(f"camera {name!r}: its matrix is 3 by 3, and its distortion five numbers")
+        yield Camera(
+            name,
+            times[order],
+            PictureFiles(tuple(paths)),
+            matrix,
+            np.array(told.get("position", (1.5, 0.0, 1.5)), np.float64),
+            CameraSpec(yaw=float(told.get("yaw", 0.0)), pitch=float(told.get("pitch", 0.0))).rotation,
+            lens if lens.any() else None,
+            (height, width),
+        )
 
 
 def _map(content: Mapping[str, Any]) -> RecordedMap:

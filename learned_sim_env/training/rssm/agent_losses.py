@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.training.batches import Batch, TrafficWindows
+from learned_sim_env.training.batches import Batch, TrafficWindows, WindowSampler
 from learned_sim_env.training.reductions import huber, masked_mean
 from learned_sim_env.training.rssm.settings import LossConfig
 from learned_sim_env.world_model.ego_path import MOTION_HISTORY
@@ -26,6 +26,8 @@ from learned_sim_env.world_model.rssm.model import DrivingRSSM
 SPEED_OFF, SPEED_NOISE, ACCELERATION_NOISE = 0.4, 0.1, 0.2  # [m/s, m/s, m/s^2]
 # Noise on the boxes that are refined in training, see `box_refiner.ERRORS`.
 BOX_NOISE = (0.4, 0.25, 0.1, 1.2, 0.1, 0.4, 0.15)
+# Moments at which others are counted.
+AROUND = 1024
 
 
 def detect(model: DrivingRSSM, batch: Batch, config: LossConfig) -> tuple[State, Tensor]:
@@ -193,6 +195,14 @@ def birth_loss(model: DrivingRSSM, foreseen: Tensor, batch: Batch) -> Tensor:
     found = attributes + head.common(cell * DIRECTIONS + direction)
     error = F.smooth_l1_loss(found, wanted, beta=0.1, reduction="none")
     return masked_mean(wrong + torch.where(born, other + error.sum(-1), 0), told)
+
+
+def others_around(model: DrivingRSSM, windows: WindowSampler) -> int:
+    """How many others there are in view at most, but for the fullest hundredth of moments."""
+    batch = windows.sample_traffic(AROUND, 0, 0)
+    now = batch.context - 1
+    count = (_in_view(model, batch.agent_pose[:, now], batch, now) & batch.known["agents"][:, now, None]).sum(1)
+    return int(count.float().quantile(0.99).ceil())
 
 
 def _in_view(model: DrivingRSSM, pose: Tensor, batch: TrafficWindows, t: int) -> Tensor:

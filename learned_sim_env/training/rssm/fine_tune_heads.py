@@ -6,6 +6,7 @@ is imagined once, and its features are used many times.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -40,12 +41,16 @@ class Lessons(NamedTuple):
     errors: Tensor
 
 
-def fine_tune_heads(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSettings, seed: int) -> None:
+def fine_tune_heads(
+    model: DrivingRSSM, windows: WindowSampler, settings: RSSMSettings, seed: int, folder: Path | None = None
+) -> None:
     """Train `model.heads` for `head_steps` more steps, in place, on futures of `head_windows` windows and, of a model
     with pieces of road, on `head_drives` dreams that are driven on.
 
     The logits of events are held to what they were: events are rare, and what was learned of them in many more windows
     would be lost.
+
+    folder: see `train_alone`.
     """
     if not settings.head_steps:
         return
@@ -74,7 +79,8 @@ def fine_tune_heads(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSe
         _, logits, _ = model.heads(chosen.features.float())
         return head_loss(model.heads, chosen) + (logits - before[some]).square().mean()
 
-    train_alone(model.heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")
+    name = "reward, events and doubt"
+    train_alone(model.heads, loss, settings.head_steps, settings.head_learning_rate, name, folder)
 
 
 def head_loss(heads: OutcomeHeads, lessons: Lessons) -> Tensor:

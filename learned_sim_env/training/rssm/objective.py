@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,36 +14,58 @@ from torch import Tensor
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.ego_path import fine_tune_path
-from learned_sim_env.training.objective import Finished, WindowObjective
+from learned_sim_env.training.ego_path import fine_tune_path, path_loss
+from learned_sim_env.training.objective import Finished, Making, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.rssm.agent_losses import detect, others_around, traffic_loss
 from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
 from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads
 from learned_sim_env.training.rssm.losses import window_loss
-from learned_sim_env.training.rssm.roads.assembly import with_roads
+from learned_sim_env.training.rssm.mixing import mix
+from learned_sim_env.training.rssm.roads.assembly import RoadsConfig, make_library, with_roads
 from learned_sim_env.training.rssm.settings import RSSMSettings
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from learned_sim_env.world_model.rssm.roads.library import RoadLibrary
 
 # Windows of a validation batch for the ego's own motion.
 VALIDATION_PATHS = 256
+# Settings that say how much of a model is fitted in the end.
+FITTED = ("path_steps", "agent_steps", "head_windows", "head_steps")
 
 
 class RSSMObjective(WindowObjective):
     """See `training.objective.Objective`. A batch is one of windows, and a larger one for the ego's own motion."""
 
     settings_class = RSSMSettings
+    amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", *FITTED, "head_drives")
+    made_before: ClassVar[Mapping[str, Making]] = {"roads": Making(RoadsConfig, make_library)}
     progress: ClassVar[tuple[str, ...]] = ("map", "motion")
 
     def __init__(
         self, config: TrainConfig, settings: RSSMSettings, data: PackedData, process: Process, device: torch.device
     ):
         super().__init__(config, settings, data, process, device)
+        self.roads: RoadLibrary | None = self.model.roads
+        if self.roads is not None:
+            # Only what is finished imagines road in pieces.
+            self.model = with_roads(self.model, None)
         self._paths = process.share("path_batch", settings.path_batch)
         self.train_paths, self.validation_paths = self.samplers(settings.path_horizon)
-        self.model.ego_path.top_speed.fill_(self.train.top_speed)
+        top_speed = torch.tensor(self.train.top_speed)
+        if config.start:
+            # What it knows of faster driving, and of others, is not lost because there is little to learn from.
+            known = self.model.ego_path.top_speed.cpu()
+            top_speed = top_speed.maximum(torch.where(known.isfinite(), known, 0))
+            around = max(self.model.config.slots, others_around(self.model, self.train))
+            self.model.config = replace(self.model.config, slots=around)
+        self.model.ego_path.top_speed.copy_(top_speed)
         # What was fitted when another run was finished will be fitted anew.
         self.model.births.likelier.zero_()
+
+    def new_model(self) -> Any:
+        """As everywhere, but that a checkpoint's pieces of road are kept, and how many others are kept track of."""
+        return new_model(self.config, free=("slots", "roads"))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -83,15 +106,37 @@ class RSSMObjective(WindowObjective):
         """
         s, seed = self.settings, self.config.seed
         model = copy.deepcopy(self.model).eval()
-        fine_tune_path(model.ego_path, self.train_paths, s, seed)
-        fine_tune_agents(model, self.train, s, seed)
-        pieces: dict[str, int] = {}
-        if s.roads:
-            model = with_roads(model, RoadLibrary.load(Path(s.roads)))
-            pieces = {"pieces_of_road": model.config.roads[0], "head_drives": s.head_drives}
-        fine_tune_heads(model, self.train, s, seed)
-        names = ("path_steps", "agent_steps", "head_windows", "head_steps")
-        factor = calibrate_birth_rate(model, self.data)
-        return Finished(
-            model, {**{name: getattr(s, name) for name in names}, "births_factor": round(factor, 3), **pieces}
-        )
+        fine_tune_path(model.ego_path, self.train_paths, s, seed, self.cache)
+        fine_tune_agents(model, self.train, s, seed, self.cache)
+        facts: dict[str, Any] = {}
+        if self.config.start:
+            facts["kept"] = mix(model, self.new_model().to(self.device), lambda part: self._unseen_loss(model, part))
+        roads = RoadLibrary.load(Path(s.roads)) if s.roads else self.roads
+        if roads is not None:
+            model = with_roads(model, roads)
+            facts.update(pieces_of_road=roads.sizes.pieces, head_drives=s.head_drives)
+        fine_tune_heads(model, self.train, s, seed, self.cache)
+        facts.update({name: getattr(s, name) for name in FITTED})
+        facts["births_factor"] = round(calibrate_birth_rate(model, self.data), 3)
+        return Finished(model, facts)
+
+    def _unseen_loss(self, model: DrivingRSSM, part: str) -> float:
+        """The loss on validation windows that a part of a model, see `mixing`, is judged by; always by the same chance.
+
+        What others than the part add to it is the same whatever the part is.
+        """
+        torch.manual_seed(self.config.seed)
+        was, weights, total = model.training, self.settings.loss, 0.0
+        model.train()
+        for batch, paths in self.validation_batches():
+            if part == "ego_path":
+                loss = path_loss(model.ego_path, paths)
+            elif part == "agent_motion":
+                loss = traffic_loss(model, batch)
+            elif part == "detector":
+                _, loss = detect(model, batch, weights)
+            else:
+                loss, _ = window_loss(model, batch, paths, weights)
+            total += float(loss)
+        model.train(was)
+        return total

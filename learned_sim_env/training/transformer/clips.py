@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from learned_sim_env.data.dataset import PackedData
+from learned_sim_env.data.dataset import PackedData, pack
 from learned_sim_env.data.splits import split_of
+from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
 
+# In the place of pictures: what the frozen tokenizer has made of them, see `token_store`.
+TOKENS = "tokens"
 # What a video lacks: parts and modalities of an episode, and its actions.
 LABELS = ("actions", "ego", "pose", "reward", "events")
 
@@ -21,7 +26,9 @@ LABELS = ("actions", "ego", "pose", "reward", "events")
 class Clips:
     """B clips of T moments.
 
-    observations: by modality (B, T, *shape). valid: (B, T) bool, moments of the episode in which all of them are known.
+    observations: by modality (B, T, *shape), or `TOKENS` alone, (B, T, count, channels) float16.
+    valid: (B, T) bool, moments of the episode in which one of the modalities is known.
+    seen: by modality (B, T) bool, in which of those moments it is; one without a mask is in all.
     actions: (B, T, 2), action t led to moment t. ego: (B, T, 6), see `spec.EGO_FIELDS`. motion: (B, T, 3), of the step
     that led to the moment. terms: (B, T, 4), events: (B, T, 4) bool, of that step.
     known: (B, T) bool each: "actions"; "ego", where motion is known as well; "reward", of the terms; "events".
@@ -35,13 +42,23 @@ class Clips:
     terms: Tensor
     events: Tensor
     known: dict[str, Tensor]
+    seen: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def of(batch: Batch, names: tuple[str, ...]) -> Clips:
-        """The windows of a batch with the modalities `names`."""
-        valid, known = batch.valid, batch.known
-        for name in names:
-            valid = valid & known[name]
+    def of(batch: Batch, names: tuple[str, ...], contract: Contract | None = None) -> Clips:
+        """The windows of a batch with the modalities `names`; those that it has not are the contract's, and unseen.
+        With tokens it has no pictures.
+        """
+        known = batch.known
+        observations = dict(batch.observations)
+        kept = (TOKENS,) if TOKENS in observations else names
+        if contract is not None and kept == names:
+            for m in (contract.modality(name) for name in names if name not in observations):
+                blank = np.zeros((*batch.valid.shape, *m.shape), m.dtype)
+                observations[m.name] = torch.from_numpy(blank)
+        nowhere = torch.zeros_like(batch.valid)
+        shown = {name: known.get(name, nowhere) for name in names}
+        valid = torch.stack(list(shown.values())).any(0) & batch.valid
         masks = {
             "actions": known["actions"],
             # An episode begins with a motion of 0, which no step led to.
@@ -50,7 +67,7 @@ class Clips:
             "events": known["events"] & batch.stepped,
         }
         return Clips(
-            {name: batch.observations[name] for name in names},
+            {name: observations[name] for name in kept},
             valid,
             batch.actions,
             batch.ego,
@@ -58,6 +75,8 @@ class Clips:
             batch.terms,
             batch.events,
             masks,
+            # After an episode's end nothing counts, and nothing has to be hidden.
+            {name: mask | ~batch.valid for name, mask in shown.items()},
         )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Clips:
@@ -68,9 +87,39 @@ class Clips:
 
         return Clips(*(changed(getattr(self, f.name)) for f in fields(self)))
 
+    def unlabelled(self) -> Clips:
+        """The same clips as plain video: nothing but what is observed is known."""
+        return replace(self, known={name: torch.zeros_like(mask) for name, mask in self.known.items()})
+
     def without_observations(self) -> Clips:
         """The same clips without pictures, which are most of their size."""
         return replace(self, observations={})
+
+
+def video(path: str, contract: Contract, names: tuple[str, ...]) -> tuple[PackedData, tuple[str, ...]]:
+    """Recordings to learn from without labels, none of them for test, and which of the modalities `names` they have.
+
+    Args:
+        path: folder of a collection or of imported recordings, or a packed file.
+        contract: that they must have been recorded under, but for what they lack.
+        names: of the modalities that are learned.
+
+    Raises:
+        ValueError: for data of another contract, without any of the modalities, or for test alone.
+    """
+    folder = Path(path)
+    data = PackedData.load(pack(folder) if folder.is_dir() else folder)
+    there = tuple(name for name in names if name in data.modalities)
+    if not there:
+        raise ValueError(
+            f"{path} has none of {', '.join(names)}, which are learned: it has {', '.join(data.modalities)}"
+        )
+    data.check_contract(contract, there)
+    about = zip(data.seeds, data.logs, data.splits)
+    kept = [split_of(int(seed), str(log), str(split)) != "test" for seed, log, split in about]
+    if not any(kept):
+        raise ValueError(f"all {len(data)} episodes of {path} are for test: add others")
+    return data.select(np.array(kept)), there
 
 
 def partly_labelled(data: PackedData, share: float) -> PackedData:
@@ -86,8 +135,9 @@ def partly_labelled(data: PackedData, share: float) -> PackedData:
     if share == 1:
         return data
     kept = np.ones(len(data.arrays["actions"]), bool)
-    for start, length, seed, log in zip(data.starts, data.lengths, data.seeds, data.logs):
-        if split_of(int(seed), str(log)) == "train" and np.random.default_rng((int(seed), 7)).random() >= share:
+    for start, length, seed, log, split in zip(data.starts, data.lengths, data.seeds, data.logs, data.splits):
+        learned = split_of(int(seed), str(log), str(split)) == "train"
+        if learned and np.random.default_rng((int(seed), 7)).random() >= share:
             kept[start : start + length] = False
     return replace(data, valid={**data.valid, **{name: data.known(name, slice(None)) & kept for name in LABELS}})
 

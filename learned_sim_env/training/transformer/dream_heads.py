@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from learned_sim_env.training.alone import train_alone
+from learned_sim_env.training.progress import Progress
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.transformer.clips import Clips
 from learned_sim_env.training.transformer.head_loss import head_loss
@@ -30,19 +30,21 @@ CLIPS = 32
 
 class DreamtClips(NamedTuple):
     """N dreamt clips of T moments: features (N, T, F) float16, offset (N, T, 2) of the truth from the place beside
-    the route in the frame's condition, errors (N, T) of the tokens, and what truly happened, without pictures.
+    the route in the frame's condition, errors (N, T) of the tokens and signals (N, T, 2) of doubt, and what truly
+    happened, without pictures.
     """
 
     features: Tensor
     offset: Tensor
     errors: Tensor
+    signals: Tensor
     clips: Clips
 
 
 @torch.no_grad()
 def dream(model: DrivingTransformer, clips: Clips, context: int) -> DreamtClips:
     """The moments after the first `context` ones of clips, imagined with chance under the true actions."""
-    seen, features, offsets, errors = clips.observations, [], [], []
+    seen, features, offsets, errors, signals = clips.observations, [], [], [], []
     truth = model.tokenizer.encode(seen)
     state = model.initial(len(clips.ego))
     for t in range(clips.ego.shape[1]):
@@ -56,10 +58,11 @@ def dream(model: DrivingTransformer, clips: Clips, context: int) -> DreamtClips:
         distance, error = (clips.ego[:, t, 4:] - moved(before, state["motions"][:, -1])).unbind(-1)
         features.append(model.features(state).half())
         offsets.append(torch.stack([distance, wrap(error)], -1))
+        signals.append(state["signals"])
         errors.append((state["tokens"][:, -1].float() - truth[:, t]).square().mean((1, 2)).sqrt())
     after = clips.without_observations().each(lambda x: x[:, context:])
-    parts = [torch.stack(part, 1) for part in (features, offsets, errors)]
-    return DreamtClips(parts[0], parts[1], parts[2], after)
+    parts = [torch.stack(part, 1) for part in (features, offsets, errors, signals)]
+    return DreamtClips(parts[0], parts[1], parts[2], parts[3], after)
 
 
 def fit_heads(
@@ -67,14 +70,23 @@ def fit_heads(
     clips_of: Callable[[int], Clips],
     settings: TransformerSettings,
     seed: int,
-) -> None:
-    """Train `model.heads` in place for `head_steps` steps on dreamt clips; chance follows from the seed."""
+) -> dict[str, float]:
+    """Train `model.heads` and `model.doubt` in place for `head_steps` steps on dreamt clips; chance follows from the
+    seed.
+
+    Returns:
+        Rank correlations of the errors with the two signals of doubt and with the uncertainty that is made of them.
+    """
     if not settings.head_steps:
-        return
+        return {}
     dreams = []
-    for k in tqdm(range(settings.head_batches), desc="dreams to learn from", unit="batch", disable=None):
+    progress = Progress(0, settings.head_batches, name="dreams to learn from", unit="batch")
+    for k in range(settings.head_batches):
         torch.manual_seed(seed * 1_000_003 + k)
         dreams.append(dream(model, clips_of(k), model.context_steps))
+        progress.advance()
+        progress.news(k + 1, {"error": float(dreams[-1].errors.mean())})
+    progress.close()
 
     def loss(step: int) -> Tensor:
         chance = torch.Generator().manual_seed(seed * 1_000_003 + step)
@@ -84,7 +96,27 @@ def fit_heads(
         features, clips = chosen.features[rows].float(), chosen.clips.each(lambda x: x[rows])
         parts = head_loss(model, features, clips, chosen.offset[rows])
         made = (chosen.errors[rows] + DOUBT_FLOOR).log()
-        doubt = masked_mean(F.smooth_l1_loss(model.heads(features).doubt, made, reduction="none"), clips.valid)
+        doubted = model.doubt(features, chosen.signals[rows])
+        doubt = masked_mean(F.smooth_l1_loss(doubted, made, reduction="none"), clips.valid)
         return sum(parts.values()) + doubt
 
-    train_alone(model.heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")
+    heads = nn.ModuleList([model.heads, model.doubt])
+    train_alone(heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")
+    return doubt_correlations(model, dreams)
+
+
+@torch.no_grad()
+def doubt_correlations(model: DrivingTransformer, dreams: list[DreamtClips]) -> dict[str, float]:
+    """By name, how well the order of each signal, and of the uncertainty, is that of the errors (Spearman)."""
+    valid = torch.cat([d.clips.valid for d in dreams])
+    errors, signals = (torch.cat([getattr(d, name) for d in dreams])[valid] for name in ("errors", "signals"))
+    features = torch.cat([d.features for d in dreams])[valid].float()
+    found = {"spread": signals[:, 0], "cycle": signals[:, 1], "uncertainty": model.doubt.uncertainty(features, signals)}
+    return {f"doubt_{name}": round(_rank_correlation(value, errors), 3) for name, value in found.items()}
+
+
+def _rank_correlation(a: Tensor, b: Tensor) -> float:
+    """0 where one of them is the same everywhere."""
+    if len(a) < 2 or float(a.std()) == 0 or float(b.std()) == 0:
+        return 0.0
+    return float(torch.corrcoef(torch.stack([x.argsort().argsort().float() for x in (a, b)]))[0, 1])

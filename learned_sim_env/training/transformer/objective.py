@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,14 +18,25 @@ from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import Clips, labelled_episodes, partly_labelled
+from learned_sim_env.training.transformer.clips import TOKENS, Clips, labelled_episodes, partly_labelled, video
+from learned_sim_env.training.transformer.components import begin_with_components
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
-from learned_sim_env.training.transformer.shortcut_loss import drawn_noise, shortcut_loss
-from learned_sim_env.training.transformer.tokenizer_loss import tokenizer_loss
+from learned_sim_env.training.transformer.shortcut_loss import drawn_noise, moving_weights, shortcut_loss
+from learned_sim_env.training.transformer.token_store import TokenStore
+from learned_sim_env.training.transformer.tokenizer_loss import token_weights, tokenizer_loss, unseen_patches
 from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
+
+# Share of the tokenizer's moments that show one modality alone, if there is video that lacks some: they are guessed.
+ALONE = 0.1
+# Moments from which principal components are taken, the first that tokens stand for.
+COMPONENTS = 512
+# Share of the tokenizer's learning rate for what begins as these components: its weights are small and good already.
+STRAIGHT = 0.05
+# Where clips come from.
+RECORDED, VIDEO = "recorded", "video"
 
 
 @dataclass(frozen=True)
@@ -55,26 +68,41 @@ class TransformerObjective(WindowObjective):
             )
         super().__init__(config, settings, partly_labelled(data, settings.labelled), process, device)
         self._tokenized = process.share("tokenizer_batch", settings.tokenizer_batch)
-        self._short, self._few, self._single = (
-            self._clips_of(moments) for moments in (settings.short, settings.tokenizer_clip, 1)
-        )
+        # By what they have; the tokenizer's stage reads pictures of them, the other one tokens.
+        self._sources = {RECORDED: (self.data.split("train"), self.needs)}
+        self._alone = 0.0
+        if settings.unlabelled:
+            modalities = self.model.config.modalities
+            found, there = video(settings.unlabelled, self.model.contract, modalities)
+            self._sources[VIDEO] = (found, there)
+            self._alone = 0.0 if set(there) == set(modalities) else ALONE
+        if not config.start:
+            begin_with_components(self.model.tokenizer, self._pictured[RECORDED][1].sample(COMPONENTS, config.seed, 0))
         self._labelled = labelled_episodes(self.data.split("train"))
         steps, dt = self.model.context_steps, self.model.contract.dt
         self.paths = WindowSampler(self._labelled, steps, settings.path_horizon, dt)
         self.model.ego_path.top_speed.fill_(self.paths.top_speed)
 
     def new_model(self) -> DrivingTransformer:
-        """Of the size that was asked for, with modalities and prediction of the settings."""
-        return new_model(self.config, modalities=self.settings.modalities, prediction=self.settings.prediction)
+        """Of the size that was asked for, with what of its configuration the settings say."""
+        names = ("modalities", "prediction", "doubt_seeds", "doubt_cycle")
+        return new_model(self.config, **{name: getattr(self.settings, name) for name in names})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Tokenizer, and dynamics with heads, one after the other; the ego's path is trained by itself, in the end."""
+        """Tokenizer, its straight way apart, and dynamics with heads, one after the other; the ego's path is trained by
+        itself, in the end.
+        """
         model, first = self.model, self.settings.tokenizer_steps
+        peak, span = self.settings.tokenizer_learning_rate, (0, first)
+        straight = {
+            p for codec in model.tokenizer.codecs for layer in (codec.code, codec.uncode) for p in layer.parameters()
+        }
         return [
+            {"params": [p for p in model.tokenizer.parameters() if p not in straight], "peak": peak, "span": span},
             {
-                "params": list(model.tokenizer.parameters()),
-                "peak": self.settings.tokenizer_learning_rate,
-                "span": (0, first),
+                "params": [p for p in model.tokenizer.parameters() if p in straight],
+                "peak": STRAIGHT * peak,
+                "span": span,
             },
             {
                 "params": [*model.dynamics.parameters(), *model.heads.parameters()],
@@ -85,18 +113,26 @@ class TransformerObjective(WindowObjective):
 
     def batch(self, step: int) -> StageBatch:
         """Clips of this step's stage."""
-        s, key = self.settings, (self.config.seed, step, self.process.rank)
-        if step < s.tokenizer_steps:
-            if step % 3 == 0:
-                batch = self._single.sample(self._tokenized * s.tokenizer_clip, *key)
-            else:
-                batch = self._few.sample(self._tokenized, *key)
-            return StageBatch(self._clips(batch), tokenizer=True, dynamics=False)
-        if step % s.long_every:
-            return StageBatch(self._clips(self._short.sample(self.windows, *key)), tokenizer=False, dynamics=True)
-        long = self.model.context_steps + self.config.horizon
-        batch = self.train.sample(max(1, self.windows * s.short // long), *key)
-        return StageBatch(self._clips(batch), tokenizer=False, dynamics=True)
+        s, tokenizer = self.settings, step < self.settings.tokenizer_steps
+        if tokenizer:
+            single = step % 3 == 0
+            size, moments = (self._tokenized * s.tokenizer_clip, 1) if single else (self._tokenized, s.tokenizer_clip)
+        elif step % s.long_every:
+            size, moments = self.windows, s.short
+        else:
+            size, moments = max(1, self.windows * s.short // self._long), self._long
+        plain = self._is_plain(step)
+        samplers = (self._pictured if tokenizer else self._encoded)[VIDEO if plain else RECORDED]
+        clips = self._clips(samplers[moments].sample(size, self.config.seed, step, self.process.rank))
+        return StageBatch(clips.unlabelled() if plain else clips, tokenizer, not tokenizer)
+
+    def _is_plain(self, step: int) -> bool:
+        """Whether all processes learn from plain video in this step."""
+        s = self.settings
+        there = VIDEO in self._sources
+        if not there or 0 <= step - s.tokenizer_steps < s.unlabelled_steps:
+            return there
+        return bool(np.random.default_rng((self.config.seed, step, 11)).random() < s.unlabelled_share)
 
     def validation_batches(self) -> Iterator[StageBatch]:
         """Long clips of unseen episodes, for both stages."""
@@ -109,12 +145,11 @@ class TransformerObjective(WindowObjective):
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
         if batch.tokenizer:
-            loss, found = tokenizer_loss(self.model.tokenizer, clips.observations, clips.valid)
+            tokenizer = self.model.tokenizer
+            loss, found = tokenizer_loss(tokenizer, clips.observations, clips.valid, clips.seen, self._alone)
             total, parts = total + loss, {**parts, **found}
         if batch.dynamics:
-            with torch.no_grad():
-                clean = self.model.tokenizer.encode(clips.observations)
-            loss, found = dynamics_loss(self.model, clean, clips, self.settings)
+            loss, found = dynamics_loss(self.model, self._tokens(clips), clips, self.settings)
             total, parts = total + loss, {**parts, **found}
         return total, parts
 
@@ -127,18 +162,49 @@ class TransformerObjective(WindowObjective):
         # Only episodes in which everything is known, and other clips than those of the steps before.
         steps, dt = model.context_steps, model.contract.dt
         sampler = WindowSampler(self._labelled, steps, s.head_horizon, dt, self.needs)
-        fine_tune_path(model.ego_path, self.paths, s, seed)
+        fine_tune_path(model.ego_path, self.paths, s, seed, self.cache)
         model.load_state_dict(model.stored_weights())
-        fit_heads(model, lambda k: self._clips(sampler.sample(s.head_batch, seed + 1, k)), s, seed)
+        doubt = fit_heads(model, lambda k: self._clips(sampler.sample(s.head_batch, seed + 1, k)), s, seed)
         names = ("labelled", "tokenizer_steps", "path_steps", "head_batches", "head_steps")
-        return Finished(model, {name: getattr(s, name) for name in names})
+        return Finished(model, {**{name: getattr(s, name) for name in names}, **doubt})
 
-    def _clips_of(self, moments: int) -> WindowSampler:
-        """A sampler of training clips of so many moments."""
-        return WindowSampler(self.data.split("train"), 1, moments - 1, self.model.contract.dt, self.needs)
+    @property
+    def _long(self) -> int:
+        """Moments of a long clip."""
+        return self.model.context_steps + self.config.horizon
+
+    @cached_property
+    def _pictured(self) -> dict[str, dict[int, WindowSampler]]:
+        """By source, samplers of what was observed."""
+        return {name: self._samplers(*source) for name, source in self._sources.items()}
+
+    @cached_property
+    def _encoded(self) -> dict[str, dict[int, WindowSampler]]:
+        """By source, samplers of tokens; not to be asked for before the tokenizer is frozen."""
+        found = {}
+        for name, (data, _) in self._sources.items():
+            path = None if self.cache is None else self.cache / f"{name}-tokens"
+            store = TokenStore(self.model.tokenizer, self.model.contract, data, path, self.config.bf16)
+            having = replace(data, frames={**data.frames, TOKENS: store})
+            found[name] = self._samplers(having, (TOKENS,))
+        return found
+
+    def _tokens(self, clips: Clips) -> Tensor:
+        """(B, T, count, channels) float32, without gradient."""
+        if TOKENS in clips.observations:
+            return clips.observations[TOKENS].float()
+        with torch.no_grad():
+            hidden = unseen_patches(self.model.tokenizer, clips.seen)
+            return self.model.tokenizer.encode(clips.observations, hidden)
+
+    def _samplers(self, data: PackedData, names: tuple[str, ...]) -> dict[int, WindowSampler]:
+        """Samplers of clips, by the moments that they have."""
+        lengths = {self.settings.short, self.settings.tokenizer_clip, 1, self._long}
+        return {n: WindowSampler(data, 1, n - 1, self.model.contract.dt, names) for n in lengths}
 
     def _clips(self, batch: Batch) -> Clips:
-        return Clips.of(batch, self.model.config.modalities).each(lambda x: x.to(self.device))
+        clips = Clips.of(batch, self.model.config.modalities, self.model.contract)
+        return clips.each(lambda x: x.to(self.device))
 
 
 def dynamics_loss(
@@ -151,7 +217,10 @@ def dynamics_loss(
     """
     condition, offset = training_condition(clips)
     noise = drawn_noise((len(clean), clean.shape[1]), model.config, settings.forcing, clean.device)
-    shortcut, output = shortcut_loss(model.dynamics, clean, condition, clips.valid, noise, settings.forcing.ramp)
+    forcing, weights = settings.forcing, moving_weights(clean, clips.valid, settings.forcing.moving)
+    if clips.seen:
+        weights = weights * token_weights(model.tokenizer, clips.seen)
+    shortcut, output = shortcut_loss(model.dynamics, clean, condition, clips.valid, noise, forcing.ramp, weights)
     parts, total = {"shortcut": shortcut.detach()}, shortcut
     chosen = noise.past.nonzero()[:, 0]
     if len(chosen):

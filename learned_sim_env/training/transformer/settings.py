@@ -20,8 +20,20 @@ class TransformerSettings:
     """What is observed and drawn, such as bev, or front left right; empty: all of the contract's modalities."""
     prediction: Literal["x", "v"] = "x"
     """What the dynamics give: clean tokens, or the direction towards them."""
+    doubt_seeds: int = 2
+    """Samples of every dreamt frame whose spread is a sign of doubt, each a fifth of a frame's time; 0: none."""
+    doubt_cycle: bool = True
+    """Draw every dreamt frame and encode it again: what changes is a sign of doubt, at less than half a frame's time.
+    """
     labelled: float = 1.0
     """Share of the training episodes whose actions, places and outcomes are used; the others are plain video."""
+    unlabelled: str = ""
+    """Folder of recordings of which nothing but pictures is used, such as films that `learned-sim import` has read.
+    What they do not show of the modalities is guessed from what they do."""
+    unlabelled_share: float = 0.5
+    """Share of the steps that learn from them."""
+    unlabelled_steps: int = 0
+    """First steps of the dynamics that learn from them alone."""
     tokenizer_steps: int = 2000
     """First of the run's steps, in which the tokenizer learns; it is frozen in all later ones."""
     tokenizer_batch: int = 12

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.world_model.transformer.config import TransformerConfig
-from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction, before
 from learned_sim_env.world_model.transformer.sampler import clean_estimate, direction, mixed
 
 
@@ -27,6 +27,7 @@ class ForcingConfig:
     ramp: bool = True  # weigh frames by 0.9 tau + 0.1: the more truth is in them, the more there is to learn
     context: float = 0.25  # share of clips in which all frames are as frames of the past are in a dream
     coarse: float = 0.5  # share of the other clips that learn large steps; others only the finest one
+    moving: float = 0.5  # share of a token's weight that goes by how much it changes: most of a picture hardly does
 
 
 class Noise(NamedTuple):
@@ -59,52 +60,83 @@ def drawn_noise(shape: tuple[int, int], model: TransformerConfig, config: Forcin
 
 
 def shortcut_loss(
-    network: Dynamics, clean: Tensor, condition: Condition, valid: Tensor, noise: Noise, ramp: bool = True
+    network: Dynamics,
+    clean: Tensor,
+    condition: Condition,
+    valid: Tensor,
+    noise: Noise,
+    ramp: bool = True,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Prediction]:
     """The loss, and the prediction of all frames.
 
-    clean: (B, T, N, channels), without gradient. condition: of (B, T). valid: (B, T) bool, frames that count.
+    clean: (B, T, N, channels), without gradient. condition: of (B, T). valid: (B, T) bool, frames that count. weights:
+    (B, T, N) of their tokens, None: alike.
     """
     config = network.config
     tau = (noise.level / config.finest)[..., None, None]
     noisy = mixed(clean, torch.randn_like(clean), tau)
-    output = network(noisy, noise.level, noise.stride, condition)
+    # With other noise than where a frame is shown less noisy or more: from two mixtures of the same one could tell the
+    # truth. In a dream, and so in clips that are all past, it is shown as it was.
+    shown = mixed(clean, torch.randn_like(clean), config.context_level / config.finest)
+    last = before(torch.where(noise.past.view(-1, 1, 1, 1), noisy, shown))
+    output = network(noisy, noise.level, noise.stride, condition, last)
     target = clean
     if bool(noise.coarse.any()):
         chosen = noise.coarse.nonzero()[:, 0]
         part = Condition(*(x[chosen] for x in condition))
-        better = bootstrapped(network, clean[chosen], noisy[chosen], noise.level[chosen], noise.stride[chosen], part)
+        level, stride = noise.level[chosen], noise.stride[chosen]
+        better = bootstrapped(network, clean[chosen], noisy[chosen], level, stride, part, last[chosen])
         target = target.index_copy(0, chosen, better)
     error = (clean_estimate(output.clean, noisy, tau, config.prediction) - target).square()
     if config.prediction == "v":
         # Of the direction itself, which is what the network gives.
         error = error / (1 - tau).square()
     weight = 0.9 * tau[..., 0, 0] + 0.1 if ramp else torch.ones_like(tau[..., 0, 0])
-    return masked_mean(weight * error.mean((-1, -2)), valid), output
+    error = error.mean(-1) if weights is None else error.mean(-1) * weights
+    return masked_mean(weight * error.mean(-1), valid), output
+
+
+def moving_weights(clean: Tensor, valid: Tensor, share: float) -> Tensor:
+    """Weights (B, T, N) near 1 of tokens: a share goes by how much a token differs from the one before it, up to five
+    times the mean; the first frame of a clip has the mean.
+
+    clean: (B, T, N, channels). valid: (B, T) bool, frames that count.
+    """
+    change = (clean[:, 1:] - clean[:, :-1]).square().mean(-1).sqrt()
+    both = (valid[:, 1:] & valid[:, :-1])[..., None].expand(change.shape)
+    change = (change / masked_mean(change, both).clamp_min(1e-6)).clamp_max(5.0)
+    return 1 - share + share * torch.cat([torch.ones_like(clean[:, :1, :, 0]), change], 1)
 
 
 @torch.no_grad()
 def bootstrapped(
-    network: Dynamics, clean: Tensor, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition
+    network: Dynamics,
+    clean: Tensor,
+    noisy: Tensor,
+    level: Tensor,
+    stride: Tensor,
+    condition: Condition,
+    last: Tensor | None = None,
 ) -> Tensor:
-    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T).
+    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T); `last`: see `Dynamics`.
 
     At the finest step the clean tokens; at others what leads in one step to where the network gets in two, of which it
     goes the second from where the first has led.
     """
     c = network.config
-    last = c.finest.bit_length() - 1
-    coarse = stride < last
-    half, d = (stride + 1).clamp_max(last), (2.0**-stride)[..., None, None]
+    finest = c.finest.bit_length() - 1
+    coarse = stride < finest
+    half, d = (stride + 1).clamp_max(finest), (2.0**-stride)[..., None, None]
     tau = (level / c.finest)[..., None, None]
 
     def towards(z: Tensor, level: Tensor, tau: Tensor) -> Tensor:
-        output = network(z, level, half, condition).clean
+        output = network(z, level, half, condition, last).clean
         return direction(z, clean_estimate(output, z, tau, c.prediction), tau)
 
     first = towards(noisy, level, tau)
     there = coarse[..., None, None]
     # Frames of the finest step stay where they are while the others go on.
-    later = torch.where(coarse, level + c.finest // (2 * 2 ** stride.clamp_max(last - 1)), level)
+    later = torch.where(coarse, level + c.finest // (2 * 2 ** stride.clamp_max(finest - 1)), level)
     second = towards(torch.where(there, noisy + first * d / 2, noisy), later, torch.where(there, tau + d / 2, tau))
     return torch.where(there, noisy + (1 - tau) * (first + second) / 2, clean)

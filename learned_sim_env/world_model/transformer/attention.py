@@ -43,9 +43,9 @@ class Attention(nn.Module):
         self.norm_query, self.norm_key = Norm(self.size), Norm(self.size)
 
     def queries(self, x: Tensor) -> Tensor:
-        """(..., kv_heads, heads / kv_heads, size)."""
+        """(..., kv_heads, heads / kv_heads, size), scaled: there are fewer of them than of logits."""
         split = self.query(x).unflatten(-1, (self.kv_heads, -1, self.size))
-        return self.norm_query(split)
+        return self.norm_query(split) * (self.size**-0.5 / (self.soft_cap or 1.0))
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Two of (..., kv_heads, size)."""
@@ -53,18 +53,15 @@ class Attention(nn.Module):
         return self.norm_key(keys), values
 
     def capped(self, logits: Tensor) -> Tensor:
-        """Logits bounded softly, scaled."""
-        logits = logits * self.size**-0.5
-        return logits if not self.soft_cap else self.soft_cap * torch.tanh(logits / self.soft_cap)
+        """Products of queries and keys as logits, bounded softly."""
+        return self.soft_cap * torch.tanh(logits) if self.soft_cap else logits
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None) -> Tensor:
         """What queries (B, kv_heads, Q, size) find among keys and values (B, kv_heads, M, size).
 
         allowed: (Q, M) bool; None: all.
         """
-        if not self.soft_cap and torch.is_grad_enabled():
-            # It keeps less for the gradient, but what it rounds depends on the batch.
-            return F.scaled_dot_product_attention(queries, keys, values, allowed)
+        # For so few tokens a CPU's fused attention takes three times as long backwards, and rounds by the batch.
         logits = self.capped(queries @ keys.transpose(-1, -2))
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -math.inf)

@@ -1,7 +1,8 @@
 """How observations become patches, and patches become observations again.
 
 A picture is cut into squares, its patches; as many of them as make a larger square are a cell, which one token stands
-for. A vector is one patch and one cell. Modalities of the same kind and shape, such as cameras, share all weights but
+for. A vector is one patch and one cell. Beside what layers make of patches there is a straight way, linear, from the
+numbers of a cell to its token and back. Modalities of the same kind and shape, such as cameras, share all weights but
 those that say which of them a patch is of.
 """
 
@@ -14,6 +15,9 @@ from learned_sim_env.spec import NUM_CLASSES, Modality
 from learned_sim_env.world_model.layers import Linear, as_dtype, one_hot
 from learned_sim_env.world_model.transformer.attention import learned
 
+# Numbers of a token above this, which is tanh(2.65), are as good as it: near 1 little means much.
+MOST = 0.99
+
 
 class ModalityCodec(nn.Module):
     """Embeds the patches of modalities that are like `modality`, `members` of them, and reads what patches say of them.
@@ -22,7 +26,9 @@ class ModalityCodec(nn.Module):
         ValueError: for pictures that cells do not fill.
     """
 
-    def __init__(self, modality: Modality, members: int, patch: int, merge: int, width: int):
+    middle: Tensor
+
+    def __init__(self, modality: Modality, members: int, patch: int, merge: int, width: int, channels: int):
         super().__init__()
         self.kind, self.shape, self.patch, self.merge = modality.kind, modality.shape, patch, merge
         if modality.kind == "vector":
@@ -43,10 +49,13 @@ class ModalityCodec(nn.Module):
         self.place = learned(members, self.patches, width)
         self.missing = learned(width)
         self.gather, self.spread = Linear(self.merge**2 * width, width), Linear(width, self.merge**2 * width)
+        # Of a cell: what it is in the middle of the data, in whose place hidden patches are.
+        self.register_buffer("middle", torch.zeros(self.merge**2 * numbers))
+        self.code, self.uncode = Linear(self.merge**2 * numbers, channels), Linear(channels, self.merge**2 * numbers)
 
-    def embedded(self, observation: Tensor, member: int, hidden: Tensor | None = None) -> Tensor:
-        """(B, patches, width) of (B, *shape); patches that are `hidden` (B, patches) bool are unknown."""
-        x = self.embed(as_dtype(self.numbers(observation), self.embed.weight.dtype))
+    def embedded(self, numbers: Tensor, member: int, hidden: Tensor | None = None) -> Tensor:
+        """(B, patches, width) of `numbers`; patches that are `hidden` (B, patches) bool are unknown."""
+        x = self.embed(as_dtype(numbers, self.embed.weight.dtype))
         if hidden is not None:
             x = torch.where(hidden[..., None], as_dtype(self.missing, x.dtype), x)
         return x + as_dtype(self.place[member], x.dtype)
@@ -61,11 +70,19 @@ class ModalityCodec(nn.Module):
             values = observation.float() / 127.5 - 1
         return self._cut(values)
 
-    def pictured(self, patches: Tensor) -> Tensor:
-        """What patches (B, patches, width) say: class logits (B, H, W, classes), colours (B, H, W, 3) in [-1, 1] or so,
-        or the symlog of a vector (B, *shape); float32.
+    def coded(self, numbers: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """(B, cells, channels): the straight way from `numbers` to tokens, before they are bounded."""
+        x = self.by_cell(numbers) - self.middle
+        if hidden is not None:
+            x = torch.where(self.by_cell(hidden[..., None].expand(numbers.shape)), 0, x)
+        return self.code(as_dtype(x, self.code.weight.dtype))
+
+    def pictured(self, patches: Tensor, tokens: Tensor) -> Tensor:
+        """What patches (B, patches, width) and the tokens of their cells (B, cells, channels) say: class logits
+        (B, H, W, classes), colours (B, H, W, 3) in [-1, 1] or so, or the symlog of a vector (B, *shape); float32.
         """
-        x = as_dtype(self.read(patches), torch.float32)
+        straight = self.uncode(as_dtype(unbounded(tokens.contiguous()), self.uncode.weight.dtype))
+        x = as_dtype(self.read(patches), torch.float32) + self._by_patch(as_dtype(straight, torch.float32))
         if self.kind == "vector":
             return x.view(len(x), *self.shape)
         (rows, columns), p = self.grid, self.patch
@@ -82,23 +99,38 @@ class ModalityCodec(nn.Module):
 
     def gathered(self, patches: Tensor) -> Tensor:
         """Cells (B, cells, width) of patches (B, patches, width)."""
-        rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
-        x = patches.view(len(patches), rows, m, columns, m, -1).transpose(2, 3)
-        return self.gather(x.reshape(len(patches), self.cells, -1))
+        return self.gather(self.by_cell(patches))
 
     def scattered(self, cells: Tensor, member: int) -> Tensor:
         """Patches (B, patches, width) of cells (B, cells, width)."""
-        rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
         # A CPU computes with parts of a larger tensor in another way if there is one row than if there are more.
-        x = self.spread(cells.contiguous()).view(len(cells), rows, columns, m, m, -1).transpose(2, 3)
-        x = x.reshape(len(cells), self.patches, -1)
+        x = self._by_patch(self.spread(cells.contiguous()))
         return x + as_dtype(self.place[member], x.dtype)
+
+    def by_cell(self, patches: Tensor) -> Tensor:
+        """(B, cells, merge * merge * C) of (B, patches, C)."""
+        rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
+        x = patches.reshape(len(patches), rows, m, columns, m, -1).transpose(2, 3)
+        return x.reshape(len(patches), self.cells, -1)
+
+    def _by_patch(self, cells: Tensor) -> Tensor:
+        """Inverse of `by_cell`."""
+        rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
+        x = cells.view(len(cells), rows, columns, m, m, -1).transpose(2, 3)
+        return x.reshape(len(cells), self.patches, -1)
 
     def _cut(self, values: Tensor) -> Tensor:
         """(B, H, W, C) as (B, patches, patch * patch * C), row by row."""
         (rows, columns), p = self.grid, self.patch
         x = values.view(len(values), rows, p, columns, p, -1).transpose(2, 3)
         return x.reshape(len(values), self.patches, -1)
+
+
+def unbounded(tokens: Tensor) -> Tensor:
+    """Inverse of tanh, float32; beyond `MOST` it goes on as there."""
+    x = as_dtype(tokens, torch.float32).clamp(-MOST, MOST)
+    # Not by atanh, see `symlog`.
+    return 0.5 * ((1 + x).log() - (1 - x).log())
 
 
 def symlog(x: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ class TransformerConfig:
     finest: int = 8  # smallest steps of a frame's denoising, in all: Kmax
     steps: int = 4  # taken in a dream: K
     prediction: str = "x"  # what the network gives: the clean tokens, or "v", the direction towards them
+    doubt_seeds: int = 2  # samples of every dreamt frame, in a step each, whose spread is a sign of doubt; 0: none
+    doubt_cycle: bool = True  # whether another is what becomes of it when it is drawn and encoded again
     context_signal: float = 0.9  # share of truth in frames that are done with; the rest is noise
     context_steps: int = 5  # real moments before a dream
 
@@ -103,5 +105,5 @@ SIZES = {
         head_hidden=32,
         ahead=2,
     ),
-    "transformer-small": TransformerConfig(),
+    "transformer-small": TransformerConfig(patch=16, merge=1, channels=64, finest=16),
 }

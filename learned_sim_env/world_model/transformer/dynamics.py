@@ -2,7 +2,9 @@
 
 Tokens of a frame, as in Dreamer 4 (arXiv 2509.24527, section 3.2): those of the tokenizer, noisy to some degree;
 registers; one that says how noisy they are, and how large the step is that will be made towards the clean ones; one of
-the action; one of the ego's own motion; and agent tokens, which see all the others and are seen by none.
+the action; one of the ego's own motion; and agent tokens, which see all the others and are seen by none. Unlike there,
+the tokens of the frame before, as noisy as frames of the past are, are an input beside the noisy ones: what moves from
+one place to another is found there by layers over space, where a layer over time finds the same place only.
 """
 
 from __future__ import annotations
@@ -37,20 +39,22 @@ class Past(NamedTuple):
 
     keys, values: (B, N, kv_heads, past, size) float32 each, rings, see `attention.TimeLayer.next`; one tensor a layer,
     since a CPU computes with parts of a larger one in another way if there is one row than if there are more. frames:
-    (B,) int64, how many there were.
+    (B,) int64, how many there were. last: (B, count, channels), the last of them, noisy as it was committed; zeros
+    before the first.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     frames: Tensor
+    last: Tensor
 
-    def then(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Past:
-        """With one more frame, of which these are (B, N, kv_heads, 1, size) of every layer."""
+    def then(self, keys: Sequence[Tensor], values: Sequence[Tensor], noisy: Tensor) -> Past:
+        """With one more frame, `noisy`, of which the others are (B, N, kv_heads, 1, size) of every layer."""
         rings = [
             tuple(remembered(ring, new, self.frames) for ring, new in zip(*pair))
             for pair in ((self.keys, keys), (self.values, values))
         ]
-        return Past(rings[0], rings[1], self.frames + 1)
+        return Past(rings[0], rings[1], self.frames + 1, noisy)
 
 
 class Prediction(NamedTuple):
@@ -70,6 +74,7 @@ class Dynamics(nn.Module):
         self.config, self.count = config, count
         c, width = config, config.width
         self.enter, self.leave = Linear(c.channels, width), Linear(width, c.channels)
+        self.enter_last = Linear(c.channels, width, bias=False)
         self.place = learned(count, width)
         self.registers = learned(c.registers, width)
         self.signal = nn.Embedding(c.finest, width)
@@ -97,9 +102,12 @@ class Dynamics(nn.Module):
         c, device = self.config, self.place.device
         shape = (batch_size, self.all, c.kv_heads, c.past, c.width // c.heads)
         rings = [tuple(torch.zeros(shape, device=device) for _ in range(c.time_layers)) for _ in range(2)]
-        return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
+        last = torch.zeros(batch_size, self.count, c.channels, device=device)
+        return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device), last)
 
-    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition) -> Prediction:
+    def forward(
+        self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition, last: Tensor | None = None
+    ) -> Prediction:
         """Clips of T successive frames.
 
         Args:
@@ -107,8 +115,10 @@ class Dynamics(nn.Module):
             level: (B, T) int64 of 0 to finest - 1: the share of truth in them, times `finest` (tau).
             stride: (B, T) int64: 2^-stride of the way from nothing to all is the step to be made (d).
             condition: of (B, T).
+            last: (B, T, count, channels), the frames before these, see `Past.last`; None: those of `noisy`.
         """
-        x = self._tokens(noisy, level, stride, self.condition_tokens(condition))
+        last = before(noisy) if last is None else last
+        x = self._tokens(noisy, level, stride, self.condition_tokens(condition), last)
         b, t = x.shape[:2]
         for layer in self.layers:
             over_time = isinstance(layer, TimeLayer)
@@ -129,7 +139,7 @@ class Dynamics(nn.Module):
         Returns:
             The prediction, and the frame's keys and values, see `Past.then`.
         """
-        x = self._tokens(noisy, level, stride, condition_tokens)
+        x = self._tokens(noisy, level, stride, condition_tokens, past.last)
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for layer in self.layers:
@@ -152,9 +162,10 @@ class Dynamics(nn.Module):
         ego = torch.where(condition.ego_known[..., None], ego, as_dtype(self.no_ego, ego.dtype))
         return torch.stack([action, as_dtype(ego, action.dtype)], -2)
 
-    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor) -> Tensor:
+    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, last: Tensor) -> Tensor:
         """(..., all, width)."""
-        x = self.enter(as_dtype(noisy, self.enter.weight.dtype))
+        dtype = self.enter.weight.dtype
+        x = self.enter(as_dtype(noisy, dtype)) + self.enter_last(as_dtype(last, dtype))
         x = x + as_dtype(self.place, x.dtype)
         signal = (self.signal(level) + self.stride(stride))[..., None, :]
         fixed = [part.expand(*x.shape[:-2], *part.shape) for part in (self.registers, self.agents)]
@@ -166,3 +177,8 @@ class Dynamics(nn.Module):
         return Prediction(
             as_dtype(clean, torch.float32), as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32)
         )
+
+
+def before(frames: Tensor) -> Tensor:
+    """The frames before those of clips (B, T, ...), zeros before the first."""
+    return torch.cat([torch.zeros_like(frames[:, :1]), frames[:, :-1]], 1)

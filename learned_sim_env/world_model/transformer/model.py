@@ -23,14 +23,15 @@ from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.transformer import ego as ego_numbers
 from learned_sim_env.world_model.transformer.attention import remembered
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
+from learned_sim_env.world_model.transformer.doubt import spread, unlike_itself
 from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Past
-from learned_sim_env.world_model.transformer.heads import Heads
+from learned_sim_env.world_model.transformer.heads import SIGNALS, Doubt, Heads
 from learned_sim_env.world_model.transformer.noise import PATTERNS, normals, patterns
-from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
+from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
-EXACT = ("ego_path.", "heads.")
+EXACT = ("ego_path.", "heads.", "doubt.")
 # Of the rings of each layer over time, in a state.
 KEYS, VALUES = "keys_", "values_"
 # Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
@@ -64,6 +65,7 @@ class DrivingTransformer(nn.Module):
         self.ego_path = EgoPath(contract.dt)
         self.latent_size = config.agents * config.width + FACTS
         self.heads = Heads(self.latent_size, config.head_hidden, config.ahead)
+        self.doubt = Doubt(self.latent_size, config.head_hidden)
         self.patterns: Tensor
         # Part of what was learned: heads and states are what they are for this noise.
         self.register_buffer("patterns", patterns(self.tokenizer.count, config.channels))
@@ -95,8 +97,10 @@ class DrivingTransformer(nn.Module):
 
     @property
     def history(self) -> int:
-        """Frames from which all keys and values follow: those of a layer over time from the layer before's."""
-        return self.config.past * self.config.time_layers
+        """Frames from which all keys and values follow: those of a layer over time from those of the layer before, and
+        a frame's from the frame before it.
+        """
+        return self.config.past * self.config.time_layers + 1
 
     def in_bfloat16(self) -> DrivingTransformer:
         """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
@@ -129,6 +133,7 @@ class DrivingTransformer(nn.Module):
             "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
             "conditions": zeros(self.history, 2 + ego_numbers.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
+            "signals": zeros(SIGNALS),
             **_rings(past),
             "encoded": zeros(dtype=torch.int64),
             "encoder_keys": zeros(*encoder),
@@ -149,6 +154,7 @@ class DrivingTransformer(nn.Module):
             "encoder_values": values,
             "encoded": encoded + 1,
             "seen": torch.ones_like(state["seen"]),
+            "signals": torch.zeros_like(state["signals"]),
         }
         return self._committed({**state, **seen, "motions": motions, "actions": actions, "ego": ego}, tokens)
 
@@ -164,9 +170,11 @@ class DrivingTransformer(nn.Module):
         shape = (len(action), self.tokenizer.count, self.config.channels)
         start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * temperature
         condition_tokens = self.dynamics.condition_tokens(self._condition(self._numbers(after)))
-        tokens = sample_frame(self.dynamics, start, condition_tokens, _past(state), self.config.steps)
+        past = self._past(state)
+        tokens = sample_frame(self.dynamics, start, condition_tokens, past, self.config.steps)
         # Frames that the encoder has not seen: what it goes on from is gone.
         after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
+        after["signals"] = self._signals(after["tokens"], condition_tokens, past)
         correction = self.heads(self.features(after)).correction
         bound = self.contract.modality("ego").bounds[4]
         distance, error = (beside + correction).unbind(-1)
@@ -198,7 +206,8 @@ class DrivingTransformer(nn.Module):
             "motion": state["motions"][:, -1],
             "terms": torch.cat([self.heads.expected_terms(outcomes), steering], -1),
             "events": self.heads.probabilities(outcomes),
-            "uncertainty": self.heads.uncertainty(outcomes),
+            # What was just seen is not doubted.
+            "uncertainty": torch.where(state["encoded"] > 0, 0, self.doubt.uncertainty(features, state["signals"])),
             "features": features,
         }
 
@@ -206,9 +215,22 @@ class DrivingTransformer(nn.Module):
         """The modalities `names`, from the tokens of the frame alone; nothing new is imagined for it."""
         return self.tokenizer.drawn(state["tokens"][:, -1], names), state
 
+    @property
+    def code_sizes(self) -> dict[str, int]:
+        """Numbers of a frame's tokens."""
+        return {name: self.tokenizer.codec(name).cells * self.config.channels for name in self.tokenizer.names}
+
+    def code(self, observations: Observation) -> Tensor:
+        """Tokens (B, T, numbers) of successive frames, rounded as a state keeps them."""
+        return self.tokenizer.encode(observations).half().float().flatten(2)
+
+    def drawn_from(self, code: Tensor, names: Sequence[str]) -> Observation:
+        """The modalities `names` from tokens (B, numbers)."""
+        return self.tokenizer.drawn(code.unflatten(1, (self.tokenizer.count, -1)), names)
+
     def compact(self, state: State) -> State:
         """All but the keys and values, which are nine tenths of a state."""
-        rings = _rings(_past(state))
+        rings = _rings(self._past(state))
         return {name: value for name, value in state.items() if name == "frames" or name not in rings}
 
     def expand(self, compact: State) -> State:
@@ -222,10 +244,11 @@ class DrivingTransformer(nn.Module):
             tokens, condition = compact["tokens"][:, i], compact["conditions"][:, i]
             later = self._next(tokens, condition, past)[1]
             there = (frame >= 0).view(-1, 1, 1, 1, 1)
+            last = torch.where(there[:, 0, 0], later.last, 0)
             keys, values = (
                 tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
             )
-            past = Past(keys, values, (frame + 1).clamp_min(0))
+            past = Past(keys, values, (frame + 1).clamp_min(0), last)
         return {**compact, **_rings(past)}
 
     def _committed(self, state: State, tokens: Tensor) -> State:
@@ -233,7 +256,7 @@ class DrivingTransformer(nn.Module):
         condition = self._numbers(state)
         # What a state keeps of tokens is what everything after them follows from.
         tokens = tokens.half()
-        agents, past = self._next(tokens, condition, _past(state))
+        agents, past = self._next(tokens, condition, self._past(state))
         return {
             **state,
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
@@ -249,6 +272,21 @@ class DrivingTransformer(nn.Module):
         output, past = commit(self.dynamics, tokens.float(), noise, condition_tokens, past)
         return output.agents, past
 
+    def _signals(self, tokens: Tensor, condition_tokens: Tensor, past: Past) -> Tensor:
+        """(B, SIGNALS) of the last frame of tokens (B, history, count, channels), which came after `past`."""
+        last, before = tokens[:, -1].float(), tokens[:, -2].float()
+        apart = spread(self.dynamics, self.patterns, condition_tokens, past, self.config.doubt_seeds)
+        unlike = unlike_itself(self.tokenizer, last, before) if self.config.doubt_cycle else torch.zeros_like(apart)
+        return torch.stack([apart, unlike], -1)
+
+    def _past(self, state: State) -> Past:
+        layers, frames = range(self.config.time_layers), state["frames"]
+        keys, values = (tuple(state[f"{kind}{i}"] for i in layers) for kind in (KEYS, VALUES))
+        # As it was committed.
+        tau = self.config.context_level / self.config.finest
+        last = mixed(state["tokens"][:, -1].float(), self.patterns[(frames - 1) % PATTERNS], tau)
+        return Past(keys, values, frames, torch.where((frames > 0).view(-1, 1, 1), last, 0))
+
     @staticmethod
     def _numbers(state: State) -> Tensor:
         """(B, 9): the last action, and the ego as `ego.numbers` has it."""
@@ -258,12 +296,6 @@ class DrivingTransformer(nn.Module):
     def _condition(condition: Tensor) -> Condition:
         known = torch.ones_like(condition[..., 0], dtype=torch.bool)
         return Condition(condition[..., :2], known, condition[..., 2:], known)
-
-
-def _past(state: State) -> Past:
-    layers = sum(name.startswith(KEYS) for name in state)
-    keys, values = (tuple(state[f"{kind}{i}"] for i in range(layers)) for kind in (KEYS, VALUES))
-    return Past(keys, values, state["frames"])
 
 
 def _rings(past: Past) -> State:

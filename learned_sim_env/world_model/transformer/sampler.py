@@ -62,4 +62,4 @@ def commit(
     stride = torch.full_like(past.frames, network.config.finest.bit_length() - 1)
     noisy = mixed(clean, noise, network.config.context_level / network.config.finest)
     output, keys, values = network.next(noisy, level, stride, condition_tokens, past)
-    return output, past.then(keys, values)
+    return output, past.then(keys, values, noisy)

@@ -32,7 +32,9 @@ class Tokenizer(nn.Module):
         alike: dict[tuple, list[Modality]] = {}
         for m in modalities:
             alike.setdefault((m.kind, m.shape), []).append(m)
-        self.codecs = nn.ModuleList(ModalityCodec(m[0], len(m), c.patch, c.merge, width) for m in alike.values())
+        self.codecs = nn.ModuleList(
+            ModalityCodec(m[0], len(m), c.patch, c.merge, width, c.channels) for m in alike.values()
+        )
         # Which of the codecs, and which of its members.
         self._which = {m.name: (i, k) for i, members in enumerate(alike.values()) for k, m in enumerate(members)}
         self.count = sum(self.codec(name).cells for name in self.names)
@@ -63,26 +65,29 @@ class Tokenizer(nn.Module):
         b, t = next(iter(observations.values())).shape[:2]
         flat = {name: observations[name].flatten(0, 1) for name in self.names}
         masks = None if hidden is None else {name: hidden[name].flatten(0, 1) for name in self.names}
-        x = self._encoded(flat, masks).unflatten(0, (b, t))
-        return self._narrowed(self.before(x))
+        x, straight = self._encoded(flat, masks)
+        return self._narrowed(self.before(x.unflatten(0, (b, t))), straight.unflatten(0, (b, t)))
 
     def encode_next(
         self, observation: Mapping[str, Tensor], keys: Tensor, values: Tensor, count: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, count, channels) of one more frame, and its key and value; see `attention.TimeLayer.next`."""
-        x = self._encoded({name: observation[name] for name in self.names}, None)
+        x, straight = self._encoded({name: observation[name] for name in self.names}, None)
         x, key, value = self.before.next(x, keys, values, count)
-        return self._narrowed(x), key, value
+        return self._narrowed(x, straight), key, value
 
     def decode(self, tokens: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """The modalities `names` from tokens (B, count, channels), see `codecs.ModalityCodec.pictured`."""
         x = self.widen(as_dtype(tokens, self.widen.weight.dtype))
         parts = [x + as_dtype(self.place, x.dtype)]
         groups, places, end, cell = [TokenGroup(slice(0, self.count), (slice(0, self.count),))], {}, self.count, 0
+        own = {}
         for name in self.names:
             codec = self.codec(name)
             if name in names:
-                parts.append(codec.scattered(x[:, cell : cell + codec.cells], self._which[name][1]))
+                cells = slice(cell, cell + codec.cells)
+                own[name] = tokens[:, cells]
+                parts.append(codec.scattered(x[:, cells], self._which[name][1]))
                 places[name] = slice(end, end + codec.patches)
                 # In one piece where that is possible.
                 groups.append(TokenGroup(places[name], (slice(0, self.count), places[name])))
@@ -91,19 +96,25 @@ class Tokenizer(nn.Module):
         x = torch.cat(parts, 1)
         for layer in self.decoder:
             x = layer(x, tuple(groups))
-        return {name: self.codec(name).pictured(self.norm_read(x[:, places[name]])) for name in names}
+        return {name: self.codec(name).pictured(self.norm_read(x[:, places[name]]), own[name]) for name in names}
 
     def drawn(self, tokens: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """The modalities `names`, (B, *shape) of their dtype, from tokens (B, count, channels)."""
         return {name: self.codec(name).observed(decoded) for name, decoded in self.decode(tokens, names).items()}
 
-    def _encoded(self, observations: Mapping[str, Tensor], hidden: Mapping[str, Tensor] | None) -> Tensor:
-        """(B, count, width): tokens of frames (B, *shape) that know nothing of others."""
-        patches, cells, groups, end = [], [], [], 0
+    def _encoded(
+        self, observations: Mapping[str, Tensor], hidden: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens of frames (B, *shape) that know nothing of others: (B, count, width), and what comes the straight way,
+        (B, count, channels).
+        """
+        patches, cells, groups, end, straight = [], [], [], 0, []
         for name in self.names:
             codec = self.codec(name)
             mask = None if hidden is None else hidden[name]
-            embedded = codec.embedded(observations[name], self._which[name][1], mask)
+            numbers = codec.numbers(observations[name])
+            straight.append(codec.coded(numbers, mask))
+            embedded = codec.embedded(numbers, self._which[name][1], mask)
             patches.append(embedded)
             cells.append(codec.gathered(embedded))
             own = slice(end, end + codec.patches)
@@ -114,8 +125,8 @@ class Tokenizer(nn.Module):
         groups.append(TokenGroup(slice(end, end + self.count), (slice(0, end + self.count),)))
         for layer in self.encoder:
             x = layer(x, tuple(groups))
-        return x[:, end:]
+        return x[:, end:], torch.cat(straight, 1)
 
-    def _narrowed(self, x: Tensor) -> Tensor:
+    def _narrowed(self, x: Tensor, straight: Tensor) -> Tensor:
         # Computed in float32: what a CPU rounds in tanh must not depend on the batch.
-        return as_dtype(self.narrow(self.norm_narrow(x)), torch.float32).tanh()
+        return as_dtype(self.narrow(self.norm_narrow(x)) + straight, torch.float32).tanh()

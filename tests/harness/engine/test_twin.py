@@ -57,7 +57,7 @@ def test_drives_are_kept_by_all_that_they_depend_on(tmp_path, monkeypatch):
         replace(runner, jobs=(Job("x", 3, 0, 5, (ActionDelay(0.3),)),)).file(0),
     ]
     with monkeypatch.context() as patched:
-        patched.setattr(twin, "twin_settings", lambda env_id: {**twin_settings(env_id), "traffic": 0.5})
+        patched.setattr(twin, "twin_settings", lambda *of: {**twin_settings(*of), "traffic": 0.5})
         others.append(runner.file(0))
     with monkeypatch.context() as patched:
         patched.setattr(twin, "installed_version", lambda name: "0.0.1")

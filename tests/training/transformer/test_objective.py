@@ -13,11 +13,12 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import LABELS, Clips, labelled_episodes, partly_labelled
+from learned_sim_env.training.transformer.clips import LABELS, TOKENS, Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
-from learned_sim_env.training.transformer.objective import StageBatch, TransformerObjective
+from learned_sim_env.training.transformer.objective import VIDEO, StageBatch, TransformerObjective
 from learned_sim_env.training.transformer.settings import TransformerSettings
-from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
+from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig, moving_weights
+from learned_sim_env.training.transformer.tokenizer_loss import token_weights
 from tests.data.recordings import CONTRACT, recording
 
 # All of it trains or dreams: left out by `make test-fast`.
@@ -94,7 +95,10 @@ def test_shares_of_labelled_episodes_are_nested_and_the_rest_is_plain_video(pack
 def test_the_tokenizer_learns_first_and_is_frozen_after(packed: PackedData) -> None:
     found = objective(packed)
     model, groups = found.model, found.parameter_groups()
-    assert [(group["peak"], group["span"]) for group in groups] == [(1e-3, (0, 3)), (8e-4, (3, 8))]
+    peaks = [(group["peak"], group["span"]) for group in groups]
+    assert peaks == [(1e-3, (0, 3)), (pytest.approx(5e-5), (0, 3)), (8e-4, (3, 8))]
+    names = {p: name for name, p in model.named_parameters()}
+    assert {names[p].split(".")[-2] for p in groups[1]["params"]} == {"code", "uncode"}
     optimizer = torch.optim.AdamW(groups, 1e-3)
     # Two clips of four moments, or as many single ones; then six of four, or two of twelve.
     shapes = [(8, 1), (2, 4), (2, 4), (6, 4), (2, 12), (6, 4)]
@@ -137,6 +141,74 @@ def test_unlabelled_episodes_leave_actions_alone(packed: PackedData) -> None:
     assert all((p.grad == 0).all() for p in model.heads.parameters())
 
 
+def test_what_moves_weighs_more() -> None:
+    clean = torch.zeros(2, 3, 4, 32)
+    clean[0, 1:, 0] = 1.0
+    weights = moving_weights(clean, torch.ones(2, 3, dtype=torch.bool), 0.5)
+    # One of sixteen tokens of later frames changes: its weight is bounded, and what stands still has half of one.
+    assert weights[:, 0].unique().tolist() == [1.0] and weights[0, 1].tolist() == [3.0, 0.5, 0.5, 0.5]
+    assert weights[:, 2].unique().tolist() == [0.5] and (moving_weights(clean, clean[..., 0, 0] == 0, 0.0) == 1).all()
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A packed file of what a front camera saw, with actions that nobody may look at, and an episode for test."""
+    folder = tmp_path_factory.mktemp("films")
+    blind = np.zeros(21, bool)
+    some = [
+        recording(k, 20, parts=(), modalities=("front", "ego"), masks={"ego": blind}) for k in (101, 102, 1_000_001)
+    ]
+    PackedData.save(folder / "packed.npz", some, CONTRACT.fingerprints(("front", "ego")))
+    return str(folder / "packed.npz")
+
+
+@pytest.fixture(scope="module")
+def filmed(films: str) -> TransformerObjective:
+    """An objective of front and bev, which learns of front from films as well."""
+    episodes = [recording(seed, 20, modalities=("front", "bev", "ego")) for seed in (1, 2, 9)]
+    data = PackedData.of(episodes, CONTRACT.fingerprints())
+    settings = replace(SETTINGS, modalities=("front", "bev"), unlabelled=films, unlabelled_steps=2)
+    config = replace(CONFIG, contract="driving-camera")
+    return TransformerObjective(config, settings, data, ALONE, torch.device("cpu"))
+
+
+def test_films_are_learned_from_first_and_then_in_a_share_of_the_steps(filmed: TransformerObjective) -> None:
+    plain = [not bool(filmed.batch(step).clips.seen["bev"].all()) for step in range(60)]
+    assert plain[3:5] == [True, True] and 0.3 < np.mean(plain) < 0.7
+    for step in (3, 4):
+        clips = filmed.batch(step).clips
+        assert not any(mask.any() for mask in clips.known.values()), "what is known besides is not used"
+        assert clips.seen["front"].all() and not clips.seen["bev"][clips.valid].any() and clips.valid.any()
+        assert clips.observations.keys() == {TOKENS} and clips.observations[TOKENS].shape[2:] == (40, 32)
+    # None of the test split.
+    assert len(filmed._sources[VIDEO][0]) == 2
+    # The tokenizer, which is not shown tokens, sees that much.
+    shown = Clips.of(filmed._pictured[VIDEO][4].sample(2, 0, 0), ("front", "bev"), filmed.model.contract)
+    assert shown.observations["bev"].shape[2:] == (64, 64) and not shown.observations["bev"].any()
+
+
+def test_films_teach_no_action_and_nothing_of_what_they_do_not_show(filmed: TransformerObjective) -> None:
+    model, weights = filmed.model, filmed.model.dynamics
+    batch = filmed.batch(3)
+    filmed.loss(batch)[0].backward()
+    assert (weights.action.weight.grad == 0).all() and weights.no_action.grad.abs().sum() > 0
+    assert all((p.grad == 0).all() for p in [*weights.ego.parameters(), *model.heads.parameters()])
+    model.zero_grad()
+    # Whatever the tokens of the view from above are guessed to be, they are no target.
+    shown = token_weights(model.tokenizer, {name: mask[:1] for name, mask in batch.clips.seen.items()})
+    assert shown[0, 0].tolist() == [1.0] * 24 + [0.0] * 16
+    pictures = Clips.of(filmed._pictured[VIDEO][4].sample(2, 0, 0), ("front", "bev"), filmed.model.contract)
+    loss, parts = filmed.loss(StageBatch(pictures, tokenizer=True, dynamics=False))
+    loss.backward()
+    assert parts["bev"] == 0 and parts["front"] > 0
+    model.zero_grad()
+
+
+def test_films_without_any_modality_of_the_model_are_refused(packed: PackedData, films: str) -> None:
+    with pytest.raises(ValueError, match="has none of bev, which are learned: it has ego, front"):
+        objective(packed, unlabelled=films)
+
+
 def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) -> None:
     model, clips = objective(packed).model.eval(), sampled(packed, 6, 9)
     torch.manual_seed(0)
@@ -146,9 +218,10 @@ def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) ->
 
     before = {name: value.clone() for name, value in model.named_parameters()}
     settings = replace(SETTINGS, head_batches=2, head_steps=150, head_learning_rate=3e-3)
-    fit_heads(model, lambda k: sampled(packed, 6, 9, k), settings, 0)
-    assert {n.split(".")[0] for n, v in model.named_parameters() if not torch.equal(v, before[n])} == {"heads"}
-    doubt = model.heads.uncertainty(model.heads(lessons.features.float()))
+    ranks = fit_heads(model, lambda k: sampled(packed, 6, 9, k), settings, 0)
+    assert set(ranks) == {"doubt_spread", "doubt_cycle", "doubt_uncertainty"} and ranks["doubt_uncertainty"] > 0.1
+    assert {n.split(".")[0] for n, v in model.named_parameters() if not torch.equal(v, before[n])} == {"heads", "doubt"}
+    doubt = model.doubt.uncertainty(lessons.features.float(), lessons.signals)
     # About as large as the errors that are made.
     assert (doubt.mean() / lessons.errors.mean() - 1).abs() < 0.2
 
@@ -159,11 +232,11 @@ def test_a_run_is_finished_as_its_checkpoint_is_kept(packed: PackedData) -> None
     model, facts = found.finish()
     assert facts["head_steps"] == 5 and not model.training
     assert all(torch.equal(value, before[name]) for name, value in found.model.named_parameters())
-    kept = model.stored_weights()
+    kept, exact = model.stored_weights(), ("heads", "doubt", "ego_path")
     for name, value in model.named_parameters():
         part = name.split(".")[0]
         # What is exact is trained last, and never rounded; the rest is as it was, rounded.
-        expected = value if part in ("heads", "ego_path") else before[name].half().float()
+        expected = value if part in exact else before[name].half().float()
         assert torch.equal(kept[name].float(), value) and torch.equal(value, expected), name
-        assert part not in ("heads", "ego_path") or not torch.equal(value, before[name]) or "inverse" in name, name
+        assert part not in exact or not torch.equal(value, before[name]) or "inverse" in name, name
     assert model.ego_path.top_speed == found.paths.top_speed

@@ -61,8 +61,9 @@ def test_its_checkpoint_says_what_it_is_and_keeps_weights_in_half_precision(chec
     assert config["training"]["tokenizer_steps"] == 3
     weights = load_file(checkpoint / "model.safetensors")
     exact = {name.split(".")[0] for name, value in weights.items() if value.dtype == torch.float32}
-    assert exact == {"heads", "ego_path"} and weights["dynamics.place"].dtype == torch.float16
+    assert exact == {"heads", "doubt", "ego_path"} and weights["dynamics.place"].dtype == torch.float16
     assert list(checkpoint.parent.glob("dream-000006.png"))
+    assert not (checkpoint.parent / "cache").exists(), "tokens are not needed any more"
     check_world_model(from_pretrained(checkpoint).model, exact=True)
 
 
@@ -92,7 +93,7 @@ def test_each_stage_has_a_warm_up_and_a_cosine_of_its_own(packed, tmp_path):
     trainer.run()
     # Half, and all of 3/4 and 1/4 of what lies above the last rate, a twentieth.
     stage = [0.5, 0.05 + 0.95 * 0.75, 0.05 + 0.95 * 0.25]
-    assert np.allclose(rates, [[share, 0] for share in stage] + [[0, share] for share in stage])
+    assert np.allclose(rates, [[share, share, 0] for share in stage] + [[0, 0, share] for share in stage])
 
 
 @pytest.mark.parametrize("stop", [2, 4])
@@ -109,7 +110,8 @@ def test_a_run_resumes_exactly_in_either_stage(stop, whole, packed, tmp_path):
     with pytest.raises(InterruptedError):
         first.run()
     second = Trainer(CONFIG, packed, tmp_path, SETTINGS)
-    assert second.step == stop
+    # Frames of the second stage are encoded once for all pieces of a run.
+    assert second.step == stop and (tmp_path / "cache").exists() == (stop == 4)
     second.run()
     a, b = (load_file(folder / "state.safetensors") for folder in (whole, tmp_path))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -40,7 +40,9 @@ class Known(Dynamics):
         super().__init__(1, config)
         self.gain = torch.nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition) -> Prediction:
+    def forward(
+        self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition, last: Tensor | None = None
+    ) -> Prediction:
         tau, d = level / 8, 2.0**-stride
         return Prediction(self.gain * noisy + (0.1 * tau - 0.2 * d)[..., None, None], noisy)
 

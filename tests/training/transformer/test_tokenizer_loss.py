@@ -9,6 +9,7 @@ from learned_sim_env.spec.modality import BEV, EGO, FRONT, ROUTE
 from learned_sim_env.training.transformer.tokenizer_loss import (
     CLASS_WEIGHTS,
     EDGES,
+    MASKED,
     hidden_patches,
     normalised,
     reconstruction,
@@ -40,13 +41,17 @@ def frames(b: int, t: int) -> dict[str, torch.Tensor]:
 
 def test_each_observation_hides_another_share_of_its_patches(tokenizer: Tokenizer) -> None:
     torch.manual_seed(0)
-    hidden = hidden_patches(tokenizer, (200, 4), torch.device("cpu"))
+    hidden = hidden_patches(tokenizer, (700, 4), torch.device("cpu"))
     assert {name: value.shape[2] for name, value in hidden.items()} == {"bev": 64, "front": 96, "route": 1, "ego": 1}
-    shares = hidden["front"].float().mean(-1).flatten()
+    masked = torch.stack([value.any(-1) for value in hidden.values()]).any(0).flatten()
+    assert abs(masked.float().mean() - MASKED) < 0.03
+    shares = hidden["front"].float().mean(-1).flatten()[masked]
     assert abs(shares.mean() - 0.45) < 0.02 and shares.min() < 0.05 and 0.8 < shares.max() < 1
     # Uniform: its quartiles are where they should be.
     assert (shares.quantile(torch.tensor([0.25, 0.75])) - torch.tensor([0.225, 0.675])).abs().max() < 0.04
-    assert abs(float(torch.corrcoef(torch.stack([shares, hidden["bev"].float().mean(-1).flatten()]))[0, 1])) < 0.1
+    assert (
+        abs(float(torch.corrcoef(torch.stack([shares, hidden["bev"].float().mean(-1).flatten()[masked]]))[0, 1])) < 0.1
+    )
 
 
 def test_each_part_is_divided_by_its_root_mean_square() -> None:

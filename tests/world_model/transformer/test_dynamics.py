@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.world_model.transformer.config import SIZES
-from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction, before
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.noise import normals
 from learned_sim_env.world_model.transformer.sampler import clean_estimate, commit, direction, mixed, sample_frame
@@ -51,6 +51,16 @@ def test_agent_tokens_see_frames_and_their_labels(model: DrivingTransformer) -> 
         assert changed(before, model.dynamics(noisy, *labels, given))[1].all()
 
 
+def test_a_token_sees_those_of_the_frame_before_in_its_first_layer_over_space(model: DrivingTransformer) -> None:
+    """All of them, where a layer over time would show it the same place only."""
+    noisy, level, stride, given = clip(model, 1, 2)
+    other = noisy.clone()
+    other[:, 0, 5] += 1
+    x = [model.dynamics(n, level, stride, given, before(z)).clean[:, 1] for n, z in ((noisy, noisy), (noisy, other))]
+    assert (x[0] != x[1]).any(-1).all()
+    assert torch.equal(before(noisy)[:, 1], noisy[:, 0]) and not before(noisy)[:, 0].any()
+
+
 def test_nothing_sees_agent_tokens(model: DrivingTransformer) -> None:
     noisy, level, stride, given = clip(model, 2, 4)
     before = model.dynamics(noisy, level, stride, given)
@@ -85,7 +95,7 @@ def test_cached_equals_uncached_beyond_the_ring(model: DrivingTransformer) -> No
     for t in range(frames):
         condition = model.dynamics.condition_tokens(Condition(*(x[:, t] for x in given)))
         output, keys, values = model.dynamics.next(noisy[:, t], level[:, t], stride[:, t], condition, past)
-        past = past.then(keys, values)
+        past = past.then(keys, values, noisy[:, t])
         for one, all_of_them in zip(output, together):
             torch.testing.assert_close(one, all_of_them[:, t], atol=2e-5, rtol=1e-4)
 

@@ -16,8 +16,10 @@ from learned_sim_env.world_model import protocol
 from learned_sim_env.world_model.registry import architecture_of, model_of_size
 from learned_sim_env.world_model.traced import played
 from learned_sim_env.world_model.transformer.config import SIZES, TransformerConfig
+from learned_sim_env.world_model.transformer.doubt import spread
 from learned_sim_env.world_model.transformer.ego import moved
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from learned_sim_env.world_model.transformer.sampler import sample_frame
 from tests.tiny_transformer import CONTRACT, actions, driven, noise, some
 
 
@@ -131,6 +133,34 @@ def test_compact_states_are_small_and_expand_to_the_same(model: DrivingTransform
 
 
 @torch.inference_mode()
+def test_doubt_follows_from_two_signals_and_not_from_chance(model: DrivingTransformer) -> None:
+    state, action = driven(model, 2, 3, 1), actions(2, 5)
+    one, other = (model.imagine(state, action, noise(model, 2, k)) for k in (1, 2))
+    assert (one["signals"] > 0).all() and torch.equal(one["signals"][:, 0], other["signals"][:, 0])
+    assert not torch.equal(one["signals"][:, 1], other["signals"][:, 1]), "frames that differ are told apart"
+    told = [model.decode({**one, "signals": one["signals"] * k})["uncertainty"] for k in (1, 3)]
+    assert not torch.equal(*told)
+    # What was just seen is certain.
+    seen = model.observe(one, action, some(model, 2, 7))
+    assert not seen["signals"].any() and not model.decode(seen)["uncertainty"].any()
+    quick = DrivingTransformer(replace(model.config, doubt_seeds=0, doubt_cycle=False), CONTRACT).eval()
+    quick.load_state_dict(model.state_dict())
+    after = quick.imagine(state, action, noise(model, 2, 1))
+    assert not after["signals"].any() and torch.equal(after["tokens"], one["tokens"])
+
+
+@torch.inference_mode()
+def test_the_spread_is_that_of_samples_by_hand(model: DrivingTransformer) -> None:
+    state = driven(model, 1, 3, 0)
+    network, past = model.dynamics, model._past(state)
+    condition = torch.randn(1, 2, model.config.width)
+    starts = [sign * model.patterns[3:4] for sign in (-1, 1)]
+    a, b = (sample_frame(network, start, condition, past, 1) for start in starts)
+    expected = ((a - b) / 2).square().mean().sqrt()
+    torch.testing.assert_close(spread(network, model.patterns, condition, past, 2)[0], expected)
+
+
+@torch.inference_mode()
 def test_what_is_remembered_does_not_grow_nor_take_longer(model: DrivingTransformer) -> None:
     """State and time of a step at 10,000 as at 10; and nothing becomes not a number or leaves its bounds."""
     state = driven(model, 1, 3, 10)
@@ -158,6 +188,25 @@ def test_what_is_remembered_does_not_grow_nor_take_longer(model: DrivingTransfor
 
 
 @torch.inference_mode()
+@pytest.mark.slow
+def test_for_half_a_thousand_steps_all_is_finite_and_bounded(model: DrivingTransformer) -> None:
+    with torch.inference_mode():
+        state = driven(model, 2, 5, 0)
+        pictures = []
+        for t in range(500):
+            state = model.imagine(state, actions(2, t), noise(model, 2, t))
+            told = model.decode(state)
+            if t % 100 == 99:
+                drawn, state = model.draw(state, ("front", "bev"))
+                pictures.append(drawn["front"].float())
+            for name, value in {**state, **told}.items():
+                assert torch.isfinite(value).all(), (name, t)
+            assert state["tokens"].abs().max() <= 1
+    # Pictures still differ within themselves, from row to row and over time.
+    last, before = pictures[-1], pictures[-2]
+    assert last.std((1, 2, 3)).min() > 1 and (last[0] - last[1]).abs().mean() > 0.1 and (last != before).any()
+
+
 def test_recorded_and_played_back_it_is_the_same(model: DrivingTransformer) -> None:
     assert model.static_graph and not DrivingTransformer(SIZES["transformer-tiny"], CONTRACT).static_graph
     state, action = driven(model, 2, 3, 2), actions(2, 9)

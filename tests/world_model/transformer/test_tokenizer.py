@@ -83,18 +83,40 @@ def test_one_modality_is_decoded_without_the_others(model: DrivingTransformer) -
 @pytest.mark.parametrize("modality", [FRONT, BEV, ROUTE], ids=lambda m: m.name)
 def test_a_sense_cuts_and_pastes_in_the_same_order(modality: Modality) -> None:
     """With a reader that undoes the embedding, what comes out is what went in."""
-    codec = ModalityCodec(modality, 1, 8, 2, 64)
+    codec = ModalityCodec(modality, 1, 8, 2, 64, 32)
     truth = some_of(modality)
     numbers = codec.numbers(truth)
     assert numbers.shape[:2] == (3, codec.patches)
     codec.read = torch.nn.Identity()
-    back = codec.observed(codec.pictured(numbers))
+    torch.nn.init.zeros_(codec.uncode.bias)
+    back = codec.observed(codec.pictured(numbers, torch.zeros(3, codec.cells, 32)))
     torch.testing.assert_close(back.float(), truth.float(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("modality", [FRONT, BEV, ROUTE], ids=lambda m: m.name)
+def test_the_straight_way_goes_through_cells(modality: Modality) -> None:
+    """With weights that undo each other it gives what went in, but for patches that are hidden: the middle."""
+    numbers = ModalityCodec(modality, 1, 8, 2, 64, 32).numbers(some_of(modality))
+    codec = ModalityCodec(modality, 1, 8, 2, 64, numbers[0].numel() // (24 if modality is FRONT else 16))
+    if modality is ROUTE:
+        codec = ModalityCodec(modality, 1, 8, 2, 64, numbers[0].numel())
+    codec.middle.fill_(0.25)
+    for layer in (codec.code, codec.uncode):
+        torch.nn.init.eye_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    hidden = torch.zeros(3, codec.patches, dtype=torch.bool)
+    hidden[:, -1] = True
+    tokens = ((codec.coded(numbers, hidden) + codec.middle) / 100).tanh()
+    codec.uncode.weight.data *= 100
+    expected = numbers.masked_fill(hidden[..., None], 0.25)
+    codec.read = torch.nn.Identity()
+    back = codec.pictured(torch.zeros_like(numbers), tokens)
+    torch.testing.assert_close(back, codec.pictured(expected, torch.zeros_like(tokens)))
 
 
 def test_cells_are_squares_of_patches() -> None:
     """A cell gathers the patches that lie next to each other, and scatters to the same."""
-    codec = ModalityCodec(FRONT, 1, 8, 2, 1)
+    codec = ModalityCodec(FRONT, 1, 8, 2, 1, 32)
     rows, columns = codec.grid
     numbers = torch.arange(codec.patches).view(1, -1, 1).float()
     codec.gather = codec.spread = torch.nn.Identity()
@@ -115,7 +137,7 @@ def test_cameras_share_all_weights_but_their_places() -> None:
 
 def test_pictures_that_cells_do_not_fill_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'front'.*cannot be cut into squares of 40"):
-        ModalityCodec(FRONT, 1, 8, 5, 32)
+        ModalityCodec(FRONT, 1, 8, 5, 32, 32)
 
 
 def some_of(modality: Modality) -> torch.Tensor:

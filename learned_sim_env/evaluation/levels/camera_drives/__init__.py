@@ -12,25 +12,20 @@ if TYPE_CHECKING:
 
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
+    from learned_sim_env.evaluation.drives.drives import DrivesConfig
     from learned_sim_env.evaluation.levels.camera_drives.drives_part import measure_drives
 
-    return measure_drives(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers)
-
-
-def not_of_the_twin(checkpoint: Checkpoint) -> str | None:
-    """Why drives of a checkpoint have no twin; None if they have."""
-    from learned_sim_env.evaluation.levels.camera_drives.twin_drives import SIMULATOR
-
-    learned_from = checkpoint.training.get("simulators")
-    if learned_from and SIMULATOR not in learned_from:
-        return f"it was trained on {', '.join(learned_from)}, and the twin is {SIMULATOR}"
-    return None
+    config = DrivesConfig(steps=inputs.drive_steps)
+    return measure_drives(
+        inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers, config, inputs.beside
+    )
 
 
 def _more_needs(checkpoint: Checkpoint) -> str | None:
+    from learned_sim_env.evaluation.drives.twin_drives import reason_without_twin
     from learned_sim_env.evaluation.levels.cameras import LEVEL as CAMERAS
 
-    return not_of_the_twin(checkpoint) or CAMERAS.reason_not_applicable(checkpoint)
+    return reason_without_twin(checkpoint) or CAMERAS.reason_not_applicable(checkpoint)
 
 
 LEVEL = Level(

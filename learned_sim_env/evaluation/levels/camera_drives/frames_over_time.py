@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.measures.bootstrap import INTERVAL, Estimate
 from learned_sim_env.measures.frame_features import FEATURES, frame_features
 from learned_sim_env.measures.frechet import COMPONENTS, Whitening, frechet_distance
@@ -31,22 +32,23 @@ def features_of(drives: Drives, rows: np.ndarray, at_ages: np.ndarray) -> np.nda
     return frame_features(frames.reshape(-1, *frames.shape[3:])).reshape(*frames.shape[:3], FEATURES)
 
 
-def distances(dream: np.ndarray, twin: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """(HALVINGS, A) float64 by `DREAM` and `TWIN`: Frechet distance of each side's frames of one half of the drives
-    from the simulator's frames of the same age in the other half.
+def distances(dreams: Mapping[str, np.ndarray], twin: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """(HALVINGS, A) float64 by name of a dream and `TWIN`: Frechet distance of each side's frames of one half of the
+    drives from the simulator's frames of the same age in the other half.
 
     Drives of the same scenario are never compared, or dreams would be nearer than real drives can be while they are
     still the same moments. NaN if there are too few drives.
 
-    dream, twin: (A, n, C, F) features, see `features_of`.
+    dreams by name, twin: (A, n, C, F) features, see `features_of`.
     """
     n, cameras = twin.shape[1:3]
-    found = {name: np.full((HALVINGS, len(twin)), np.nan) for name in (DREAM, TWIN)}
+    sides = {**dreams, TWIN: twin}
+    found = {name: np.full((HALVINGS, len(twin)), np.nan) for name in sides}
     components = min(n // 2 * cameras // _FRAMES_PER_COMPONENT, COMPONENTS)
     if n < 4 or components < 1:
         return found
     whiten = Whitening.of(twin.reshape(-1, twin.shape[-1]).astype(np.float64), components)
-    white = {name: whiten(values.astype(np.float64)) for name, values in ((DREAM, dream), (TWIN, twin))}
+    white = {name: whiten(values.astype(np.float64)) for name, values in sides.items()}
     rng = np.random.default_rng(seed)
     for i in range(HALVINGS):
         one, other = np.array_split(rng.permutation(n), 2)
@@ -57,18 +59,21 @@ def distances(dream: np.ndarray, twin: np.ndarray, seed: int) -> dict[str, np.nd
     return found
 
 
-def frames_over_time(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], seed: int) -> Part:
-    """drawn: steps at which frames are; ages: those of them at which they are compared."""
-    at_ages = np.searchsorted(drawn, ages)
+def frames_over_time(dreams: Mapping[str, Drives], twin: Drives, drawn: list[int], ages: list[int], seed: int) -> Part:
+    """dreams: by name, that of the model that is measured, `DREAM`, the first. drawn: steps at which frames are; ages:
+    those of them at which they are compared.
+    """
+    at_ages, sides = np.searchsorted(drawn, ages), {**dreams, TWIN: twin}
     # The same drives at every age: fewer of them would be farther apart by chance.
-    rows = np.flatnonzero(dream.running[:, at_ages[-1]] & twin.running[:, at_ages[-1]])
-    halves = distances(features_of(dream, rows, at_ages), features_of(twin, rows, at_ages), seed)
+    rows = np.flatnonzero(np.all([side.running[:, at_ages[-1]] for side in sides.values()], 0))
+    shown = {name: features_of(side, rows, at_ages) for name, side in dreams.items()}
+    halves = distances(shown, features_of(twin, rows, at_ages), seed)
     found = {name: _spread(values) for name, values in halves.items()}
     times = {}
     if EARLY in ages and LATE in ages:
         early, late = ages.index(EARLY), ages.index(LATE)
         times = {name: _spread(values[:, late] / values[:, early]) for name, values in halves.items()}
-    running = {name: side.running[:, at_ages].sum(0) for name, side in ((DREAM, dream), (TWIN, twin))}
+    running = {name: side.running[:, at_ages].sum(0) for name, side in sides.items()}
 
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
@@ -91,7 +96,7 @@ def frames_over_time(dream: Drives, twin: Drives, drawn: list[int], ages: list[i
             f"simulator's frames of all ages (at most {COMPONENTS} principal components). The drives are halved at "
             "random; the dreams of one half are compared with the simulator's drives of the other half, beside the "
             f"simulator's own drives of the first half, which are the floor. {HALVINGS} halvings; median and range of "
-            f"95% of them. Only the {len(rows)} drives that last on both sides are taken, so that there are as many "
+            f"95% of them. Only the {len(rows)} drives that last on all sides are taken, so that there are as many "
             "at every age."
         ),
         limits=(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, TWIN
 from learned_sim_env.measures.bootstrap import Estimate, resample
 from learned_sim_env.measures.upkeep import REGIONS, contrast, detail, region_colours, regions
@@ -77,12 +78,19 @@ def kept(dream: np.ndarray, twin: np.ndarray, weights: np.ndarray) -> Estimate:
     return Estimate.of(np.exp(mean))
 
 
-def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], contract: Contract, seed: int) -> Part:
-    """drawn: steps at which frames are; ages: those of them at which they are looked at, the first of them first."""
-    at_ages = np.searchsorted(drawn, ages)
-    sides = {name: upkeep(side, at_ages, contract) for name, side in ((DREAM, dream), (TWIN, twin))}
+def upkeep_part(
+    dreams: Mapping[str, Drives], twin: Drives, drawn: list[int], ages: list[int], contract: Contract, seed: int
+) -> Part:
+    """dreams: by name, that of the model that is measured, `DREAM`, the first. drawn: steps at which frames are; ages:
+    those of them at which they are looked at, the first of them first.
+    """
+    at_ages, dream = np.searchsorted(drawn, ages), dreams[DREAM]
+    sides = {name: upkeep(side, at_ages, contract) for name, side in {**dreams, TWIN: twin}.items()}
     weights = resample(np.arange(len(dream.running)), len(dream.running), REPLICATES, seed)
-    share = {name: kept(sides[DREAM].strengths[name], sides[TWIN].strengths[name], weights) for name in STRENGTHS}
+    shares = {
+        name: {side: kept(sides[side].strengths[name], sides[TWIN].strengths[name], weights) for side in dreams}
+        for name in STRENGTHS
+    }
     levels = {
         name: {side: _mean(found.strengths[name], weights) for side, found in sides.items()} for name in STRENGTHS
     }
@@ -93,7 +101,11 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
     drift = {region: both for region, both in drift.items() if both}
     rows = [
         *((f"{name} [levels]", side, e, 2) for name, both in levels.items() for side, e in both.items()),
-        *((f"{name}: share kept", "dream / simulator", e, 2) for name, e in share.items()),
+        *(
+            (f"{name}: share kept", f"{side} / simulator", e, 2)
+            for name, both in shares.items()
+            for side, e in both.items()
+        ),
         *(
             (f"colour {region}: from the first [levels]", side, e, 1)
             for region, both in drift.items()
@@ -101,15 +113,20 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         ),
     ]
     entries = range(len(ages))
-    steps, broken = drawn[-1], int((~dream.finite).sum())
+    steps, broken = drawn[-1], {name: int((~side.finite).sum()) for name, side in dreams.items()}
     targets = [
-        Target.most(f"drives of {len(dream.finite)} with a value that is not finite, {steps} steps", 0, broken, 0)
+        Target.most(
+            f"drives of {len(dream.finite)} with a value that is not finite, {steps} steps", 0, broken[DREAM], 0
+        )
     ]
     if LATE in ages:
         late = ages.index(LATE)
-        for name, e in share.items():
-            targets.append(Target.least(f"share of {name} kept after {LATE} steps", LEAST_KEPT, float(e.value[late])))
+        for name, both in shares.items():
+            value = float(both[DREAM].value[late])
+            targets.append(Target.least(f"share of {name} kept after {LATE} steps", LEAST_KEPT, value))
         for region, both in drift.items():
+            if not both.keys() >= {DREAM, TWIN}:
+                continue
             more = float(both[DREAM].value[late] - both[TWIN].value[late])
             name = f"mean colour {region} after {LATE} steps: farther off than the simulator's"
             targets.append(Target.most(name, MOST_DRIFT, more, 1, "levels"))
@@ -135,7 +152,8 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
             "are of what a pixel looks at by its ray and the view from above of its own side: above the horizon, the "
             "road, and the ground beside it; how far they are from those after the first step is given for both "
             "sides, because what stands on the ground changes. Intervals are 95% of replicates that resample drives. "
-            f"In {broken} of {len(dream.finite)} drives the model predicted a value that is not finite; there they end."
+            f"Drives of {len(dream.finite)} in which a value that is not finite was predicted, and which end there: "
+            f"{', '.join(f'{name} {count}' for name, count in broken.items())}."
         ),
         limits=(
             "Noise or invented patterns keep contrast and detail as well as what is right does; that frames are such "
@@ -152,14 +170,14 @@ def upkeep_part(dream: Drives, twin: Drives, drawn: list[int], ages: list[int], 
         values={
             "ages": ages,
             "not_finite": broken,
-            "kept": plain(share),
+            "kept": plain(shares),
             "levels": plain(levels),
             "drift": plain(drift),
         },
         figures={"Contrast and detail over time": draw},
         pictures={
-            f"The first drive, {name}, at steps {', '.join(map(str, ages))}: the simulator above, the dream below": (
-                np.concatenate([_strip(side.frames[name][0, at_ages]) for side in (twin, dream)])
+            f"The first drive, {name}, at steps {', '.join(map(str, ages))}: the simulator, {', '.join(dreams)}": (
+                np.concatenate([_strip(side.frames[name][0, at_ages]) for side in (twin, *dreams.values())])
             )
             for name in dream.frames
         },

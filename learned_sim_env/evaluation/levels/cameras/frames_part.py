@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.evaluation.film_strips import film_strips
+from learned_sim_env.evaluation.levels.cameras.agreement_part import measure_agreement
 from learned_sim_env.evaluation.levels.cameras.frame_futures import (
     COPIED,
     MEASURES,
@@ -72,7 +73,7 @@ def measure_cameras(
     """Compare a model's camera frames in futures of recorded episodes with the recorded ones.
 
     Returns:
-        Parts named "cameras", "camera_seams" and "camera_seeing".
+        Parts named "cameras", "camera_seams", "camera_agreement" and "camera_seeing".
 
     Raises:
         ValueError: if the data was recorded under another contract, no episode is long enough, or a model predicts
@@ -104,6 +105,7 @@ def measure_cameras(
     return (
         frames_part(found, weights, config.horizon, contract.dt, strips),
         seams_part(found, weights, config.horizon),
+        measure_agreement(checkpoint, data, config.stride, config.horizon, config.batch_size, config.seed),
         measure_seeing(checkpoint, data, config.stride, config.batch_size, config.replicates, config.seed),
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,14 +47,16 @@ class ResponsesConfig:
     """How to compare.
 
     contexts: moments to start from. steps: after which to compare; an action is held up to the last. actions: the first
-    is to do nothing. env_id: whose twin. workers: processes, each with a twin. replicates, seed: of the bootstrap; the
-    seed also chooses the moments.
+    is to do nothing. env_id: whose twin. simulator: another one than the declared twin, and its settings. workers:
+    processes, each with a twin. replicates, seed: of the bootstrap; the seed also chooses the moments.
     """
 
     contexts: int = 40
     steps: tuple[int, ...] = (5, 10, 20)
     actions: tuple[tuple[float, float], ...] = ACTIONS
     env_id: str = "LearnedDriving-v0"
+    simulator: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 2
     replicates: int = 1000
     seed: int = 0
@@ -90,13 +93,13 @@ def responses(
     config = config or ResponsesConfig()
     contexts, actions = checkpoint.contexts, np.array(config.actions, np.float32)
     asked = choose_contexts(contexts, config.contexts, config.seed)
-    settings = {} if make_twin else twin_settings(config.env_id)
+    settings = {} if make_twin else twin_settings(config.env_id, config.simulator, **config.settings)
     if settings:
         settings["version"] = installed_version(settings["simulator"])
     name = f"the twin of {config.env_id}, task {checkpoint.contract.task_fingerprint()[:12]}"
     with tempfile.TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
         source = TwinCounterfactuals(
-            make_twin or partial(open_twin, config.env_id),
+            make_twin or partial(open_twin, config.env_id, config.simulator, **config.settings),
             name,
             contexts,
             actions,

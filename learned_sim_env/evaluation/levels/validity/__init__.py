@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
+    from learned_sim_env.evaluation.levels.validity.free_run import ValidityConfig
     from learned_sim_env.evaluation.levels.validity.validity import validity
 
-    return (validity(inputs.checkpoint, inputs.data),)
+    watched = min(ValidityConfig.watched, inputs.free_rows - 1)
+    config = ValidityConfig(inputs.free_rows, inputs.free_steps, watched)
+    return (validity(inputs.checkpoint, inputs.data, config),)
 
 
 LEVEL = Level(

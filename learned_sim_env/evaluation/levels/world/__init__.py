@@ -23,9 +23,9 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
 
 
 def _more_needs(checkpoint: Checkpoint) -> str | None:
-    from learned_sim_env.evaluation.levels.camera_drives import not_of_the_twin
+    from learned_sim_env.evaluation.drives.twin_drives import reason_without_twin
 
-    return not_of_the_twin(checkpoint)
+    return reason_without_twin(checkpoint)
 
 
 LEVEL = Level(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.measures.bootstrap import Estimate, ratio
 from learned_sim_env.measures.road_shape import arms, implausible, rim_to_area
 from learned_sim_env.spec import BevSpec, SemanticClass

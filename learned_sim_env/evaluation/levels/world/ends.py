@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.measures.bootstrap import Estimate
 from learned_sim_env.task import ENDS
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.levels.camera_drives.dream_drives import drive_dream
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
-from learned_sim_env.evaluation.levels.camera_drives.twin_drives import SIMULATOR, TwinDrives, drive_twin, twin_side
+from learned_sim_env.evaluation.drives.dream_drives import drive_dream
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.twin_drives import SIMULATOR, TwinDrives, drive_twin, twin_side
 from learned_sim_env.evaluation.levels.world.contents import BEND, JUNCTION, MEASURES, Counts, count
 from learned_sim_env.evaluation.levels.world.ends import DOUBT, shares, within_doubt
 from learned_sim_env.evaluation.levels.world.likeness import HALVINGS, RARE, distances, spread, told

@@ -13,8 +13,8 @@ from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative, rotate
 from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
-from learned_sim_env.world_model.rssm.camera.painting.pictures import OBSTACLE_SIZE
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
+from learned_sim_env.world_model.rssm.camera.painting.state_things import OBSTACLE_SIZE
 from learned_sim_env.world_model.rssm.camera.painting.things import (
     Hits,
     Things,

@@ -15,6 +15,7 @@ from learned_sim_env.scene import RoadMap
 from learned_sim_env.simulators.metadrive_maps import scenario_maps
 from learned_sim_env.training.rssm.roads.cutting import Piece, cut
 from learned_sim_env.training.rssm.roads.succession import successors, trained
+from learned_sim_env.world_model.protocol import device_of
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from learned_sim_env.world_model.rssm.roads.library import UNIT, RoadLibrary, Sizes
 
@@ -75,12 +76,14 @@ def road_library(
     return library, {**said, "cut": len(pieces), "kept": len(kept)}
 
 
-def with_roads(model: DrivingRSSM, library: RoadLibrary) -> DrivingRSSM:
-    """A copy of a model that imagines road in pieces of a library."""
-    new = DrivingRSSM(replace(model.config, roads=tuple(library.sizes)), model.contract)
-    tables = {f"roads.{name}": table for name, table in library.state_dict().items()}
-    new.load_state_dict({**model.state_dict(), **tables})
-    return new.train(model.training)
+def with_roads(model: DrivingRSSM, library: RoadLibrary | None) -> DrivingRSSM:
+    """A copy of a model that imagines road in pieces of a library; None: in no pieces."""
+    sizes = () if library is None else tuple(library.sizes)
+    new = DrivingRSSM(replace(model.config, roads=sizes), model.contract)
+    learned = {name: value for name, value in model.state_dict().items() if not name.startswith("roads.")}
+    tables = {} if library is None else {f"roads.{name}": table for name, table in library.state_dict().items()}
+    new.load_state_dict({**learned, **tables})
+    return new.to(device_of(model)).train(model.training)
 
 
 def _going_on(pieces: list[Piece]) -> list[Piece]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from learned_sim_env.spec import Contract, SemanticClass
 from learned_sim_env.world_model.geometry import compose, relative
 from learned_sim_env.world_model.protocol import Observation, State
+from learned_sim_env.world_model.row_threads import each
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import Hypotheses
 from learned_sim_env.world_model.rssm.camera.painting.look import Look
@@ -74,8 +75,9 @@ class CameraWorldModel(nn.Module):
         self.painter = Painter(config.look, (fine, coarse))
         # Made of what is registered above.
         agents = config.slots + OBSTACLES
-        views = [View(look_up, self.painter, i, agents, contract.bev) for i, look_up in enumerate(alone)]
-        self.pictures = Pictures(self.rig, views, self.painter.shader, config.slots, config.keyframe_distance)
+        views = [View(look_up, self.painter, range(i, i + 1), agents, contract.bev) for i, look_up in enumerate(alone)]
+        together = View(self.hypotheses, self.painter, range(len(cameras)), agents, contract.bev)
+        self.pictures = Pictures(self.rig, views, together, self.painter.shader, config.slots, config.keyframe_distance)
         for module in (*self.perception.modules(), *self.painting_parts().modules()):
             # What a CPU is fastest with, but for what comes in otherwise and is large.
             if isinstance(module, nn.Conv2d) and module is not self.painter.inward:
@@ -164,8 +166,8 @@ class CameraWorldModel(nn.Module):
         """Posterior: `action` (B, 2) led from the last observation to this one, of `observes`."""
         pictures = torch.stack([observation[name] for name in self.config.cameras], 1)
         route = observation["route"].float()
-        rows = list(zip(pictures.split(_size(route)), route.split(_size(route)), strict=True))
-        percepts = [self.perception(*row) for row in rows]
+        rows, routes = pictures.split(_size(route)), route.split(_size(route))
+        percepts = each(self.perception, rows, routes)
         view = self.with_ego(torch.cat([percept.view() for percept in percepts]))
         given = {"bev": view, "ego": observation["ego"]}
         new = {**state, **self.rssm.observe(state, action, given, self.perception.seen)}
@@ -174,12 +176,12 @@ class CameraWorldModel(nn.Module):
         new.update(self.births.initial(new["pose"]))
         new.update(
             self._scenery(state, anchor, percepts),
-            look=torch.cat([self.look(row) for row, _ in rows]),
+            look=torch.cat(each(self.look, rows)),
             agent_colour=torch.zeros_like(state["agent_colour"]),
             scenery_due=torch.zeros_like(state["scenery_due"]),
             key_generation=torch.zeros_like(state["key_generation"]),
         )
-        parts = [self.pictures.kept(row, seen) for row, (seen, _) in zip(_parted(new), rows, strict=True)]
+        parts = each(self.pictures.kept, _parted(new), rows)
         new.update({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
         return {**new, "real": new["key_pictures"][:, :, : self.rig.skyline].clone()}
 
@@ -226,7 +228,7 @@ class CameraWorldModel(nn.Module):
             state = self._with_births(state)
             numbers = [cameras.index(name) for name in wanted]
             parts = _parted(state)
-            rows = [self.pictures.drawn(part, numbers) for part in parts]
+            rows = each(lambda part: self.pictures.drawn(part, numbers), parts)
             drawn.update(zip(wanted, torch.cat([row for row, _ in rows]).unbind(1), strict=True))
             changed = {name for _, new in rows for name in new}
             kept = [{**part, **new} for part, (_, new) in zip(parts, rows, strict=True)]
@@ -247,23 +249,21 @@ class CameraWorldModel(nn.Module):
         """See `protocol.ScenePainter`."""
         # After an observation the keyframe is what was really seen.
         real = state["key_pictures"][..., :3]
-        rows = zip(_parted(placed(self.rssm, state, then)), real.split(_size(real)), strict=True)
-        kept = [self.pictures.kept(row, pictures) for row, pictures in rows]
+        kept = each(self.pictures.kept, _parted(placed(self.rssm, state, then)), real.split(_size(real)))
         known = {name: torch.cat([part[name] for part in kept]) for name in kept[0]}
         after = {**placed(self.rssm, state, now), **known, "key_pose": relative(then["pose"], now["pose"])}
         after["key_now"] = torch.zeros_like(state["key_now"])
         turns = (now["pose"] - then["pose"])[:, 2].split(_size(real))
         numbers = [self.config.cameras.index(name) for name in names]
-        rows = zip(_parted(after), turns, strict=True)
-        painted = torch.cat([self.pictures.painted(row, numbers, turned) for row, turned in rows])
-        return dict(zip(names, painted.unbind(1), strict=True))
+        painted = each(lambda row, turned: self.pictures.painted(row, numbers, turned), _parted(after), turns)
+        return dict(zip(names, torch.cat(painted).unbind(1), strict=True))
 
     def _scenery(self, state: State, anchor: Tensor, percepts: list[Percept]) -> State:
         """What stands beside the road, by what is seen of it and the `state` before; `anchor` (B, 3) is the ego's pose
         in the frame of that.
         """
         slots = self.config.scenery_slots
-        found = [self.perception.scenery(percept, slots) for percept in percepts]
+        found = each(lambda percept: self.perception.scenery(percept, slots), percepts)
         new = Found(*(torch.cat(values) for values in zip(*found, strict=True)))
         pose = relative(state["scenery_pose"], anchor[:, None])
         old = Found(pose, state["scenery_size"], state["scenery_kind"], state["scenery_score"])

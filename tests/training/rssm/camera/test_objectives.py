@@ -213,7 +213,7 @@ def packed(moments) -> PackedData:
     seeds, names = np.array([0, 9]), np.array(["", ""])
     starts, lengths = np.array([0, STEPS + 1]), np.full(2, STEPS + 1)
     fingerprints = CONTRACT.fingerprints((*CAMERAS, "ego", "route", "bev"))
-    return PackedData(arrays, starts, lengths, seeds, names, names, names, names, fingerprints)
+    return PackedData(arrays, starts, lengths, seeds, names, names, names, names, names, fingerprints)
 
 
 @pytest.fixture

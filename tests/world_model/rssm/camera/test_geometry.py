@@ -192,7 +192,7 @@ def test_rows_of_pixels_are_written_where_they_belong():
     band, out = Band.of(mask), torch.zeros(2, 3 * 64 * 96)
     assert band.rows == ((40, 64), (0, 0), (10, 12))
     values = torch.arange(2.0 * len(band.pixels)).view(2, -1) + 1
-    band.spread(values, out)
+    band.spread(values, out.unflatten(1, (3, -1)))
     assert torch.equal(out[:, band.pixels], values) and (out > 0).sum() == values.numel()
 
 

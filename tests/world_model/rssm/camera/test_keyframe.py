@@ -142,7 +142,7 @@ def test_what_a_camera_alone_shows_is_what_it_shows_among_others():
     together = Hypotheses(RIG)(key, motion, hits, things, then).behind
     for number, camera in enumerate(CAMERAS.values()):
         look_up, pixels = Hypotheses(RIG, Rig([camera])), slice(number * 64 * 96, (number + 1) * 64 * 96)
-        mine = cast_things(look_up.painted, things, agents, outlines.alone(number))
+        mine = cast_things(look_up.painted, things, agents, outlines.of_cameras(range(number, number + 1)))
         assert torch.equal(mine.depth, hits.depth[..., pixels]) and len(mine.ray) > 100
         alone = look_up(key, motion, mine, things, then).behind
         assert torch.allclose(alone, together[..., pixels], atol=1e-4)

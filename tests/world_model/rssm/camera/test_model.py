@@ -19,6 +19,7 @@ from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableE
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.state_things import things_now
 from learned_sim_env.world_model.rssm.camera.painting.things import FIRST, cast
 from learned_sim_env.world_model.rssm.camera.painting.view import View
 from tests import scenes
@@ -142,6 +143,18 @@ def test_rows_do_not_depend_on_each_other(model, start, seen):
     assert all(torch.equal(both[name][2:], single[name]) for name in NAMES)
 
 
+def test_rows_show_the_same_on_several_threads(model, start):
+    """What pictures are painted from is imagined before, for all rows together."""
+    state = drive(model, start, 6, NAMES)[1]
+    threads, drawn = torch.get_num_threads(), model.draw(state, NAMES)[0]
+    torch.set_num_threads(2)
+    try:
+        again, _ = model.draw(state, NAMES)
+    finally:
+        torch.set_num_threads(threads)
+    assert not state["key_now"].any() and all(torch.equal(again[name], drawn[name]) for name in NAMES)
+
+
 def test_rows_painted_together_show_the_same(model, start, monkeypatch):
     """As on a GPU: some have come far enough for a keyframe, one has not moved since."""
     state = drive(model, start, 3)[1]
@@ -174,7 +187,7 @@ def test_only_the_cameras_asked_for_are_painted(model, start, monkeypatch):
     painted, forward = [], View.forward
 
     def noted(view, *given):
-        painted.append(view.number)
+        painted.extend(view.numbers)
         return forward(view, *given)
 
     monkeypatch.setattr(View, "forward", noted)
@@ -253,7 +266,7 @@ def test_scenery_is_painted_where_it_stands(model, start):
     bare = {**state, "scenery_kind": torch.zeros_like(state["scenery_kind"])}
     shown, empty = (torch.stack([model.draw(s, NAMES)[0][n] for n in NAMES], 1).float() for s in (state, bare))
     away = (shown - empty).abs().mean(-1)[0]
-    hits = cast(model.rig, model.pictures.things(rows_of(state, [0])), model.pictures.agents)
+    hits = cast(model.rig, things_now(rows_of(state, [0]), model.rig.eye), model.pictures.agents)
     met = (hits.depth[0, FIRST] < FAR).view(away.shape)
     assert met.sum() > 200 and away[met].mean() > 5 * away[~met].mean()
 

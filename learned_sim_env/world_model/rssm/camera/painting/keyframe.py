@@ -124,9 +124,12 @@ class Hypotheses(nn.Module):
             near, far, things = seen.tensor_split(ends, 1)
             near, far = (part.unflatten(1, (b, -1)).transpose(0, 1) for part in (near, far))
             out, ground = seen.new_zeros(b, SOURCES, CHANNELS, n), len(self.painted.ground)
-            self._ground.spread(near[..., :ground], out[:, BASE])
-            self._plane.spread(near[..., ground:], out[:, FAR_OFF])
-            self._backdrop.spread(far, out[:, BASE])
+            base, far_off = (
+                out[:, source].unflatten(-1, (len(self.painted.cameras), -1)) for source in (BASE, FAR_OFF)
+            )
+            self._ground.spread(near[..., :ground], base)
+            self._plane.spread(near[..., ground:], far_off)
+            self._backdrop.spread(far, base)
             there = then.shape[hits.row, hits.thing] > 0
             return Looked(things.T * there[:, None], out)
 

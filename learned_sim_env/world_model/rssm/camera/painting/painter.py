@@ -88,7 +88,8 @@ class Painter(nn.Module):
         said = torch.cat([code, told], -1)
         shades = self.shader(hits, things, found.things, said, turned)
         layers = _Layers.of(hits, shades, found.things, anew)
-        out = self._network(rig, _told(rig, ground, found.behind, layers.draft().detach()), said, turned)
+        x = _told(rig, ground, found.behind, layers.draft().detach(), self.inward.weight.dtype)
+        out = self._network(rig, x, said, turned)
         weight, new, solid = out.split([SOURCES + 1, 3, LAYERS], 1)
         behind, fit = found.behind, found.behind[:, :, 4]
         known = (weight[:, :-1] + self.fitting.float() * fit).masked_fill(behind[:, :, 3] == 0, -1e4)
@@ -103,9 +104,9 @@ class Painter(nn.Module):
         return Painting(*(_pictures(rig, part).unflatten(0, (len(code), -1)) for part in (painted, fresh)))
 
     def _network(self, rig: Rig, x: Tensor, said: Tensor, turned: Tensor) -> Tensor:
-        """Pixels as they are told of (B, CHANNELS, N) to what is said of them (B, SAID, N) float32."""
+        """Pixels as they are told of, see `_told`, to what is said of them (B, SAID, N) float32."""
         dtype, cameras = self.inward.weight.dtype, len(rig.cameras)
-        x, said = _pictures(rig, x.to(dtype)), said.to(dtype)
+        x, said = x.flatten(0, 1).unflatten(2, (rig.height, rig.width)), said.to(dtype)
         coarse = self.told_coarse(said).repeat_interleave(cameras, 0)[..., None, None]
         x = self.inward(x).contiguous(memory_format=torch.channels_last)
         x = F.silu(x + self._directed(rig, turned, self.told_fine(said)))
@@ -116,7 +117,8 @@ class Painter(nn.Module):
         x = x + F.interpolate(self.grow(far), size=x.shape[-2:])
         x = x + F.silu(self.after(x))
         out = F.pixel_shuffle(self.outward(x).float(), 2)
-        return out.unflatten(0, (-1, cameras)).transpose(1, 2).flatten(2)
+        # What follows takes pixels that lie one after the other.
+        return out.unflatten(0, (-1, cameras)).transpose(1, 2).flatten(2).contiguous()
 
     def _directed(self, rig: Rig, turned: Tensor, said: Tensor) -> Tensor:
         """What pixels are told of where they look, in the frame of the code, and what was `said` (B, fine) to all:
@@ -128,13 +130,16 @@ class Painter(nn.Module):
         return told.to(said.dtype).view(-1, *shape).permute(0, 3, 1, 2)
 
 
-def _told(rig: Rig, ground: Tensor, behind: Tensor, draft: Tensor) -> Tensor:
-    """What the network is told of pixels, (B, CHANNELS, N): of the ground, of what is behind things, and of these."""
-    b, n = len(behind), len(rig.rays)
-    x = behind.new_zeros(b, CHANNELS, n)
-    rig.ground_band.spread(ground, x[:, : ground_look.CHANNELS])
-    x[:, ground_look.CHANNELS : -THING_CHANNELS] = behind.flatten(1, 2)
-    x[:, -THING_CHANNELS:] = draft
+def _told(rig: Rig, ground: Tensor, behind: Tensor, draft: Tensor, dtype: torch.dtype) -> Tensor:
+    """What the network is told of pixels, (B, C, CHANNELS, H * W): of the ground, of what is behind things, and of
+    these.
+    """
+    cameras = len(rig.cameras)
+    x = behind.new_zeros(len(behind), cameras, CHANNELS, rig.height * rig.width, dtype=dtype)
+    told = x.transpose(1, 2)
+    rig.ground_band.spread(ground, told[:, : ground_look.CHANNELS])
+    told[:, ground_look.CHANNELS : -THING_CHANNELS] = behind.flatten(1, 2).unflatten(2, (cameras, -1))
+    told[:, -THING_CHANNELS:] = draft.unflatten(2, (cameras, -1))
     return x
 
 

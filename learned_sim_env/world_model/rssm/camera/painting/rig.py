@@ -43,11 +43,11 @@ class Band(NamedTuple):
         return torch.cat(parts)
 
     def spread(self, values: Tensor, out: Tensor) -> None:
-        """Write values (..., G) where they belong in (..., N)."""
-        start, size = 0, self.height * self.width
+        """Write values (..., G) where they belong in (..., C, H * W)."""
+        start = 0
         for c, (first, last) in enumerate(self.rows):
             count = (last - first) * self.width
-            out[..., c * size + first * self.width :][..., :count] = values[..., start : start + count]
+            out[..., c, first * self.width : last * self.width] = values[..., start : start + count]
             start += count
 
 

@@ -67,16 +67,18 @@ class Shader(nn.Module):
             slot = hits.row * things.shape.shape[1] + hits.thing
             face, places, angle, upright = _faces(hits, things, slot)
             texture = self._read(face, places)
-            told = torch.cat([things.pose[..., 2:] + turned[:, None, None], things.colour], -1).flatten(0, 1)[slot]
-            facing = told[:, 0] + angle
-            normal = torch.stack([facing.cos(), facing.sin()], -1) * upright[:, None]
+            told = torch.cat([things.pose[..., 2:] + turned[:, None, None], things.colour], -1).flatten(0, 1)
+            told = told.T.contiguous().index_select(1, slot)
+            facing = told[0] + angle
+            normal = torch.stack([facing.cos(), facing.sin()]) * upright
             near = 4 / depth_of(hits)
-            scale = torch.stack([near, near.log() / 3], -1)
-            x = torch.cat([texture.T, hits.place, normal, scale, told[:, 1:], found], -1)
-        code = self.code(code.to(dtype))
-        x = F.silu(self.inward(x.to(dtype)) + (code if len(code) == 1 else code[hits.row]))
-        x = x + F.silu(self.between(x))
-        solid, kept, *colours = self.outward(x).float().unbind(-1)
+            scale = torch.stack([near, near.log() / 3])
+            x = torch.cat([texture, hits.place.T, normal, scale, told[1:], found.T])
+        code = self.code(code.to(dtype)).T
+        # Products from the left, so that what is known of all places stands together.
+        x = F.silu(self.inward.weight @ x.to(dtype) + (code if code.shape[1] == 1 else code[:, hits.row]))
+        x = x + F.silu(_from_left(self.between, x))
+        solid, kept, *colours = _from_left(self.outward, x).float()
         kept = (kept + self.fitting.float() * (found[:, 4] - 0.5)).masked_fill(found[:, 3] == 0, -1e4)
         return Shades(solid + STEEP * texture[0], kept, torch.stack(colours, -1).sigmoid())
 
@@ -86,6 +88,11 @@ class Shader(nn.Module):
         within = (places * (TEXELS - 1) + TEXELS) / 2 + TEXELS * face
         where = within * within.new_tensor([2 / width, 2 / height]) - 1
         return F.grid_sample(self.textures.float()[None], where[None, None], align_corners=False)[0, :, 0]
+
+
+def _from_left(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A layer's result (out, P) for (size, P)."""
+    return torch.addmm(layer.bias[:, None], layer.weight, x)
 
 
 def is_solid(texture: Tensor) -> Tensor:

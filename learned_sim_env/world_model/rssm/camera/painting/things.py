@@ -35,6 +35,8 @@ _PLANES = {
 _OVERHANG = 0.53
 # Layers of what a ray meets: the nearest agent, the nearest thing of scenery, and the next one.
 LAYERS, AGENT, FIRST, SECOND = 3, 0, 1, 2
+# See `Hits.filled_up`.
+TOGETHER = 32
 
 
 class Things(NamedTuple):
@@ -71,6 +73,16 @@ class Hits(NamedTuple):
     def flat(self) -> Tensor:
         """(P,) int64, where each of them is in a flat (B, LAYERS, N)."""
         return (self.row * LAYERS + self.layer) * self.depth.shape[2] + self.ray
+
+    def filled_up(self) -> Hits:
+        """The same, the last place as often as makes P a multiple of `TOGETHER`.
+
+        A CPU computes so many numbers at a time and rounds what remains differently: so every place comes out the same
+        wherever among the others it stands.
+        """
+        p = self.ray.shape[0]
+        some = torch.arange(p + -p % TOGETHER, device=self.ray.device).clamp_max(p - 1)
+        return Hits(self.depth, *(values.index_select(0, some) for values in self[1:]))
 
 
 def agents_as_things(pose: Tensor, size: Tensor, classes: Tensor, colour: Tensor) -> Things:
@@ -154,9 +166,10 @@ class Outlines(NamedTuple):
         corners = torch.stack([x[:, None] + ahead, y[:, None] + left, up], -1)
         return Outlines(row, slot, torch.stack([c, s, x, y, *half.unbind(-1)]), *rig.windows(corners))
 
-    def alone(self, camera: int) -> Outlines:
-        """The same in one of the pictures only."""
-        return self._replace(first=self.first[:, camera : camera + 1], last=self.last[:, camera : camera + 1])
+    def of_cameras(self, numbers: range) -> Outlines:
+        """The same in some of the pictures only."""
+        some = slice(numbers.start, numbers.stop)
+        return self._replace(first=self.first[:, some], last=self.last[:, some])
 
 
 _CORNERS = [(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (0, 2)]
@@ -200,7 +213,7 @@ def cast(rig: Rig, things: Things, agents: int, outlines: Outlines | None = None
     first, second = first.nonzero()[:, 0], later[flat[behind] == enter[later]]
     chosen = torch.cat([first, second])
     # Where on the thing, in its own frame.
-    values = torch.stack([*begin, *direction, *sides])[:, met[chosen]].view(3, 3, -1)
+    values = torch.stack([*begin, *direction, *sides]).index_select(1, met[chosen]).view(3, 3, -1)
     place = (values[0] + enter[chosen] * values[1]) / values[2].clamp_min(1e-3)
     layer = torch.cat([scenery[first].long(), torch.full_like(second, SECOND)])
     return Hits(flat.view(b, LAYERS, n), row[which[chosen]], layer, ray[chosen], thing[chosen], place.clamp(-1, 1).T)

@@ -1,4 +1,4 @@
-"""Camera frames of drives that begin at the same moments, in a dream and in its twin."""
+"""What is kept of drives that begin at the same moments, in a dream and in its twin."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import numpy as np
 from learned_sim_env.settings import check_at_least
 
 # Steps since the last real moment that are looked at in any case.
-AGES = (1, 15, 30, 100, 300)
-# What drives: the second where a model draws no view from above.
-DRIVER, BLIND_DRIVER = "careful-6", "follow-6"
+AGES = (1, 15, 30, 100, 300, 500)
 
 
 @dataclass(frozen=True)

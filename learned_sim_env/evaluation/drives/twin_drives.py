@@ -1,4 +1,4 @@
-"""Drives in the simulator, which dreams begin with and are compared with; kept on disk."""
+"""Drives in the simulator, with whose moments dreams begin and which they are compared with; kept on disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from learned_sim_env.data.store import key_of, write_npz
 from learned_sim_env.data.workers import Task, run_seeds
 from learned_sim_env.drivers import open_driver
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.version import __version__
+from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # In which drives are driven.
 SIMULATOR = "metadrive"
@@ -25,7 +26,7 @@ SIMULATOR = "metadrive"
 class TwinDrives:
     """Called in a worker, it opens the simulator there and gives the task that drives the scenario of a seed.
 
-    contract: name of one with cameras. names: modalities that a model observes; cameras: those that are compared.
+    contract: its name. names: modalities that a model observes; cameras: those that are compared.
     context: real moments before the first step. driver: see `drivers`. folder: where every drive has a file, named
     after all that its content depends on.
     """
@@ -96,6 +97,14 @@ class TwinDrives:
         condition = np.array("" if appearance is None else appearance.condition)
         arrays = {name: np.stack(values) for name, values in rows.items()}
         return {**arrays, "condition": condition, "end": np.array(end)}
+
+
+def reason_without_twin(checkpoint: Checkpoint) -> str | None:
+    """Why drives of a checkpoint have no twin; None if they have."""
+    learned_from = checkpoint.training.get("simulators")
+    if learned_from and SIMULATOR not in learned_from:
+        return f"it was trained on {', '.join(learned_from)}, and the twin is {SIMULATOR}"
+    return None
 
 
 def drive_twin(source: TwinDrives, seeds: np.ndarray, workers: int) -> dict[int, dict[str, np.ndarray]]:

@@ -1,0 +1,76 @@
+"""Settings that all agents share, and those of all that learn by dreaming; each agent has its own beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from learned_sim_env.settings import check_at_least
+from learned_sim_env.spec import unknown
+
+# In the folder of a run; `POLICY` is the last policy.
+RUN, STATE, METRICS, POLICY = "run.json", "state.safetensors", "metrics.jsonl", "policy.safetensors"
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """Settings of a run, stored in its folder, so that it is resumed with the same ones."""
+
+    agent: str = "dreamer"
+    """What learns: dreamer, safe-dreamer, cloning, pmpo, tdmpc2 or jepa-goal; or plans: mppi, cem, osrp or osrp-lag."""
+    checkpoint: str = "bev-rssm"
+    """World model to learn in, frozen: one that ships, the path of a folder (./mine), or hf://owner/name."""
+    updates: int = 2000
+    """Updates in all."""
+    minutes: float = 0.0
+    """Of wall-clock after which the run is over, if it comes before the last update; 0: no such limit."""
+    steps: int = 0
+    """Of imagination, or of recorded driving, after which the run is over likewise; 0: no such limit."""
+    seed: int = 0
+    saves: int = 5
+    """Policies that are kept: the last, that of half the run, of a quarter, and so on."""
+
+    def __post_init__(self) -> None:
+        check_at_least(self, updates=1, minutes=0, steps=0, saves=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """What is decided, and what a step is worth; `learned-sim transfer` sets PPO the same task."""
+
+    actions: str = "targets"
+    """What is decided: targets (sideways and speed, which a route follower carries out), actions (steer and
+    throttle_brake), or discrete (30 actions)."""
+    speed_limit: float = 8.0
+    """[m/s] Above which progress pays less again; 0: none."""
+    cost_weight: float = 30.0
+    """Of a crash, subtracted from the reward: to drive on briskly must not be worth one."""
+    wrong_way_weight: float = 30.0
+    """Of a step against the traffic, subtracted from the reward."""
+    penalty: float = 0.0
+    """Weight of the model's uncertainty, subtracted from the reward (MOPO, arXiv 2005.13239)."""
+
+    def __post_init__(self) -> None:
+        # It loads torch, which the help of the command can do without.
+        from learned_sim_env.agents.decisions import ACTION_KINDS
+
+        check_at_least(self, speed_limit=0, penalty=0)
+        if self.actions not in ACTION_KINDS:
+            raise unknown("actions", self.actions, ACTION_KINDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamSettings(TaskSettings):
+    """How an agent dreams."""
+
+    rows: int = 256
+    """Dreams that advance together."""
+    horizon: int = 15
+    """Steps of each of them between updates."""
+    dream: int = 100
+    """Steps after which a dream is left and another begins at a real moment; its value is then estimated."""
+    moments: int = 2000
+    """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, rows=1, horizon=1, dream=1, moments=1)

@@ -1,0 +1,56 @@
+"""Training a part of a model by itself, and going on with it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from learned_sim_env.training import alone
+from learned_sim_env.training.progress import Progress
+
+
+def trained(folder=None, stop: int | None = None) -> tuple[nn.Module, list[int]]:
+    """A small network after 12 steps, and those steps that were done; ended before step `stop`."""
+    torch.manual_seed(0)
+    module, done = nn.Linear(3, 1), []
+
+    def loss(step: int) -> Tensor:
+        if step == stop:
+            raise InterruptedError
+        done.append(step)
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+        return (module(x) - x.sum(-1, keepdim=True)).square().mean()
+
+    alone.train_alone(module, loss, 12, 0.1, "sums", folder)
+    return module, done
+
+
+def test_what_was_ended_goes_on_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr(alone, "KEPT_EVERY", 0.0)
+    whole, _ = trained()
+    with pytest.raises(InterruptedError):
+        trained(tmp_path, stop=7)
+    resumed, done = trained(tmp_path)
+    assert done == list(range(7, 12)) and len(list(tmp_path.iterdir())) == 1
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()))
+    # What is finished is not done again; something else is.
+    again, done = trained(tmp_path)
+    assert not done and all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters()))
+    module = nn.Linear(3, 1)
+    alone.train_alone(module, lambda step: module.weight.square().sum(), 2, 0.1, "sums", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_log_has_lines_with_the_time_of_day(capsys):
+    progress = Progress(40, 1000)
+    for _ in range(5):
+        progress.advance()
+    assert progress.news(45, {"loss": 0.25}) > 0
+    Progress(0, 10, said=False).news(1, {"loss": 1.0})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d step 45 of 1,000, \S+ step/s, loss 0\.25", line
+    ), line
