@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
     from learned_sim_env.evaluation.levels.world.road_users_part import road_users
-    from learned_sim_env.evaluation.levels.world.world import measure_world
+    from learned_sim_env.evaluation.levels.world.world import WorldConfig, measure_world
 
+    config = WorldConfig(drives=inputs.world_drives)
     return (
-        *measure_world(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers),
+        *measure_world(inputs.checkpoint, inputs.data, inputs.folder / "drives", inputs.workers, config),
         road_users(inputs.checkpoint, inputs.data),
     )
 
