@@ -9,17 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from learned_sim_env.evaluation.drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.evaluation.ladder import find_level
+from learned_sim_env.evaluation.levels.world.compared import compare
 from learned_sim_env.evaluation.levels.world.contents import MEASURES, count
 from learned_sim_env.evaluation.levels.world.ends import reasons, shares, within_doubt
-from learned_sim_env.evaluation.levels.world.world import WorldConfig, measure_world, world_part
+from learned_sim_env.evaluation.levels.world.world import WorldConfig, measure_world
+from learned_sim_env.evaluation.levels.world.world_part import world_part
 from learned_sim_env.measures.bootstrap import resample
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from tests.toy_model import toy_checkpoint
 
 CONTRACT = CONTRACTS["driving"]
-DRAWN = list(range(0, 101, 5))
+CONFIG = DrivesConfig(steps=100, every=5)
+DRAWN = CONFIG.drawn
 NAMES = [measure.name for measure in MEASURES]
 
 
@@ -94,7 +97,7 @@ def test_an_environment_would_have_ended_a_dream_where_doubt_rose():
     side = drives(ends=np.array(["arrival", "collision", "time_limit"]))
     side.doubted[:2], side.doubted_at[:2] = [True, False], [40, 100]
     assert reasons(side).tolist() == ["uncertainty", "collision", "time_limit"]
-    assert within_doubt(side, np.array(DRAWN)).sum(1).tolist() == [8, len(DRAWN), len(DRAWN)]
+    assert within_doubt(side, np.array(DRAWN)).sum(1).tolist() == [9, len(DRAWN), len(DRAWN)]
     found = shares(side, resample(np.arange(3), 3, 20, 0))
     assert {name: float(e.value) for name, e in found.items()} == pytest.approx(
         {"collision": 1 / 3, "time_limit": 1 / 3, "uncertainty": 1 / 3}
@@ -112,7 +115,6 @@ def town(n: int, seed: int) -> Drives:
 
 
 def test_drives_like_the_simulators_are_found_so_and_others_are_not():
-    config = WorldConfig(drives=40, steps=100, replicates=50)
     twin, same, bare = town(40, 0), town(40, 1), drives(40)
     # Frayed, and doubted where it is.
     rng = np.random.default_rng(2)
@@ -120,7 +122,10 @@ def test_drives_like_the_simulators_are_found_so_and_others_are_not():
         spots = rng.integers(0, 64, (2, 200))
         bare.views[i, 4:, spots[0], spots[1]] = SemanticClass.ROAD
         bare.doubt[i, 4:] = 0.3
-    alike, unlike = (world_part("careful", side, twin, DRAWN, CONTRACT, config) for side in (same, bare))
+    alike, unlike = (
+        world_part("careful", compare(side, twin, DRAWN, [100], CONTRACT, 50, 0), side, twin, CONFIG, CONTRACT.dt)
+        for side in (same, bare)
+    )
     assert alike.values["frechet"]["ratio"][0]["value"] < 1.5 < unlike.values["frechet"]["ratio"][0]["value"]
     assert unlike.values["doubt_auroc"][0]["value"] > 0.9
     verdicts = {t.name: t.met for t in unlike.targets}
