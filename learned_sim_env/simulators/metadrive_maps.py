@@ -18,12 +18,11 @@ def scenario_maps(seeds: Iterable[int]) -> Iterator[tuple[int, RoadMap]]:
         RuntimeError: if this process already has an engine, see `MetaDriveSimulator`.
     """
     contract = CONTRACTS["driving"]
-    simulator = MetaDriveSimulator(contract)
+    simulator, env = MetaDriveSimulator(contract), None
     try:
         from metadrive.component.map.pg_map import PGMap
         from metadrive.component.pgblock.first_block import FirstPGBlock
 
-        env = None
         for seed in seeds:
             scenario = MetaDriveScenario.draw(seed)
             if env is None:
@@ -39,7 +38,7 @@ def scenario_maps(seeds: Iterable[int]) -> Iterator[tuple[int, RoadMap]]:
                     yield seed, road_map(current, checkpoints)
             current.detach_from_world()
             current.destroy()
+    finally:
         if env is not None:
             env.close()
-    finally:
         simulator.close()

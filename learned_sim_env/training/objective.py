@@ -239,14 +239,14 @@ def new_model(config: TrainConfig, free: Sequence[str] = (), **changes: Any) -> 
         raise unknown("contract", config.contract, CONTRACTS)
     contract = CONTRACTS[config.contract]
     found = from_pretrained(config.start, contract=contract).model if config.start else None
-    alike = found is not None and architecture_of(found) == MODELS.get(config.model)
-    if alike:
+    if found is not None and architecture_of(found) == MODELS.get(config.model):
         changes.update({name: getattr(found.config, name) for name in free})
     torch.manual_seed(config.seed)
     model = model_of_size(config.model, contract, **changes)
     if found is None:
         return model
-    if not alike or found.config != model.config:
+    # Those of different architectures differ as well.
+    if found.config != model.config:
         raise ValueError(
             f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
             f"with the sizes {found.config}; give its own --model"

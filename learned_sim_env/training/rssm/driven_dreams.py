@@ -62,8 +62,8 @@ def driven_on(model: DrivingRSSM, batch: Batch, seed: int, steps: int = OLDEST) 
 def unit(errors: Tensor, real: np.ndarray) -> float:
     """By which the implausible share of a view is multiplied to count as errors do.
 
-    errors: (N,) shares of imagined views that are wrong, NaN where that is not known. real: (M, H, W) uint8 views.
+    errors: (N,) shares of imagined views that are wrong, NaN where that is not known, which is not everywhere. real: (M, H, W) uint8 views.
     """
     known = errors[~errors.isnan()].cpu().numpy()
     usual = np.quantile(implausible(real), RARE)
-    return float(np.quantile(known, RARE) / max(usual, 1 / real[0].size)) if len(known) else 1.0
+    return float(np.quantile(known, RARE) / max(usual, 1 / real[0].size))

@@ -63,7 +63,9 @@ def fine_tune_heads(
     if not len(lessons.features):
         return  # Neither reward nor events were recorded: there is nothing to learn.
     now = len(lessons.features)
-    if model.roads is not None and settings.head_drives:
+    # Without errors that are known there is no unit for others.
+    known = not lessons.errors[:, 1].isnan().all()
+    if model.roads is not None and settings.head_drives and known:
         lessons = Lessons(*map(torch.cat, zip(lessons, _later(model, windows, lessons, settings.head_drives, seed))))
     later = len(lessons.features) - now
     with torch.no_grad():
