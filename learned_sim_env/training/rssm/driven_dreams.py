@@ -62,7 +62,8 @@ def driven_on(model: DrivingRSSM, batch: Batch, seed: int, steps: int = OLDEST) 
 def unit(errors: Tensor, real: np.ndarray) -> float:
     """By which the implausible share of a view is multiplied to count as errors do.
 
-    errors: (N,) shares of imagined views that are wrong, NaN where that is not known, which is not everywhere. real: (M, H, W) uint8 views.
+    errors: (N,) shares of imagined views that are wrong, NaN where that is not known; of some it is. real: (M, H, W)
+    uint8 views.
     """
     known = errors[~errors.isnan()].cpu().numpy()
     usual = np.quantile(implausible(real), RARE)

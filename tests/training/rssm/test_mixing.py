@@ -19,12 +19,10 @@ from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.agent_losses import others_around
 from learned_sim_env.training.rssm.mixing import OWN, REST, mix
 from learned_sim_env.training.rssm.objective import RSSMObjective
-from learned_sim_env.training.rssm.roads.assembly import with_roads
 from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
-from tests.winding_roads import library_of, winding_pieces
 
 CONTRACT = CONTRACTS["driving"]
 
@@ -64,8 +62,7 @@ def first(packed, tmp_path) -> str:
 
 def objective_of(packed: PackedData, start: str) -> RSSMObjective:
     config = TrainConfig(model="rssm-tiny", start=start, batch_size=4, horizon=6)
-    settings = RSSMSettings(path_batch=8, path_steps=0, agent_steps=0, head_steps=0)
-    return RSSMObjective(config, settings, packed, Process(0, 1), torch.device("cpu"))
+    return RSSMObjective(config, RSSMSettings(path_batch=8), packed, Process(0, 1), torch.device("cpu"))
 
 
 def crowded(packed: PackedData, others: int) -> PackedData:
@@ -97,15 +94,3 @@ def test_what_is_known_of_faster_driving_is_not_lost(packed, first):
     assert float(objective_of(packed, first).model.ego_path.top_speed) == 90.0
     anew = objective_of(packed, "")
     assert float(anew.model.ego_path.top_speed) == WindowSampler(packed, 5, 6, 0.1).top_speed < 90.0
-
-
-def test_road_goes_on_in_the_pieces_that_a_checkpoint_knows(packed, first, tmp_path, monkeypatch):
-    model = with_roads(from_pretrained(first).model, library_of(winding_pieces()))
-    known = str(save_pretrained(tmp_path / "known", model, from_pretrained(first).contexts, 1.0, {}))
-    objective = objective_of(packed, known)
-    # In training there are none, and all else is as without them.
-    assert objective.model.roads is None and objective.model.config == objective_of(packed, first).model.config
-    monkeypatch.setattr("learned_sim_env.training.rssm.objective.mix", lambda *_: {})
-    finished, facts = objective.finish()
-    assert torch.equal(finished.roads.successors, model.roads.successors)
-    assert facts["pieces_of_road"] == model.roads.sizes.pieces

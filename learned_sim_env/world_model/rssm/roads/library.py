@@ -47,12 +47,12 @@ class RoadLibrary(nn.Module):
     Attributes:
         width: (V, 2) [m] of a lane at entry and exit. exit_pose: (V, 3). length: (V,) [m] of the route.
         last: (V,) bool, whether the route ends with it.
-        successors: (V, SUCCESSORS) int16, the likeliest first.
+        successors: (V, SUCCESSORS) int32, the likeliest first.
         places: (N, 2) [m], every `ROUTE_STEP` along the routes, the last of a piece at its exit; chords: (N,) [rad],
             headings from each to the next, and at the exit, and ways: (N, 2), the same as unit vectors.
         sections: (N, BINS * SHOWN) uint8 shares of 255, see `grounding`; turns: (N,) [rad] at them.
-        points: (N, 2) int16 `UNIT`, of outlines that begin at `outlines`; on_route: of these, bool.
-        markings: (N, 4) int16 `UNIT`, both ends; solid: (N,) bool.
+        points: (N, 2) int32 `UNIT`, of outlines that begin at `outlines`; on_route: of these, bool.
+        markings: (N, 4) int32 `UNIT`, both ends; solid: (N,) bool.
     """
 
     width: Tensor
@@ -79,12 +79,13 @@ class RoadLibrary(nn.Module):
         super().__init__()
         self.sizes = sizes
         v, n = sizes.pieces, torch.zeros
+        # Of kinds that processes which train together can exchange (gloo): int16 is none.
         tables = {
             "width": n(v, 2),
             "exit_pose": n(v, 3),
             "length": n(v),
             "last": n(v, dtype=torch.bool),
-            "successors": n(v, SUCCESSORS, dtype=torch.int16),
+            "successors": n(v, SUCCESSORS, dtype=torch.int32),
             "places": n(sizes.places, 2),
             "chords": n(sizes.places),
             "ways": n(sizes.places, 2),
@@ -92,11 +93,11 @@ class RoadLibrary(nn.Module):
             "sections": n(sizes.sections, BINS * SHOWN, dtype=torch.uint8),
             "turns": n(sizes.sections),
             "sections_of": n(v + 1, dtype=torch.int32),
-            "points": n(sizes.points, 2, dtype=torch.int16),
+            "points": n(sizes.points, 2, dtype=torch.int32),
             "outlines": n(sizes.outlines + 1, dtype=torch.int32),
             "outlines_of": n(v + 1, dtype=torch.int32),
             "on_route": n(sizes.outlines, dtype=torch.bool),
-            "markings": n(sizes.markings, 4, dtype=torch.int16),
+            "markings": n(sizes.markings, 4, dtype=torch.int32),
             "markings_of": n(v + 1, dtype=torch.int32),
             "solid": n(sizes.markings, dtype=torch.bool),
         }

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import save_file
 
 from learned_sim_env.world_model.rssm.roads.library import ROUTE_STEP, RoadLibrary
@@ -25,6 +26,16 @@ def test_other_files_are_none(library, tmp_path):
     save_file({name: table for name, table in tables.items() if name != "turns"}, tmp_path / "roads.safetensors")
     with pytest.raises(ValueError, match="other tables are turns"):
         RoadLibrary.load(tmp_path / "roads.safetensors")
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="this build of torch trains in one process alone")
+def test_processes_that_train_together_can_exchange_its_tables(library):
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        for table in library.buffers():
+            dist.broadcast(table, 0)
+    finally:
+        dist.destroy_process_group()
 
 
 def test_routes_are_followed_up_to_the_exit_and_straight_on(library):
