@@ -28,6 +28,7 @@ def objective(packed, config: TrainConfig = CONFIG, settings: RSSMSettings = NOT
     return RSSMObjective(config, settings, packed, Process(0, 1), torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_what_is_fitted_in_the_end_goes_on_where_it_was_stopped(packed, tmp_path, monkeypatch):
     run = objective(packed, settings=replace(NOTHING, path_steps=4, agent_steps=1))
     whole = run.finish().model.state_dict()
