@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.world_model.conformance import check_world_model
+from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.rssm.roads import plan
 from tests.winding_roads import winding_road
 from tests.world_model.rssm.roads.test_grounding import seen
@@ -63,6 +67,14 @@ def test_a_row_is_the_same_alone(road_model):
     alone = driven(road_model, {name: value[:1] for name, value in state.items()}, 12, draw=True)
     for name in (*plan.KEYS, "route", "map"):
         assert torch.equal(together[name][:1], alone[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "contract"), [("rssm-small", "driving"), ("camera-tiny", "driving-camera")])
+def test_it_is_a_world_model_as_others_are(size, contract, library):
+    model = model_of_size(size, CONTRACTS[contract], roads=tuple(library.sizes)).eval()
+    getattr(model, "rssm", model).roads.load_state_dict(library.state_dict())
+    check_world_model(model, exact=True)
 
 
 def test_without_a_library_nothing_changes(model):
