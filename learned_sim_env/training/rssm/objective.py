@@ -38,6 +38,7 @@ class RSSMObjective(WindowObjective):
     """See `training.objective.Objective`. A batch is one of windows, and a larger one for the ego's own motion."""
 
     settings_class = RSSMSettings
+    shared: ClassVar[tuple[str, ...]] = ("batch_size", "path_batch")
     amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", *FITTED, "head_drives")
     made_before: ClassVar[Mapping[str, Making]] = {"roads": Making(RoadsConfig, make_library)}
     progress: ClassVar[tuple[str, ...]] = ("map", "motion")
@@ -50,7 +51,6 @@ class RSSMObjective(WindowObjective):
         if self.roads is not None:
             # Only what is finished imagines road in pieces.
             self.model = with_roads(self.model, None)
-        self._paths = process.share("path_batch", settings.path_batch)
         self.train_paths, self.validation_paths = self.samplers(settings.path_horizon)
         top_speed = torch.tensor(self.train.top_speed)
         if config.start:
@@ -88,7 +88,7 @@ class RSSMObjective(WindowObjective):
 
     def batch(self, step: int) -> tuple[Batch, Paths]:
         """Windows of this step."""
-        paths = self.train_paths.sample_paths(self._paths, self.config.seed, step, self.process.rank)
+        paths = self.train_paths.sample_paths(self.shares["path_batch"], self.config.seed, step, self.process.rank)
         return super().batch(step), paths.to(self.device)
 
     def validation_batches(self) -> Iterator[tuple[Batch, Paths]]:
