@@ -142,7 +142,8 @@ def _chords(piece: Piece) -> np.ndarray:
 
 def compatible(pieces: Sequence[Piece]) -> np.ndarray:
     """(V, V) bool: whether a piece (the second) fits behind another: as many lanes, about as wide."""
-    entry = np.array([(p.entry.own, p.entry.opposite, p.entry.width) for p in pieces])
-    leaving = np.array([(p.exit.own, p.exit.opposite, p.exit.width) if p.exit else (0, 0, 1) for p in pieces])
+    entry = np.array([(p.entry.own, p.entry.opposite, p.entry.width) for p in pieces]).reshape(-1, 3)
+    ports = [(p.exit.own, p.exit.opposite, p.exit.width) if p.exit else (0, 0, 1) for p in pieces]
+    leaving = np.array(ports).reshape(-1, 3)
     same = (entry[None, :, :2] == leaving[:, None, :2]).all(-1)
     return same & (np.abs(np.log(entry[None, :, 2] / leaving[:, None, 2])) < ALIKE)

@@ -65,7 +65,8 @@ def trained(
         held_out: scenarios whose seeds end in this digit are not trained on.
 
     Returns:
-        The network, and "nats", by which a true successor among `OTHERS` alternatives is likelier than by chance.
+        The network, and "pairs" that it learned from, "held_out" ones, and, if there are such, "nats", by which a true
+        successor among `OTHERS` alternatives is likelier than by chance.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
@@ -97,9 +98,11 @@ def trained(
         loss(batch).backward()
         optimiser.step()
     net.eval()
-    with torch.no_grad():
-        gained = np.log(OTHERS + 1) - np.mean([loss(other).item() for _ in range(8)]) if len(other) else np.nan
-    return net, {"nats": float(gained), "pairs": len(own), "held_out": len(other)}
+    said = {"pairs": float(len(own)), "held_out": float(len(other))}
+    if len(other):
+        with torch.no_grad():
+            said["nats"] = float(np.log(OTHERS + 1) - np.mean([loss(other).item() for _ in range(8)]))
+    return net, said
 
 
 def successors(net: Succession, pieces: Sequence[Piece], fits: np.ndarray) -> np.ndarray:
