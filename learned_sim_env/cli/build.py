@@ -147,10 +147,12 @@ class Build:
 
     def _expected(self, stage: str) -> float:
         """Seconds that a stage is likely to take, judged by those that are done; 0 if the recipe does not say."""
-        minutes = self.recipe.minutes
-        done = [name for name in minutes if self.stages.get(name, {}).get("done")]
-        slower = sum(self.stages[name]["seconds"] for name in done) / (60 * sum(minutes[name] for name in done) or 1)
-        return 60 * minutes.get(stage, 0.0) * (slower if done else 1.0)
+        usual = {name: 60 * minutes for name, minutes in self.recipe.minutes.items()}
+        took = {name: self.stages[name]["seconds"] for name in usual if self.stages.get(name, {}).get("done")}
+        # Nothing about the machine follows from one that found its work done, such as the episodes of another build.
+        took = {name: seconds for name, seconds in took.items() if seconds > usual[name] / 10}
+        slower = sum(took.values()) / sum(usual[name] for name in took) if took else 1.0
+        return slower * usual.get(stage, 0.0)
 
     def _collect(self) -> None:
         from learned_sim_env.data.collect import is_collected

@@ -135,6 +135,14 @@ def test_unknown_recipe(capsys, tmp_path):
     assert "there is no recipe no.toml" in capsys.readouterr().err
 
 
+def test_how_long_it_takes_is_judged_by_stages_that_had_work_to_do(tmp_path, capsys):
+    path = recipe(tmp_path, TINY + "\n[minutes]\ncollect = 10\npack = 10\ntrain = 30\n")
+    made = build.Build(build.BuildArgs(str(path), tmp_path / "out"), recipes.read(path))
+    assert made._expected("train") == 1800
+    made.stages = {"collect": {"done": True, "seconds": 2}, "pack": {"done": True, "seconds": 1200}}
+    assert made._expected("train") == 3600
+
+
 def test_stages_have_an_order(tmp_path, capsys):
     assert main(["build", str(recipe(tmp_path)), "--out", str(tmp_path / "out"), "--stage", "train"]) == 2
     assert "stage train needs collect, pack first" in capsys.readouterr().err
