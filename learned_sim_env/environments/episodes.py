@@ -65,7 +65,10 @@ class Episodes:
         self._drawn = tuple(name for name in self._needed if name != "ego")
         for name in self._drawn:
             if name not in model.draws:
-                raise unknown(f"modality that checkpoint {checkpoint.name} draws:", name, ("ego", *model.draws))
+                raise ValueError(
+                    f"checkpoint {checkpoint.name} does not draw {name!r}, only {', '.join(model.draws)}: "
+                    "ask for these, or take another checkpoint"
+                )
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
         if not self.uncertainty_bound >= 0:
