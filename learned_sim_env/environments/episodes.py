@@ -185,8 +185,18 @@ class Episodes:
             return self._flat[rows]
         return shown(self._seen(rows, self._needed), self.obs_type, self.contract)
 
+    def check_begun(self) -> None:
+        """`ResetNeeded` if there was never an episode in any row."""
+        if not self.records["started"].any():
+            raise ResetNeeded("call reset() first: there is nothing to be seen")
+
     def frames(self) -> np.ndarray:
-        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet; see `observations.picture`."""
+        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet; see `observations.picture`.
+
+        Raises:
+            ResetNeeded: if there was never an episode in any row.
+        """
+        self.check_begun()
         names = in_picture(self.contract, self.rollout.model.draws)
         return picture(self._seen(np.arange(len(self.rollout)), names), self.contract)
 

@@ -143,10 +143,11 @@ class LearnedDrivingEnv(Made, gym.Env):
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def render(self) -> np.ndarray | None:
-        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
+        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"; `ResetNeeded` before a reset."""
         if self.render_mode == "rgb_array":
             return self.episodes.frames()[0]
         if self.render_mode == "human":
+            self.episodes.check_begun()
             from learned_sim_env.display.frame import Frame
             from learned_sim_env.display.window import Window
 
