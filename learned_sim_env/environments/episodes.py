@@ -262,10 +262,15 @@ class Episodes:
     def _contexts(self, options: dict[str, Any]) -> np.ndarray:
         """Indices of the contexts to draw from."""
         contexts, known = self.checkpoint.contexts, len(self._tags) - 1
-        if "scenario" in options:
-            return contexts.indices(options["scenario"])
         if "context" not in options:
-            return np.arange(known)
+            pool = contexts.indices(options["scenario"]) if "scenario" in options else np.arange(known)
+            if "appearance" not in options:
+                return pool
+            both = np.intersect1d(pool, contexts.looking(options["appearance"]))
+            if not len(both):
+                tag, look = options["scenario"], options["appearance"]
+                raise ValueError(f"no context of this checkpoint has the tag {tag!r} and the appearance {look!r}")
+            return both
         context = options["context"]
         if isinstance(context, bool) or not isinstance(context, int | np.integer):
             raise ValueError(f"option 'context' must be an integer, got {context!r}")

@@ -114,6 +114,8 @@ class LearnedDrivingEnv(Made, gym.Env):
             options: at most one of
                 "context": index of a context;
                 "scenario": one of `spec.SCENARIO_TAGS`, to draw among the contexts with this tag;
+                "appearance": one of `rendering.camera.CONDITIONS`, to draw among those whose cameras show it; it goes
+                together with "scenario";
                 "observations" with "actions": your own T >= 1 observations and what led to them, see
                 `options.real_steps`;
                 "snapshot": a moment to begin a new episode at, with a new seed and a full time limit.
