@@ -176,7 +176,9 @@ class TwinDrivingEnv(Made, gym.Env):
         return observation, reward, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
-        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
+        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"; `ResetNeeded` before a reset."""
+        if self.render_mode is not None and "scene" not in vars(self):
+            raise ResetNeeded("call reset() first: there is nothing to be seen")
         if self.render_mode == "rgb_array":
             return picture(self.observed(in_picture(self.contract, self._available)), self.contract)
         if self.render_mode == "human":

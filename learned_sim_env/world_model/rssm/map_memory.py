@@ -59,10 +59,17 @@ class MapMemory:
         cells = torch.full((batch_size, self.size, self.size), UNKNOWN, dtype=torch.int16, device=device)
         return cells, torch.full((batch_size, 2), -self.size // 2, dtype=torch.int32, device=device)
 
-    def read(self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False) -> Tensor:
-        """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered."""
+    def read(
+        self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False, followed: Tensor | None = None
+    ) -> Tensor:
+        """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered.
+
+        followed: a pose (B, 3) whose window is not left either, as if the map had followed it already, see `follow`.
+        """
         ids, held = self._raw(cells, origin, points)
         known = held & ~(ids & IMAGINED).bool() if seen_only else held
+        if followed is not None:
+            known &= self._index(self.window(followed)[:, None], *self._cell(points).unbind(-1))[1]
         return torch.where(known, ids & CLASS, UNKNOWN).to(torch.uint8)
 
     def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
@@ -112,8 +119,7 @@ class MapMemory:
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. New map and origin."""
-        cell = pose[:, :2] / self.bev.metres_per_pixel
-        wanted = (cell / STRIDE).round().int() * STRIDE - self.size // 2
+        wanted = self.window(pose)
         cells = cells.clone()
         moved = (wanted != origin).any(-1).nonzero()[:, 0]
         if len(moved):
@@ -122,6 +128,11 @@ class MapMemory:
             gone = old + (index - old) % self.size != new + (index - new) % self.size
             cells[moved] = cells[moved].masked_fill(gone[:, 0, :, None] | gone[:, 1, None, :], UNKNOWN)
         return cells, wanted
+
+    def window(self, pose: Tensor) -> Tensor:
+        """The origin (B, 2) int32 of the window that has followed a `pose` (B, 3)."""
+        cell = pose[:, :2] / self.bev.metres_per_pixel
+        return (cell / STRIDE).round().int() * STRIDE - self.size // 2
 
     def commit(self, cells: Tensor, origin: Tensor, pose: Tensor, ids: Tensor, new: Tensor) -> None:
         """Write canvas pixels `ids` uint8 where `new` to cells of which nothing is known, in place, as imagined."""
@@ -270,9 +281,12 @@ class MapMemory:
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """As `read`, with the mark of what was imagined, and which of it means something."""
-        cell = (points * (1 / self.bev.metres_per_pixel)).round().int()
-        index, held = self._index(origin[:, None], *cell.unbind(-1))
+        index, held = self._index(origin[:, None], *self._cell(points).unbind(-1))
         return cells.flatten(1).gather(1, index), held
+
+    def _cell(self, points: Tensor) -> Tensor:
+        """Plane cells (B, N, 2) int32 of anchored points [m]."""
+        return (points * (1 / self.bev.metres_per_pixel)).round().int()
 
     def _index(self, origin: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index of plane cells (u, v) (...) in the torus, and whether the window holds them."""

@@ -270,7 +270,7 @@ class DrivingRSSM(nn.Module):
         if born:
             wanted.append(born.pose[:, None, :2])
         points = points_from(torch.cat(wanted, 1), pose)
-        ids = self._ids_seen(new, points)
+        ids = self._ids_seen(new, points, state["pose"])
         ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
         # Trained where they do what is likeliest: what follows for the ego is compared with what truly followed.
         by_chance = None if self.training else each
@@ -293,7 +293,7 @@ class DrivingRSSM(nn.Module):
         ego = torch.cat([state["ego"][:, :4], torch.stack([offset, error], -1)], -1)
         agents = compose(relative(state["pose"], pose)[:, None], state["agent_pose"])
         new = {**state, "pose": pose, "ego": ego, "inputs": self.inputs(ego, ahead), "agent_pose": agents}
-        return {**new, "surroundings": self.around(new)}
+        return {**new, "surroundings": self.around(new, state["pose"])}
 
     def features(self, state: State) -> Tensor:
         """(B, latent_size) float32: recurrent state, latents, ego and route, last motion, its change and the action's,
@@ -414,11 +414,16 @@ class DrivingRSSM(nn.Module):
         latents, agents, others = noise.split([self.config.groups, self.config.slots, 2], 1)
         return latents, agents, others[:, 0], others[:, 1]
 
-    def around(self, state: State) -> Tensor:
-        """(B, 2 * surroundings): the observed map around the ego, and the agents and obstacles there."""
-        points = points_from(self.surroundings.points, state["pose"])
-        return self.surroundings(self._ids_seen(state, points), state, obstacle_gap(state["obstacles"], state["pose"]))
+    def around(self, state: State, before: Tensor | None = None) -> Tensor:
+        """(B, 2 * surroundings): the observed map around the ego, and the agents and obstacles there.
 
-    def _ids_seen(self, state: State, points: Tensor) -> Tensor:
-        # Only what was observed: the latent must not depend on whether imagined parts of the map were drawn.
-        return self.memory.read(state["map"], state["map_origin"], points, seen_only=True)
+        before: (B, 3) the ego's pose in the last state that could be drawn; that of `state` if None.
+        """
+        pose = state["pose"]
+        ids = self._ids_seen(state, points_from(self.surroundings.points, pose), pose if before is None else before)
+        return self.surroundings(ids, state, obstacle_gap(state["obstacles"], pose))
+
+    def _ids_seen(self, state: State, points: Tensor, before: Tensor) -> Tensor:
+        # Only what was observed, and as if the state at `before` had been drawn, which moves the map's window: nothing
+        # must depend on what was drawn.
+        return self.memory.read(state["map"], state["map_origin"], points, True, followed=before)
