@@ -28,8 +28,8 @@ from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm.camera.config import SIZES
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
+from learned_sim_env.world_model.rssm.camera.painting.casting import AGENT, FIRST
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import BASE, Hypotheses, Keyframe
-from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST
 from tests import scenes
 from tests.training.rssm.camera.recorded import Recorded
 
