@@ -21,7 +21,8 @@ from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
 from learned_sim_env.data.engines import LOCAL, Engine
-from learned_sim_env.data.episode import MODALITIES, Episode, EpisodeRecorder
+from learned_sim_env.data.episode import MODALITIES, Episode
+from learned_sim_env.data.episode_recorder import EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
 from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, read_minari_seeds, write_minari
 from learned_sim_env.data.summary import Summary

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from learned_sim_env.data.episode import SCENERY_SLOTS, agent_slots, scenery_slots
+from learned_sim_env.data.episode import SCENERY_SLOTS
+from learned_sim_env.data.episode_recorder import agent_slots, scenery_slots
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import to_frame
