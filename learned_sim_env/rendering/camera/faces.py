@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from learned_sim_env.optional import opencv
-from learned_sim_env.rendering.camera.meshes import MESHES, Mesh
+from learned_sim_env.rendering.camera.mesh import Mesh
+from learned_sim_env.rendering.camera.meshes import MESHES
 from learned_sim_env.rendering.camera.things import SHAPES, Things
 from learned_sim_env.spec import CameraSpec
 
