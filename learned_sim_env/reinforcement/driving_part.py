@@ -91,10 +91,9 @@ def driving_part(
         title="Learned in the dream, driven in the simulator",
         method=(
             "PPO of Stable-Baselines3 with one network and one set of hyper-parameters, in the dream and in MetaDrive. "
-            "Every driver then drives the same whole episodes of MetaDrive on scenarios that no policy "
-            "was trained on. Driving "
-            "score: share of the route, times 0.6 after running into a vehicle and 0.65 into an object, times the "
-            "share of time not against the traffic. Intervals (95%) resample scenarios and, of several, runs. "
+            "Every driver then drives the same whole episodes of MetaDrive on scenarios that no policy was trained on. "
+            "Driving score: share of the route, times 0.6 after running into a vehicle and 0.65 into an object, times "
+            "the share of time not against the traffic. Intervals (95%) resample scenarios and, of several, runs. "
             "Times are of one process with one thread each, side by side on this machine."
         ),
         limits=(

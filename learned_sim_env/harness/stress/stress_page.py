@@ -90,8 +90,7 @@ def sweep_part(found: Sweep, not_applicable: Mapping[str, str] | None = None) ->
         limits=(
             "Strengths of different strategies are not the same amount of anything. Chance differs once a drive is "
             "disturbed at all, so that even a harmless change makes some drives crash: compare with strength near "
-            "zero. "
-            "Uncertainty is low as well where the model does not know that it is wrong."
+            "zero. Uncertainty is low as well where the model does not know that it is wrong."
         ),
         tables=(
             Table("Share of drives", head, tuple(rows)),
@@ -137,11 +136,10 @@ def confirm_part(names: Sequence[str], confirmations: Sequence[Confirmation]) ->
         title="Does the twin crash as well?",
         method=(
             "Cases that crash in the dream are looked for in the simulator, from the very same moment. Driven: the "
-            "policy "
-            "drives there too, what it sees or does disturbed alike. Replayed: the actions of the dream are taken, "
-            "since "
-            "a latent cannot be disturbed in a simulator. Cases whose start never was have no twin state. Where the "
-            "undisturbed policy crashes in the twin anyway, nothing is confirmed, and the case is not counted."
+            "policy drives there too, what it sees or does disturbed alike. Replayed: the actions of the dream are "
+            "taken, since a latent cannot be disturbed in a simulator. Cases whose start never was have no twin state. "
+            "Where the undisturbed policy crashes in the twin anyway, nothing is confirmed, and the case is not "
+            "counted."
         ),
         limits=(
             "A replay of actions in a world whose others react is a hard test: a crash that is not confirmed may still "
@@ -203,13 +201,11 @@ def search_part(found: Mapping[str, Mapping[str, Sequence[Found]]], config: Sear
         title="The smallest change that makes it crash",
         method=(
             f"{len(config.starts)} starts from which the undisturbed policy does not crash, {config.seeds} searches "
-            f"each, "
-            f"{config.budget} drives a search. Adaptive: the cross-entropy method, {config.population} drives a round. "
-            "Random: as many, drawn evenly from the same bounds. Size of a pulse on the controls: root mean square "
-            "over "
-            "ten seconds of both, as a share of full deflection; of a vehicle that is placed: how near, 0 at the edge "
-            "of "
-            "the view. Where nothing was found the size counts as 1. The interval of the difference resamples starts."
+            f"each, {config.budget} drives a search. Adaptive: the cross-entropy method, {config.population} drives a "
+            "round. Random: as many, drawn evenly from the same bounds. Size of a pulse on the controls: root mean "
+            "square over ten seconds of both, as a share of full deflection; of a vehicle that is placed: how near, 0 "
+            "at the edge of the view. Where nothing was found the size counts as 1. The interval of the difference "
+            "resamples starts."
         ),
         limits=(
             "Evenly drawn parameters are large on average; a search that drew small ones would do better. The dream's "
@@ -230,10 +226,8 @@ def cases_part(rows: Sequence[tuple[str, ...]], pictures: Mapping[str, np.ndarra
         title="Cases, to look at",
         method=(
             "For every strategy the weakest plausible case, and the smallest that each search found. Above the "
-            "undisturbed "
-            "drive, below the case. `learned-sim drive --case FILE` drives it again, exactly. Other chances: share of "
-            "eight "
-            "other chances of the dream under which the same perturbation crashes."
+            "undisturbed drive, below the case. `learned-sim drive --case FILE` drives it again, exactly. Other "
+            "chances: share of eight other chances of the dream under which the same perturbation crashes."
         ),
         limits="Chosen as the weakest of many: they show what is possible, and not how likely it is.",
         tables=(Table("Saved cases", head, tuple(rows)),),
