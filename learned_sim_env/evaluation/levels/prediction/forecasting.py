@@ -115,7 +115,7 @@ def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarra
 
 
 def _forecast(
-    parts: Sequence[PredictedFutures], names: Sequence[str], steps: int, weights: np.ndarray, fair: np.ndarray
+    parts: Sequence[PredictedFutures], names: tuple[str, ...], steps: int, weights: np.ndarray, fair: np.ndarray
 ) -> dict[str, Any]:
     """How well it is foreseen that one of the events `names` happens within so many steps.
 
