@@ -56,8 +56,10 @@ def run(args: BuildArgs) -> int:
     recipe = recipes.read(recipes.find(args.recipe), args.quick)
     if args.processes < 1:
         raise ValueError(f"processes is {args.processes}; at least 1 is needed")
+    build = Build(args, recipe)
+    build.check()
     with alone_in(args.out):
-        Build(args, recipe).run()
+        build.run()
     return 0
 
 
@@ -69,11 +71,18 @@ class Build:
         self.checkpoint, self._path = args.out / recipe.name, args.out / "build.json"
         self.episodes = args.episodes or args.out / "episodes"
         self.stages: dict[str, Any] = {}
-        if self._path.exists():
-            self.stages = json.loads(self._path.read_text(encoding="utf-8"))
+
+    def check(self) -> None:
+        """`ValueError` for what the training would refuse, once all is recorded."""
+        from learned_sim_env.training.objective import objective_class, shares
+
+        training = self._training()
+        shares(objective_class(training.config.model), training.config, training.settings, self.args.processes)
 
     def run(self) -> None:
         """All stages that are left, or the one that was asked for."""
+        if self._path.exists():
+            self.stages = json.loads(self._path.read_text(encoding="utf-8"))
         asked = self.args.stage
         left: list[str] = [asked] if asked else [stage for stage in STAGES if not self._is_done(stage)]
         for stage in left:

@@ -54,6 +54,8 @@ class Objective(Protocol):
     """A dataclass with defaults: the architecture's own settings, which become flags of `learned-sim train`."""
     run_defaults: ClassVar[Mapping[str, Any]]
     """Settings of `TrainConfig` that suit the architecture, where they are not those of others, see `run_config`."""
+    shared: ClassVar[tuple[str, ...]]
+    """Settings, common ones or its own, that say how much a step learns from, over all processes of the run."""
     amounts: ClassVar[tuple[str, ...]]
     """Settings, common ones or its own, that say how much is trained: less by default of a run that goes on from a
     checkpoint, with fewer data than that has learned from, see `training.amount`."""
@@ -122,13 +124,14 @@ class WindowObjective:
 
     progress: ClassVar[tuple[str, ...]] = ()
     run_defaults: ClassVar[Mapping[str, Any]] = {}
+    shared: ClassVar[tuple[str, ...]] = ("batch_size",)
     amounts: ClassVar[tuple[str, ...]] = ()
     contexts: ClassVar[int] = 320
     cache: Path | None = None
 
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
         self.config, self.settings, self.data, self.process, self.device = config, settings, data, process, device
-        self.windows = process.share("batch_size", config.batch_size)
+        self.shares = shares(type(self), config, settings, process.world)
         self.model: Any = self.new_model().to(device)
         data.check_contract(self.model.contract, self.needs)
         self.train, self.validation = self.samplers(config.horizon)
@@ -163,7 +166,7 @@ class WindowObjective:
 
     def batch(self, step: int) -> Any:
         """A `Batch` of windows."""
-        return self.train.sample(self.windows, self.config.seed, step, self.process.rank).to(self.device)
+        return self.train.sample(self.shares["batch_size"], self.config.seed, step, self.process.rank).to(self.device)
 
     def validation_batches(self) -> Iterator[Any]:
         """Batches of windows of unseen episodes."""
@@ -201,6 +204,31 @@ def objective_class(model: str) -> Any:
         raise unknown("objective for architecture", MODELS[model], OBJECTIVES)
     module, _, name = OBJECTIVES[MODELS[model]].partition(":")
     return getattr(import_module(module), name)
+
+
+def shares(objective: Any, config: TrainConfig, settings: Any, processes: int) -> dict[str, int]:
+    """What each process of a run learns from in a step, by the setting that says it for all of them.
+
+    Args:
+        objective: a class of an `Objective`.
+        config: the run.
+        settings: the architecture's own.
+        processes: how many of them share every batch.
+
+    Raises:
+        ValueError: if the shares would differ: gradients of all processes have the same weight.
+    """
+    found = {}
+    for name in objective.shared:
+        total = getattr(config if hasattr(config, name) else settings, name)
+        found[name], rest = divmod(total, processes)
+        if rest or not found[name]:
+            nearest = " or ".join(str(k * processes) for k in (found[name], found[name] + 1) if k)
+            raise ValueError(
+                f"{name} {total} cannot be shared evenly by {processes} processes: give {nearest}, or start another "
+                "number of processes"
+            )
+    return found
 
 
 def run_config(model: str, **settings: Any) -> TrainConfig:

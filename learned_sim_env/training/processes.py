@@ -1,4 +1,4 @@
-"""One of the processes that train together: its device, its share of every batch; and how they are started."""
+"""One of the processes that train together: its device, and how they are started."""
 
 from __future__ import annotations
 
@@ -63,21 +63,6 @@ class Process:
                 f"{gpus}, or give --device cpu"
             )
         return torch.device("cuda", index)
-
-    def share(self, name: str, total: int) -> int:
-        """This process's share of `total` windows a step, the value of the setting `name`.
-
-        Raises:
-            ValueError: if the shares would differ: gradients of all processes have the same weight.
-        """
-        share, rest = divmod(total, self.world)
-        if rest or not share:
-            nearest = " or ".join(str(k * self.world) for k in (share, share + 1) if k)
-            raise ValueError(
-                f"{name} {total} cannot be shared evenly by {self.world} processes: give {nearest}, or start another "
-                "number of processes"
-            )
-        return share
 
 
 def run_together(function: Callable[[Any], None], argument: Any, processes: int) -> None:

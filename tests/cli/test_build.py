@@ -53,6 +53,19 @@ def test_recipes_that_ship_are_whole(file):
     assert quick.collect["episodes"] < whole.collect["episodes"] and quick.train["steps"] < whole.train["steps"]
 
 
+@pytest.mark.parametrize("file", sorted(recipes_dir().glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("quick", [False, True])
+def test_recipes_that_ship_can_be_shared_by_the_processes_that_build_them(file, quick, tmp_path):
+    build.Build(build.BuildArgs(str(file), tmp_path, quick), recipes.read(file, quick)).check()
+
+
+def test_what_processes_cannot_share_is_told_before_anything_is_recorded(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["build", str(recipe(tmp_path)), "--out", str(out), "--processes", "3"]) == 2
+    assert "batch_size 2 cannot be shared evenly by 3 processes: give 3" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_quick_recipe_is_the_same_but_for_what_it_says(tmp_path):
     path = recipe(tmp_path)
     whole, quick = recipes.read(path), recipes.read(path, quick=True)

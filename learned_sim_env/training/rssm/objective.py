@@ -33,6 +33,7 @@ class RSSMObjective(WindowObjective):
     """See `training.objective.Objective`. A batch is one of windows, and a larger one for the ego's own motion."""
 
     settings_class = RSSMSettings
+    shared: ClassVar[tuple[str, ...]] = ("batch_size", "path_batch")
     amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", "path_steps", "agent_steps", "head_windows", "head_steps")
     progress: ClassVar[tuple[str, ...]] = ("map", "motion")
 
@@ -40,7 +41,6 @@ class RSSMObjective(WindowObjective):
         self, config: TrainConfig, settings: RSSMSettings, data: PackedData, process: Process, device: torch.device
     ):
         super().__init__(config, settings, data, process, device)
-        self._paths = process.share("path_batch", settings.path_batch)
         self.train_paths, self.validation_paths = self.samplers(settings.path_horizon)
         top_speed = torch.tensor(self.train.top_speed)
         if config.start:
@@ -78,7 +78,7 @@ class RSSMObjective(WindowObjective):
 
     def batch(self, step: int) -> tuple[Batch, Paths]:
         """Windows of this step."""
-        paths = self.train_paths.sample_paths(self._paths, self.config.seed, step, self.process.rank)
+        paths = self.train_paths.sample_paths(self.shares["path_batch"], self.config.seed, step, self.process.rank)
         return super().batch(step), paths.to(self.device)
 
     def validation_batches(self) -> Iterator[tuple[Batch, Paths]]:

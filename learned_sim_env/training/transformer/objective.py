@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class TransformerObjective(WindowObjective):
     """See `training.objective.Objective`."""
 
     settings_class = TransformerSettings
+    shared: ClassVar[tuple[str, ...]] = ("batch_size", "tokenizer_batch")
 
     def __init__(
         self,
@@ -67,7 +68,6 @@ class TransformerObjective(WindowObjective):
                 "run: the dynamics learn in those that are left"
             )
         super().__init__(config, settings, partly_labelled(data, settings.labelled), process, device)
-        self._tokenized = process.share("tokenizer_batch", settings.tokenizer_batch)
         # By what they have; the tokenizer's stage reads pictures of them, the other one tokens.
         self._sources = {RECORDED: (self.data.split("train"), self.needs)}
         self._alone = 0.0
@@ -116,11 +116,13 @@ class TransformerObjective(WindowObjective):
         s, tokenizer = self.settings, step < self.settings.tokenizer_steps
         if tokenizer:
             single = step % 3 == 0
-            size, moments = (self._tokenized * s.tokenizer_clip, 1) if single else (self._tokenized, s.tokenizer_clip)
+            size, moments = self.shares["tokenizer_batch"], s.tokenizer_clip
+            if single:
+                size, moments = size * moments, 1
         elif step % s.long_every:
-            size, moments = self.windows, s.short
+            size, moments = self.shares["batch_size"], s.short
         else:
-            size, moments = max(1, self.windows * s.short // self._long), self._long
+            size, moments = max(1, self.shares["batch_size"] * s.short // self._long), self._long
         plain = self._is_plain(step)
         samplers = (self._pictured if tokenizer else self._encoded)[VIDEO if plain else RECORDED]
         clips = self._clips(samplers[moments].sample(size, self.config.seed, step, self.process.rank))

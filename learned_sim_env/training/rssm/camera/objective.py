@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.objective import Finished, new_model
+from learned_sim_env.training.objective import Finished, new_model, shares
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.camera.births import BirthsObjective
 from learned_sim_env.training.rssm.camera.births_calibration import calibrate
@@ -79,6 +79,7 @@ class CameraObjective:
         "weight_decay": 1e-4,
         "clip_norm": 1.0,
     }
+    shared: ClassVar[tuple[str, ...]] = ("batch_size", "painted", "detected", "born")
     amounts: ClassVar[tuple[str, ...]] = ()
     # With pictures, one takes 60 kB.
     contexts: ClassVar[int] = 64
@@ -100,19 +101,11 @@ class CameraObjective:
         splits = {split: data.split(split).having(needed) for split in ("train", "validation")}
         moments = {split: Moments.of(episodes, cameras, str(device)) for split, episodes in splits.items()}
         seed = config.seed * process.world + process.rank
-        shares = [
-            process.share(name, count)
-            for name, count in (
-                ("batch_size", config.batch_size),
-                ("painted", settings.painted),
-                ("detected", settings.detected),
-                ("born", settings.born),
-            )
-        ]
-        self.seeing = SeeingObjective(self.model, moments, shares[0], seed)
-        self.painting = PaintingObjective(self.model, moments, shares[1], seed)
-        self.detecting = DetectingObjective(self.model, moments, shares[2], seed)
-        self.births = BirthsObjective(self.model.births, moments, shares[3], seed)
+        share = shares(type(self), config, settings, process.world)
+        self.seeing = SeeingObjective(self.model, moments, share["batch_size"], seed)
+        self.painting = PaintingObjective(self.model, moments, share["painted"], seed)
+        self.detecting = DetectingObjective(self.model, moments, share["detected"], seed)
+        self.births = BirthsObjective(self.model.births, moments, share["born"], seed)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All that learns, at the same rate."""
