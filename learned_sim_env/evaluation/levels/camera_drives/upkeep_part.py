@@ -11,7 +11,7 @@ import numpy as np
 
 from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, TWIN
-from learned_sim_env.measures.bootstrap import Estimate, resample
+from learned_sim_env.measures.bootstrap import Estimate, mean_of_known, ratio, resample
 from learned_sim_env.measures.upkeep import REGIONS, contrast, detail, region_colours, regions
 from learned_sim_env.reporting.display import STYLES, at, curve, plain, steps_text, text
 from learned_sim_env.reporting.parts import Part, Table, Target
@@ -60,7 +60,7 @@ def upkeep(drives: Drives, at_ages: np.ndarray, contract: Contract) -> Upkeep:
         where = regions(each(drives.views), contract.bev, camera)
         colours = region_colours(each(frames), where).reshape(n, ages, len(REGIONS), 3)
         drifts.append(np.abs(colours - colours[:, :1]).mean(-1))
-    drift = np.where(running[..., None], _nanmean(np.stack(drifts)), np.nan)
+    drift = np.where(running[..., None], mean_of_known(np.stack(drifts), 0), np.nan)
     return Upkeep(strengths, drift)
 
 
@@ -73,10 +73,7 @@ def kept(dream: np.ndarray, twin: np.ndarray, weights: np.ndarray) -> Estimate:
     known = np.isfinite(dream) & np.isfinite(twin)
     both = np.log(np.where(known, dream, 1.0)) - np.log(np.where(known, twin, 1.0))
     change, counted = both - both[:, :1], weights @ known.astype(np.float64)
-    mean = np.divide(
-        weights @ np.where(known, change, 0.0), counted, out=np.full_like(counted, np.nan), where=counted > 0
-    )
-    return Estimate.of(np.exp(mean))
+    return Estimate.of(np.exp(ratio(weights @ np.where(known, change, 0.0), counted)))
 
 
 _METHOD = (
@@ -205,14 +202,4 @@ def _strip(frames: np.ndarray) -> np.ndarray:
 def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
     """(A,) mean over drives (N, A), of those that are known."""
     known = np.isfinite(values)
-    counted = weights @ known.astype(np.float64)
-    total = weights @ np.where(known, values, 0.0)
-    return Estimate.of(np.divide(total, counted, out=np.full_like(counted, np.nan), where=counted > 0))
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Over the first axis; NaN where nothing is known."""
-    known = np.isfinite(values)
-    count = known.sum(0)
-    total = np.where(known, values, 0.0).sum(0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return Estimate.of(ratio(weights @ np.where(known, values, 0.0), weights @ known.astype(np.float64)))

@@ -22,7 +22,7 @@ from learned_sim_env.evaluation.levels.tokenizer.coded_frames import (
 from learned_sim_env.evaluation.open_loop import episodes_for, join, window_reader
 from learned_sim_env.evaluation.windows import regular_windows
 from learned_sim_env.measures import ego
-from learned_sim_env.measures.bootstrap import Estimate, resample
+from learned_sim_env.measures.bootstrap import Estimate, mean_of_known, resample
 from learned_sim_env.measures.iou import class_iou
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.reporting.display import at, plain, text
@@ -91,7 +91,7 @@ def tokenizer_part(
     }
     classes = [c for c in SemanticClass if c != SemanticClass.EGO]
     ious = {name: class_iou(weights, counts, classes) for name, counts in found.confusions.items()}
-    means = {name: Estimate.of(_mean_of_known(values)) for name, values in ious.items()}
+    means = {name: Estimate.of(mean_of_known(values, -1)) for name, values in ious.items()}
     each = {name: Estimate.of(values) for name, values in ious.items()}
     numbers = sum(sizes.values())
     deflated = Estimate.of(ego.mean_at(weights, found.deflated, every))
@@ -179,14 +179,6 @@ def _targets(scores: dict[str, dict[str, Estimate]], means: dict[str, Estimate])
             yield Target.least(f"PSNR, {name}, tokenizer alone", LEAST_PSNR, value, unit="dB")
     for name, e in means.items():
         yield Target.least(f"mean IoU, {name}, tokenizer alone", LEAST_IOU, float(e.value[kept]), 3)
-
-
-def _mean_of_known(values: np.ndarray) -> np.ndarray:
-    """(R, M) over the last axis of (R, M, C), of what is not NaN."""
-    known = np.isfinite(values)
-    count = known.sum(-1)
-    total = np.where(known, values, 0.0).sum(-1)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def _strip(frames: np.ndarray) -> np.ndarray:
