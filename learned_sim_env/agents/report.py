@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.agents.settings import METRICS
 from learned_sim_env.benchmark.machine import Machine
-from learned_sim_env.reinforcement.driving_part import MEASURES, measured
+from learned_sim_env.reinforcement.transfer_page import MEASURES, measured
 from learned_sim_env.reporting.display import STYLES, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 from learned_sim_env.reporting.write import write_report

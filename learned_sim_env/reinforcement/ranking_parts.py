@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.reinforcement.driving_part import ENDS
 from learned_sim_env.reinforcement.matched import DrivenStretches
 from learned_sim_env.reinforcement.ranking import Ranking, rank
+from learned_sim_env.reinforcement.transfer_page import ENDS
 from learned_sim_env.reporting.display import STYLES, at, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 

@@ -1,4 +1,4 @@
-"""How well policies drive in the simulator, and what learning took: a part of the report on the transfer."""
+"""What the experiment from dream to twin has shown, as parts of a report."""
 
 from __future__ import annotations
 
@@ -77,38 +77,7 @@ def driving_part(
         (name, str(len(results[name])), *(text(values[key], digits) for key, (_, digits) in MEASURES.items()))
         for name, values in found.items()
     )
-    took = _took(runs, agents)
-    true = next(kind for kind, values in took.items() if values["place"] == "twin")
-    claims = {
-        kind: {
-            "share of the twin-trained score": float(found[kind]["score"].value / found[true]["score"].value),
-            "share of its wall-clock": values["seconds"] / took[true]["seconds"],
-        }
-        for kind, values in took.items()
-    }
-    return Part(
-        name="driving",
-        title="Learned in the dream, driven in the simulator",
-        method=(
-            "PPO of Stable-Baselines3 with one network and one set of hyper-parameters, in the dream and in MetaDrive. "
-            "Every driver then drives the same whole episodes of MetaDrive on scenarios that no policy was trained on. "
-            "Driving score: share of the route, times 0.6 after running into a vehicle and 0.65 into an object, times "
-            "the share of time not against the traffic. Intervals (95%) resample scenarios and, of several, runs. "
-            "Times are of one process with one thread each, side by side on this machine."
-        ),
-        limits=(
-            f"{_seen(next(iter(runs.values()))[0]['recipe'])} "
-            "Few runs of each kind tell little about how much luck there is in a run."
-        ),
-        tables=(Table("Whole episodes in the simulator", head, rows), _effort_table(took, claims)),
-        values={"drivers": plain(found), "training": took, "compared": claims},
-        figures={"Learning curves: reward a step where it is learned": lambda figure: _curves(figure, runs)},
-    )
-
-
-def _took(runs: Mapping[str, list[Any]], agents: Mapping[str, list[Any]]) -> dict[str, dict[str, Any]]:
-    """Where each kind has learned, its steps, seconds, share of time in the environment, and steps a second."""
-    return {
+    took = {
         kind: {
             "place": several[0]["place"],
             "steps": several[0]["steps"],
@@ -127,20 +96,15 @@ def _took(runs: Mapping[str, list[Any]], agents: Mapping[str, list[Any]]) -> dic
         }
         for kind, several in agents.items()
     }
-
-
-def _effort_table(took: dict[str, dict[str, Any]], claims: dict[str, dict[str, float]]) -> Table:
-    """What learning took, and what came of it compared with the twin."""
-    head = (
-        "trained in",
-        "environment steps",
-        "minutes",
-        "steps/s",
-        "time in the environment",
-        "time, twin = 1",
-        "score, twin = 1",
-    )
-    rows = tuple(
+    true = next(kind for kind, values in took.items() if values["place"] == "twin")
+    claims = {
+        kind: {
+            "share of the twin-trained score": float(found[kind]["score"].value / found[true]["score"].value),
+            "share of its wall-clock": values["seconds"] / took[true]["seconds"],
+        }
+        for kind, values in took.items()
+    }
+    effort = tuple(
         (
             kind,
             f"{values['steps']:,}",
@@ -152,7 +116,37 @@ def _effort_table(took: dict[str, dict[str, Any]], claims: dict[str, dict[str, f
         )
         for kind, values in took.items()
     )
-    return Table("What learning took", head, rows)
+    effort_head = (
+        "trained in",
+        "environment steps",
+        "minutes",
+        "steps/s",
+        "time in the environment",
+        "time, twin = 1",
+        "score, twin = 1",
+    )
+    return Part(
+        name="driving",
+        title="Learned in the dream, driven in the simulator",
+        method=(
+            "PPO of Stable-Baselines3 with one network and one set of hyper-parameters, in the dream and in MetaDrive. "
+            "Every driver then drives the same whole episodes of MetaDrive on scenarios that no policy "
+            "was trained on. Driving "
+            "score: share of the route, times 0.6 after running into a vehicle and 0.65 into an object, times the "
+            "share of time not against the traffic. Intervals (95%) resample scenarios and, of several, runs. "
+            "Times are of one process with one thread each, side by side on this machine."
+        ),
+        limits=(
+            f"{_seen(next(iter(runs.values()))[0]['recipe'])} "
+            "Few runs of each kind tell little about how much luck there is in a run."
+        ),
+        tables=(
+            Table("Whole episodes in the simulator", head, rows),
+            Table("What learning took", effort_head, effort),
+        ),
+        values={"drivers": plain(found), "training": took, "compared": claims},
+        figures={"Learning curves: reward a step where it is learned": lambda figure: _curves(figure, runs)},
+    )
 
 
 def _seen(recipe: Mapping[str, Any]) -> str:

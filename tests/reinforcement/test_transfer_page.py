@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from learned_sim_env.reinforcement.driving_part import MEASURES, PER_KM, driving_part, measured
 from learned_sim_env.reinforcement.recipe import Recipe
+from learned_sim_env.reinforcement.transfer_page import MEASURES, PER_KM, driving_part, measured
 
 
 def episode(end: str, speed: float, steps: int, score: float = 0.5) -> dict:
