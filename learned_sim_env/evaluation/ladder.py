@@ -16,6 +16,7 @@ LEVELS = {
     "prediction": "learned_sim_env.evaluation.levels.prediction",
     "cameras": "learned_sim_env.evaluation.levels.cameras",
     "camera_drives": "learned_sim_env.evaluation.levels.camera_drives",
+    "world": "learned_sim_env.evaluation.levels.world",
     "responses": "learned_sim_env.evaluation.levels.responses",
     "camera_actions": "learned_sim_env.evaluation.levels.camera_actions",
     "return_trip": "learned_sim_env.evaluation.levels.return_trip",

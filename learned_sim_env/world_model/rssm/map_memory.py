@@ -77,6 +77,7 @@ class MapMemory:
         origin: Tensor,
         pose: Tensor,
         imagine: Callable[[Tensor, Tensor], tuple[Tensor, Exact]],
+        lay: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Tensor:
         """The view (B, H, W) uint8 from `pose`, after what is not known of it was imagined and committed, in place.
 
@@ -85,10 +86,16 @@ class MapMemory:
             pose: (B, 3).
             imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
                 known in place of UNKNOWN; and what is known more exactly than by the pixel.
+            lay: if given, first of all: from a row, its map (size, size) and its origin (2,), to the same map, in
+                place, with as much in place of UNKNOWN as is known without being imagined here.
         """
         view = self._read_subcell(cells, pose)
-        # UNKNOWN is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
-        blank = (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]
+        blank = _blank(view)
+        if lay is not None and len(blank):
+            for row in blank.tolist():
+                lay(row, cells[row], origin[row])
+            view[blank] = self._read_subcell(cells[blank], pose[blank])
+            blank = blank[_blank(view[blank])]
         for start in range(0, len(blank), CHUNK):
             some = blank[start : start + CHUNK]
             rows = torch.cat([some, some[-1:].expand(min(len(pose), CHUNK) - len(some))])
@@ -274,3 +281,9 @@ class MapMemory:
         # takes a CPU a third of the time of a comparison.
         held = ~(((u - u0) | (v - v0)) & -self.size).bool()
         return ((u & self.size - 1) * self.size + (v & self.size - 1)).long(), held
+
+
+def _blank(view: Tensor) -> Tensor:
+    """The numbers (n,) of views (B, H, W) uint8 in which something is UNKNOWN."""
+    # It is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
+    return (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]

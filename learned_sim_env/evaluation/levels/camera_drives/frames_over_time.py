@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.measures.bootstrap import INTERVAL, Estimate
 from learned_sim_env.measures.frame_features import FEATURES, frame_features
 from learned_sim_env.measures.frechet import COMPONENTS, Whitening, frechet_distance

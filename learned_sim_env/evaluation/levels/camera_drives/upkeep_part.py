@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, TWIN
 from learned_sim_env.measures.bootstrap import Estimate, mean_of_known, ratio, resample
 from learned_sim_env.measures.upkeep import REGIONS, contrast, detail, region_colours, regions

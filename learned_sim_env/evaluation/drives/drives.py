@@ -1,4 +1,4 @@
-"""Camera frames of drives that begin at the same moments, in a dream and in its twin."""
+"""What is kept of drives that begin at the same moments, in a dream and in its twin."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from learned_sim_env.settings import check_at_least
 
 # Steps since the last real moment that are looked at in any case.
 AGES = (1, 15, 30, 100, 300, 500)
-# What drives: the second where a model draws no view from above.
-DRIVER, BLIND_DRIVER = "careful-6", "follow-6"
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,18 @@ class Drives:
 
     running: (N, A) bool, whether the episode had not ended before. finite: (N,) bool, whether all that was predicted in
     a drive is finite; it ends with what is not. frames: by camera, (N, A, H, W, 3) uint8. views: (N, A, h, w) uint8
-    classes seen from above; None where there are none.
+    classes seen from above; None where there are none. ego: (N, A, 6) float32. ends: (N,) str, of `task.ENDS`, how the
+    episodes ended, "time_limit" where they did not. doubt: (N, A) float32, the model's uncertainty; 0 in a simulator.
+    doubted: (N,) bool, whether it was above the checkpoint's bound at a step before the end; an environment would have
+    ended the episode there, at the step `doubted_at` (N,) int64.
     """
 
     running: np.ndarray
     finite: np.ndarray
     frames: dict[str, np.ndarray]
     views: np.ndarray | None
+    ego: np.ndarray
+    ends: np.ndarray
+    doubt: np.ndarray
+    doubted: np.ndarray
+    doubted_at: np.ndarray

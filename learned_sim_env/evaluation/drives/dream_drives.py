@@ -6,17 +6,35 @@ import numpy as np
 from tqdm import tqdm
 
 from learned_sim_env.drivers import open_driver
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.imagination.inference import Inference
-from learned_sim_env.imagination.rollout import Rollout
+from learned_sim_env.imagination.judging import judge
+from learned_sim_env.imagination.rollout import Imagined, Rollout
 from learned_sim_env.imagination.starts import Starts
 from learned_sim_env.rendering.palette import colourise
-from learned_sim_env.spec import TERMINATIONS
-from learned_sim_env.task import EVENTS
+from learned_sim_env.task import ENDS
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.protocol import device_of
 
-_ENDS = [EVENTS.index(name) for name in TERMINATIONS if name in EVENTS]
+_NAMES = np.array(ENDS, object)
+
+
+class _Ends:
+    """How N drives of so many steps end, as an environment judges it; doubt is noted, but ends none of them."""
+
+    def __init__(self, checkpoint: Checkpoint, rows: int, steps: int):
+        self._contract, self._bound = checkpoint.contract, checkpoint.uncertainty_bound
+        self.running, self.finite, self.doubted = np.ones(rows, bool), np.ones(rows, bool), np.zeros(rows, bool)
+        self.reasons, self.doubted_at = np.full(rows, "time_limit", object), np.full(rows, steps)
+
+    def after(self, age: int, imagined: Imagined) -> None:
+        """Take in the step that led to moments of this age."""
+        end = judge(imagined, self._contract, np.inf).end
+        self.finite = self.finite & imagined.finite
+        self.reasons = np.where(self.running & (end >= 0), _NAMES[end], self.reasons)
+        self.running = self.running & (end < 0)
+        doubts = self.running & ~self.doubted & (imagined.uncertainty > self._bound)
+        self.doubted, self.doubted_at = self.doubted | doubts, np.where(doubts, age, self.doubted_at)
 
 
 def drive_dream(
@@ -26,10 +44,11 @@ def drive_dream(
     driver: str,
     config: DrivesConfig,
 ) -> Drives:
-    """Sampled at temperature 1, each drive by itself; it is drawn as the twin's are kept.
+    """Sampled at temperature 1, each drive by itself; it is drawn as the twin's are kept. Doubt ends none of them.
 
     Args:
         twin: by seed, see `twin_drives.TwinDrives.drive`.
+        cameras: that are drawn. Without any, the view from above is drawn at every step, as drivers see it.
     """
     model = checkpoint.model
     viewed, drawn, rows = "bev" in model.draws, set(config.drawn), np.arange(len(twin))
@@ -41,27 +60,35 @@ def drive_dream(
     start = Starts(model, checkpoint.contexts, inference, names=names).from_observations(contexts, actions)
     rollout = Rollout(model, len(rows), inference)
     rollout.start(rows, start, config.seed * len(rows) + rows)
-    act, began = open_driver(driver, list(twin)), np.ones(len(rows), bool)
-    ego, alive, finite = start.ego, np.ones(len(rows), bool), np.ones(len(rows), bool)
+    act, began, ego = open_driver(driver, list(twin)), np.ones(len(rows), bool), start.ego
+    ends = _Ends(checkpoint, len(rows), config.steps)
     frames = {name: [start.drawn[name]] for name in cameras}
-    views, running = [start.drawn["bev"]] if viewed else [], [alive]
+    views, running = [start.drawn["bev"]] if viewed else [], [ends.running]
+    egos, doubt = [ego], [np.zeros(len(rows), np.float32)]
     for age in tqdm(range(1, config.steps + 1), desc="dream", unit="step"):
         seen = {"ego": ego, **({"bev": colourise(rollout.drawn("bev", rows))} if viewed else {})}
         imagined = rollout.step(act(seen, began))
-        finite = finite & imagined.finite
         # A row of which something is not finite stays where it was.
         ego, began = np.where(imagined.finite[:, None], imagined.ego, ego), np.zeros(len(rows), bool)
-        alive = alive & finite & ~imagined.events[:, _ENDS].any(1)
-        if age in drawn:
+        ends.after(age, imagined)
+        if age in drawn or not cameras:
             rollout.draw(names)
+        if age in drawn:
+            egos.append(ego)
+            doubt.append(imagined.uncertainty)
+            running.append(ends.running)
             for name in cameras:
                 frames[name].append(rollout.drawn(name, rows))
-            running.append(alive)
             if viewed:
                 views.append(rollout.drawn("bev", rows))
     return Drives(
         np.stack(running, 1),
-        finite,
+        ends.finite,
         {name: np.stack(values, 1) for name, values in frames.items()},
         np.stack(views, 1) if viewed else None,
+        np.stack(egos, 1),
+        ends.reasons.astype(str),
+        np.stack(doubt, 1),
+        ends.doubted,
+        ends.doubted_at,
     )
