@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from learned_sim_env.evaluation.ladder import ALL, LEVELS, chosen_levels, climb, find_level
+from learned_sim_env.evaluation.ladder import ALL, LEVELS, chosen_levels, find_level, measure_level
 from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
@@ -162,8 +162,7 @@ def _measured(inputs: LevelInputs, config: EvaluateConfig, name: str) -> Report 
 
     if name == _REPORT:
         return evaluate(inputs.checkpoint, inputs.data, config, inputs.beside)
-    ((_, parts),) = climb([find_level(name)], inputs)
-    return parts
+    return measure_level(name, inputs)
 
 
 def _measured_apart(args: EvaluateArgs, config: EvaluateConfig, name: str) -> Report | tuple[Part, ...]:

@@ -255,7 +255,7 @@ class Episodes:
             )
 
     def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
-        """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.checked_record`."""
+        """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.opened`."""
         snapshot, record = snapshots.opened(snapshot, self.rollout, self.checkpoint)
         return Start.from_snapshot(self.rollout.model, self._inference, snapshot, record["ego"][0]), record
 

@@ -13,7 +13,6 @@ from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.rendering.camera import Appearance
-from learned_sim_env.simulators import SIMULATORS
 from tests import standin
 from tests.toy_model import toy_camera_checkpoint
 
@@ -133,12 +132,6 @@ def test_episodes_begin_at_observations_of_ones_own():
     del mine["left"]
     with pytest.raises(ValueError, match="must be a dict of 'right' and 'left' and 'front' and 'ego', got"):
         env.reset(options={"observations": mine, "actions": np.zeros((3, 2))})
-
-
-@pytest.fixture
-def toy(monkeypatch):
-    """The toy simulator is one of the known ones."""
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
 
 
 def twin_of(**settings):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.signs import Signal
+from learned_sim_env.carla_standin.world.actors import Actor
+from learned_sim_env.carla_standin.world.signs import Signal
 
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import degrees
 from typing import TYPE_CHECKING, Any
 
-from learned_sim_env.carla_standin import motion, wire
-from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.registry import CALLS, Call, call, perform, require_finite
 from learned_sim_env.carla_standin.wire import Refused
+from learned_sim_env.carla_standin.world import motion
+from learned_sim_env.carla_standin.world.actors import Actor
 
 if TYPE_CHECKING:
     from learned_sim_env.carla_standin.server import Server

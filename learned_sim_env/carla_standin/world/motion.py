@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import atan, atan2, cos, degrees, hypot, radians, sin, tan
 from typing import Any
 
-from learned_sim_env.carla_standin.actors import Actor
 from learned_sim_env.carla_standin.wire import FASTEST, turned, within
+from learned_sim_env.carla_standin.world.actors import Actor
 
 # [m/s^2] at full throttle and full brake, [1/s] drag of a rolling car, [m/s] top speed in reverse.
 ENGINE, BRAKES, DRAG, TOP_REVERSE = 5.0, 9.0, 0.06, 6.0

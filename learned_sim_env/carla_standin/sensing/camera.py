@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.rays import axes_of, box_of, enter
-from learned_sim_env.carla_standin.roads import Roads
+from learned_sim_env.carla_standin.sensing.rays import axes_of, box_of, enter
+from learned_sim_env.carla_standin.world.actors import Actor
+from learned_sim_env.carla_standin.world.roads import Roads
 from learned_sim_env.optional import require
 
 ROADS, SIDEWALKS, TERRAIN, SKY, ROAD_LINES = 1, 2, 10, 11, 24

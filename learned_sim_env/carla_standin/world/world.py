@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.carla_standin import lights, motion, wire
-from learned_sim_env.carla_standin.actors import AT_REST, Actor
+from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, SPECTATOR, Blueprint, sound_attributes, traffic
-from learned_sim_env.carla_standin.contacts import boxes_of, overlaps
-from learned_sim_env.carla_standin.roads import Roads
-from learned_sim_env.carla_standin.signs import LIGHT, REACH
 from learned_sim_env.carla_standin.wire import Refused
+from learned_sim_env.carla_standin.world import lights, motion
+from learned_sim_env.carla_standin.world.actors import AT_REST, Actor
+from learned_sim_env.carla_standin.world.contacts import boxes_of, overlaps
+from learned_sim_env.carla_standin.world.roads import Roads
+from learned_sim_env.carla_standin.world.signs import LIGHT, REACH
 
 SPEED_LIMIT = 30.0  # [km/h], as CARLA's towns
 # [frames] for which calls on an actor that has been destroyed still find it. A client's TrafficManager works on frames

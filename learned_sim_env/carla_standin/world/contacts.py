@@ -7,7 +7,7 @@ from math import radians
 
 import numpy as np
 
-from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.world.actors import Actor
 
 
 def boxes_of(actors: Sequence[Actor]) -> np.ndarray:

@@ -10,10 +10,11 @@ from math import cos, radians, sin
 import msgpack
 import numpy as np
 
-from learned_sim_env.carla_standin import scanners, wire
-from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.camera import Camera, View
-from learned_sim_env.carla_standin.world import StandInWorld
+from learned_sim_env.carla_standin import wire
+from learned_sim_env.carla_standin.sensing import scanners
+from learned_sim_env.carla_standin.sensing.camera import Camera, View
+from learned_sim_env.carla_standin.world.actors import Actor
+from learned_sim_env.carla_standin.world.world import StandInWorld
 
 # Kinds that have a stream, and the types of their data; None for those that are not simulated and send nothing. A lane
 # invasion sensor works in the client alone.

@@ -10,9 +10,9 @@ import msgpack
 import numpy as np
 
 from learned_sim_env.carla_standin import wire
-from learned_sim_env.carla_standin.actors import Actor
-from learned_sim_env.carla_standin.camera import ground, ground_tags
-from learned_sim_env.carla_standin.rays import GROUND, NOTHING, Hits, axes_of, cast
+from learned_sim_env.carla_standin.sensing.camera import ground, ground_tags
+from learned_sim_env.carla_standin.sensing.rays import GROUND, NOTHING, Hits, axes_of, cast
+from learned_sim_env.carla_standin.world.actors import Actor
 
 # Most rays of one measurement, and nearest [m] that a radar or an obstacle detector tells of.
 MOST_RAYS = 1_000_000

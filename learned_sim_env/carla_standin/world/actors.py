@@ -8,7 +8,7 @@ from typing import Any
 
 from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.blueprints import UIDS, Blueprint
-from learned_sim_env.carla_standin.signs import Signal
+from learned_sim_env.carla_standin.world.signs import Signal
 
 # VehicleControl at rest: throttle, steer, brake, hand brake, reverse, manual gear shift, gear.
 AT_REST = (0.0, 0.0, 0.0, False, False, False, 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.carla_standin.actors import Actor
+from learned_sim_env.carla_standin.world.actors import Actor
 
 # What a ray meets that is no actor.
 NOTHING, GROUND = -2, -1

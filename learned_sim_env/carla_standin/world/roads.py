@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from learned_sim_env.carla_standin.signs import LIGHT, read_signals
+from learned_sim_env.carla_standin.world.signs import LIGHT, read_signals
 from learned_sim_env.opendrive import open_map
 from learned_sim_env.optional import require
 
