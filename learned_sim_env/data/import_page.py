@@ -37,7 +37,7 @@ def passed_over_in_words(passed_over: Mapping[str, int]) -> str:
     """Of files that are no recordings, by the ending of their names."""
     kinds = ", ".join(f"{count} {ending or 'without an ending'}" for ending, count in passed_over.items())
     unpack = "; archives are not opened: unpack them" if any(end in ARCHIVES for end in passed_over) else ""
-    return f"beside them, no recordings themselves: {kinds}{unpack}"
+    return kinds + unpack
 
 
 def sentences_of(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

@@ -181,7 +181,7 @@ class Report:
         for sentence, names in sentences_of(told):
             rows.append(f"  {names[0] if len(names) == 1 else f'{len(names)} recordings'}: {sentence}")
         if self.passed_over:
-            rows.append(f"  {passed_over_in_words(self.passed_over)}")
+            rows.append(f"  beside them, no recordings themselves: {passed_over_in_words(self.passed_over)}")
         refused = [sentence for look in self.looks for sentence in look.refused]
         refused += [f"{file}: {reason.strip().splitlines()[-1]}" for file, reason in self.broken.items()]
         if refused:
@@ -209,7 +209,8 @@ def look_at_all(config: ImportConfig) -> Report:
         elif not config.recording_format:
             passed_over[next((end for end in formats.ARCHIVES if path.name.endswith(end)), path.suffix)] += 1
     if not files:
-        raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}")
+        inside = f"; in it: {passed_over_in_words(passed_over)}" if config.path.is_dir() and passed_over else ""
+        raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}{inside}")
     keep, draw = not config.check, config.out is not None
     # Rather now than at the end.
     if keep:
