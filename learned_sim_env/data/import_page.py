@@ -61,8 +61,10 @@ def _many(count: int, what: str) -> str:
 def parts_of(report: Mapping[str, Any], strips: Mapping[str, Path]) -> list[Part]:
     """Of a `Report` as it is in `report.json`; strips: pictures of drives, by name."""
     drives = [drive for look in report["looks"] for drive in look["drives"]]
-    parts = [_amount(report), _wrong(report), _recordings(report)]
+    parts = [_amount(report), _wrong(report)]
     # Of films there are no figures.
+    if any(look["recordings"] for look in report["looks"]):
+        parts.append(_recordings(report))
     if driven := [drive for drive in drives if "path" not in drive["lacking"]]:
         parts.append(_drives(driven))
     if drives:
