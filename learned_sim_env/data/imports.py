@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ import numpy as np
 
 from learned_sim_env.data.dataset import pack
 from learned_sim_env.data.engines import LOCAL, Engine
-from learned_sim_env.data.import_page import parts_of
+from learned_sim_env.data.import_page import found_in_words, parts_of, passed_over_in_words, sentences_of
 from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
 from learned_sim_env.data.recorded import FILMED, NAMES, RecordedEpisodes, episode_of, filmed_episode
 from learned_sim_env.data.splits import SPLITS
@@ -39,7 +39,7 @@ from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.film import Footage
 from learned_sim_env.recordings.formats import FORMATS
 from learned_sim_env.recordings.imported import ImportedEpisode
-from learned_sim_env.recordings.looking import LACKING, Look, look_at
+from learned_sim_env.recordings.looking import Look, look_at
 from learned_sim_env.recordings.strips import strip
 from learned_sim_env.recordings.views import Views
 from learned_sim_env.reporting.html import write_html
@@ -122,10 +122,15 @@ class LookTask:
 
 @dataclass(frozen=True)
 class Report:
-    """What all files turned into. broken: by file, why it could not even be refused."""
+    """What all files turned into.
+
+    broken: by file, why it could not even be refused. passed_over: by the ending of their names, how many files beside
+    them are no recordings.
+    """
 
     looks: tuple[Look, ...]
     broken: dict[str, str]
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def portions(self) -> list[Portion]:
@@ -166,25 +171,18 @@ class Report:
             },
             "looks": [look.to_dict() for look in self.looks],
             "broken": self.broken,
+            "passed_over": self.passed_over,
         }
 
     def __str__(self) -> str:
         told = self.to_dict()
-        kinds = ", ".join(f"{count} {name}" for name, count in told["formats"].items())
-        frames = f"{told['frames']} frames, {told['hours']:.2f} hours"
-        rows = [f"{told['files']} files ({kinds}): {told['drives']} drives, {frames}"]
+        rows = [found_in_words(told)]
         rows += ["  " + ", ".join(f"{told['splits'][s]['frames']} frames for {s}" for s in SPLITS)]
         rows += [f"  {few}"] if (few := too_few(self.portions)) else []
-        said: dict[str, list[str]] = {}
-        for drive in (drive for look in self.looks for drive in look.drives):
-            for lack in drive["lacking"]:
-                said.setdefault(LACKING[lack], []).append(drive["name"])
-        for look in self.looks:
-            for name, sentences in look.warnings.items():
-                for sentence in sentences:
-                    said.setdefault(sentence, []).append(name)
-        for sentence, names in sorted(said.items(), key=lambda item: -len(item[1])):
+        for sentence, names in sentences_of(told):
             rows.append(f"  {names[0] if len(names) == 1 else f'{len(names)} recordings'}: {sentence}")
+        if self.passed_over:
+            rows.append(f"  beside them, no recordings themselves: {passed_over_in_words(self.passed_over)}")
         refused = [sentence for look in self.looks for sentence in look.refused]
         refused += [f"{file}: {reason.strip().splitlines()[-1]}" for file, reason in self.broken.items()]
         if refused:
@@ -204,9 +202,16 @@ def look_at_all(config: ImportConfig) -> Report:
     """
     from tqdm import tqdm
 
-    files = tuple(formats.find(config.path, config.recording_format or None))
+    passed_over: Counter[str] = Counter()
+    files = []
+    for path, kind in formats.walk(config.path, config.recording_format or None):
+        if kind is not None:
+            files.append((path, kind))
+        elif not config.recording_format:
+            passed_over[next((end for end in formats.ARCHIVES if path.name.endswith(end)), path.suffix)] += 1
     if not files:
-        raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}")
+        inside = f"; in it: {passed_over_in_words(passed_over)}" if config.path.is_dir() and passed_over else ""
+        raise ValueError(f"{config.path} holds no recordings: {formats.what_else(config.path)}{inside}")
     keep, draw = not config.check, config.out is not None
     # Rather now than at the end.
     if keep:
@@ -221,7 +226,7 @@ def look_at_all(config: ImportConfig) -> Report:
         with (
             closing(
                 config.engine.run_seeds(
-                    LookTask(files, folder, keep, config.fit_car, draw, config.camera),
+                    LookTask(tuple(files), folder, keep, config.fit_car, draw, config.camera),
                     todo,
                     min(config.workers, max(len(todo), 1)),
                     LONGEST,
@@ -234,7 +239,7 @@ def look_at_all(config: ImportConfig) -> Report:
                     broken[str(files[result.seed][0])] = result.error
                 bar.update()
         looks = [_look_of(folder, path, config) for path, _ in files if str(path) not in broken]
-        report = Report(tuple(looks), broken)
+        report = Report(tuple(looks), broken, dict(passed_over.most_common()))
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
             write_page(config, report)
@@ -288,10 +293,9 @@ def write_page(config: ImportConfig, report: Report) -> None:
     for look in report.looks:
         record = record_of(config.out, Path(look.file), not config.check, config.fit_car, config.camera)
         drawn.update({d["name"]: strip_of(record, k) for k, d in enumerate(look.drives[:STRIPS])})
-    about = {"recordings": str(config.path), "version": __version__}
-    write_html(
-        config.out / "report.html", f"Recordings in {config.path.name}", about, parts_of(report.to_dict(), drawn)
-    )
+    told = report.to_dict()
+    about = {"recordings": str(config.path), "found": found_in_words(told), "version": __version__}
+    write_html(config.out / "report.html", f"Recordings in {config.path.name}", about, parts_of(told, drawn))
 
 
 def episodes_of(record: Path) -> Path:

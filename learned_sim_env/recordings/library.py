@@ -38,7 +38,7 @@ class Library:
         fit_car: see `drives_of`; of an import, as it was done there.
 
     Raises:
-        ValueError: for an unknown format, and where there are no recordings.
+        ValueError: for an unknown format, where there are no recordings, and where those of an import are gone.
         OSError: if there is nothing at `path`.
     """
 
@@ -50,6 +50,11 @@ class Library:
         else:
             self._files = list(dict.fromkeys((e.file, e.format) for e in self._episodes))
             self._fit_car = any(e.fit_car for e in self._episodes)
+            if gone := [file for file, _ in self._files if not file.exists()]:
+                raise ValueError(
+                    f"{len(gone)} of the {len(self._files)} recordings of {path} are not where they were, such as "
+                    f"{gone[0]}: put them back, or import them anew"
+                )
         if not self._files:
             raise ValueError(f"{path} holds no recordings: {formats.what_else(path)}")
         self._drives: OrderedDict[int, list[Drive]] = OrderedDict()

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from learned_sim_env.files import DiskFull
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.checks import BINS, figures, warnings_of
 from learned_sim_env.recordings.drives import Drive, drives_of
 from learned_sim_env.recordings.film import LACKS, Film, Footage, footage_of
-from learned_sim_env.recordings.recording import RecordingError
+from learned_sim_env.recordings.recording import Recording, RecordingError
 from learned_sim_env.recordings.views import NO_VIEWS, Views, views_of
 from learned_sim_env.spec import CONTRACTS
 
@@ -33,6 +35,7 @@ class Look:
         file: as it was named. format: of it.
         drives: by drive its name, log, what of `LACKING` holds of it, by camera of the contract the share of pixels
             that were recorded, and figures, JSON-ready.
+        recordings: by recording, what was recorded, JSON-ready, see `recorded`.
         warnings: by recording, sentences.
         refused: sentences, one for each recording that cannot be used, or for the file.
         seconds: of driving.
@@ -41,6 +44,7 @@ class Look:
     file: str
     format: str
     drives: list[dict] = field(default_factory=list)
+    recordings: dict[str, dict] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -86,6 +90,7 @@ def look_at(
                 said += [note for note in views.notes if note not in said]
                 look.drives.append({**about, **figure.to_dict()})
                 look.seconds += len(drive) * drive.dt
+            look.recordings[found.name] = recorded(found)
             look.warnings[found.name] = [*warnings_of(found, drives, measured), *said]
     except DiskFull:
         raise
@@ -96,6 +101,28 @@ def look_at(
     if not look.drives and not look.refused:
         look.refused.append(f"{path.name} is empty")
     return look
+
+
+def recorded(recording: Recording) -> dict:
+    """What was recorded, whatever becomes of it.
+
+    seconds: from the first place of the ego to the last. rate: of its places, in a second, the usual one. gap: longest
+    time [s] between two. signals: names of what was measured on the car. others: how many other road users there are,
+    None where they were not recorded. map: whether there is one. lights: how many of which something is known.
+    sources: where labels are from, by what they are of.
+    """
+    steps = np.diff(recording.ego.times)
+    missing = {"tracks" if recording.tracks is None else "", "" if recording.lights else "lights"}
+    return {
+        "seconds": recording.seconds,
+        "rate": float(1 / np.median(steps)),
+        "gap": float(steps.max()),
+        "signals": sorted(recording.signals),
+        "others": None if recording.tracks is None else len(recording.tracks),
+        "map": recording.road is not None,
+        "lights": len(recording.lights),
+        "sources": {what: source for what, source in recording.sources.items() if what not in missing},
+    }
 
 
 def _look_at_film(look: Look, film: Film, use: Callable[[Drive | Footage, Views], None] | None) -> None:

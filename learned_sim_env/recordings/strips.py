@@ -27,8 +27,8 @@ RECORDED, DRIVEN = (255, 255, 255), (255, 0, 160)
 
 
 def strip(drive: Drive | Footage, views: Views) -> np.ndarray:
-    """(H, W, 3) uint8: where it went, beside its surroundings at `MOMENTS` moments; below, cameras at `SEEN`. Of a film
-    its pictures.
+    """(H, W, 3) uint8: where it went, beside its surroundings at `MOMENTS` moments; below, cameras at `SEEN` that
+    they have a picture of. Of a film its pictures.
     """
     if isinstance(drive, Footage):
         return beside(drive.pictures[_moments(drive, SEEN)], GAP)
@@ -37,13 +37,18 @@ def strip(drive: Drive | Footage, views: Views) -> np.ndarray:
     half = MOMENTS // 2
     around = stacked([beside(row, GAP) for row in (above[:half], above[half:])], GAP)
     rows = [beside([overview(drive, len(around)), around], GAP)]
-    rows += [beside(frames[_moments(drive, SEEN)], GAP) for frames in views.frames.values()]
+    rows += [beside(v[_some(np.flatnonzero(views.known[name]), SEEN)], GAP) for name, v in views.frames.items()]
     wide = max(row.shape[1] for row in rows)
     return stacked([np.pad(row, ((0, 0), (0, wide - row.shape[1]), (0, 0))) for row in rows], GAP)
 
 
 def _moments(drive: Drive | Footage, count: int) -> np.ndarray:
-    return np.linspace(0, len(drive), count).round().astype(int)
+    return _some(np.arange(len(drive) + 1), count)
+
+
+def _some(moments: np.ndarray, count: int) -> np.ndarray:
+    """So many of them, evenly, the first and the last among them."""
+    return moments[np.linspace(0, len(moments) - 1, count).round().astype(int)]
 
 
 def overview(drive: Drive, side: int) -> np.ndarray:

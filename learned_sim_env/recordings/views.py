@@ -23,6 +23,8 @@ FINE = 4
 LEAST_COVERED = 0.7
 # [s] A picture is that of a moment if it is no farther from it: half the time between those of a slow camera.
 NEAR = 0.06
+# Share of moments without a picture that is not worth a word.
+FEW = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,12 @@ def _seen(
         frames[name][~mask] = 0
     given = [name for name in frames if known[name].any()]
     notes += [f"{name}: no pictures of the time of the drive" for name in frames if name not in given]
+    missing = {name: 1 - known[name].mean() for name in given}
+    notes += [
+        f"{name}: {share:.0%} of the moments have no picture within {NEAR:g} s, and are masked"
+        for name, share in missing.items()
+        if share > FEW
+    ]
     return Views({n: frames[n] for n in given}, {n: known[n] for n in given}, covered, tuple(notes))
 
 

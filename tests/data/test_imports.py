@@ -53,9 +53,23 @@ def test_reads_what_can_be_read(logs, tmp_path, capsys):
     assert sum(speeds) == 162 and sum(speeds[3:6]) == 162
     page = (tmp_path / "out" / "report.html").read_text()
     assert "scene.json is no whole JSON file" in page and "mine/0" in page
-    assert page.count("Picture: ") == 2 and page.count("Moments by ") >= 3
+    assert page.count("Picture: ") == 2 and "Moments by speed and action" in page
+    # What was recorded of each, and where labels are from.
+    (about,) = (r for look in told["looks"] for name, r in look["recordings"].items() if name == "mine")
+    assert about["rate"] == pytest.approx(10.0) and about["gap"] == pytest.approx(0.1) and about["map"]
+    assert "tracks: labels of the data set" in page
+    assert told["passed_over"] == {".txt": 1} and "no recordings themselves: 1 .txt" in text
     # Only the report, and what it shows, where recordings are looked at alone.
     assert {p.suffix for p in (tmp_path / "out").rglob("*") if p.is_file()} == {".json", ".html", ".png"}
+
+
+def test_archives_in_a_folder_are_said_not_to_be_opened(logs, tmp_path):
+    (tmp_path / "scene.pkl").write_bytes((logs / "scene.pkl").read_bytes())
+    (tmp_path / "more.tar.gz").write_bytes(b"packed")
+    report = look_at_all(ImportConfig(tmp_path, workers=1, check=True))
+    assert "1 .tar.gz; archives are not opened" in str(report)
+    # Where one format is asked for, what is of others is not spoken of.
+    assert not look_at_all(ImportConfig(tmp_path, None, "scenarionet", workers=1, check=True)).passed_over
 
 
 def test_goes_on_from_what_is_there(logs, tmp_path):

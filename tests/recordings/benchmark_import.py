@@ -8,6 +8,7 @@ Linux only: it looks into /proc.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import tempfile
 import threading
@@ -64,11 +65,12 @@ def main(args: Args) -> None:
         begin = time.monotonic()
         report = look_at_all(ImportConfig(logs, out, workers=args.workers))
         seconds = time.monotonic() - begin
+        used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         over.set()
         thread.join()
         told = report.to_dict()
     print(f"{told['files']} files, {told['drives']} drives, {told['frames']} frames in {seconds:.0f} s")
-    print(f"{seconds / args.copies:.2f} s a file with {args.workers} workers")
+    print(f"{seconds / args.copies:.2f} s a file with {args.workers} workers, {used / args.copies:.2f} s of CPU time")
     tenths = [samples[len(samples) * k // 10 : max(len(samples) * (k + 1) // 10, 1)] for k in range(10)]
     print("MiB, the most in each tenth of the time:", ", ".join(f"{max(t):.0f}" for t in tenths if t))
 

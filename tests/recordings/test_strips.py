@@ -24,5 +24,9 @@ def test_path_leads_upwards_and_cameras_stand_below(write):
     frames = np.arange(len(drive) + 1, dtype=np.uint8)[:, None, None, None] + np.zeros((64, 96, 3), np.uint8)
     both = strip(drive, Views({"front": frames}, {"front": np.ones(len(frames), bool)}, {"front": 1.0}))
     assert np.array_equal(both[:130], alone)
+    # Moments without a picture are not shown.
+    every_other = np.arange(len(frames)) % 2 == 1
+    some = strip(drive, Views({"front": frames}, {"front": every_other}, {"front": 1.0}))
+    assert (some[-1, 10 :: 96 + GAP, 0][:SEEN] % 2 == 1).all()
     shown = both[-1, 10 :: 96 + GAP, 0][:SEEN]
     assert shown[0] == 0 and shown[-1] == len(drive) and (np.diff(shown.astype(int)) > 0).all()

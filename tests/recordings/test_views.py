@@ -85,6 +85,7 @@ def test_moments_without_a_picture_are_masked(drive):
     assert np.flatnonzero(found.known["front"]).tolist() == [t for t in range(0, len(drive) + 1, 5) if t != 15]
     assert not found.frames["front"][~found.known["front"]].any() and "left" not in found.frames
     assert f"1 of {len(times)} pictures of ahead cannot be read" in found.notes
+    assert "front: 80% of the moments have no picture within 0.06 s, and are masked" in found.notes
 
 
 def test_without_calibration_or_looking_elsewhere(drive):

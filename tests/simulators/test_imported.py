@@ -90,6 +90,16 @@ def test_episodes_are_of_an_import(folder):
         env.reset(seed=RECORDED_SCENARIOS.start + 1)
 
 
+def test_recordings_that_are_gone_are_named(folder, tmp_path):
+    first, *others = imported.load(folder)
+    imported.save(tmp_path, [replace(first, file=tmp_path / "moved.pkl"), *others])
+    with (
+        pytest.raises(ValueError, match=r"1 of the 3 recordings .* such as .*moved\.pkl: put them back"),
+        TwinDrivingEnv("recorded", recordings=tmp_path) as env,
+    ):
+        env.reset(seed=RECORDED_SCENARIOS.start)
+
+
 @pytest.fixture(scope="module")
 def contexts(folder) -> Contexts:
     """Of the three episodes, in their middle."""

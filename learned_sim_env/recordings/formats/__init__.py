@@ -8,7 +8,7 @@ file is damaged as a whole, and `ImportError` when a package is missing that rea
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ FORMATS = {
     "video": "film of a camera (MP4 and others), without anything else",
 }
 
+# Endings of archives, which are not opened.
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
+
 
 def module_of(name: str) -> Any:
     """The module of a format; `ValueError` for an unknown name."""
@@ -49,7 +52,12 @@ def format_of(path: Path) -> str | None:
 
 
 def find(path: Path, name: str | None = None) -> Iterator[tuple[Path, str]]:
-    """Files and folders that are recordings at and below `path`, sorted, with the names of their formats.
+    """Files and folders that are recordings at and below `path`, sorted, with names of their formats: see `walk`."""
+    return ((file, kind) for file, kind in walk(path, name) if kind is not None)
+
+
+def walk(path: Path, name: str | None = None) -> Iterator[tuple[Path, str | None]]:
+    """The same, and files that are none with None. What is inside of a recording that is a folder is not told.
 
     name: only of this format. With it, `path` itself is taken for one whatever it looks like, if it is a file.
 
@@ -60,27 +68,19 @@ def find(path: Path, name: str | None = None) -> Iterator[tuple[Path, str]]:
         raise FileNotFoundError(f"{path} does not exist")
     if name is not None and path.is_file():
         yield path, name
-        return
-    names = FORMATS if name is None else (name,)
-    found = next((n for n in names if module_of(n).recognises(path)), None)
-    if found is not None:
-        yield path, found
-    elif path.is_dir():
-        for inner in sorted(path.iterdir()):
-            # What a link names may lie outside, or above.
-            if not inner.name.startswith(".") and not inner.is_symlink():
-                yield from find_inside(inner, name)
+    else:
+        yield from _walk(path, FORMATS if name is None else (name,))
 
 
-def find_inside(path: Path, name: str | None) -> Iterator[tuple[Path, str]]:
-    """The same for what is in a folder, where a file of another kind is no error."""
-    if path.is_dir():
-        yield from find(path, name)
-        return
-    names = FORMATS if name is None else (name,)
+def _walk(path: Path, names: Collection[str]) -> Iterator[tuple[Path, str | None]]:
     found = next((n for n in names if module_of(n).recognises(path)), None)
-    if found is not None:
+    if found is not None or not path.is_dir():
         yield path, found
+        return
+    for inner in sorted(path.iterdir()):
+        # What a link names may lie outside, or above.
+        if not inner.name.startswith(".") and not inner.is_symlink():
+            yield from _walk(inner, names)
 
 
 def read(path: Path, name: str | None = None) -> Iterator[Recording | Film | RecordingError]:
@@ -114,7 +114,7 @@ def what_else(path: Path) -> str:
         return f"this folder is no recording of a known format ({known})"
     if path.stat().st_size == 0:
         return "this file is empty"
-    if zipfile.is_zipfile(path) or path.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2")):
+    if zipfile.is_zipfile(path) or path.name.endswith(ARCHIVES):
         return "this is an archive: unpack it, and name the folder"
     if path.suffix == ".xodr" or path.name.endswith(".xodr.gz"):
         return "this is an OpenDRIVE map, in which nobody drives"
