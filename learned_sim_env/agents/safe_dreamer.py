@@ -61,10 +61,11 @@ class SafeDreamer(Dreamer):
         self._price = price = self.module.multiplier.update(float(returns.mean()) - self.settings.cost_limit)
         # Divided, so that a high price does not make steps larger, but reward count for less.
         weighed = (told["advantages"] - price * (advantages - advantages.mean())) / (1 + price)
-        return {**told, "advantages": weighed, "cost_returns": returns}
+        held = self.module.cost_critic.held(inputs[:-1])
+        return {**told, "advantages": weighed, "cost_returns": returns, "cost_held": held}
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        costs = self.module.cost_critic.loss(batch["inputs"], batch["cost_returns"])
+        costs = self.module.cost_critic.loss(batch["inputs"], batch["cost_returns"], batch["cost_held"])
         return super()._critic_loss(batch) + costs.mean()
 
     def _follow(self) -> None:
