@@ -48,7 +48,7 @@ def moments_and_left(episodes: PackedData, parts: tuple[str, ...] = ("actions",)
 
 def real_moments(checkpoint: Checkpoint, data: PackedData | None, count: int, seed: int) -> Contexts:
     """The checkpoint's contexts and, where there are episodes, up to `count` moments of the training split."""
-    if data is None:
+    if data is None or not count:
         return checkpoint.contexts
     data.check_contract(checkpoint.contract, checkpoint.model.observes)
     chosen = choose_contexts(data, count, checkpoint.model, seed, split="train", fewer=True)

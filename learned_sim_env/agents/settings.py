@@ -69,8 +69,9 @@ class DreamSettings(TaskSettings):
     dream: int = 100
     """Steps after which a dream is left and another begins at a real moment; its value is then estimated."""
     moments: int = 2000
-    """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data)."""
+    """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data); 0:
+    none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, rows=1, horizon=1, dream=1, moments=1)
+        check_at_least(self, rows=1, horizon=1, dream=1, moments=0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.agents.contest import AgentPlan
 from learned_sim_env.locks import alone_in
+from learned_sim_env.reinforcement.transfer import TransferPlan
 
 if TYPE_CHECKING:
     from learned_sim_env.reinforcement.jobs import Job
@@ -49,6 +50,8 @@ def _run(args: TransferArgs) -> int:
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
     plan = AgentPlan(**{f.name: getattr(args, f.name) for f in fields(AgentPlan)})
+    if args.ship is not None and args.only_agents:
+        raise ValueError("--ship copies a policy of PPO, which --only-agents leaves out: give one of them")
     _check_folder(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)
@@ -95,7 +98,7 @@ def _check_folder(plan: AgentPlan) -> None:
     model = {**config["files"], "uncertainty_bound": config["uncertainty_bound"]}
     if not plan.agents:
         # What belongs to agents; folders of before they took part have none of it.
-        asked = {name: value for name, value in asked.items() if name not in ("agents", "agent_minutes", "data")}
+        asked = {name: value for name, value in asked.items() if name in {f.name for f in fields(TransferPlan)}}
     asked = {**asked, "out": None, "version": __version__, "model": model}
     path = plan.out / "plan.json"
     if path.is_file():

@@ -50,6 +50,7 @@ def test_dreams_begin_at_recorded_moments_as_well():
     joined.check()
     assert len(checkpoint.contexts) < len(joined) <= len(checkpoint.contexts) + 30
     assert real_moments(checkpoint, None, 30, seed=0) is checkpoint.contexts
+    assert real_moments(checkpoint, line_episodes(), 0, seed=0) is checkpoint.contexts
 
 
 def test_the_cloning_loss_by_hand():
