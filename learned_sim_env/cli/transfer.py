@@ -156,7 +156,19 @@ def _parts(plan: AgentPlan) -> list[Part]:
     agents = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in learned.items() if jobs[0].learns}
     last = {kind: [job.path.name for job in jobs] for kind, jobs in learned.items()}
     last |= {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
-    return [driving_part(results, runs, agents), ranking_part(sides), exploit_part(sides, last)]
+    parts = [driving_part(results, runs, agents), ranking_part(sides), exploit_part(sides, last)]
+    return [*parts, *_recorded(plan)]
+
+
+def _recorded(plan: AgentPlan) -> list[Part]:
+    """What agents have learned from, if episodes were given."""
+    from learned_sim_env.agents.recorded_page import recorded_part
+    from learned_sim_env.data.dataset import PackedData, pack
+
+    if plan.data is None:
+        return []
+    data = PackedData.load(pack(plan.data) if plan.data.is_dir() else plan.data)
+    return [recorded_part(data)] if data.has("reward_terms") else []
 
 
 def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
