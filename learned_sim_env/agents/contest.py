@@ -125,7 +125,7 @@ class AgentPlan(TransferPlan):
     dream, and once for --agent-minutes. Planners learn nothing; they use the values of dreamer or safe-dreamer, if
     these take part. Settings that are not the defaults stand behind the name: safe-dreamer:cost-limit=0.05,hold=4."""
     only_agents: bool = False
-    """Leave out PPO, the drivers beside it, and runs by steps: agents alone, to compare their settings."""
+    """Leave out PPO, the drivers beside it, runs by steps and the ranking: agents alone, to compare their settings."""
     agent_minutes: float = 7.0
     """Wall-clock of their runs by time; PPO's longest take about 7 on one core."""
     data: Path | None = None
@@ -177,7 +177,9 @@ class AgentPlan(TransferPlan):
     def ranked(self) -> dict[str, Match]:
         """See `TransferPlan`."""
         ways = (self.checkpoint, self.contexts, self.repeats, self.stretch, self.most_steps)
-        return super().ranked() | {
+        # Agents alone are not put in an order: they are driven in both for what they may have found in the dream.
+        others = {} if self.only_agents else super().ranked()
+        return others | {
             run.path.name: Match(self.out / "matched" / f"{run.path.name}.json", str(run.policy), *ways)
             for runs in self.learned().values()
             for run in runs

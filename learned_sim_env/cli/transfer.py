@@ -141,6 +141,8 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
 
 
 def _parts(plan: AgentPlan) -> list[Part]:
+    from learned_sim_env.agents.contest_page import planning_part
+    from learned_sim_env.agents.settings import METRICS
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import DrivenStretches
     from learned_sim_env.reinforcement.transfer import ranked_name
@@ -156,8 +158,10 @@ def _parts(plan: AgentPlan) -> list[Part]:
     agents = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in learned.items() if jobs[0].learns}
     last = {kind: [job.path.name for job in jobs] for kind, jobs in learned.items()}
     last |= {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
-    parts = [driving_part(results, runs, agents), ranking_part(sides), exploit_part(sides, last)]
-    return [*parts, *_recorded(plan)]
+    ranking = [] if plan.only_agents else [ranking_part(sides)]
+    planners = {kind: [job.path / METRICS for job in jobs] for kind, jobs in learned.items() if not jobs[0].learns}
+    planning = [planning_part(planners)] if planners else []
+    return [driving_part(results, runs, agents), *ranking, exploit_part(sides, last), *planning, *_recorded(plan)]
 
 
 def _recorded(plan: AgentPlan) -> list[Part]:
@@ -179,12 +183,15 @@ def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
     from learned_sim_env.reporting.write import write_report
 
     page, values = write_report(out, "transfer", "From dream to simulator", about, parts)
-    paths = [values, page, out / "transfer.md", out / "transfer.png"]
+    paths = [values, page, out / "transfer.md"]
     tables = [table for part in parts for table in part.tables]
     write_text(paths[2], "\n\n".join(f"## {table.title}\n\n{_markdown(table)}" for table in tables) + "\n")
+    drawings = [draw for part in parts for draw in part.figures.values()]
+    if not drawings:
+        return paths
+    paths.append(out / "transfer.png")
     figure = Figure(figsize=(12.0, 11.0), layout="constrained")
     FigureCanvasAgg(figure)
-    drawings = [draw for part in parts for draw in part.figures.values()]
     upper, *lower = [part for row in figure.subfigures(2, 1, squeeze=False) for part in row]
     drawings[0](upper)
     for draw, part in zip(drawings[1:], lower[0].subfigures(1, len(drawings) - 1)):

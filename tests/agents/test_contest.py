@@ -39,8 +39,8 @@ def test_agents_with_settings_of_their_own(tmp_path):
     assert safe.path.name == "safe-dreamer-cost-limit-0.05-hold-4-minutes-0"
     assert guided.settings == {"guide": str(learned["dreamer, 7 minutes"][0].path), "horizon": 30}
     assert alone.settings == {"guide": ""} and alone.path != guided.path
-    # Neither PPO nor others beside it, but what has a known quality is ranked.
-    assert list(plan.judged()) == list(learned) and not plan.runs() and "careful" in plan.ranked()
+    # Neither PPO nor others beside it.
+    assert list(plan.judged()) == list(learned) and not plan.runs() and len(plan.ranked()) == len(learned)
     assert [name for name, _ in plan.stages()] == ["train", "plan", "judge", "rank"]
 
 
