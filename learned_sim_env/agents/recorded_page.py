@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from learned_sim_env.agents.settings import TaskSettings
 from learned_sim_env.agents.worth import of_recorded
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.measures.bootstrap import Estimate, ratio, resample
@@ -15,21 +16,18 @@ from learned_sim_env.reporting.parts import Part, Table
 KNOWN = (*ENDS, PER_KM, "cost_per_km", "speed", "reward")
 
 
-def recorded_part(data: PackedData) -> Part:
-    """Whole episodes of the training split.
-
-    Raises:
-        ValueError: if rewards were not recorded.
-    """
-    from learned_sim_env.agents.settings import TaskSettings
-
+def recorded_parts(data: PackedData) -> list[Part]:
+    """A part on whole episodes of the training split; none, if rewards were not recorded throughout."""
     episodes = data.split("train")
-    steps = of_recorded(episodes, TaskSettings())
-    speed = episodes.arrays["ego"][:, 0].astype(np.float64)
     # What stands at an episode's first moment belongs to no step of it.
-    led = np.ones(len(speed), bool)
-    led[episodes.starts] = False
-    reward, cost, metres = (np.add.reduceat(led * v, episodes.starts) for v in (steps.reward, steps.cost, DT * speed))
+    steps = [slice(start + 1, start + length) for start, length in zip(episodes.starts, episodes.lengths)]
+    if not data.has("reward_terms") or not all(data.known("reward", rows).all() for rows in steps):
+        return []
+    worth, speed = of_recorded(episodes, TaskSettings()), episodes.arrays["ego"][:, 0]
+    reward, cost, metres = (
+        np.array([values[rows].sum(dtype=np.float64) for rows in steps])
+        for values in (worth.reward, worth.cost, DT * speed)
+    )
     weights = resample(np.arange(len(episodes)), len(episodes), REPLICATES, seed=0)
     ends = {end: (episodes.end_reasons == end).astype(float) for end in ENDS}
     km, count = weights @ metres / 1000, weights.sum(1)
@@ -39,8 +37,8 @@ def recorded_part(data: PackedData) -> Part:
         "speed": Estimate.of(1000 * km / (weights @ (DT * (episodes.lengths - 1)))),
         "reward": Estimate.of(weights @ reward / count),
     }
-    title = (str(len(episodes)), f"{int(led.sum()):,}")
-    return Part(
+    title = (str(len(episodes)), f"{episodes.steps:,}")
+    part = Part(
         name="recorded",
         title="What was recorded",
         method=(
@@ -57,3 +55,4 @@ def recorded_part(data: PackedData) -> Part:
         ),
         values=plain(found),
     )
+    return [part]

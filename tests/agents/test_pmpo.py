@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.agents import recorded
 from learned_sim_env.agents.actors import Spread, decision
 from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.cloning import CloningSettings, Later, cloning_loss
@@ -17,6 +18,7 @@ from learned_sim_env.agents.latent_policy import LatentNetwork
 from learned_sim_env.agents.pmpo import PMPOSettings, pmpo_loss
 from learned_sim_env.agents.recorded import moments_and_left, real_moments, recorded_moments
 from learned_sim_env.agents.settings import LearnConfig
+from learned_sim_env.data.packed import PackedData
 from tests.agents.line_world import GOAL, driven, line_checkpoint, line_episodes
 
 TASK = {"speed_limit": 0, "cost_weight": 0, "wrong_way_weight": 0}
@@ -33,6 +35,21 @@ def test_moments_are_as_a_policy_sees_them():
     decided, known = moments.ahead(torch.tensor([3, 16]), 3)
     assert known.tolist() == [[True, True, False], [True, False, False]]
     np.testing.assert_array_equal(decided[0, :2], data.arrays["actions"][4:6])
+
+
+def test_features_of_recordings_are_kept_beside_them(tmp_path, monkeypatch):
+    checkpoint, data = line_checkpoint(), line_episodes(count=3, steps=5)
+    path = tmp_path / "packed.npz"
+    PackedData.save(path, [data.episode(i) for i in range(len(data))], data.fingerprints)
+    found = recorded_moments(checkpoint, PackedData.load(path), "actions").features
+    torch.testing.assert_close(found, recorded_moments(checkpoint, data, "actions").features)
+    (kept,) = tmp_path.glob("packed-*.npy")
+    # They are neither filtered again nor taken for those of another model or of other episodes.
+    monkeypatch.setattr(recorded, "_filtered", lambda checkpoint, episodes: iter([np.zeros((18, 12), np.float32)]))
+    assert recorded_moments(checkpoint, PackedData.load(path), "actions").features.equal(found)
+    checkpoint.fingerprint = "another"
+    assert not recorded_moments(checkpoint, PackedData.load(path), "actions").features.any()
+    assert len(list(tmp_path.glob("packed-*.npy"))) == 2 and kept.is_file()
 
 
 def test_what_is_not_known_of_recordings_is_left_out():
