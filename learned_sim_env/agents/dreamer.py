@@ -8,6 +8,7 @@ values is left out, since there is no replay: recorded episodes were driven by o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -51,7 +52,7 @@ class DreamerSettings(DreamSettings):
     spread: Spread = field(default_factory=Spread)
     """Of targets or actions."""
     hold: int = 1
-    """Steps for which the noise of the actor is held; more makes what is tried out last longer."""
+    """Steps for which the noise of the actor is held; more makes what is tried out last longer, and cost more."""
     learning_rate: float = 3e-4
     """Of Adam; the original's 4e-5 is for runs a hundred times as long."""
     warmup: int = 20
@@ -70,6 +71,9 @@ class DreamerSettings(DreamSettings):
     slow_weight: float = 0.1
     """Of the loss that holds the critic to its slow copy; with the original's 1 values are learned several times as
     slowly."""
+    average: float = 9.0
+    """Power of a gradient step's number by which it counts in the average of the actor's weights that drives: about the
+    last tenth of them; with 1e9 the newest ones drive."""
     scale_rate: float = 0.1
     """Share of the newest update in the range of returns; the original's 0.01 lags behind in a short run."""
     conservatism: float = 0.0
@@ -78,20 +82,43 @@ class DreamerSettings(DreamSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, conservatism=0)
+        check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, average=0, conservatism=0)
 
 
 class ActorCritic(nn.Module):
-    """What a `Dreamer` learns."""
+    """What a `Dreamer` learns, and an average of the actor's weights, which drives more steadily than the newest."""
+
+    averaged_steps: Tensor
 
     def __init__(self, size: int, settings: DreamerSettings):
         super().__init__()
+        self.power = settings.average
         self.actor = LatentNetwork(size, settings.hidden, settings.actions)
         self.critic = Critic(size, settings.hidden, settings.slow_rate, settings.slow_weight)
         self.scale = ReturnScale(settings.scale_rate)
         with torch.no_grad():
             self.actor.layers.output.weight.mul_(SMALL)
             self.actor.layers.output.bias.copy_(centred(settings.actions, START, settings.spread.first))
+        self.average = copy.deepcopy(self.actor.layers).requires_grad_(False)
+        self.register_buffer("averaged_steps", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """What follows a gradient step: take the actor's weights into their average.
+
+        By polynomial decay (Shamir & Zhang 2013, arXiv 1212.1824), which keeps to the last part of a run, however long
+        that is.
+        """
+        self.averaged_steps += 1
+        share = (1 + self.power) / (float(self.averaged_steps) + self.power)
+        for average, newest in zip(self.average.parameters(), self.actor.layers.parameters()):
+            average.lerp_(newest, share)
+
+    def averaged(self) -> LatentNetwork:
+        """The actor with averaged weights."""
+        network = copy.deepcopy(self.actor)
+        network.layers.load_state_dict(self.average.state_dict())
+        return network
 
 
 class Dreamer:
@@ -156,7 +183,7 @@ class Dreamer:
 
     def policy(self, about: Mapping[str, Any]) -> LatentPolicy:
         """See `agent.Agent`."""
-        return LatentPolicy(self.module.actor, self.checkpoint, self.config.checkpoint, about)
+        return LatentPolicy(self.module.averaged(), self.checkpoint, self.config.checkpoint, about)
 
     def memory(self) -> dict[str, Tensor]:
         """See `agent.Agent`."""
@@ -227,6 +254,7 @@ class Dreamer:
         loss.backward()
         clip_adaptively(self.module.parameters(), self.settings.clip)
         self.optimizer.step()
+        self.module.follow()
 
     def _actor_loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The actor's loss (), and numbers to be logged."""

@@ -66,8 +66,9 @@ class DreamSettings(TaskSettings):
     """Dreams that advance together."""
     horizon: int = 15
     """Steps of each of them between updates."""
-    dream: int = 100
-    """Steps after which a dream is left and another begins at a real moment; its value is then estimated."""
+    dream: int = 40
+    """Steps after which a dream is left and another begins at a real moment; its value is then estimated. Later on the
+    ego has left what was seen when the dream began, as it never does outside of dreams."""
     moments: int = 2000
     """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data); 0:
     none."""

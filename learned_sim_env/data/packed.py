@@ -94,10 +94,10 @@ class PackedData:
             members = {name: file[name] for name in file.files if name != FRAMES}
         if layout == 2:
             fingerprints = Fingerprints.parse(str(members["contract_fingerprint"]))
-            return replace(PackedData._of(members, unpacked_before(members), {}, {}, fingerprints), path=Path(path))
+            return PackedData._of(members, unpacked_before(members), {}, {}, fingerprints, Path(path))
         data = on_disk(Path(path), FRAMES) if len(members["cameras"]) else np.zeros(0, np.uint8)
         fingerprints = Fingerprints.parse(str(members["fingerprints"]))
-        return replace(PackedData._of(members, *unpacked(members, data), fingerprints), path=Path(path))
+        return PackedData._of(members, *unpacked(members, data), fingerprints, Path(path))
 
     @staticmethod
     def count_steps(path: Path | str, split: str) -> int:
@@ -113,12 +113,15 @@ class PackedData:
         frames: Mapping[str, Rows],
         valid: dict[str, np.ndarray],
         fingerprints: Fingerprints,
+        path: Path | None = None,
     ) -> PackedData:
         lengths = members["lengths"].astype(np.int64)
         # Files of earlier versions have no splits.
         about = {name: members.get(name, np.full(len(lengths), "")) for name in ABOUT}
         starts = np.cumsum(lengths) - lengths
-        return PackedData(arrays, starts, lengths, **about, fingerprints=fingerprints, frames=frames, valid=valid)
+        return PackedData(
+            arrays, starts, lengths, **about, fingerprints=fingerprints, frames=frames, valid=valid, path=path
+        )
 
     def __len__(self) -> int:
         """Number of episodes."""
