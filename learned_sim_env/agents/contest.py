@@ -24,10 +24,10 @@ GUIDES: dict[str, tuple[str, ...]] = {
 
 
 def named(text: str) -> tuple[str, dict[str, Any]]:
-    """The agent, and its settings that are not the defaults, of a name such as "safe-dreamer:cost-limit=0.05,hold=4".
+    """The agent, and its settings that are not the defaults, of a name such as "dreamer:hold=4,hidden=128+128".
 
     Raises:
-        ValueError: if there is no such agent or setting, or what it is set to is no such number.
+        ValueError: if there is no such agent or setting, or what it is set to is of another kind.
     """
     name, _, told = text.partition(":")
     kind = agent_class(name).settings_class
@@ -35,13 +35,17 @@ def named(text: str) -> tuple[str, dict[str, Any]]:
     for part in filter(None, told.split(",")):
         key, _, value = part.partition("=")
         key = key.replace("-", "_")
-        known = {known: default for known, default in defaults.items() if isinstance(default, int | float | str)}
+        known = {
+            known: default for known, default in defaults.items() if isinstance(default, int | float | str | tuple)
+        }
         if key not in known:
             raise unknown(f"setting of agent {name}", key, known)
+        default = known[key]
         try:
-            given[key] = type(known[key])(value)
+            parts = value.split("+") if isinstance(default, tuple) else ()
+            given[key] = tuple(map(type(default[0]), parts)) if parts else type(default)(value)
         except ValueError:
-            raise ValueError(f"{text}: {key} is {value!r}, which is no {type(known[key]).__name__}") from None
+            raise ValueError(f"{text}: {key} is {value!r}, where the default is {default}") from None
     kind(**given)
     return name, given
 

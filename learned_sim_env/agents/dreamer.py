@@ -57,7 +57,7 @@ class DreamerSettings(DreamSettings):
     """Of Adam; the original's 4e-5 is for runs a hundred times as long."""
     warmup: int = 20
     """Updates over which the learning rate rises."""
-    minibatches: int = 8
+    minibatches: int = 16
     """Parts of an update's steps; each gives a gradient step."""
     passes: int = 1
     """Times that an update's steps are gone through."""

@@ -64,8 +64,8 @@ class DreamSettings(TaskSettings):
 
     rows: int = 256
     """Dreams that advance together."""
-    horizon: int = 15
-    """Steps of each of them between updates."""
+    horizon: int = 32
+    """Steps of each of them between updates: what comes of a decision within these is seen, later only estimated."""
     dream: int = 40
     """Steps after which a dream is left and another begins at a real moment; its value is then estimated. Later on the
     ego has left what was seen when the dream began, as it never does outside of dreams."""

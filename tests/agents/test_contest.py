@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from learned_sim_env.agents.contest import AgentPlan, Learn
+from learned_sim_env.agents.contest import AgentPlan, Learn, named
 
 AGENTS = ("mppi", "dreamer", "osrp")
 
@@ -38,6 +38,7 @@ def test_agents_with_settings_of_their_own(tmp_path):
     assert safe.settings == {"cost_limit": 0.05, "hold": 4} and safe.agent == "safe-dreamer"
     assert safe.path.name == "safe-dreamer-cost-limit-0.05-hold-4-minutes-0"
     assert guided.settings == {"guide": str(learned["dreamer, 7 minutes"][0].path), "horizon": 30}
+    assert named("dreamer:hidden=64+32") == ("dreamer", {"hidden": (64, 32)})
     assert alone.settings == {"guide": ""} and alone.path != guided.path
     # Neither PPO nor others beside it.
     assert list(plan.judged()) == list(learned) and not plan.runs() and len(plan.ranked()) == len(learned)
@@ -48,7 +49,8 @@ def test_agents_with_settings_of_their_own(tmp_path):
     ("text", "error"),
     [
         ("dreamer:hodl=4", "setting of agent dreamer 'hodl'.*Did you mean 'hold'"),
-        ("dreamer:hold=often", "dreamer:hold=often: hold is 'often', which is no int"),
+        ("dreamer:hold=often", "dreamer:hold=often: hold is 'often', where the default is 1"),
+        ("dreamer:hidden=8x8", "hidden is '8x8', where the default is"),
         ("dreamer:hold=0", "hold"),
         ("dreamr", "Did you mean 'dreamer'"),
     ],
