@@ -31,23 +31,27 @@ def named(text: str) -> tuple[str, dict[str, Any]]:
     """
     name, _, told = text.partition(":")
     kind = agent_class(name).settings_class
-    defaults, given = {f.name: getattr(kind(), f.name) for f in fields(kind)}, {}
+    defaults = {f.name: getattr(kind(), f.name) for f in fields(kind)}
+    known = {key: default for key, default in defaults.items() if isinstance(default, int | float | str | tuple)}
+    given: dict[str, Any] = {}
     for part in filter(None, told.split(",")):
         key, _, value = part.partition("=")
         key = key.replace("-", "_")
-        known = {
-            known: default for known, default in defaults.items() if isinstance(default, int | float | str | tuple)
-        }
         if key not in known:
             raise unknown(f"setting of agent {name}", key, known)
-        default = known[key]
         try:
-            parts = value.split("+") if isinstance(default, tuple) else ()
-            given[key] = tuple(map(type(default[0]), parts)) if parts else type(default)(value)
+            given[key] = _as(known[key], value)
         except ValueError:
-            raise ValueError(f"{text}: {key} is {value!r}, where the default is {default}") from None
+            raise ValueError(f"{text}: {key} is {value!r}, where the default is {known[key]}") from None
     kind(**given)
     return name, given
+
+
+def _as(default: Any, text: str) -> Any:
+    """What a text says, as something of the kind of `default`; parts of tuples stand apart by "+"."""
+    if isinstance(default, tuple):
+        return tuple(_as(default[0], part) for part in text.split("+"))
+    return type(default)(text)
 
 
 @dataclass(frozen=True)
