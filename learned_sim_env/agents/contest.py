@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from learned_sim_env.agents.agent import agent_class
 from learned_sim_env.agents.settings import POLICY, RUN, LearnConfig
-from learned_sim_env.reinforcement.jobs import STEP_SECONDS, Job, Judge, Match
+from learned_sim_env.reinforcement.jobs import STEP_SECONDS, Job, Judge, Match, Train
 from learned_sim_env.reinforcement.transfer import TransferPlan
+from learned_sim_env.spec import unknown
 
 # Without a limit of updates: steps, or minutes, end a run.
 ENDLESS = 10**9
@@ -20,6 +21,37 @@ GUIDES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("mppi", "cem"), ("dreamer", "safe-dreamer")),
     **dict.fromkeys(("osrp", "osrp-lag"), ("safe-dreamer",)),
 }
+
+
+def named(text: str) -> tuple[str, dict[str, Any]]:
+    """The agent, and its settings that are not the defaults, of a name such as "dreamer:hold=4,hidden=128+128".
+
+    Raises:
+        ValueError: if there is no such agent or setting, or what it is set to is of another kind.
+    """
+    name, _, told = text.partition(":")
+    kind = agent_class(name).settings_class
+    defaults = {f.name: getattr(kind(), f.name) for f in fields(kind)}
+    known = {key: default for key, default in defaults.items() if isinstance(default, int | float | str | tuple)}
+    given: dict[str, Any] = {}
+    for part in filter(None, told.split(",")):
+        key, _, value = part.partition("=")
+        key = key.replace("-", "_")
+        if key not in known:
+            raise unknown(f"setting of agent {name}", key, known)
+        try:
+            given[key] = _as(known[key], value)
+        except ValueError:
+            raise ValueError(f"{text}: {key} is {value!r}, where the default is {known[key]}") from None
+    kind(**given)
+    return name, given
+
+
+def _as(default: Any, text: str) -> Any:
+    """What a text says, as something of the kind of `default`; parts of tuples stand apart by "+"."""
+    if isinstance(default, tuple):
+        return tuple(_as(default[0], part) for part in text.split("+"))
+    return type(default)(text)
 
 
 @dataclass(frozen=True)
@@ -99,7 +131,9 @@ class AgentPlan(TransferPlan):
     agents: tuple[str, ...] = ()
     """Agents of `learned-sim learn` that take part, each once with as many steps as the longest runs of PPO in the
     dream, and once for --agent-minutes. Planners learn nothing; they use the values of dreamer or safe-dreamer, if
-    these take part."""
+    these take part. Settings that are not the defaults stand behind the name: safe-dreamer:cost-limit=0.05,hold=4."""
+    only_agents: bool = False
+    """Leave out PPO, the drivers beside it, runs by steps and the ranking: agents alone, to compare their settings."""
     agent_minutes: float = 7.0
     """Wall-clock of their runs by time; PPO's longest take about 7 on one core."""
     data: Path | None = None
@@ -109,42 +143,51 @@ class AgentPlan(TransferPlan):
         super().__post_init__()
         if not self.agent_minutes > 0:
             raise ValueError(f"agent_minutes is {self.agent_minutes}; it must be more than 0")
-        for name in self.agents:
+        if self.only_agents and not self.agents:
+            raise ValueError("only_agents leaves nothing to compare: name some, as in --agents dreamer safe-dreamer")
+        for text in self.agents:
+            name, _ = named(text)
             if agent_class(name).needs_data and self.data is None:
                 raise ValueError(
                     f"agent {name} learns from recorded episodes: name their folder, as in --data runs/data"
                 )
+
+    def runs(self) -> dict[str, list[Train]]:
+        """See `TransferPlan`."""
+        return {} if self.only_agents else super().runs()
 
     def learned(self) -> dict[str, list[Learn]]:
         """The runs of each agent, by what they are called in tables."""
         steps = max(recipe.steps for place, recipe in self.kinds.values() if place == "dream")
         found = {}
         for name in self.agents:
-            if agent_class(name).learns:
-                found[f"{name}, {steps:,} steps"] = [self._learn(name, seed, steps=steps) for seed in range(self.seeds)]
-                found[f"{name}, {self.agent_minutes:g} minutes"] = [
-                    self._learn(name, seed, minutes=self.agent_minutes) for seed in range(self.seeds)
-                ]
-            else:
+            if not agent_class(named(name)[0]).learns:
                 found[name] = [self._plan(name, seed) for seed in range(self.seeds)]
+                continue
+            if not self.only_agents:
+                found[f"{name}, {steps:,} steps"] = [self._learn(name, seed, steps=steps) for seed in range(self.seeds)]
+            found[f"{name}, {self.agent_minutes:g} minutes"] = [
+                self._learn(name, seed, minutes=self.agent_minutes) for seed in range(self.seeds)
+            ]
         return found
 
     def judged(self) -> dict[str, list[Judge]]:
         """See `TransferPlan`."""
-        judged = super().judged()
-        seeds, contract = next(iter(judged.values()))[0].seeds, self.contract
+        judged, seeds, contract = super().judged(), self.scenarios, self.contract
         agents = {
             kind: [
                 Judge(self.out / "episodes" / f"{run.path.name}.json", str(run.policy), seeds, contract) for run in runs
             ]
             for kind, runs in self.learned().items()
         }
-        return {**agents, **judged}
+        return agents if self.only_agents else {**agents, **judged}
 
     def ranked(self) -> dict[str, Match]:
         """See `TransferPlan`."""
         ways = (self.checkpoint, self.contexts, self.repeats, self.stretch, self.most_steps)
-        return super().ranked() | {
+        # Agents alone are not put in an order: they are driven in both for what they may have found in the dream.
+        others = {} if self.only_agents else super().ranked()
+        return others | {
             run.path.name: Match(self.out / "matched" / f"{run.path.name}.json", str(run.policy), *ways)
             for runs in self.learned().values()
             for run in runs
@@ -158,12 +201,18 @@ class AgentPlan(TransferPlan):
         planning: list[Job] = [run for run in runs if run not in learning]
         return [(train, [*jobs, *learning]), *([("plan", planning)] if planning else []), *others]
 
-    def _learn(self, name: str, seed: int, steps: int = 0, minutes: float = 0.0) -> Learn:
-        limit = "steps" if steps else "minutes"
-        path = self.out / "runs" / f"{name}-{limit}-{seed}"
-        return Learn(path, name, self.checkpoint, seed, steps, minutes, self.data)
+    def _learn(self, text: str, seed: int, steps: int = 0, minutes: float = 0.0) -> Learn:
+        name, settings = named(text)
+        path = self.out / "runs" / f"{_plain(text)}-{'steps' if steps else 'minutes'}-{seed}"
+        return Learn(path, name, self.checkpoint, seed, steps, minutes, self.data, settings)
 
-    def _plan(self, name: str, seed: int) -> Learn:
-        guides = [guide for guide in GUIDES.get(name, ()) if guide in self.agents]
-        settings = {"guide": str(self._learn(guides[0], seed, minutes=1).path)} if guides else {}
-        return Learn(self.out / "runs" / f"{name}-{seed}", name, self.checkpoint, seed, settings=settings)
+    def _plan(self, text: str, seed: int) -> Learn:
+        name, settings = named(text)
+        guides = [agent for guide in GUIDES.get(name, ()) for agent in self.agents if named(agent)[0] == guide]
+        guided = {"guide": str(self._learn(guides[0], seed, minutes=1).path)} if guides else {}
+        path = self.out / "runs" / f"{_plain(text)}-{seed}"
+        return Learn(path, name, self.checkpoint, seed, settings={**guided, **settings})
+
+
+def _plain(text: str) -> str:
+    return text.translate(str.maketrans(":,=", "---"))

@@ -47,13 +47,11 @@ class Critic(nn.Module):
         """Values (N,) of inputs (N, size)."""
         return self.numbers.mean(self.fast(inputs))
 
-    def loss(self, inputs: Tensor, returns: Tensor) -> Tensor:
-        """Losses (N,) of inputs (N, size) with returns (N,)."""
-        logits = self.fast(inputs)
-        loss = self.numbers.loss(logits, returns)
-        if not self.regulariser:
-            return loss
-        return loss + self.regulariser * self.numbers.loss(logits, self.held(inputs))
+    def loss(self, inputs: Tensor, returns: Tensor, held: Tensor | None = None) -> Tensor:
+        """Losses (N,) of inputs (N, size) with returns (N,), and with what was `held` (N,), if that is given."""
+        logs = self.fast(inputs).log_softmax(-1)
+        loss = self.numbers.surprise(logs, returns)
+        return loss if held is None else loss + self.regulariser * self.numbers.surprise(logs, held)
 
     @torch.no_grad()
     def held(self, inputs: Tensor) -> Tensor:

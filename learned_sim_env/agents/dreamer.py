@@ -8,6 +8,7 @@ values is left out, since there is no replay: recorded episodes were driven by o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -51,12 +52,12 @@ class DreamerSettings(DreamSettings):
     spread: Spread = field(default_factory=Spread)
     """Of targets or actions."""
     hold: int = 1
-    """Steps for which the noise of the actor is held; more makes what is tried out last longer."""
+    """Steps for which the noise of the actor is held; more makes what is tried out last longer, and cost more."""
     learning_rate: float = 3e-4
     """Of Adam; the original's 4e-5 is for runs a hundred times as long."""
     warmup: int = 20
     """Updates over which the learning rate rises."""
-    minibatches: int = 8
+    minibatches: int = 16
     """Parts of an update's steps; each gives a gradient step."""
     passes: int = 1
     """Times that an update's steps are gone through."""
@@ -70,6 +71,9 @@ class DreamerSettings(DreamSettings):
     slow_weight: float = 0.1
     """Of the loss that holds the critic to its slow copy; with the original's 1 values are learned several times as
     slowly."""
+    average: float = 9.0
+    """Power of a gradient step's number by which it counts in the average of the actor's weights that drives: about the
+    last tenth of them; with 1e9 the newest ones drive."""
     scale_rate: float = 0.1
     """Share of the newest update in the range of returns; the original's 0.01 lags behind in a short run."""
     conservatism: float = 0.0
@@ -78,20 +82,43 @@ class DreamerSettings(DreamSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, conservatism=0)
+        check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, average=0, conservatism=0)
 
 
 class ActorCritic(nn.Module):
-    """What a `Dreamer` learns."""
+    """What a `Dreamer` learns, and an average of the actor's weights, which drives more steadily than the newest."""
+
+    averaged_steps: Tensor
 
     def __init__(self, size: int, settings: DreamerSettings):
         super().__init__()
+        self.power = settings.average
         self.actor = LatentNetwork(size, settings.hidden, settings.actions)
         self.critic = Critic(size, settings.hidden, settings.slow_rate, settings.slow_weight)
         self.scale = ReturnScale(settings.scale_rate)
         with torch.no_grad():
             self.actor.layers.output.weight.mul_(SMALL)
             self.actor.layers.output.bias.copy_(centred(settings.actions, START, settings.spread.first))
+        self.average = copy.deepcopy(self.actor.layers).requires_grad_(False)
+        self.register_buffer("averaged_steps", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """What follows a gradient step: take the actor's weights into their average.
+
+        By polynomial decay (Shamir & Zhang 2013, arXiv 1212.1824), which keeps to the last part of a run, however long
+        that is.
+        """
+        self.averaged_steps += 1
+        share = (1 + self.power) / (float(self.averaged_steps) + self.power)
+        for average, newest in zip(self.average.parameters(), self.actor.layers.parameters()):
+            average.lerp_(newest, share)
+
+    def averaged(self) -> LatentNetwork:
+        """The actor with averaged weights."""
+        network = copy.deepcopy(self.actor)
+        network.layers.load_state_dict(self.average.state_dict())
+        return network
 
 
 class Dreamer:
@@ -110,7 +137,8 @@ class Dreamer:
         self.config, self.settings, self.checkpoint = config, settings, checkpoint
         self.module = self.new_module(checkpoint.model.latent_size)
         learned = [weight for weight in self.module.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.Adam(learned, settings.learning_rate, eps=1e-5)
+        # Fused: a step over so many small tensors takes a tenth of the time.
+        self.optimizer = torch.optim.Adam(learned, settings.learning_rate, eps=1e-5, fused=True)
         self.dreams = Dreams(checkpoint, settings, real_moments(checkpoint, data, settings.moments, config.seed))
         self.moments: Any = self._recorded(data)
 
@@ -155,7 +183,7 @@ class Dreamer:
 
     def policy(self, about: Mapping[str, Any]) -> LatentPolicy:
         """See `agent.Agent`."""
-        return LatentPolicy(self.module.actor, self.checkpoint, self.config.checkpoint, about)
+        return LatentPolicy(self.module.averaged(), self.checkpoint, self.config.checkpoint, about)
 
     def memory(self) -> dict[str, Tensor]:
         """See `agent.Agent`."""
@@ -184,14 +212,16 @@ class Dreamer:
         return self.dreams.segment(act, chance)
 
     def _judge(self, segment: Segment, inputs: Tensor) -> dict[str, Tensor]:
-        """What is learned from each step, (T, B) each: "returns", what they are "above" the critic's values, and the
-        actor's "advantages", 0 on average, so that a critic that lags behind changes no probability.
+        """What is learned from each step, (T, B) each: "returns", what they are "above" the critic's values, the values
+        "held" by its slow copy, and the actor's "advantages", 0 on average, so that a critic that lags behind changes
+        no probability.
 
         inputs: (T + 1, B, size), standardised.
         """
         returns, advantages = self._returns(self.module.critic, segment, inputs, segment.rewards)
         scaled = advantages / self.module.scale.update(returns)
-        return {"returns": returns, "above": advantages, "advantages": scaled - scaled.mean()}
+        held = self.module.critic.held(inputs[:-1])
+        return {"returns": returns, "above": advantages, "held": held, "advantages": scaled - scaled.mean()}
 
     def _returns(self, critic: Critic, segment: Segment, inputs: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """Lambda-returns (T, B) of `rewards` (T, B), and what they are above the critic's values."""
@@ -224,6 +254,7 @@ class Dreamer:
         loss.backward()
         clip_adaptively(self.module.parameters(), self.settings.clip)
         self.optimizer.step()
+        self.module.follow()
 
     def _actor_loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The actor's loss (), and numbers to be logged."""
@@ -242,7 +273,7 @@ class Dreamer:
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         critic = self.module.critic
-        loss = critic.loss(batch["inputs"], batch["returns"]).mean()
+        loss = critic.loss(batch["inputs"], batch["returns"], batch["held"]).mean()
         if "real" not in batch:
             return loss
         above = critic(batch["inputs"]).mean() - critic(batch["real"]).mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.settings import METRICS, POLICY, RUN, STATE, LearnConfig
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.files import appending, write_json
+from learned_sim_env.files import appending, write_json, write_text
 from learned_sim_env.interrupts import postponed
 from learned_sim_env.training.config import check_resumes, described
 from learned_sim_env.training.curves import Curves
@@ -62,6 +63,8 @@ class Learner:
         if (out / STATE).is_file():
             self.progress["updates"], memory = load_state(out / STATE, self.agent.module, self.agent.optimizer)
             self.agent.recall(memory)
+        _leave_out(out / METRICS, self.progress["updates"])
+        self._numbers: list[dict[str, float]] = []
         write_json(out / RUN, self.progress)
 
     @property
@@ -105,8 +108,9 @@ class Learner:
                 done["seconds"] += time.perf_counter() - wall
                 done["cpu_seconds"] += time.process_time() - processor
                 bar.update(round(done[counted]) - bar.n)
+                self._numbers.append(numbers)
                 if done["updates"] % self.log_every == 0 or self.share >= 1:
-                    self._log(curves, bar, numbers)
+                    self._log(curves, bar)
                 kept = any(before < 0.5**i <= self.share for i in range(1, self.config.saves))
                 if kept:
                     self._keep(self.out / f"policy-{done['updates']}.safetensors")
@@ -130,9 +134,11 @@ class Learner:
         others = [saved for saved in self.progress["saved"] if saved["policy"] not in (path.name, POLICY)]
         self.progress["saved"] = [*others, {"policy": path.name, **known}]
 
-    def _log(self, curves: Curves, bar: Any, numbers: dict[str, float]) -> None:
-        done = self.progress
-        numbers = {**numbers, "seconds": done["seconds"], "cpu_seconds": done["cpu_seconds"]}
+    def _log(self, curves: Curves, bar: Any) -> None:
+        """Tell means of the updates since this was last done."""
+        done, told = self.progress, _means(self._numbers)
+        self._numbers = []
+        numbers = {**told, "seconds": done["seconds"], "cpu_seconds": done["cpu_seconds"]}
         rate = done["steps"] / max(done["seconds"], 1e-9)
         bar.set_postfix(
             {**{n: f"{numbers[n]:.3g}" for n in self.agent.progress if n in numbers}, "steps/s": f"{rate:,.0f}"}
@@ -140,3 +146,19 @@ class Learner:
         with appending(self.out / METRICS) as file:
             file.write(json.dumps({"update": done["updates"], **numbers}) + "\n")
         curves.numbers(self.config.agent, numbers, done["updates"])
+
+
+def _means(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each number that the last of several updates gives."""
+    return {name: sum(n[name] for n in several if name in n) / sum(name in n for n in several) for name in several[-1]}
+
+
+def _leave_out(path: Path, updates: int) -> None:
+    """What was logged after an update from which a run now goes on."""
+    if not path.is_file():
+        return
+    rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # The last one may have been broken off.
+    kept = [row for row in rows if row.endswith("\n") and json.loads(row)["update"] <= updates]
+    if len(kept) < len(rows):
+        write_text(path, "".join(kept))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 
 from learned_sim_env.agents.decisions import decided_by
 from learned_sim_env.data.packed import PackedData
+from learned_sim_env.files import replacing
 from learned_sim_env.imagination import Inference
 from learned_sim_env.training.export import choose_contexts
 from learned_sim_env.world_model.checkpoint import Checkpoint
@@ -48,7 +51,7 @@ def moments_and_left(episodes: PackedData, parts: tuple[str, ...] = ("actions",)
 
 def real_moments(checkpoint: Checkpoint, data: PackedData | None, count: int, seed: int) -> Contexts:
     """The checkpoint's contexts and, where there are episodes, up to `count` moments of the training split."""
-    if data is None:
+    if data is None or not count:
         return checkpoint.contexts
     data.check_contract(checkpoint.contract, checkpoint.model.observes)
     chosen = choose_contexts(data, count, checkpoint.model, seed, split="train", fewer=True)
@@ -86,12 +89,31 @@ def recorded_moments(checkpoint: Checkpoint, data: PackedData, kind: str) -> Mom
     rows, left = moments_and_left(episodes)
     # The action that stands at a moment led to it; a moment's own stands at the next one.
     actions = np.where(left[:, None] > 0, episodes.arrays["actions"][np.where(left > 0, rows + 1, rows)], 0.0)
-    features = np.concatenate(list(_filtered(checkpoint, episodes)))
+    features = _kept(checkpoint, episodes)
     return Moments(
         torch.from_numpy(features),
         torch.from_numpy(decided_by(kind, actions.astype(np.float32), episodes.arrays["ego"][rows])),
         torch.from_numpy(left),
     )
+
+
+def _kept(checkpoint: Checkpoint, episodes: PackedData) -> np.ndarray:
+    """(N, size) float32 features of all moments.
+
+    They are kept beside the file of the episodes, where that can be written to: to filter takes longer than to learn.
+    """
+    if episodes.path is None:
+        return np.concatenate(list(_filtered(checkpoint, episodes)))
+    file = episodes.path.stat()
+    made_of = (checkpoint.fingerprint, file.st_size, file.st_mtime_ns, episodes.starts.tolist())
+    name = f"{episodes.path.stem}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}.npy"
+    path = episodes.path.with_name(name)
+    if path.is_file():
+        return np.load(path)
+    features = np.concatenate(list(_filtered(checkpoint, episodes)))
+    with suppress(OSError), replacing(path) as temporary, open(temporary, "wb") as written:
+        np.save(written, features)
+    return features
 
 
 def _filtered(checkpoint: Checkpoint, episodes: PackedData) -> Iterator[np.ndarray]:

@@ -64,13 +64,15 @@ class DreamSettings(TaskSettings):
 
     rows: int = 256
     """Dreams that advance together."""
-    horizon: int = 15
-    """Steps of each of them between updates."""
-    dream: int = 100
-    """Steps after which a dream is left and another begins at a real moment; its value is then estimated."""
+    horizon: int = 32
+    """Steps of each of them between updates: what comes of a decision within these is seen, later only estimated."""
+    dream: int = 40
+    """Steps after which a dream is left and another begins at a real moment; its value is then estimated. Later on the
+    ego has left what was seen when the dream began, as it never does outside of dreams."""
     moments: int = 2000
-    """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data)."""
+    """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data); 0:
+    none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, rows=1, horizon=1, dream=1, moments=1)
+        check_at_least(self, rows=1, horizon=1, dream=1, moments=0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from learned_sim_env.world_model.layers import two_hot
-
 
 def symexp(x: Tensor) -> Tensor:
     """sign(x) (exp |x| - 1)."""
@@ -48,4 +46,12 @@ class SymexpTwoHot(nn.Module):
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropies (...) of logits (..., bins) with numbers (...)."""
-        return -(two_hot(targets, self.bins) * logits.log_softmax(-1)).sum(-1)
+        return self.surprise(logits.log_softmax(-1), targets)
+
+    def surprise(self, logs: Tensor, targets: Tensor) -> Tensor:
+        """As `loss`, of log-probabilities (..., bins): only those of a target's two bins count."""
+        held = targets.clamp(self.bins[0], self.bins[-1])
+        above = torch.searchsorted(self.bins, held.contiguous()).clamp(1, len(self.bins) - 1)
+        low, high = self.bins[above - 1], self.bins[above]
+        below_log, above_log = logs.gather(-1, torch.stack([above - 1, above], -1)).unbind(-1)
+        return -torch.lerp(below_log, above_log, (held - low) / (high - low))

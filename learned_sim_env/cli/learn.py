@@ -81,6 +81,7 @@ def _run(args: LearnArgs[Any]) -> int:
     from learned_sim_env.agents.agent import agent_class
     from learned_sim_env.agents.judging import judged
     from learned_sim_env.agents.learning import Learner
+    from learned_sim_env.agents.recorded_page import recorded_parts
     from learned_sim_env.agents.report import report
     from learned_sim_env.agents.sight import both_ways, sight_part
     from learned_sim_env.data.dataset import PackedData, pack
@@ -105,6 +106,7 @@ def _run(args: LearnArgs[Any]) -> int:
         raise
     episodes = judged(args.out, learner.progress["saved"], args.judge, checkpoint.contract.name)
     sight = [sight_part(both_ways(args.out / POLICY, args.sight))] if args.sight else []
-    paths = report(args.out, learner.progress, episodes, sight)
+    recorded = [] if data is None else recorded_parts(data)
+    paths = report(args.out, learner.progress, episodes, [*sight, *recorded])
     print(f"written: {', '.join(map(str, (args.out / POLICY, *paths)))}")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from learned_sim_env.agents.contest import AgentPlan
 from learned_sim_env.locks import alone_in
+from learned_sim_env.reinforcement.transfer import TransferPlan
 
 if TYPE_CHECKING:
     from learned_sim_env.reinforcement.jobs import Job
@@ -49,6 +50,8 @@ def _run(args: TransferArgs) -> int:
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
         require(module, extra=extra)
     plan = AgentPlan(**{f.name: getattr(args, f.name) for f in fields(AgentPlan)})
+    if args.ship is not None and args.only_agents:
+        raise ValueError("--ship copies a policy of PPO, which --only-agents leaves out: give one of them")
     _check_folder(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)
@@ -95,7 +98,7 @@ def _check_folder(plan: AgentPlan) -> None:
     model = {**config["files"], "uncertainty_bound": config["uncertainty_bound"]}
     if not plan.agents:
         # What belongs to agents; folders of before they took part have none of it.
-        asked = {name: value for name, value in asked.items() if name not in ("agents", "agent_minutes", "data")}
+        asked = {name: value for name, value in asked.items() if name in {f.name for f in fields(TransferPlan)}}
     asked = {**asked, "out": None, "version": __version__, "model": model}
     path = plan.out / "plan.json"
     if path.is_file():
@@ -138,6 +141,8 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
 
 
 def _parts(plan: AgentPlan) -> list[Part]:
+    from learned_sim_env.agents.contest_page import planning_part
+    from learned_sim_env.agents.settings import METRICS
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import DrivenStretches
     from learned_sim_env.reinforcement.ranking_parts import exploit_part, ranking_part
@@ -154,7 +159,20 @@ def _parts(plan: AgentPlan) -> list[Part]:
     agents = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in learned.items() if jobs[0].learns}
     last = {kind: [job.path.name for job in jobs] for kind, jobs in learned.items()}
     last |= {kind: [ranked_name(job) for job in jobs] for kind, jobs in plan.runs().items()}
-    return [driving_part(results, runs, agents), ranking_part(sides), exploit_part(sides, last)]
+    ranking = [] if plan.only_agents else [ranking_part(sides)]
+    planners = {kind: [job.path / METRICS for job in jobs] for kind, jobs in learned.items() if not jobs[0].learns}
+    planning = [planning_part(planners)] if planners else []
+    return [driving_part(results, runs, agents), *ranking, exploit_part(sides, last), *planning, *_recorded(plan)]
+
+
+def _recorded(plan: AgentPlan) -> list[Part]:
+    """What agents have learned from, if episodes were given."""
+    from learned_sim_env.agents.recorded_page import recorded_parts
+    from learned_sim_env.data.dataset import PackedData, pack
+
+    if plan.data is None:
+        return []
+    return recorded_parts(PackedData.load(pack(plan.data) if plan.data.is_dir() else plan.data))
 
 
 def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
@@ -165,12 +183,15 @@ def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:
     from learned_sim_env.reporting.write import write_report
 
     page, values = write_report(out, "transfer", "From dream to simulator", about, parts)
-    paths = [values, page, out / "transfer.md", out / "transfer.png"]
+    paths = [values, page, out / "transfer.md"]
     tables = [table for part in parts for table in part.tables]
     write_text(paths[2], "\n\n".join(f"## {table.title}\n\n{_markdown(table)}" for table in tables) + "\n")
+    drawings = [draw for part in parts for draw in part.figures.values()]
+    if not drawings:
+        return paths
+    paths.append(out / "transfer.png")
     figure = Figure(figsize=(12.0, 11.0), layout="constrained")
     FigureCanvasAgg(figure)
-    drawings = [draw for part in parts for draw in part.figures.values()]
     upper, *lower = [part for row in figure.subfigures(2, 1, squeeze=False) for part in row]
     drawings[0](upper)
     for draw, part in zip(drawings[1:], lower[0].subfigures(1, len(drawings) - 1)):

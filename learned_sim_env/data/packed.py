@@ -36,6 +36,7 @@ class PackedData:
     starts, lengths: (E,) int64, first row and number of rows of each episode. seeds: (E,) int64.
     simulators, behaviours, end_reasons, logs, splits: (E,) str.
     fingerprints: of the task and the modalities that the data was recorded with.
+    path: of the file that it was loaded from, if it was.
     """
 
     arrays: dict[str, np.ndarray]
@@ -50,6 +51,7 @@ class PackedData:
     fingerprints: Fingerprints
     frames: Mapping[str, Rows] = field(default_factory=dict)
     valid: dict[str, np.ndarray] = field(default_factory=dict)
+    path: Path | None = None
 
     @staticmethod
     def of(episodes: Iterable[Episode], fingerprints: Fingerprints) -> PackedData:
@@ -92,9 +94,10 @@ class PackedData:
             members = {name: file[name] for name in file.files if name != FRAMES}
         if layout == 2:
             fingerprints = Fingerprints.parse(str(members["contract_fingerprint"]))
-            return PackedData._of(members, unpacked_before(members), {}, {}, fingerprints)
+            return PackedData._of(members, unpacked_before(members), {}, {}, fingerprints, Path(path))
         data = on_disk(Path(path), FRAMES) if len(members["cameras"]) else np.zeros(0, np.uint8)
-        return PackedData._of(members, *unpacked(members, data), Fingerprints.parse(str(members["fingerprints"])))
+        fingerprints = Fingerprints.parse(str(members["fingerprints"]))
+        return PackedData._of(members, *unpacked(members, data), fingerprints, Path(path))
 
     @staticmethod
     def count_steps(path: Path | str, split: str) -> int:
@@ -110,12 +113,15 @@ class PackedData:
         frames: Mapping[str, Rows],
         valid: dict[str, np.ndarray],
         fingerprints: Fingerprints,
+        path: Path | None = None,
     ) -> PackedData:
         lengths = members["lengths"].astype(np.int64)
         # Files of earlier versions have no splits.
         about = {name: members.get(name, np.full(len(lengths), "")) for name in ABOUT}
         starts = np.cumsum(lengths) - lengths
-        return PackedData(arrays, starts, lengths, **about, fingerprints=fingerprints, frames=frames, valid=valid)
+        return PackedData(
+            arrays, starts, lengths, **about, fingerprints=fingerprints, frames=frames, valid=valid, path=path
+        )
 
     def __len__(self) -> int:
         """Number of episodes."""

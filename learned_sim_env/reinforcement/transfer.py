@@ -96,6 +96,11 @@ class TransferPlan:
         kinds = {kind: r.steps for kind, (place, r) in self.kinds.items() if place == "dream" and r.sees != "route"}
         return max(kinds, key=lambda kind: kinds[kind])
 
+    @property
+    def scenarios(self) -> tuple[int, ...]:
+        """Seeds of those in which each driver is evaluated."""
+        return tuple(JUDGED_ON[self.split][: self.episodes])
+
     def runs(self) -> dict[str, list[Train]]:
         """The runs of each kind."""
         return {
@@ -108,7 +113,7 @@ class TransferPlan:
 
     def judged(self) -> dict[str, list[Judge]]:
         """Whole episodes of the trained, a list of runs each, and of those beside them."""
-        seeds = tuple(JUDGED_ON[self.split][: self.episodes])
+        seeds = self.scenarios
         trained = {
             kind: [
                 Judge(self.out / "episodes" / f"{run.path.name}.json", str(last_policy(run)), seeds, self.contract)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REPLICATES = 2000
 DT = CONTRACTS["driving"].dt
-PER_KM = "collisions_per_km"
+PER_KM, COST_PER_KM = "collisions_per_km", "cost_per_km"
 # Of an episode: heading, digits. The ends are shares of episodes.
 MEASURES = {
     "score": ("driving score", 2),
@@ -30,8 +30,10 @@ MEASURES = {
     "jerk": ("jerk [m/s^3]", 1),
     "reward": ("return", 1),
     "cost": ("cost", 1),
+    COST_PER_KM: ("cost per km", 1),
 }
 ENDS = ("arrival", "collision", "off_road")
+PPO = "PPO of Stable-Baselines3 with one network and one set of hyper-parameters, in the dream and in MetaDrive. "
 # [km] A driver that has driven less than this in all is not judged by the distance.
 LEAST_KM = 1.0
 
@@ -50,12 +52,14 @@ def measured(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Estimate]
 
     count, found = by_run.sum(1) * by_episode.sum(1), dict[str, Estimate]()
     for name in MEASURES:
-        if name != PER_KM:
+        if name not in (PER_KM, COST_PER_KM):
             values = [[e["end"] == name if name in ENDS else e[name] for e in run] for run in runs]
             found[name] = Estimate.of(total(values) / count)
-    crashes = total([[e["end"] == "collision" for e in run] for run in runs])
     km = total([[e["speed"] * e["steps"] * DT / 1000 for e in run] for run in runs])
-    found[PER_KM] = Estimate.of(ratio(crashes, km if km[0] > LEAST_KM else 0 * km))
+    driven = km if km[0] > LEAST_KM else 0 * km
+    crashes = total([[e["end"] == "collision" for e in run] for run in runs])
+    found[PER_KM] = Estimate.of(ratio(crashes, driven))
+    found[COST_PER_KM] = Estimate.of(ratio(total([[e["cost"] for e in run] for run in runs]), driven))
     return found
 
 
@@ -68,7 +72,7 @@ def driving_part(
 
     Args:
         results: episodes by driver: a list of runs each.
-        runs: what `ppo.train` returned, by kind.
+        runs: what `ppo.train` returned, by kind; none, if agents are compared among themselves.
         agents: "steps" and "seconds" of the runs of others that have learned, by kind.
     """
     found = {name: measured(several) for name, several in results.items()}
@@ -96,13 +100,14 @@ def driving_part(
         }
         for kind, several in agents.items()
     }
-    true = next(kind for kind, values in took.items() if values["place"] == "twin")
+    true = next((kind for kind, values in took.items() if values["place"] == "twin"), None)
     claims = {
         kind: {
             "share of the twin-trained score": float(found[kind]["score"].value / found[true]["score"].value),
             "share of its wall-clock": values["seconds"] / took[true]["seconds"],
         }
         for kind, values in took.items()
+        if true is not None
     }
     effort = tuple(
         (
@@ -111,8 +116,14 @@ def driving_part(
             number(values["seconds"] / 60, 1),
             f"{values['steps_per_second']:,.0f}",
             "" if values["env_share"] is None else f"{values['env_share']:.0%}",
-            f"{claims[kind]['share of its wall-clock']:.2f}",
-            f"{claims[kind]['share of the twin-trained score']:.2f}",
+            *(
+                (
+                    f"{claims[kind]['share of its wall-clock']:.2f}",
+                    f"{claims[kind]['share of the twin-trained score']:.2f}",
+                )
+                if claims
+                else ("", "")
+            ),
         )
         for kind, values in took.items()
     )
@@ -129,7 +140,7 @@ def driving_part(
         name="driving",
         title="Learned in the dream, driven in the simulator",
         method=(
-            "PPO of Stable-Baselines3 with one network and one set of hyper-parameters, in the dream and in MetaDrive. "
+            f"{PPO if runs else 'Agents that learned in imagination, or plan in it. '}"
             "Every driver then drives the same whole episodes of MetaDrive on scenarios that no policy "
             "was trained on. Driving "
             "score: share of the route, times 0.6 after running into a vehicle and 0.65 into an object, times the "
@@ -137,7 +148,7 @@ def driving_part(
             "Times are of one process with one thread each, side by side on this machine."
         ),
         limits=(
-            f"{_seen(next(iter(runs.values()))[0]['recipe'])} "
+            f"{_seen(next(iter(runs.values()))[0]['recipe']) + ' ' if runs else ''}"
             "Few runs of each kind tell little about how much luck there is in a run."
         ),
         tables=(
@@ -145,7 +156,9 @@ def driving_part(
             Table("What learning took", effort_head, effort),
         ),
         values={"drivers": plain(found), "training": took, "compared": claims},
-        figures={"Learning curves: reward a step where it is learned": lambda figure: _curves(figure, runs)},
+        figures={"Learning curves: reward a step where it is learned": lambda figure: _curves(figure, runs)}
+        if runs
+        else {},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from learned_sim_env.agents.contest import AgentPlan, Learn
+from learned_sim_env.agents.contest import AgentPlan, Learn, named
 
 AGENTS = ("mppi", "dreamer", "osrp")
 
@@ -29,11 +29,42 @@ def test_agents_take_part_with_as_many_steps_and_for_as_long(tmp_path):
     assert [name for name, _ in alone.stages()] == ["train", "judge", "rank"] and not alone.learned()
 
 
+def test_agents_with_settings_of_their_own(tmp_path):
+    names = ("dreamer", "safe-dreamer:cost-limit=0.05,hold=4", "mppi:horizon=30", "mppi:guide=")
+    plan = AgentPlan(tmp_path, steps=1000, longer=3, seeds=1, agents=names, only_agents=True)
+    learned = plan.learned()
+    assert list(learned) == ["dreamer, 7 minutes", f"{names[1]}, 7 minutes", *names[2:]]
+    safe, guided, alone = (learned[name][0] for name in list(learned)[1:])
+    assert safe.settings == {"cost_limit": 0.05, "hold": 4} and safe.agent == "safe-dreamer"
+    assert safe.path.name == "safe-dreamer-cost-limit-0.05-hold-4-minutes-0"
+    assert guided.settings == {"guide": str(learned["dreamer, 7 minutes"][0].path), "horizon": 30}
+    assert named("dreamer:hidden=64+32") == ("dreamer", {"hidden": (64, 32)})
+    assert alone.settings == {"guide": ""} and alone.path != guided.path
+    # Neither PPO nor others beside it.
+    assert list(plan.judged()) == list(learned) and not plan.runs() and len(plan.ranked()) == len(learned)
+    assert [name for name, _ in plan.stages()] == ["train", "plan", "judge", "rank"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("dreamer:hodl=4", "setting of agent dreamer 'hodl'.*Did you mean 'hold'"),
+        ("dreamer:hold=often", "dreamer:hold=often: hold is 'often', where the default is 1"),
+        ("dreamer:hidden=8x8", "hidden is '8x8', where the default is"),
+        ("dreamer:hold=0", "hold"),
+        ("dreamr", "Did you mean 'dreamer'"),
+    ],
+)
+def test_what_is_no_agent_or_setting_is_refused(tmp_path, text, error):
+    with pytest.raises(ValueError, match=error):
+        AgentPlan(tmp_path, agents=(text,))
+    with pytest.raises(ValueError, match="leaves nothing to compare"):
+        AgentPlan(tmp_path, only_agents=True)
+
+
 def test_agents_that_need_episodes_are_refused_without(tmp_path):
     with pytest.raises(ValueError, match="agent pmpo learns from recorded episodes"):
         AgentPlan(tmp_path, agents=("pmpo",))
-    with pytest.raises(ValueError, match="Did you mean 'dreamer'"):
-        AgentPlan(tmp_path, agents=("dreamr",))
 
 
 @pytest.mark.slow

@@ -61,6 +61,21 @@ def test_a_run_is_written_down(tmp_path):
     assert list((tmp_path / "tensorboard").iterdir()) and not list(tmp_path.rglob("*.pkl"))
 
 
+def test_what_is_logged_is_a_mean_and_is_told_once(tmp_path, monkeypatch):
+    told = learner(tmp_path, updates=5)
+    told.log_every = 3
+    monkeypatch.setattr(told.agent, "update", lambda number: {"reward": float(number), "steps": 1})
+    told.run()
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["update"], row["reward"]) for row in rows] == [(3, 1.0), (5, 3.5)]
+    # Killed after the last update that was saved, the fourth, a run goes on from there.
+    (tmp_path / "state.safetensors").unlink()
+    (tmp_path / "run.json").write_text(json.dumps({**told.progress, "updates": 4}))
+    learner(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["update"] for row in rows] == [3]
+
+
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     learner(tmp_path, updates=1).run()
     again = learner(tmp_path, updates=1)

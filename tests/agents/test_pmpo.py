@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.agents import recorded
 from learned_sim_env.agents.actors import Spread, decision
 from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.cloning import CloningSettings, Later, cloning_loss
@@ -17,6 +18,7 @@ from learned_sim_env.agents.latent_policy import LatentNetwork
 from learned_sim_env.agents.pmpo import PMPOSettings, pmpo_loss
 from learned_sim_env.agents.recorded import moments_and_left, real_moments, recorded_moments
 from learned_sim_env.agents.settings import LearnConfig
+from learned_sim_env.data.packed import PackedData
 from tests.agents.line_world import GOAL, driven, line_checkpoint, line_episodes
 
 TASK = {"speed_limit": 0, "cost_weight": 0, "wrong_way_weight": 0}
@@ -35,6 +37,21 @@ def test_moments_are_as_a_policy_sees_them():
     np.testing.assert_array_equal(decided[0, :2], data.arrays["actions"][4:6])
 
 
+def test_features_of_recordings_are_kept_beside_them(tmp_path, monkeypatch):
+    checkpoint, data = line_checkpoint(), line_episodes(count=3, steps=5)
+    path = tmp_path / "packed.npz"
+    PackedData.save(path, [data.episode(i) for i in range(len(data))], data.fingerprints)
+    found = recorded_moments(checkpoint, PackedData.load(path), "actions").features
+    torch.testing.assert_close(found, recorded_moments(checkpoint, data, "actions").features)
+    (kept,) = tmp_path.glob("packed-*.npy")
+    # They are neither filtered again nor taken for those of another model or of other episodes.
+    monkeypatch.setattr(recorded, "_filtered", lambda checkpoint, episodes: iter([np.zeros((18, 12), np.float32)]))
+    assert recorded_moments(checkpoint, PackedData.load(path), "actions").features.equal(found)
+    checkpoint.fingerprint = "another"
+    assert not recorded_moments(checkpoint, PackedData.load(path), "actions").features.any()
+    assert len(list(tmp_path.glob("packed-*.npy"))) == 2 and kept.is_file()
+
+
 def test_what_is_not_known_of_recordings_is_left_out():
     data = line_episodes(count=2, steps=4)
     known = np.ones(10, bool)
@@ -50,6 +67,7 @@ def test_dreams_begin_at_recorded_moments_as_well():
     joined.check()
     assert len(checkpoint.contexts) < len(joined) <= len(checkpoint.contexts) + 30
     assert real_moments(checkpoint, None, 30, seed=0) is checkpoint.contexts
+    assert real_moments(checkpoint, line_episodes(), 0, seed=0) is checkpoint.contexts
 
 
 def test_the_cloning_loss_by_hand():

@@ -16,11 +16,10 @@ QUICK |= {"gamma": 0.9, "learning_rate": 3e-3, "warmup": 1, "minibatches": 4, "s
 
 
 def learned(name: str, updates: int, **settings):
-    """The policy of an agent after so many updates, and what the last one told."""
+    """The policy of an agent after so many updates, and what each of these told."""
     made = agent_class(name).settings_class(**{**QUICK, **settings})
     agent = open_agent(LearnConfig(agent=name), made, line_checkpoint())
-    for number in range(updates):
-        told = agent.update(number)
+    told = [agent.update(number) for number in range(updates)]
     return agent.policy({}), told
 
 
@@ -29,7 +28,7 @@ def test_dreamer_goes_to_the_goal(actions):
     policy, told = learned("dreamer", 120, actions=actions)
     assert np.abs(driven(policy) - GOAL).mean() < 0.1
     # The value of always being there is 1 / (1 - gamma).
-    assert told["value"] == pytest.approx(10, rel=0.2)
+    assert told[-1]["value"] == pytest.approx(10, rel=0.2)
 
 
 def test_dreamer_minds_what_is_subtracted():
@@ -44,9 +43,11 @@ def test_safe_dreamer_stays_at_the_border(kind):
     policy, told = learned("safe-dreamer", 200, actions="actions", cost_limit=0.2, multiplier=price)
     x = driven(policy)
     assert (x <= BORDER).mean() > 0.9 and np.abs(x - BORDER).mean() < 2 * STRIDE
-    assert told["price"] > 0 and told["cost_to_come"] == pytest.approx(0.2, abs=0.15)
+    # On average: a price that lags behind lets it swing about the limit.
+    assert told[-1]["price"] > 0
+    assert np.mean([numbers["cost_to_come"] for numbers in told[100:]]) == pytest.approx(0.2, abs=0.15)
 
 
 def test_a_limit_that_is_never_reached_costs_nothing():
     policy, told = learned("safe-dreamer", 120, actions="actions", cost_limit=100.0)
-    assert told["price"] == 0 and np.abs(driven(policy) - GOAL).mean() < 0.1
+    assert told[-1]["price"] == 0 and np.abs(driven(policy) - GOAL).mean() < 0.1

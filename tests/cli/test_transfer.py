@@ -114,3 +114,29 @@ def test_cameras_from_training_to_the_report(tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/**/*.json")}
     assert main(command) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/**/*.json")} == before
+
+
+@pytest.mark.slow
+def test_agents_alone(tmp_path, capsys):
+    pytest.importorskip("tensorboard", reason="needs the extra [train]")
+    small = "rows=4,horizon=2,hidden=8+8,minibatches=1"
+    agents = [
+        f"dreamer:{small}",
+        f"safe-dreamer:{small},cost-limit=0.5",
+        "mppi:sequences=4,elites=2,horizon=2,stretch=2",
+    ]
+    agents[-1] += ",proposals=2"
+    short = [*SHORT, "--split", "validation", "--agent-minutes", "0.001"]
+    command = ["transfer", *short, "--only-agents", "--agents", *agents, "--out", str(tmp_path)]
+    assert main(command) == 0
+    found = json.loads((tmp_path / "transfer.json").read_text())
+    drivers = [f"{name}, 0.001 minutes" for name in agents[:2]] + agents[2:]
+    assert list(found["driving"]["drivers"]) == drivers and list(found["driving"]["training"]) == drivers[:2]
+    assert set(found["exploits"]) == set(drivers) and "ranking" not in found
+    assert found["planning"][agents[2]]["milliseconds"] > 0
+    assert "cost per km" in (tmp_path / "transfer.md").read_text() and not (tmp_path / "transfer.png").exists()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.json")}
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.json")} == before
+    assert main([*command, "--ship", str(tmp_path / "best.safetensors")]) == 2
+    assert "--only-agents leaves out" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from learned_sim_env.reinforcement.recipe import Recipe
-from learned_sim_env.reinforcement.transfer_page import MEASURES, PER_KM, driving_part, measured
+from learned_sim_env.reinforcement.transfer_page import COST_PER_KM, MEASURES, PER_KM, driving_part, measured
 
 
 def episode(end: str, speed: float, steps: int, score: float = 0.5) -> dict:
@@ -24,6 +24,7 @@ def test_collisions_count_by_the_distance_that_was_driven():
     assert found[PER_KM].value == np.float64(3 / 5) and found["collision"].value == 0.75
     assert found["arrival"].value == 0.25 and found["score"].value == np.float64(1.6 / 4)
     assert found[PER_KM].low <= found[PER_KM].value <= found[PER_KM].high
+    assert found[COST_PER_KM].value == np.float64(4 / 5)
 
 
 def test_who_stands_is_not_judged_by_the_distance():
@@ -46,3 +47,11 @@ def test_agents_stand_beside_ppo():
     ]
     # Half the time of PPO in the simulator.
     assert took.rows[-1][5] == "0.50"
+
+
+def test_agents_are_compared_among_themselves():
+    part = driving_part(
+        {"dreamer": [[episode("arrival", 10.0, 1000)]]}, {}, {"dreamer": [{"seconds": 60.0, "steps": 9}]}
+    )
+    assert part.tables[1].rows == (("dreamer", "9", "1.0", "0", "", "", ""),) and not part.figures
+    assert "PPO" not in part.method and part.limits.startswith("Few runs")
