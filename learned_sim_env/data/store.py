@@ -120,7 +120,7 @@ def write_minari(
     """
     require("minari", extra="train")
     with replacing_folder(path) as temporary:
-        # HDF5 cannot close a file that it could not write, and crashes sooner or later.
+        # HDF5 crashes as it closes a file that it could not write: https://github.com/HDFGroup/hdf5/issues/6601.
         about = {"dataset_id": dataset_id, "description": description}
         isolated(_write_minari, temporary, episodes, about, env_spec, obs_type, contract, tuple(names))
 
