@@ -10,10 +10,14 @@ export OMP_WAIT_POLICY := PASSIVE
 
 HOST ?= localhost:2000
 
-.PHONY: demo test test-fast test-rl test-carla-server lint bench clean
+.PHONY: demo checkpoint test test-fast test-rl test-carla-server lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/learned-sim demo
+
+# The checkpoint bev-rssm anew, from the recording of its data to its card: hours. Interrupted, it goes on.
+checkpoint: $(STAMP)
+	$(BIN)/learned-sim build bev-rssm --out runs/bev-rssm
 
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP)

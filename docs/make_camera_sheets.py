@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.evaluation.levels.camera_drives.drives_part import paired_drives
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM
 from learned_sim_env.films import above, beside, labelled, save_picture

@@ -32,6 +32,15 @@ def require(module: str, extra: str) -> ModuleType:
         raise ImportError(f"{module} is not installed: {remedy}", name=module) from error
 
 
+def opencv() -> Any:
+    """The module `cv2`, which draws and reads pictures. Of the extras that bring it one suits every version of Python.
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    return require("cv2", extra="recordings")
+
+
 def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """A package's `__getattr__` for names whose modules load much, and so are imported when the name is first used.
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.scene import Lane, Line, RoadMap, to_frame, wrap_angle
 from learned_sim_env.spec import WAYPOINTS
 
@@ -40,8 +41,7 @@ class RoadIndex:
 
     def lanes_at(self, point: np.ndarray) -> list[Lane]:
         """Lanes that `point` (2,) is on, to within `SEAM`."""
-        import cv2
-
+        cv2 = opencv()
         target = (float(point[0]), float(point[1]))
         return [
             lane

@@ -215,6 +215,12 @@ def test_observations_have_the_modalities_asked_for(contract):
         assert contract.modality(name).picture_space.contains(space[name].sample())
     with pytest.raises(ValueError, match=r"unknown modality of contract '[\w-]+': 'fron'\."):
         contract.observation_space("dict", names=["fron"])
+    with pytest.raises(ValueError, match=r"modalities is 'bev', a text: give several names, as in \('bev',\)"):
+        contract.observation_space("dict", names="bev")
+    with pytest.raises(ValueError, match=r"modalities is empty: give some of .*ego"):
+        contract.observation_space("dict", names=())
+    with pytest.raises(ValueError, match=r"modalities belong to obs_type 'dict' or 'classes', not to 'ego'"):
+        contract.observation_space("ego", names=("bev",))
 
 
 @pytest.mark.parametrize("bev", [BevSpec(), BevSpec(20, 31, metres_per_pixel=0.5, ego_row=15, ego_column=3)])

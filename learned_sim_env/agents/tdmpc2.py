@@ -7,7 +7,6 @@ with them. Its values are learned from what others drove, without new experience
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,60 +15,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_sim_env.agents.mppi import mppi_refit
-from learned_sim_env.agents.planning import Plan, SearchSettings, search
+from learned_sim_env.agents.planning import Plan, search
 from learned_sim_env.agents.recorded_steps import RecordedSteps, Window
 from learned_sim_env.agents.settings import LearnConfig
-from learned_sim_env.agents.tdmpc2_model import TDMPC2Model
+from learned_sim_env.agents.tdmpc2_model import TDMPC2Model, TDMPC2Settings
 from learned_sim_env.agents.view_policy import ViewPolicy
-from learned_sim_env.agents.views import ViewSettings
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import Contract
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.torch_state import own_state
-
-
-@dataclass(frozen=True, kw_only=True)
-class TDMPC2Settings(SearchSettings, ViewSettings):
-    """Settings of `TDMPC2`; the paper's, but for a smaller network and fewer plans."""
-
-    horizon: int = 3
-    """Steps of a plan, and of the stretches that are learned from."""
-    batch: int = 128
-    """Stretches an update learns from."""
-    gamma: float = 0.99
-    """Discount a step of 0.1 s."""
-    critics: int = 5
-    """Critics of decisions; the lower of two that are drawn is learned from."""
-    simplex: int = 8
-    """Numbers in each group of a latent, see `SimNorm`."""
-    fading: float = 0.5
-    """What a step of a stretch counts, compared with the one before it."""
-    consistency: float = 20.0
-    """Weight of what latents are off those of what was then seen."""
-    numbers: float = 0.1
-    """Weight of the losses of worth, ends and values."""
-    entropy: float = 1e-4
-    """Weight of the policy's entropy."""
-    learning_rate: float = 3e-4
-    """Of Adam; the encoder's is 0.3 of it."""
-    clip: float = 20.0
-    """Gradients are scaled down to this norm."""
-    slow_rate: float = 0.01
-    """Share of the way that slow critics go towards the others in an update."""
-    proposals: int = 24
-    """Of the plans, those that the policy decides."""
-    sharpness: float = 0.5
-    """See `mppi`."""
-
-    def __post_init__(self) -> None:
-        SearchSettings.__post_init__(self)
-        ViewSettings.__post_init__(self)
-        check_at_least(self, horizon=1, batch=1, critics=2, proposals=0)
-        if self.latent % self.simplex:
-            raise ValueError(f"latent {self.latent} is no multiple of simplex {self.simplex}")
-        if self.proposals >= self.sequences:
-            raise ValueError(f"proposals {self.proposals} must be fewer than sequences {self.sequences}")
 
 
 class TDMPC2:

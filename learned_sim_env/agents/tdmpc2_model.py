@@ -1,30 +1,72 @@
-"""TD-MPC2's model of the world, which draws nothing (Hansen et al. 2024, arXiv 2310.16828, section 3.1)."""
+"""TD-MPC2's settings, and its model of the world, which draws nothing (Hansen et al. 2024, arXiv 2310.16828)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from learned_sim_env.agents.actors import Bounded, Spread
 from learned_sim_env.agents.critic import Critic
+from learned_sim_env.agents.planning import SearchSettings
 from learned_sim_env.agents.returns import ReturnScale
 from learned_sim_env.agents.two_hot import SymexpTwoHot
-from learned_sim_env.agents.views import ViewEncoder, Views
+from learned_sim_env.agents.views import ViewEncoder, Views, ViewSettings
+from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import Contract
 from learned_sim_env.world_model.layers import MLP
-
-if TYPE_CHECKING:
-    from learned_sim_env.agents.tdmpc2 import TDMPC2Settings
 
 # Of rewards and values.
 BINS, REACH = 101, 10.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class TDMPC2Settings(SearchSettings, ViewSettings):
+    """Settings of `tdmpc2.TDMPC2`; the paper's, but for a smaller network and fewer plans."""
+
+    horizon: int = 3
+    """Steps of a plan, and of the stretches that are learned from."""
+    batch: int = 128
+    """Stretches an update learns from."""
+    gamma: float = 0.99
+    """Discount a step of 0.1 s."""
+    critics: int = 5
+    """Critics of decisions; the lower of two that are drawn is learned from."""
+    simplex: int = 8
+    """Numbers in each group of a latent, see `SimNorm`."""
+    fading: float = 0.5
+    """What a step of a stretch counts, compared with the one before it."""
+    consistency: float = 20.0
+    """Weight of what latents are off those of what was then seen."""
+    numbers: float = 0.1
+    """Weight of the losses of worth, ends and values."""
+    entropy: float = 1e-4
+    """Weight of the policy's entropy."""
+    learning_rate: float = 3e-4
+    """Of Adam; the encoder's is 0.3 of it."""
+    clip: float = 20.0
+    """Gradients are scaled down to this norm."""
+    slow_rate: float = 0.01
+    """Share of the way that slow critics go towards the others in an update."""
+    proposals: int = 24
+    """Of the plans, those that the policy decides."""
+    sharpness: float = 0.5
+    """See `mppi`."""
+
+    def __post_init__(self) -> None:
+        SearchSettings.__post_init__(self)
+        ViewSettings.__post_init__(self)
+        check_at_least(self, horizon=1, batch=1, critics=2, proposals=0)
+        if self.latent % self.simplex:
+            raise ValueError(f"latent {self.latent} is no multiple of simplex {self.simplex}")
+        if self.proposals >= self.sequences:
+            raise ValueError(f"proposals {self.proposals} must be fewer than sequences {self.sequences}")
+
+
 class SimNorm(nn.Module):
-    """Numbers in groups, each a point of a simplex (eq. 5): a softmax over `size` of them.
+    """Numbers in groups, each a point of a simplex (section 3.1, eq. 5): a softmax over `size` of them.
 
     It bounds what dynamics give from step to step, and is what keeps latents from collapsing onto a point.
     """

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from learned_sim_env.carla_standin import actor_calls, calls
+from learned_sim_env.carla_standin.procedures import actor_calls, calls
 from learned_sim_env.carla_standin.server import Faults, Server, serve
 from learned_sim_env.carla_standin.towns import TOWNS
 from learned_sim_env.opendrive import open_map, read_opendrive

@@ -14,11 +14,11 @@ import msgpack
 
 from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.registry import answer
-from learned_sim_env.carla_standin.roads import Roads
-from learned_sim_env.carla_standin.sensors import WorldSensors
+from learned_sim_env.carla_standin.sensing.sensors import WorldSensors
 from learned_sim_env.carla_standin.streams import Streams
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import SETTINGS, StandInWorld
+from learned_sim_env.carla_standin.world.roads import Roads
+from learned_sim_env.carla_standin.world.world import SETTINGS, StandInWorld
 
 # [s] of a step while no client has chosen one.
 FREE_STEP = 0.05

@@ -14,27 +14,29 @@ import tyro
 from learned_sim_env.cli import collect, evaluate, recipes, train
 from learned_sim_env.cli.collect import CollectArgs
 from learned_sim_env.cli.evaluate import EvaluateArgs
-from learned_sim_env.cli.recipes import STAGES, Recipe
+from learned_sim_env.cli.recipes import Recipe
 from learned_sim_env.cli.train import TrainArgs
 from learned_sim_env.files import write_json
+from learned_sim_env.isolation import isolated
 from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.progress import time_of_day
 
-Stage = Literal["collect", "pack", "train", "export", "evaluate"]
+Stage = Literal["collect", "pack", "roads", "train", "export", "evaluate"]
 
 
 @dataclass(frozen=True)
 class BuildArgs:
-    """Make a checkpoint by its recipe: collect, pack, train, export, evaluate; the same command goes on where it was
-    stopped.
+    """Make a checkpoint by its recipe: collect, pack, cut roads into pieces, train, export, evaluate; the same command
+    goes on where it was stopped.
 
     The checkpoint is OUT/NAME, with the evaluation on its card. Beside it: OUT/episodes, unless another collection is
-    named, and OUT/test, what was recorded; OUT/run, the training; OUT/evaluation.
+    named, and OUT/test, what was recorded; OUT/roads.safetensors, pieces of road; OUT/run, the training;
+    OUT/evaluation.
     """
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A recipe that ships (camera-rssm, transformer), or the path of one (./mine.toml)."""
+    """A recipe that ships (bev-rssm, camera-rssm, transformer), or the path of one (./mine.toml)."""
     out: Path
     """Where to write."""
     quick: bool = False
@@ -83,18 +85,20 @@ class Build:
         """All stages that are left, or the one that was asked for."""
         if self._path.exists():
             self.stages = json.loads(self._path.read_text(encoding="utf-8"))
-        asked = self.args.stage
-        left: list[str] = [asked] if asked else [stage for stage in STAGES if not self._is_done(stage)]
+        asked, stages = self.args.stage, self.recipe.stages
+        if asked and asked not in stages:
+            raise ValueError(f"recipe {self.recipe.name} has no stage {asked}, but {', '.join(stages)}")
+        left: list[str] = [asked] if asked else [stage for stage in stages if not self._is_done(stage)]
         for stage in left:
-            missing = [before for before in _before(stage) if not self._is_done(before)]
+            missing = [before for before in self._before(stage) if not self._is_done(before)]
             if missing:
                 raise ValueError(f"stage {stage} needs {', '.join(missing)} first: do that, or leave --stage out")
             expected = [self._expected(s) for s in left[left.index(stage) :]]
             times = f", about {_told(expected[0])} of {_told(sum(expected))} that are left" if all(expected) else ""
-            print(f"{time_of_day()} {stage}: stage {STAGES.index(stage) + 1} of {len(STAGES)}{times}", flush=True)
+            print(f"{time_of_day()} {stage}: stage {stages.index(stage) + 1} of {len(stages)}{times}", flush=True)
             self._timed(stage)
         seconds = sum(stage["seconds"] for stage in self.stages.values())
-        finished = "all stages are done" if all(map(self._is_done, STAGES)) else f"{asked} is done"
+        finished = "all stages are done" if all(map(self._is_done, stages)) else f"{asked} is done"
         print(f"{time_of_day()} {finished}, in {_told(seconds)} so far: {self.checkpoint}")
 
     def _timed(self, stage: str) -> None:
@@ -102,7 +106,7 @@ class Build:
         before = self.stages.get(stage, {})
         seconds, started = 0.0 if before.get("done") else before.get("seconds", 0.0), time.monotonic()
         # What comes after has to be done again.
-        self.stages = {name: self.stages[name] for name in _before(stage)}
+        self.stages = {name: self.stages[name] for name in self._before(stage)}
         done = False
         try:
             getattr(self, f"_{stage}")()
@@ -114,7 +118,7 @@ class Build:
 
     def _made_with(self, stage: str) -> dict[str, Any]:
         """What the result of a stage depends on, ready for JSON, by its place in the recipe."""
-        tables = {*_before(stage), stage} & {"collect", "train", "evaluate"}
+        tables = {*self._before(stage), stage} & {"collect", "roads", "train", "evaluate"}
         made = {f"[{table}] {k}": v for table in sorted(tables) for k, v in getattr(self.recipe, table).items()}
         if self.args.episodes is not None:
             made["--episodes"] = str(self.args.episodes.resolve())
@@ -136,12 +140,19 @@ class Build:
                 )
         return bool(there["done"])
 
+    def _before(self, stage: str) -> list[str]:
+        """The stages before one."""
+        stages = self.recipe.stages
+        return list(stages[: stages.index(stage)])
+
     def _expected(self, stage: str) -> float:
         """Seconds that a stage is likely to take, judged by those that are done; 0 if the recipe does not say."""
-        minutes = self.recipe.minutes
-        done = [name for name in minutes if self.stages.get(name, {}).get("done")]
-        slower = sum(self.stages[name]["seconds"] for name in done) / (60 * sum(minutes[name] for name in done) or 1)
-        return 60 * minutes.get(stage, 0.0) * (slower if done else 1.0)
+        usual = {name: 60 * minutes for name, minutes in self.recipe.minutes.items()}
+        took = {name: self.stages[name]["seconds"] for name in usual if self.stages.get(name, {}).get("done")}
+        # Nothing about the machine follows from one that found its work done, such as the episodes of another build.
+        took = {name: seconds for name, seconds in took.items() if seconds > usual[name] / 10}
+        slower = sum(took.values()) / sum(usual[name] for name in took) if took else 1.0
+        return slower * usual.get(stage, 0.0)
 
     def _collect(self) -> None:
         from learned_sim_env.data.collect import is_collected
@@ -166,11 +177,24 @@ class Build:
 
         pack(self.episodes)
 
+    def _roads(self) -> None:
+        from learned_sim_env.training.objective import objective_class
+
+        made = objective_class(self.recipe.train["model"]).made_before["roads"]
+        # In a process of its own, because a process can have one engine.
+        said = isolated(made.make, made.config(**self.recipe.roads), self._library)
+        print(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items()))
+
+    @property
+    def _library(self) -> Path:
+        return self.out / "roads.safetensors"
+
     def _training(self) -> TrainArgs:
         from learned_sim_env.training.objective import objective_class, run_config
 
         objective = objective_class(self.recipe.train["model"])
-        config, settings, more = recipes.parted(self.recipe.train, (TrainConfig, objective.settings_class, TrainArgs))
+        table = {**self.recipe.train, **({"roads": str(self._library)} if self.recipe.roads else {})}
+        config, settings, more = recipes.parted(table, (TrainConfig, objective.settings_class, TrainArgs))
         return TrainArgs(
             data=self.episodes,
             out=self.out / "run",
@@ -206,11 +230,6 @@ class Build:
             **table,
         )
         evaluate.run(args)
-
-
-def _before(stage: str) -> list[str]:
-    """The stages before one."""
-    return list(STAGES[: STAGES.index(stage)])
 
 
 def _told(seconds: float) -> str:

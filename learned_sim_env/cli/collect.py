@@ -63,7 +63,7 @@ def run(args: CollectArgs) -> int:
 def config_of(args: CollectArgs) -> CollectConfig:
     """What is asked for; `ValueError` if it cannot be."""
     from learned_sim_env.data.collect import CollectConfig
-    from learned_sim_env.data.workers import Engine
+    from learned_sim_env.data.engines import Engine
 
     names = tuple(name.strip() for name in args.modalities.split(",") if name.strip())
     own = {name: value for name, value in vars(args).items() if name not in ("engine", "address")}

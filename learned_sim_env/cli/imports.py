@@ -40,8 +40,8 @@ class ImportArgs:
 
 def run(args: ImportArgs) -> int:
     """Read; 0 when everything can be used, 1 when something was refused."""
+    from learned_sim_env.data.engines import Engine
     from learned_sim_env.data.imports import ImportConfig, look_at_all
-    from learned_sim_env.data.workers import Engine
 
     config = ImportConfig(
         args.path,

@@ -21,12 +21,13 @@ else:
     import tomli as tomllib
 
 # Tables of a recipe; its table [quick] has some of the same.
-TABLES = ("collect", "train", "evaluate", "minutes")
-STAGES = ("collect", "pack", "train", "export", "evaluate")
+TABLES = ("collect", "roads", "train", "evaluate", "minutes")
+STAGES = ("collect", "pack", "roads", "train", "export", "evaluate")
 # What the build itself decides, and no recipe.
 DECIDED = {
     "collect": ("out", "split", "workers"),
-    "train": ("data", "out", "device", "threads", "config", "settings"),
+    "roads": (),
+    "train": ("data", "out", "device", "threads", "config", "settings", "roads"),
     "evaluate": ("checkpoint", "out", "data", "seeds", "device", "threads", "workers", "processes", "card"),
 }
 
@@ -36,14 +37,21 @@ class Recipe:
     """How a checkpoint is made: arguments of the commands that make it, checked.
 
     name: of the checkpoint. collect, train, evaluate: by name; those of "train" are of the run, of the architecture's
-    settings and of the command. minutes: that each stage takes, for forecasts.
+    settings and of the command. roads: of what the file is made that this setting of the architecture names, see
+    `Objective.made_before`; without it there is no such stage. minutes: that each stage takes, for forecasts.
     """
 
     name: str
     collect: Mapping[str, Any]
     train: Mapping[str, Any]
+    roads: Mapping[str, Any] = field(default_factory=dict)
     evaluate: Mapping[str, Any] = field(default_factory=dict)
     minutes: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those of `STAGES` that it has."""
+        return tuple(stage for stage in STAGES if stage != "roads" or self.roads)
 
 
 def find(name_or_path: str) -> Path:
@@ -87,6 +95,8 @@ def read(path: Path, quick: bool = False) -> Recipe:
 def _checked(name: str, table: Mapping[str, Any], model: str) -> dict[str, Any]:
     """A table whose keys and types are those of its command."""
     known = _known(name, model)
+    if table and not known:
+        raise ValueError(f"[{name}] is of no use to {model}: leave it out")
     for key in table:
         if key not in known:
             raise unknown(f"key in [{name}]:", key, known)
@@ -99,15 +109,22 @@ def _known(name: str, model: str) -> dict[str, Any]:
     """Keys of a table and their types."""
     from learned_sim_env.training.objective import objective_class
 
+    objective = objective_class(model)
     kinds: dict[str, tuple[Any, ...]] = {
         "collect": (CollectArgs,),
-        "train": (TrainConfig, objective_class(model).settings_class, TrainArgs),
+        "train": (TrainConfig, objective.settings_class, TrainArgs),
         "evaluate": (EvaluateArgs,),
+        **{setting: (made.config,) for setting, made in objective.made_before.items()},
     }
     if name == "minutes":
         return dict.fromkeys(STAGES, float)
     decided = DECIDED[name]
-    return {f.name: get_type_hints(kind)[f.name] for kind in kinds[name] for f in fields(kind) if f.name not in decided}
+    return {
+        f.name: get_type_hints(kind)[f.name]
+        for kind in kinds.get(name, ())
+        for f in fields(kind)
+        if f.name not in decided
+    }
 
 
 def _typed(what: str, value: Any, kind: Any) -> Any:

@@ -140,8 +140,9 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
 def _parts(plan: AgentPlan) -> list[Part]:
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import DrivenStretches
+    from learned_sim_env.reinforcement.ranking_parts import exploit_part, ranking_part
     from learned_sim_env.reinforcement.transfer import ranked_name
-    from learned_sim_env.reinforcement.transfer_page import driving_part, exploit_part, ranking_part
+    from learned_sim_env.reinforcement.transfer_page import driving_part
 
     results = {name: [read(job.path) for job in jobs] for name, jobs in plan.judged().items()}
     runs = {kind: [read(job.path / "run.json") for job in jobs] for kind, jobs in plan.runs().items()}

@@ -20,11 +20,13 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
-from learned_sim_env.data.episode import MODALITIES, Episode, EpisodeRecorder
+from learned_sim_env.data.engines import LOCAL, Engine
+from learned_sim_env.data.episode import MODALITIES, Episode
+from learned_sim_env.data.episode_recorder import EpisodeRecorder
 from learned_sim_env.data.splits import COLLECTED_SPLITS
 from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, read_minari_seeds, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import LOCAL, Engine, Task
+from learned_sim_env.data.workers import Task
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in

@@ -1,4 +1,4 @@
-"""One recorded episode: what it holds, and the recorder that fills it from a twin environment step by step.
+"""One recorded episode: what it holds.
 
 An episode of T steps has T + 1 moments (row 0 is the reset) and T transitions (row t leads from moment t to t + 1).
 Poses and velocities are in the world frame of `learned_sim_env.scene`, in metres, radians and metres a second.
@@ -17,15 +17,13 @@ So, as in Waymax (arXiv 2310.08710), what is not known is masked and never made 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from learned_sim_env.data.splits import SPLITS
-from learned_sim_env.road import STATIONS, road_index
-from learned_sim_env.scene import Agents, Scene
+from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import (
     COST_TERMS,
     EGO_FIELDS,
@@ -34,13 +32,9 @@ from learned_sim_env.spec import (
     SCENARIO_TAGS,
     BevSpec,
     Contract,
-    SemanticClass,
     unknown,
 )
 from learned_sim_env.task import EVENTS
-
-if TYPE_CHECKING:
-    from learned_sim_env.environments.twin import TwinDrivingEnv
 
 # Slots of an agent row: the nearest movers (vehicles, pedestrians) come first, the nearest static objects after them.
 MOVER_SLOTS = 16
@@ -109,7 +103,7 @@ class Episode:
     slot. agent_classes, agent_poses, agent_sizes (length, width), agent_velocities: zeros where the slot is empty.
     scenery_kinds: (T+1, 48) uint8 `SceneryKind`, 0 where the slot is empty. scenery_poses: (T+1, 48, 3) float32 x, y,
     heading. scenery_sizes: (T+1, 48, 3) float32 length, width, height [m]. What drawn cameras show beside the road, and
-    a little beyond what they do, see `rendering.camera.scenery.NEAR`; the same thing has other slots at other moments.
+    a little beyond what they do, see `spec.SCENERY_REACH`; the same thing has other slots at other moments.
     route_left: (T+1,) float32, what is left of the route [m]. route_headings: (T+1, 14) float32 [rad], see
     `road.RoadIndex.route_headings`.
     reward_terms, cost_terms, events, tags: of the step that led to the moment, in the order of `REWARD_TERMS`,
@@ -216,89 +210,6 @@ class Episode:
                 raise ValueError(f"{self._name}: {name} has the class {seen.max()}; there are 0 to {NUM_CLASSES - 1}")
 
 
-def agent_slots(agents: Agents) -> dict[str, np.ndarray]:
-    """The agents of one scene as a row of 32 slots; keys and shapes as the `agent_*` entries of `MOMENTS`."""
-    static = agents.classes == SemanticClass.STATIC_OBJECT
-    movers = np.flatnonzero(~static)[:MOVER_SLOTS]
-    objects = np.flatnonzero(static)[:STATIC_SLOTS]
-    rows = np.concatenate([movers, objects])
-    slots = np.concatenate([np.arange(len(movers)), MOVER_SLOTS + np.arange(len(objects))])
-    out: dict[str, np.ndarray] = {}
-    for name in ("ids", "classes", "poses", "sizes", "velocities"):
-        shape, dtype = MOMENTS[f"agent_{name}"]
-        row = unknown_rows(f"agent_{name}", shape, np.dtype(dtype))
-        row[slots] = getattr(agents, name)[rows]
-        out[f"agent_{name}"] = row
-    return out
-
-
-def scenery_slots(scene: Scene) -> dict[str, np.ndarray]:
-    """What stands beside the road around the ego as a row of 48 slots; keys, shapes as those entries of `MOMENTS`."""
-    from learned_sim_env.rendering.camera.scenery import scenery  # It needs OpenCV, and most episodes have no cameras.
-
-    around = scenery(scene.road_map).around(scene.ego.pose, SCENERY_SLOTS)
-    out: dict[str, np.ndarray] = {}
-    for name in ("kinds", "poses", "sizes"):
-        shape, dtype = MOMENTS[f"scenery_{name}"]
-        row: np.ndarray = np.zeros(shape, dtype)
-        row[: len(around.kinds)] = getattr(around, name)
-        out[f"scenery_{name}"] = row
-    return out
-
-
 def unknown_rows(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """What an array called `name` holds where nothing is known: zeros, or -1 for ids."""
     return np.full(shape, -1 if name == "agent_ids" else 0, dtype)
-
-
-class EpisodeRecorder:
-    """Collects the rows of one episode: `moment()` after reset and after each step, `transition(...)` for each step.
-
-    names: modalities of the environment's contract to record. Scenery is recorded where drawn cameras are.
-    """
-
-    def __init__(self, env: TwinDrivingEnv, names: Iterable[str] = MODALITIES) -> None:
-        self._env = env
-        self._seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        cameras = [name for name in self._seen if env.contract.modality(name).camera is not None]
-        # No scene tells what a simulator's own cameras show beside the road.
-        self._scenery = bool(cameras) and env.cameras.source == "drawn"
-        left_out = () if self._scenery else PARTS["scenery"]
-        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in SCHEMA if name not in left_out}
-
-    def moment(self) -> None:
-        """Append what the environment's latest scene shows."""
-        env, scene = self._env, self._env.scene
-        road = road_index(scene.road_map)
-        left, _, _ = road.on_route(scene.ego.pose)
-        row = {
-            "map": env.map_layer,
-            "ego_pose": scene.ego.pose,
-            "ego_velocity": np.asarray(scene.ego.velocity),
-            **agent_slots(scene.agents),
-            **(scenery_slots(scene) if self._scenery else {}),
-            "route_left": left,
-            "route_headings": road.route_headings(left),
-            "reward_terms": env.outcome.reward_terms[0],
-            "cost_terms": env.outcome.cost_terms[0],
-            "events": env.events,
-            "tags": env.tags,
-        }
-        for name, value in row.items():
-            self._rows[name].append(np.array(value, MOMENTS[name][1]))
-        for name, seen in env.observed(self._seen).items():
-            self._seen[name].append(np.array(seen, env.contract.modality(name).dtype))
-
-    def transition(self, action: np.ndarray, reward: float, terminated: bool, truncated: bool) -> None:
-        """Append the step just taken."""
-        for name, value in zip(TRANSITIONS, (action, reward, terminated, truncated), strict=True):
-            self._rows[name].append(np.array(value, TRANSITIONS[name][1]))
-
-    def episode(self, seed: int, simulator: str, behaviour: str, end_reason: str) -> Episode:
-        """The finished episode."""
-        arrays: dict[str, Any] = {
-            name: np.array(rows, SCHEMA[name][1]).reshape(len(rows), *SCHEMA[name][0])
-            for name, rows in self._rows.items()
-        }
-        observations = {name: np.array(rows) for name, rows in self._seen.items()}
-        return Episode(seed, simulator, behaviour, end_reason, observations, **arrays)

@@ -21,13 +21,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from learned_sim_env.data.dataset import pack
+from learned_sim_env.data.engines import LOCAL, Engine
 from learned_sim_env.data.import_page import parts_of
 from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
 from learned_sim_env.data.recorded import FILMED, NAMES, RecordedEpisodes, episode_of, filmed_episode
 from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import LOCAL, Engine, Task
+from learned_sim_env.data.workers import Task
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.films import save_picture
 from learned_sim_env.locks import alone_in

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env import task
-from learned_sim_env.data.episode import PARTS, SCHEMA, TRANSITIONS, Episode, EpisodeRecorder
+from learned_sim_env.data.episode import PARTS, SCHEMA, TRANSITIONS, Episode
+from learned_sim_env.data.episode_recorder import EpisodeRecorder
 from learned_sim_env.data.portions import Portion
 from learned_sim_env.data.store import EpisodeFolder
 from learned_sim_env.recordings.drives import Drive

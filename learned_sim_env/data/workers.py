@@ -17,7 +17,6 @@ from multiprocessing.connection import Connection, wait
 
 from learned_sim_env.files import DiskFull
 from learned_sim_env.interrupts import leave_to_parent
-from learned_sim_env.spec import unknown
 
 # A task records the episode of a seed and returns its number of steps; it is made inside the worker.
 Task = Callable[[int], int]
@@ -149,33 +148,3 @@ def _work(connection: Connection, make_task: Callable[[], Task]) -> None:
         connection.send((seed, 0, error))
     except BaseException:
         connection.send((seed, 0, traceback.format_exc()))
-
-
-ENGINES = {"local": "processes on this machine", "ray": "actors on a Ray cluster"}
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Where tasks are run: a name in `ENGINES`, and the address of a Ray cluster, see `ray_workers`."""
-
-    name: str = "local"
-    address: str = ""
-
-    def __post_init__(self) -> None:
-        if self.name not in ENGINES:
-            raise unknown("engine", self.name, ENGINES)
-        if self.address and self.name != "ray":
-            raise ValueError(f"address {self.address!r} is that of a Ray cluster: it needs --engine ray")
-
-    def run_seeds(
-        self, make_task: Callable[[], Task], seeds: Iterable[int], workers: int, timeout: float = 300.0
-    ) -> Generator[Result, None, None]:
-        """See `run_seeds`."""
-        if self.name == "local":
-            return run_seeds(make_task, seeds, workers, timeout)
-        from learned_sim_env.data.ray_workers import run_seeds_on_ray
-
-        return run_seeds_on_ray(make_task, seeds, workers, timeout, self.address)
-
-
-LOCAL = Engine()

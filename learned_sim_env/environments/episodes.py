@@ -65,7 +65,10 @@ class Episodes:
         self._drawn = tuple(name for name in self._needed if name != "ego")
         for name in self._drawn:
             if name not in model.draws:
-                raise unknown(f"modality that checkpoint {checkpoint.name} draws:", name, ("ego", *model.draws))
+                raise ValueError(
+                    f"checkpoint {checkpoint.name} does not draw {name!r}, only {', '.join(model.draws)}: "
+                    "ask for these, or take another checkpoint"
+                )
         self.max_episode_steps = self.contract.episode_steps(max_episode_steps)
         self.uncertainty_bound = checkpoint.uncertainty_bound if uncertainty_bound is None else uncertainty_bound
         if not self.uncertainty_bound >= 0:
@@ -182,8 +185,18 @@ class Episodes:
             return self._flat[rows]
         return shown(self._seen(rows, self._needed), self.obs_type, self.contract)
 
+    def check_begun(self) -> None:
+        """`ResetNeeded` if there was never an episode in any row."""
+        if not self.records["started"].any():
+            raise ResetNeeded("call reset() first: there is nothing to be seen")
+
     def frames(self) -> np.ndarray:
-        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet; see `observations.picture`."""
+        """(B, H, W, 3) uint8 RGB, drawing rows that were not drawn yet; see `observations.picture`.
+
+        Raises:
+            ResetNeeded: if there was never an episode in any row.
+        """
+        self.check_begun()
         names = in_picture(self.contract, self.rollout.model.draws)
         return picture(self._seen(np.arange(len(self.rollout)), names), self.contract)
 
@@ -242,17 +255,22 @@ class Episodes:
             )
 
     def _opened(self, snapshot: Any) -> tuple[Start, np.ndarray]:
-        """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.checked_record`."""
+        """The start and the record, (1,) of `info.RECORD`, in a snapshot; see `snapshots.opened`."""
         snapshot, record = snapshots.opened(snapshot, self.rollout, self.checkpoint)
         return Start.from_snapshot(self.rollout.model, self._inference, snapshot, record["ego"][0]), record
 
     def _contexts(self, options: dict[str, Any]) -> np.ndarray:
         """Indices of the contexts to draw from."""
         contexts, known = self.checkpoint.contexts, len(self._tags) - 1
-        if "scenario" in options:
-            return contexts.indices(options["scenario"])
         if "context" not in options:
-            return np.arange(known)
+            pool = contexts.indices(options["scenario"]) if "scenario" in options else np.arange(known)
+            if "appearance" not in options:
+                return pool
+            both = np.intersect1d(pool, contexts.looking(options["appearance"]))
+            if not len(both):
+                tag, look = options["scenario"], options["appearance"]
+                raise ValueError(f"no context of this checkpoint has the tag {tag!r} and the appearance {look!r}")
+            return both
         context = options["context"]
         if isinstance(context, bool) or not isinstance(context, int | np.integer):
             raise ValueError(f"option 'context' must be an integer, got {context!r}")

@@ -114,6 +114,8 @@ class LearnedDrivingEnv(Made, gym.Env):
             options: at most one of
                 "context": index of a context;
                 "scenario": one of `spec.SCENARIO_TAGS`, to draw among the contexts with this tag;
+                "appearance": one of `rendering.camera.CONDITIONS`, to draw among those whose cameras show it; it goes
+                together with "scenario";
                 "observations" with "actions": your own T >= 1 observations and what led to them, see
                 `options.real_steps`;
                 "snapshot": a moment to begin a new episode at, with a new seed and a full time limit.
@@ -143,10 +145,11 @@ class LearnedDrivingEnv(Made, gym.Env):
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def render(self) -> np.ndarray | None:
-        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
+        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"; `ResetNeeded` before a reset."""
         if self.render_mode == "rgb_array":
             return self.episodes.frames()[0]
         if self.render_mode == "human":
+            self.episodes.check_begun()
             from learned_sim_env.display.frame import Frame
             from learned_sim_env.display.window import Window
 

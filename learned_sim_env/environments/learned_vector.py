@@ -171,7 +171,11 @@ class LearnedDrivingVectorEnv(Made, Rows, VectorEnv):
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One (H, W, 3) uint8 frame a row in mode "rgb_array"; shows all of them in a window in mode "human"."""
+        """One (H, W, 3) uint8 frame a row in mode "rgb_array"; shows all of them in a window in mode "human".
+
+        Raises:
+            ResetNeeded: before the first reset.
+        """
         if self.render_mode == "rgb_array":
             return tuple(self.episodes.frames())
         if self.render_mode == "human":

@@ -10,11 +10,11 @@ import numpy as np
 from learned_sim_env.rendering.palette import classes_of
 from learned_sim_env.spec import EGO_FIELDS, NUM_CLASSES, Contract, Modality, observed_as, unknown
 
-OPTIONS = ("context", "scenario", "observations", "actions", "snapshot")
+OPTIONS = ("context", "scenario", "appearance", "observations", "actions", "snapshot")
 
 
 def checked(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options, of which at most one says where to begin.
+    """The options, of which at most one says where to begin; "scenario" and "appearance" go together.
 
     Raises:
         ValueError: for an unknown option, two that contradict each other, or actions without observations.
@@ -24,7 +24,7 @@ def checked(options: Mapping[str, Any] | None) -> dict[str, Any]:
         if name not in OPTIONS:
             raise unknown("option", name, OPTIONS)
     places = [name for name in options if name != "actions"]
-    if len(places) > 1:
+    if len(places) > 1 and set(places) != {"scenario", "appearance"}:
         raise ValueError(f"options {' and '.join(map(repr, places))} contradict each other: give one of them")
     if "actions" in options and "observations" not in options:
         raise ValueError("option 'actions' belongs to option 'observations', which is missing")

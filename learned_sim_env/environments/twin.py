@@ -11,9 +11,9 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from learned_sim_env import task
-from learned_sim_env.drivers.ray_features import RayFeatures
 from learned_sim_env.environments.actions import keys_to_action, to_continuous
 from learned_sim_env.environments.cameras import Cameras
+from learned_sim_env.environments.features import open_filter
 from learned_sim_env.environments.info import numeric
 from learned_sim_env.environments.made import Made, episode_limit
 from learned_sim_env.environments.observations import in_picture, in_view, needed, picture, shown
@@ -29,19 +29,15 @@ from learned_sim_env.spec import (
     SCENARIO_TAGS,
     TERMINATIONS,
     TRAINING_SCENARIOS,
-    Contract,
     Modality,
     unknown,
 )
 
 if TYPE_CHECKING:
-    from learned_sim_env.imagination.filter import Filter
     from learned_sim_env.world_model.checkpoint import Checkpoint
 
 # Of `reset`.
 OPTIONS = ("scenario", "appearance")
-# The only row, for functions of many rows.
-ROW = np.array([0])
 
 
 class TwinDrivingEnv(Made, gym.Env):
@@ -103,8 +99,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self.contract = CONTRACTS[contract]
         self.obs_type, self.action_type = obs_type, action_type
         self.render_mode, self.info_type = render_mode, info_type
-        self._ray_features = RayFeatures(1)
-        self._filter = _filter(checkpoint, self.contract) if obs_type == "latent" else None
+        self._filter = open_filter(obs_type, checkpoint, self.contract)
         latent_size = 0 if self._filter is None else self._filter.size
         self.observation_space = self.contract.observation_space(obs_type, latent_size, modalities)
         self._needed = needed(self.contract, obs_type, modalities)
@@ -140,7 +135,7 @@ class TwinDrivingEnv(Made, gym.Env):
         self._totals = np.zeros(2)
         self._read_scene()
         self._start_tags = tuple(name for name, has in zip(SCENARIO_TAGS, self.tags) if has)
-        self._features = self._first_features()
+        self._features = None if self._filter is None else self._filter.begin(self.observed(self._filter.observes))
         self.outcome = task.outcome(np.zeros((1, 4), np.float32), np.zeros((1, 4), bool), self.contract.reward)
         return self._shown(np.zeros(3, np.float32), "")
 
@@ -163,7 +158,8 @@ class TwinDrivingEnv(Made, gym.Env):
             return self._broken_off(error)
         self._steps += 1
         self._read_scene()
-        self._features = self._next_features(action)
+        if self._filter is not None:
+            self._features = self._filter.go_on(self.observed(self._filter.observes), action)
         terms = task.graded_terms(before, self.scene, self.contract)
         self.outcome = task.outcome(terms[None], self.events[None], self.contract.reward)
         terminated = bool(self.outcome.terminated[0])
@@ -176,7 +172,9 @@ class TwinDrivingEnv(Made, gym.Env):
         return observation, reward, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
-        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"."""
+        """(H, W, 3) uint8 in mode "rgb_array"; shows it in a window in mode "human"; `ResetNeeded` before a reset."""
+        if self.render_mode is not None and "scene" not in vars(self):
+            raise ResetNeeded("call reset() first: there is nothing to be seen")
         if self.render_mode == "rgb_array":
             return picture(self.observed(in_picture(self.contract, self._available)), self.contract)
         if self.render_mode == "human":
@@ -274,22 +272,6 @@ class TwinDrivingEnv(Made, gym.Env):
         """An info in the form that `info_type` asks for."""
         return numeric(info) if self.info_type == "numeric" else info
 
-    def _first_features(self) -> np.ndarray | None:
-        """The observation of `obs_type` "flat" or "latent" at the start of an episode; None for others."""
-        if self._filter is not None:
-            return self._filter.begin(self.observed(self._filter.observes))
-        return self._ray_features.begin(self._row(), ROW)[0] if self.obs_type == "flat" else None
-
-    def _next_features(self, action: np.ndarray) -> np.ndarray | None:
-        """The same after `action` (2,) float32."""
-        if self._filter is not None:
-            return self._filter.go_on(self.observed(self._filter.observes), action)
-        return self._ray_features.update(self._row(), np.zeros(1, bool))[0] if self.obs_type == "flat" else None
-
-    def _row(self) -> dict[str, np.ndarray]:
-        """View and ego vector, as of the only row of many."""
-        return {"semantic": self.semantic[None], "ego": self.ego_vector[None]}
-
     def _observation(self) -> Any:
         if self._features is not None:
             return self._features.copy()
@@ -317,16 +299,3 @@ def _checked(scene: Scene) -> Scene:
     if not scene.finite:
         raise SimulatorError("the simulator gave numbers that are not finite")
     return scene
-
-
-def _filter(checkpoint: str | Path | Checkpoint | None, contract: Contract) -> Filter:
-    """The filter that turns observations of `contract` into features."""
-    from learned_sim_env.imagination.filter import Filter
-    from learned_sim_env.world_model.checkpoint import check_contract, from_pretrained
-
-    if checkpoint is None:
-        raise ValueError("obs_type 'latent' shows a world model's features: name its checkpoint, as in 'bev-rssm'")
-    if isinstance(checkpoint, str | Path):
-        checkpoint = from_pretrained(checkpoint, contract=contract)
-    check_contract(checkpoint, contract)
-    return Filter(checkpoint)

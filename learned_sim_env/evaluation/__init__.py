@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learned_sim_env.evaluation.ladder import LEVELS, climb, find_level
+from learned_sim_env.evaluation.ladder import LEVELS, find_level, measure_level
 from learned_sim_env.evaluation.levels import Level, LevelInputs
 from learned_sim_env.optional import lazy_names
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from learned_sim_env.evaluation.scores import Report
     from learned_sim_env.evaluation.steps_ahead import EvaluateConfig, evaluate
 
-__all__ = ["LEVELS", "EvaluateConfig", "Level", "LevelInputs", "Report", "climb", "evaluate", "find_level"]
+__all__ = ["LEVELS", "EvaluateConfig", "Level", "LevelInputs", "Report", "evaluate", "find_level", "measure_level"]
 
 # They load torch.
 __getattr__ = lazy_names(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from learned_sim_env.evaluation.baselines import warp
+from learned_sim_env.optional import opencv
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.batches import Batch
@@ -44,8 +45,7 @@ def drifting_blobs(batch: Batch, bev: BevSpec, dt: float) -> np.ndarray:
 
 def connected(mask: np.ndarray, bev: BevSpec) -> list[np.ndarray]:
     """Ego-frame middles (P, 2) [m] of the pixels of each connected part of `mask` (H, W) bool."""
-    import cv2
-
+    cv2 = opencv()
     count, label = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     places = bev.pixel_centres()
     return [places[label == i] for i in range(1, count)]

@@ -1,8 +1,8 @@
-"""The ladder of trust: which levels there are, and how they are climbed."""
+"""The ladder of trust: which levels there are, and measuring one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 from learned_sim_env.evaluation.levels import Level, LevelInputs
@@ -16,6 +16,7 @@ LEVELS = {
     "prediction": "learned_sim_env.evaluation.levels.prediction",
     "cameras": "learned_sim_env.evaluation.levels.cameras",
     "camera_drives": "learned_sim_env.evaluation.levels.camera_drives",
+    "world": "learned_sim_env.evaluation.levels.world",
     "responses": "learned_sim_env.evaluation.levels.responses",
     "camera_actions": "learned_sim_env.evaluation.levels.camera_actions",
     "return_trip": "learned_sim_env.evaluation.levels.return_trip",
@@ -40,19 +41,16 @@ def chosen_levels(names: Sequence[str]) -> list[Level]:
     return [find_level(name) for name in LEVELS if name in names or ALL in names]
 
 
-def climb(levels: Sequence[Level], inputs: LevelInputs) -> Iterator[tuple[Level, tuple[Part, ...]]]:
-    """Measure `levels` one after the other, each handed over as soon as it is done.
-
-    A level that does not apply to the model gives one part that says so.
+def measure_level(name: str, inputs: LevelInputs) -> tuple[Part, ...]:
+    """What the level called `name` says of a model: one part that says so where it does not apply.
 
     Raises:
-        ImportError: if a level needs a package that is not installed, such as the twin's simulator.
-        ValueError: if the data do not suit the checkpoint.
+        ImportError: if the level needs a package that is not installed, such as the twin's simulator.
+        ValueError: if there is no such level, or the data do not suit the checkpoint.
     """
-    for level in levels:
-        reason = level.reason_not_applicable(inputs.checkpoint)
-        if reason is None:
-            yield level, level.measure(inputs)
-        else:
-            more = f"The question would be: {level.question} It needs {level.requirements}."
-            yield level, (not_applicable(level.name, level.name.replace("_", " "), reason, more),)
+    level = find_level(name)
+    reason = level.reason_not_applicable(inputs.checkpoint)
+    if reason is None:
+        return level.measure(inputs)
+    more = f"The question would be: {level.question} It needs {level.requirements}."
+    return (not_applicable(level.name, level.name.replace("_", " "), reason, more),)

@@ -69,13 +69,12 @@ class Report:
         """The main numbers as Markdown."""
         a = self.about
         parts = [
-            f"# Evaluation of {a['checkpoint']}\n\n"
-            f"Model {a['fingerprint'][:12]}, package {a['package_version']}, {a['episodes']} episodes of "
-            f"{', '.join(a['simulators'])} (seeds {min(a['seeds'])} to {max(a['seeds'])}, {a['steps']} steps), "
-            f"{a['windows']} windows, of which "
-            f"{a['windows_reaching_horizon']} reach {a['horizon']} steps, and {a['ending_windows']} more before the "
-            f"end of episodes. {'Mode' if not a['samples'] else str(a['samples']) + ' samples'} of the model. "
-            f"In brackets 95% intervals over episodes, {a['replicates']} bootstrap replicates.",
+            f"# Evaluation of {a['checkpoint']}\n\nModel {a['fingerprint'][:12]}, package {a['package_version']}, "
+            f"{a['episodes']} episodes of {', '.join(a['simulators'])} (seeds {min(a['seeds'])} to {max(a['seeds'])}, "
+            f"{a['steps']} steps), {a['windows']} windows, of which {a['windows_reaching_horizon']} reach "
+            f"{a['horizon']} steps, and {a['ending_windows']} more before the end of episodes. "
+            f"{'Mode' if not a['samples'] else str(a['samples']) + ' samples'} of the model. In brackets 95% intervals "
+            f"over episodes, {a['replicates']} bootstrap replicates.",
             self._iou_table(),
             self._ego_table(),
             *(f"No episode has {name}: what is said of it cannot be measured." for name in a.get("not_recorded", ())),

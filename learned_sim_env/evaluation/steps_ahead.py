@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -103,30 +104,43 @@ def evaluate(
         return resample(episode, len(data), config.replicates, config.seed)
 
     regular_weights = weights(seen.episode)
-    about = {
-        "checkpoint": checkpoint.name,
-        "fingerprint": checkpoint.fingerprint,
-        **({"beside": {other.name: other.fingerprint for other in beside}} if beside else {}),
-        "package_version": __version__,
-        "contract": contract.name,
-        "simulators": sorted({str(name) for name in data.simulators}),
-        "episodes": len(data),
-        "seeds": [int(seed) for seed in data.seeds],
-        "steps": data.steps,
+    windows = {
         "windows": len(regular),
         "windows_reaching_horizon": int(seen.valid[:, -1].sum()) // max(config.samples, 1),
         "ending_windows": len(ending),
-        "dt": contract.dt,
-        "not_recorded": [name for name in ("reward", "events") if not data.has(name)],
-        **asdict(config),
     }
     return Report(
-        about=about,
+        about=_about(checkpoint, beside, data, windows, config),
         iou={name: Estimate.of(iou(regular_weights, views)) for name, views in seen.views.items()},
         ego={name: _ego(regular_weights, seen, name) for name in seen.pose},
         reward=_reward(regular_weights, seen, expected, contract.reward),
         events=_events(weights(np.concatenate([part.episode for part in parts])), parts),
     )
+
+
+def _about(
+    checkpoint: Checkpoint,
+    beside: Sequence[Checkpoint],
+    data: PackedData,
+    windows: dict[str, int],
+    config: EvaluateConfig,
+) -> dict[str, Any]:
+    """What was evaluated, on what, and how."""
+    return {
+        "checkpoint": checkpoint.name,
+        "fingerprint": checkpoint.fingerprint,
+        **({"beside": {other.name: other.fingerprint for other in beside}} if beside else {}),
+        "package_version": __version__,
+        "contract": checkpoint.contract.name,
+        "simulators": sorted({str(name) for name in data.simulators}),
+        "episodes": len(data),
+        "seeds": [int(seed) for seed in data.seeds],
+        "steps": data.steps,
+        **windows,
+        "dt": checkpoint.contract.dt,
+        "not_recorded": [name for name in ("reward", "events") if not data.has(name)],
+        **asdict(config),
+    }
 
 
 def _ego(weights: np.ndarray, seen: Rollouts, method: str) -> dict[str, Estimate]:

@@ -71,7 +71,7 @@ class Rollout:
 
     def __init__(self, model: WorldModel, num_rows: int, inference: Inference, temperature: float = 1.0):
         if not temperature >= 0:
-            raise ValueError(f"temperature {temperature!r} is negative: 1 samples, 0 takes the mode")
+            raise ValueError(f"temperature {temperature!r} is not 0 or more: 1 samples, 0 takes the mode")
         self.model, self.temperature = model, temperature
         self._inference = inference
         self._step: Any = Step(model, temperature)

@@ -45,3 +45,9 @@ def resample(episode: np.ndarray, num_episodes: int, replicates: int, seed: int)
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Their quotient, NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+
+
+def mean_of_known(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean over an axis of what is finite, NaN where nothing is."""
+    known = np.isfinite(values)
+    return ratio(np.where(known, values, 0.0).sum(axis), known.sum(axis))

@@ -33,10 +33,15 @@ def clip_features(views: np.ndarray) -> np.ndarray:
         (B, len(MOMENTS) * 16 * 8) float32 in [0, 1].
     """
     some = views[:, [step - 1 for step in MOMENTS]]
-    b, t, height, width = some.shape
-    cells = some.reshape(b, t, _GRID, height // _GRID, _GRID, width // _GRID)
+    return view_features(some.reshape(-1, *some.shape[2:])).reshape(len(some), -1)
+
+
+def view_features(views: np.ndarray) -> np.ndarray:
+    """The same of single views (N, H, W): (N, 16 * 8)."""
+    n, height, width = views.shape
+    cells = views.reshape(n, _GRID, height // _GRID, _GRID, width // _GRID)
     kinds = [c for c in SemanticClass if c != SemanticClass.EGO]
-    return np.stack([(cells == c).mean((3, 5), dtype=np.float32) for c in kinds], -1).reshape(b, -1)
+    return np.stack([(cells == c).mean((2, 4), dtype=np.float32) for c in kinds], -1).reshape(n, -1)
 
 
 def motion_features(pose: np.ndarray, speed: np.ndarray) -> np.ndarray:

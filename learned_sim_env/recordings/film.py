@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.recordings.recording import RecordingError
 from learned_sim_env.recordings.segments import SHORTEST
 from learned_sim_env.spec import CONTRACTS, Contract
@@ -84,8 +85,7 @@ def at_clock(pictures: Iterator[tuple[float, np.ndarray]], dt: float) -> Iterato
 
 def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The middle of a picture (H, W, 3), as large as fits, at `size` (height, width)."""
-    import cv2
-
+    cv2 = opencv()
     height, width = picture.shape[:2]
     scale = min(height / size[0], width / size[1])
     tall, wide = (max(1, round(side * scale)) for side in size)

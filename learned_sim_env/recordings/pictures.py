@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from learned_sim_env.optional import require
+from learned_sim_env.optional import opencv
 
 # By how much a picture can be made smaller while it is decoded.
 SHRINKS = (1, 2, 4, 8)
@@ -24,11 +24,6 @@ class Pictures(Protocol):
         shrink: one of `SHRINKS`, by which height and width are divided.
         """
         ...
-
-
-def opencv() -> Any:
-    """The module `cv2`; `ImportError` where it is missing."""
-    return require("cv2", extra="recordings")
 
 
 def shrunk(picture: np.ndarray, shrink: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from learned_sim_env.films import above as stacked
 from learned_sim_env.films import beside
+from learned_sim_env.optional import opencv
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.film import Footage
 from learned_sim_env.recordings.views import Views
@@ -47,8 +48,7 @@ def _moments(drive: Drive | Footage, count: int) -> np.ndarray:
 
 def overview(drive: Drive, side: int) -> np.ndarray:
     """(side, side, 3) uint8: the map, who is there at first, and the whole path, which goes upwards on the whole."""
-    import cv2
-
+    cv2 = opencv()
     path, first = drive.car.centre(drive.states), drive.scene(0)
     low, high = path[:, :2].min(0), path[:, :2].max(0)
     towards = path[-1, :2] - path[0, :2]

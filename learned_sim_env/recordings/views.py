@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.recordings.drives import Drive
-from learned_sim_env.recordings.pictures import SHRINKS, opencv
+from learned_sim_env.recordings.pictures import SHRINKS
 from learned_sim_env.recordings.recording import Camera
 from learned_sim_env.spec import CONTRACTS, CameraSpec
 

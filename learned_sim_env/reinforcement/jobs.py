@@ -63,20 +63,10 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Drive whole episodes in the twin; `path` is a JSON list of `driving.EpisodeScore`."""
+class _OneFile:
+    """A job that writes all of `path` at its end."""
 
     path: Path
-    driver: str
-    seeds: tuple[int, ...]
-    contract: str = "driving"
-
-    @property
-    def work(self) -> float:
-        """[s]"""
-        # The simulator's own drivers compute what no sensor of it tells.
-        least = 6.0 if self.driver in METADRIVE_DRIVERS else 1.5
-        return len(self.seeds) * (least if self.contract == "driving" else least + 2.0)
 
     @property
     def share(self) -> float:
@@ -87,6 +77,22 @@ class Judge:
     def done(self) -> bool:
         """Whether it is written."""
         return self.path.is_file()
+
+
+@dataclass(frozen=True)
+class Judge(_OneFile):
+    """Drive whole episodes in the twin; `path` is a JSON list of `driving.EpisodeScore`."""
+
+    driver: str
+    seeds: tuple[int, ...]
+    contract: str = "driving"
+
+    @property
+    def work(self) -> float:
+        """[s]"""
+        # The simulator's own drivers compute what no sensor of it tells.
+        least = 6.0 if self.driver in METADRIVE_DRIVERS else 1.5
+        return len(self.seeds) * (least if self.contract == "driving" else least + 2.0)
 
     def run(self) -> None:
         """Drive."""
@@ -102,10 +108,9 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Match:
+class Match(_OneFile):
     """Drive from the same moments in dream and twin; `path` is a JSON object of the two sides."""
 
-    path: Path
     driver: str
     checkpoint: str
     contexts: int
@@ -117,16 +122,6 @@ class Match:
     def work(self) -> float:
         """[s]"""
         return self.contexts * (1.0 + 0.005 * (self.most_steps / 2 + self.steps / 2)) + 0.0005 * self.steps
-
-    @property
-    def share(self) -> float:
-        """1 when it is written, else 0."""
-        return float(self.done)
-
-    @property
-    def done(self) -> bool:
-        """Whether it is written."""
-        return self.path.is_file()
 
     def run(self) -> None:
         """Drive."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.rendering.boxes import paint_boxes, paint_ego
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Scene, to_frame, wrap_angle
@@ -24,8 +25,7 @@ class BevRenderer:
 
     def map_layer(self, scene: Scene) -> np.ndarray:
         """(H, W) uint8: road, route, lane markings and closed stop lines, without agents and ego."""
-        import cv2
-
+        cv2 = opencv()
         index = road_index(scene.road_map)
         pose = scene.ego.pose
         image = np.zeros((self.bev.height, self.bev.width), np.uint8)

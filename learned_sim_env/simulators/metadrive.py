@@ -6,6 +6,7 @@ MetaDrive's x, y, heading are those of the contract; its positive steering is le
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -103,11 +104,11 @@ class MetaDriveSimulator:
         if self._env is not None:
             # Only a fresh engine repeats an episode bit for bit: what ran before leaves traces of about 1e-6 m.
             self._env.close()
-        self._env = _make_env(MetaDriveScenario.draw(seed, tag), seed, self._contract.dt)
+        self._env = make_env(MetaDriveScenario.draw(seed, tag), seed, self._contract.dt)
         self._env.reset()
         self._policies: dict[str, Any] = {}
         self._ids: dict[str, int] = {}
-        self._road_map = _road_map(self._env)
+        self._road_map = road_map(self._env.current_map, self._env.agent.navigation.checkpoints)
         self._ego = self._read_ego(np.zeros(2, np.float32), previous=None)
         return self._scene(frozenset())
 
@@ -221,7 +222,8 @@ class MetaDriveSimulator:
         )
 
 
-def _make_env(scenario: MetaDriveScenario, seed: int, dt: float) -> Any:
+def make_env(scenario: MetaDriveScenario, seed: int, dt: float) -> Any:
+    """MetaDrive's own environment for a scenario, which a process can have one of."""
     from metadrive.engine.base_engine import BaseEngine
     from metadrive.envs.metadrive_env import MetaDriveEnv
     from metadrive.obs.observation_base import DummyObservation
@@ -264,18 +266,17 @@ def _make_env(scenario: MetaDriveScenario, seed: int, dt: float) -> Any:
     )
 
 
-def _road_map(env: Any) -> RoadMap:
-    """Lanes, markings and route of the current map."""
-    network, checkpoints = env.current_map.road_network, env.agent.navigation.checkpoints
-    tags = {}
-    for block in env.current_map.blocks:
+def road_map(current: Any, checkpoints: Sequence[str]) -> RoadMap:
+    """Lanes and markings of one of MetaDrive's maps, and the route through these nodes of its network."""
+    network, tags = current.road_network, {}
+    for block in current.blocks:
         for roads in block.block_network.graph.values():
             for lanes in roads.values():
                 tags.update({str(lane.index): BLOCKS.get(block.ID, (0.0, ""))[1] for lane in lanes})
     route_roads = list(pairwise(checkpoints))
     route = {str(lane.index) for a, b in route_roads for lane in network.graph[a][b]}
     lanes, lines = [], []
-    for name, feature in env.current_map.get_map_features(interval=2).items():
+    for name, feature in current.get_map_features(interval=2).items():
         if "polygon" in feature:
             centre = np.asarray(feature["polyline"], np.float64)[:, :2]
             polygon = np.asarray(feature["polygon"], np.float64)[:, :2]

@@ -101,11 +101,20 @@ class Contract:
                 in "dict"; "flat" and "latent" are vectors.
             latent_size: needed for "latent" only.
             names: of the modalities of "dict" and "classes"; None: `observation`.
+
+        Raises:
+            ValueError: for an unknown `obs_type`, or names that are unknown, none, or of another `obs_type`.
         """
         if obs_type not in self.obs_types:
             raise unknown("obs_type", obs_type, self.obs_types)
+        if isinstance(names, str):
+            raise ValueError(f"modalities is {names!r}, a text: give several names, as in ({names!r},)")
+        if names is not None and obs_type not in ("dict", "classes"):
+            raise ValueError(f"modalities belong to obs_type 'dict' or 'classes', not to {obs_type!r}: leave them out")
         if obs_type in ("dict", "classes"):
             wanted = [self.modality(name) for name in (self.observation if names is None else names)]
+            if not wanted:
+                raise ValueError(f"modalities is empty: give some of {', '.join(m.name for m in self.modalities)}")
             if obs_type == "dict":
                 return gym.spaces.Dict({m.name: m.picture_space for m in wanted})
             return gym.spaces.Dict({observed_as(m.name): m.space for m in wanted})
@@ -157,6 +166,12 @@ class Contract:
         for name in declared.modalities if names is None else names:
             if name not in declared.modalities:
                 raise ValueError(f"{what} has no modality {name!r}: it has {', '.join(declared.modalities)}")
+            if name not in {m.name for m in self.modalities}:
+                fitting = [c.name for c in CONTRACTS.values() if name in {m.name for m in c.modalities}]
+                raise ValueError(
+                    f"{what} needs {name!r}, which contract {self.name!r} does not have: "
+                    f"use it in an environment of contract {' or '.join(map(repr, fitting)) or 'of another version'}"
+                )
             mine, other = self.modality(name).fingerprint(), declared.modalities[name]
             if mine != other:
                 raise ValueError(

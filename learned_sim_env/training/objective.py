@@ -6,8 +6,7 @@ A new one is a new line here; see the page "Add your own world model" in the doc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -44,6 +43,15 @@ class Finished(NamedTuple):
     facts: dict[str, Any]
 
 
+class Making(NamedTuple):
+    """How a file is made. config: dataclass with defaults, of what. make: called with such and the path to write to, it
+    returns figures about what was made, by name.
+    """
+
+    config: type[Any]
+    make: Callable[[Any, Path], Mapping[str, float]]
+
+
 class Objective(Protocol):
     """What one architecture is trained for, in one process of a run.
 
@@ -61,6 +69,8 @@ class Objective(Protocol):
     checkpoint, with fewer data than that has learned from, see `training.amount`."""
     contexts: ClassVar[int]
     """Starting contexts to ship with a checkpoint, if nobody says how many."""
+    made_before: ClassVar[Mapping[str, Making]]
+    """Files that are made before a run, by the settings of its own that name them; each is a stage of a recipe."""
     progress: ClassVar[tuple[str, ...]]
     """Parts of the loss that the progress bar shows."""
     cache: Path | None
@@ -127,6 +137,7 @@ class WindowObjective:
     shared: ClassVar[tuple[str, ...]] = ("batch_size",)
     amounts: ClassVar[tuple[str, ...]] = ()
     contexts: ClassVar[int] = 320
+    made_before: ClassVar[Mapping[str, Making]] = {}
     cache: Path | None = None
 
     def __init__(self, config: TrainConfig, settings: Any, data: PackedData, process: Process, device: torch.device):
@@ -245,7 +256,7 @@ def new_model(config: TrainConfig, free: Sequence[str] = (), **changes: Any) -> 
 
     Args:
         config: the run.
-        free: parts of the model's configuration that fit any weights, and are a checkpoint's own.
+        free: parts of the model's configuration that are a checkpoint's own, whatever its size.
         changes: parts of the model's configuration that are not those of its size.
 
     Raises:
@@ -254,14 +265,16 @@ def new_model(config: TrainConfig, free: Sequence[str] = (), **changes: Any) -> 
     """
     if config.contract not in CONTRACTS:
         raise unknown("contract", config.contract, CONTRACTS)
-    found = from_pretrained(config.start, contract=CONTRACTS[config.contract]).model if config.start else None
+    contract = CONTRACTS[config.contract]
+    found = from_pretrained(config.start, contract=contract).model if config.start else None
+    if found is not None and architecture_of(found) == MODELS.get(config.model):
+        changes.update({name: getattr(found.config, name) for name in free})
     torch.manual_seed(config.seed)
-    model = model_of_size(config.model, CONTRACTS[config.contract], **changes)
+    model = model_of_size(config.model, contract, **changes)
     if found is None:
         return model
-    if alike := architecture_of(found) == architecture_of(model):
-        model.config = replace(model.config, **{name: getattr(found.config, name) for name in free})
-    if not alike or found.config != model.config:
+    # Those of different architectures differ as well.
+    if found.config != model.config:
         raise ValueError(
             f"checkpoint {config.start!r} is no {config.model}: it is of architecture {architecture_of(found)!r} "
             f"with the sizes {found.config}; give its own --model"

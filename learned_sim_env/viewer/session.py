@@ -10,7 +10,7 @@ import numpy as np
 
 from learned_sim_env.display.frame import Frame, Status, Views
 from learned_sim_env.environments.observations import in_view
-from learned_sim_env.rendering.camera import CONDITIONS, Appearance
+from learned_sim_env.rendering.camera import CONDITIONS
 from learned_sim_env.viewer.timeline import NO_TRAIL, TimelineMoment
 
 # What a perturbation changes: the recurrent part of a model's state.
@@ -131,10 +131,9 @@ class Session:
         return self._begin({"context": pool[0]})
 
     def _looks(self) -> list[str]:
-        """Of every context, how its cameras were drawn: as its scenario's seed decides; "" where there are none."""
-        if not any(m.name in self.draws for m in self.contract.cameras) or not hasattr(self.contexts, "scenarios"):
-            return [""] * len(self.contexts)
-        return [Appearance.draw(int(seed)).condition for seed in self.contexts.scenarios]
+        """Of every context, how its cameras were drawn; "" where the model draws none."""
+        draws = any(m.name in self.draws for m in self.contract.cameras)
+        return self.contexts.looks if draws else [""] * len(self.contexts)
 
     def set_mark(self) -> None:
         """Remember this moment."""

@@ -18,8 +18,7 @@ def card(name: str, about: str, training: dict[str, Any], measured: str = "") ->
     rows = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in settings.items())
     history = f"{training['history']}\n\n" if "history" in training else ""
     return (
-        f"# {name}\n\n"
-        f"{about} It ships frozen, with the moments it starts from.\n\n"
-        f"## Training\n\n| | |\n|---|---|\n{rows}\n\n{history}"
+        f"# {name}\n\n{about} It ships frozen, with the moments it starts from.\n\n## Training\n\n| | "
+        f"|\n|---|---|\n{rows}\n\n{history}"
         + (measured or "## Measured\n\nNothing yet: `learned-sim evaluate --card` fills this in.\n")
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ class Checkpoint:
     """
 
     name: str
-    model: Any
-    contexts: Contexts
-    contract: Contract
+    # Not told in messages, which would be pages long.
+    model: Any = field(repr=False)
+    contexts: Contexts = field(repr=False)
+    contract: Contract = field(repr=False)
     fingerprint: str
     uncertainty_bound: float
-    training: dict[str, Any]
+    training: dict[str, Any] = field(repr=False)
 
 
 def save_pretrained(

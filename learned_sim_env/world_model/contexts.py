@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.spec import EGO_FIELDS, SCENARIO_TAGS, Contract, unknown
+from learned_sim_env.spec import CAMERAS, EGO_FIELDS, RECORDED_SCENARIOS, SCENARIO_TAGS, Contract, unknown
 
 # Real steps in a context.
 CONTEXT_STEPS = 5
@@ -45,6 +45,31 @@ class Contexts:
     def ego(self) -> np.ndarray:
         """(N, T, 6) float32, see `spec.EGO_FIELDS`."""
         return self.observations["ego"]
+
+    @property
+    def looks(self) -> list[str]:
+        """The light or weather in which each one's cameras were drawn, one of `rendering.camera.CONDITIONS`.
+
+        Twins draw it from the scenario's seed. "" where no camera was drawn: without cameras, and in recordings.
+        """
+        from learned_sim_env.rendering.camera import Appearance
+
+        if not set(CAMERAS) & set(self.observations):
+            return [""] * len(self)
+        seeds = self.scenarios.tolist()
+        return ["" if seed in RECORDED_SCENARIOS else Appearance.draw(seed).condition for seed in seeds]
+
+    def looking(self, look: str) -> np.ndarray:
+        """Contexts that look so; `ValueError` for a look that does not exist or that no context has."""
+        from learned_sim_env.rendering.camera import CONDITIONS
+
+        if look not in CONDITIONS:
+            raise unknown("appearance", look, CONDITIONS)
+        looks = self.looks
+        if look not in looks:
+            there = ", ".join(name for name in CONDITIONS if name in looks) or "nothing that was drawn by cameras"
+            raise ValueError(f"no context of this checkpoint has the appearance {look!r}: they show {there}")
+        return np.flatnonzero(np.array(looks) == look)
 
     def indices(self, tag: str) -> np.ndarray:
         """Contexts that have `tag`; `ValueError` for a tag that does not exist or that no context has."""

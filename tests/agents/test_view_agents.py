@@ -10,8 +10,7 @@ from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.jepa_goal import GoalPlanner, JepaGoalSettings, spread_losses
 from learned_sim_env.agents.recorded_steps import RecordedSteps
 from learned_sim_env.agents.settings import LearnConfig
-from learned_sim_env.agents.tdmpc2 import TDMPC2Settings
-from learned_sim_env.agents.tdmpc2_model import SimNorm, TDMPC2Model
+from learned_sim_env.agents.tdmpc2_model import SimNorm, TDMPC2Model, TDMPC2Settings
 from learned_sim_env.agents.view_policy import ViewDriver, ViewPolicy
 from learned_sim_env.agents.views import SeenRows, ViewEncoder, ViewSettings
 from learned_sim_env.drivers.catalogue import open_driver

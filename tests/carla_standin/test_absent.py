@@ -13,7 +13,7 @@ pytest.importorskip("msgpack", reason="needs the extra [carla]")
 
 import carla
 
-from learned_sim_env.carla_standin import actor_calls, calls
+from learned_sim_env.carla_standin.procedures import actor_calls, calls
 from learned_sim_env.carla_standin.registry import CALLS
 
 assert actor_calls and calls

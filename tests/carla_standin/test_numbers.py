@@ -15,13 +15,14 @@ pytest.importorskip("carla", reason="needs the extra [carla]")
 
 import carla
 
-from learned_sim_env.carla_standin import actor_calls, calls, wire
+from learned_sim_env.carla_standin import wire
 from learned_sim_env.carla_standin.blueprints import BLUEPRINTS, sound_attributes
+from learned_sim_env.carla_standin.procedures import actor_calls, calls
 from learned_sim_env.carla_standin.registry import answer
 from learned_sim_env.carla_standin.server import Server
 from learned_sim_env.carla_standin.towns import TOWNS
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import StandInWorld
+from learned_sim_env.carla_standin.world.world import StandInWorld
 
 assert actor_calls and calls
 HUGE = 3.4e38

@@ -9,11 +9,11 @@ from learned_sim_env.carla_standin.towns import TOWNS
 
 pytest.importorskip("carla", reason="needs the extra [carla]")
 
-from learned_sim_env.carla_standin.lights import GREEN, RED, YELLOW
-from learned_sim_env.carla_standin.roads import Roads
-from learned_sim_env.carla_standin.sensors import WorldSensors
+from learned_sim_env.carla_standin.sensing.sensors import WorldSensors
 from learned_sim_env.carla_standin.wire import Refused
-from learned_sim_env.carla_standin.world import StandInWorld
+from learned_sim_env.carla_standin.world.lights import GREEN, RED, YELLOW
+from learned_sim_env.carla_standin.world.roads import Roads
+from learned_sim_env.carla_standin.world.world import StandInWorld
 
 ROADS = Roads("GridTown", TOWNS["GridTown"]())
 FULL_THROTTLE = (1.0, 0.0, 0.0, False, False, False, 0)

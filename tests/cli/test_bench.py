@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
@@ -28,8 +27,7 @@ def bench(tmp_path) -> dict:
     return json.loads(path.read_text())
 
 
-def test_without_the_simulator(few_settings, monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(sys.modules, "metadrive", None)
+def test_without_the_simulator(few_settings, no_metadrive, tmp_path, capsys):
     report = bench(tmp_path)
     out = capsys.readouterr().out
     assert "MetaDriveDriving-v0 is left out: metadrive is not installed" in out
@@ -62,8 +60,7 @@ def test_ratios_to_the_simulator(few_settings, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_busy_machine_is_warned_of(busy, few_settings, monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(sys.modules, "metadrive", None)
+def test_busy_machine_is_warned_of(busy, few_settings, no_metadrive, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(Machine, "busy", busy)
     assert bench(tmp_path)["machine"]["busy"] is busy
     assert ("warning: other programs" in capsys.readouterr().out) is busy

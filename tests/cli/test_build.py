@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from learned_sim_env.cli import build, recipes
 from learned_sim_env.cli.main import main
 from learned_sim_env.resources import recipes_dir
 from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.rssm.roads.library import RoadLibrary
 
 TINY = """
 [collect]
@@ -39,6 +41,36 @@ steps = 2
 """
 
 
+# Of the view from above, with road in pieces.
+ROADS = """
+[collect]
+contract = "driving"
+episodes = 10
+max_steps = 45
+
+[roads]
+scenarios = 16
+steps = 10
+
+[train]
+model = "rssm-tiny"
+steps = 2
+batch_size = 2
+warmup = 1
+path_steps = 2
+agent_steps = 2
+head_windows = 2
+head_drives = 2
+head_steps = 2
+contexts = 2
+
+[evaluate]
+episodes = 1
+horizon = 10
+expected = 0
+"""
+
+
 def recipe(folder: Path, text: str = TINY) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "mine.toml"
@@ -49,7 +81,7 @@ def recipe(folder: Path, text: str = TINY) -> Path:
 @pytest.mark.parametrize("file", sorted(recipes_dir().glob("*.toml")), ids=lambda file: file.stem)
 def test_recipes_that_ship_are_whole(file):
     whole, quick = recipes.read(recipes.find(file.stem)), recipes.read(file, quick=True)
-    assert whole.name == file.stem and set(whole.minutes) == set(recipes.STAGES)
+    assert whole.name == file.stem and set(whole.minutes) == set(whole.stages)
     assert quick.collect["episodes"] < whole.collect["episodes"] and quick.train["steps"] < whole.train["steps"]
 
 
@@ -87,6 +119,7 @@ def test_a_quick_recipe_is_the_same_but_for_what_it_says(tmp_path):
         ("episodes = 10", "", r"\[collect\] has no episodes"),
         ("horizon = 10", 'out = "here"', r"unknown key in \[evaluate\]: 'out'"),
         ("[quick.train]", "[quick.trainn]", "unknown table 'trainn'"),
+        ("[evaluate]", "[roads]\npieces = 9\n[evaluate]", r"\[roads\] is of no use to camera-tiny"),
         ("[collect]", "[collect", "mine.toml: "),
     ],
 )
@@ -102,9 +135,38 @@ def test_unknown_recipe(capsys, tmp_path):
     assert "there is no recipe no.toml" in capsys.readouterr().err
 
 
+def test_how_long_it_takes_is_judged_by_stages_that_had_work_to_do(tmp_path, capsys):
+    path = recipe(tmp_path, TINY + "\n[minutes]\ncollect = 10\npack = 10\ntrain = 30\n")
+    made = build.Build(build.BuildArgs(str(path), tmp_path / "out"), recipes.read(path))
+    assert made._expected("train") == 1800
+    made.stages = {"collect": {"done": True, "seconds": 2}, "pack": {"done": True, "seconds": 1200}}
+    assert made._expected("train") == 3600
+
+
 def test_stages_have_an_order(tmp_path, capsys):
     assert main(["build", str(recipe(tmp_path)), "--out", str(tmp_path / "out"), "--stage", "train"]) == 2
     assert "stage train needs collect, pack first" in capsys.readouterr().err
+
+
+def test_a_recipe_without_roads_has_no_such_stage(tmp_path, capsys):
+    assert "roads" not in recipes.read(recipe(tmp_path)).stages
+    assert recipes.read(recipe(tmp_path, ROADS)).stages == recipes.STAGES
+    path = recipe(tmp_path)
+    assert main(["build", str(path), "--out", str(tmp_path / "out"), "--stage", "roads"]) == 2
+    assert "recipe mine has no stage roads" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_checkpoint_imagines_roads_of_the_pieces_that_were_cut(tmp_path, capfd):
+    pytest.importorskip("metadrive")
+    pytest.importorskip("minari")
+    out = tmp_path / "out"
+    assert main(["build", str(recipe(tmp_path, ROADS)), "--out", str(out)]) == 0
+    assert "roads: stage 3 of 6" in capfd.readouterr().out
+    checkpoint = from_pretrained(out / "mine")
+    library = RoadLibrary.load(out / "roads.safetensors")
+    assert checkpoint.training["pieces_of_road"] == library.sizes.pieces > 4
+    assert torch.equal(checkpoint.model.roads.successors, library.successors)
 
 
 def test_a_collection_that_another_build_has_made_is_used(tmp_path, monkeypatch):

@@ -10,11 +10,6 @@ import pytest
 from learned_sim_env.cli.main import main
 
 
-@pytest.fixture
-def no_metadrive(monkeypatch):
-    monkeypatch.setitem(sys.modules, "metadrive", None)
-
-
 def film(path) -> tuple[int, tuple[int, int]]:
     """Number of frames and their size."""
     image = pytest.importorskip("PIL.Image", reason="films need the extra [viewer]")

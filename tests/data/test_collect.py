@@ -19,12 +19,11 @@ import pytest
 from learned_sim_env.data.behaviours import choose_behaviour
 from learned_sim_env.data.collect import CollectConfig, collect, is_collected, record_episode
 from learned_sim_env.data.dataset import load_episodes, pack
-from learned_sim_env.data.episode import scenery_slots
+from learned_sim_env.data.episode_recorder import scenery_slots
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from tests import standin
 from tests.data.recordings import recording, same
@@ -159,9 +158,8 @@ def test_settings_reach_the_simulator_and_belong_to_the_folder(tmp_path: Path) -
     assert CollectConfig(out=tmp_path, episodes=3).lasting()["settings"] is None
 
 
-def test_an_episode_that_the_simulator_broke_off_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_episode_that_the_simulator_broke_off_is_not_recorded(toy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
     env = TwinDrivingEnv("toy", obs_type="semantic")
 
     def fail(action: np.ndarray) -> None:

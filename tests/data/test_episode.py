@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learned_sim_env.data.dataset import load_episodes
-from learned_sim_env.data.episode import AGENT_SLOTS, MOVER_SLOTS, PARTS, SCHEMA, TRANSITIONS, Episode, agent_slots
+from learned_sim_env.data.episode import AGENT_SLOTS, MOVER_SLOTS, PARTS, SCHEMA, TRANSITIONS, Episode
+from learned_sim_env.data.episode_recorder import agent_slots
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.scene import Agents, to_frame, wrap_angle
 from learned_sim_env.spec import CONTRACTS, NUM_MAP_CLASSES, TERMINATIONS, TRUNCATIONS, BevSpec, SemanticClass

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from learned_sim_env.data.workers import Engine, Result, Task
+from learned_sim_env.data.engines import Engine
+from learned_sim_env.data.workers import Result, Task
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 

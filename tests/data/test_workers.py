@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from learned_sim_env.data.workers import MAX_FAILURES_IN_A_ROW, Engine, Result, Task, run_seeds
+from learned_sim_env.data.engines import Engine
+from learned_sim_env.data.workers import MAX_FAILURES_IN_A_ROW, Result, Task, run_seeds
 from learned_sim_env.files import DiskFull
 
 

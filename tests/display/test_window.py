@@ -10,7 +10,6 @@ from learned_sim_env.display.theme import theme
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.simulators import SIMULATORS
 from tests.toy_model import IDLE, NeuralToy, toy_checkpoint
 
 pygame = pytest.importorskip("pygame", reason="the viewer needs the extra [viewer]")
@@ -63,8 +62,7 @@ def test_uncertainty_is_remembered_once_a_step():
     env.close()
 
 
-def test_a_simulator_is_said_to_be_real(monkeypatch):
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+def test_a_simulator_is_said_to_be_real(toy):
     env = TwinDrivingEnv("toy", render_mode="human")
     env.metadata = {**env.metadata, "render_fps": 10_000}
     env.reset(seed=0)
@@ -74,8 +72,7 @@ def test_a_simulator_is_said_to_be_real(monkeypatch):
     env.close()
 
 
-def test_cameras_of_a_simulator_and_its_view_from_above(monkeypatch):
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+def test_cameras_of_a_simulator_and_its_view_from_above(toy):
     env = TwinDrivingEnv("toy", contract="driving-camera", render_mode="human")
     env.metadata = {**env.metadata, "render_fps": 10_000}
     env.reset(seed=0)

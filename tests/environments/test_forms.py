@@ -32,13 +32,8 @@ def dream(obs_type="dict", **settings):
 
 
 def twin(obs_type="dict", **settings):
-    return TwinDrivingEnv("toy", obs_type=obs_type, **settings)
-
-
-@pytest.fixture
-def toy(monkeypatch):
     pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+    return TwinDrivingEnv("toy", obs_type=obs_type, **settings)
 
 
 def same_episodes(env, other, episodes=2):

@@ -15,7 +15,6 @@ from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.reinforcement.vector_wrappers import VectorRayObservation, VectorSpeedLimit
 from learned_sim_env.reinforcement.wrappers import SpeedLimit
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import COST_TERMS, INFO_KEYS, REWARD_TERMS, SCENARIO_TAGS, TERMINATIONS, TRUNCATIONS
 from tests.toy_model import CRASH, IDLE, NeuralToy, ToyModel, toy_checkpoint
 
@@ -42,10 +41,10 @@ def twin(**settings):
 
 
 @pytest.fixture(params=[dream, twin], ids=["dream", "twin"])
-def make(request, monkeypatch):
+def make(request):
     if request.param is twin:
         pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
-        monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+        request.getfixturevalue("toy")
     return request.param
 
 

@@ -275,6 +275,8 @@ def test_nothing_returned_is_shared():
 
 def test_rgb_array_is_the_view():
     env = make(render_mode="rgb_array")
+    with pytest.raises(ResetNeeded, match="nothing to be seen"):
+        env.render()
     observation, _ = env.reset(seed=0)
     assert np.array_equal(env.render(), observation["bev"])
     observation, *_ = env.step(IDLE)

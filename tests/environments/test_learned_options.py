@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gymnasium.error import Error, ResetNeeded
 
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.learned_vector import LearnedDrivingVectorEnv
+from learned_sim_env.rendering.camera import CONDITIONS, Appearance
 from learned_sim_env.rendering.palette import colourise
+from learned_sim_env.spec import RECORDED_SCENARIOS
 from tests.toy_model import IDLE, ToyModel, toy_camera_checkpoint, toy_checkpoint
 
 
@@ -28,6 +32,36 @@ def test_a_context_by_number(env):
         observation, info = env.reset(options={"context": i})
         assert info["context"] == i
         assert observation[0] == i % 9
+
+
+def test_a_dream_begins_in_the_light_that_is_asked_for():
+    checkpoint = toy_camera_checkpoint(contexts=60)
+    env = LearnedDrivingEnv(checkpoint, modalities=("front", "ego"))
+    looks = np.array([Appearance.draw(i).condition for i in range(60)])
+    for look in CONDITIONS:
+        drawn = [env.reset(seed=seed, options={"appearance": look})[1]["context"] for seed in range(20)]
+        assert set(drawn) <= set(np.flatnonzero(looks == look)) and len(set(drawn)) > 1
+    _, info = env.reset(options={"appearance": "night", "scenario": "curve"})
+    assert looks[info["context"]] == "night" and "curve" in info["scenario_tags"]
+    checkpoint.contexts.tags[looks == "night"] = False
+    with pytest.raises(ValueError, match="has the tag 'curve' and the appearance 'night'"):
+        env.reset(options={"appearance": "night", "scenario": "curve"})
+    with pytest.raises(ValueError, match=r"unknown appearance 'nigth'\. Did you mean 'night'\?"):
+        env.reset(options={"appearance": "nigth"})
+    with pytest.raises(ValueError, match="'context' and 'appearance' contradict"):
+        env.reset(options={"context": 1, "appearance": "night"})
+
+
+def test_only_what_drawn_cameras_showed_has_a_light():
+    checkpoint = toy_camera_checkpoint(contexts=4)
+    seen = checkpoint.contexts
+    recorded = replace(seen, scenarios=RECORDED_SCENARIOS.start + seen.scenarios)
+    from_above = replace(seen, observations={"ego": seen.ego})
+    for contexts in (recorded, from_above):
+        checkpoint.contexts = contexts
+        assert contexts.looks == [""] * 4
+        with pytest.raises(ValueError, match="has the appearance 'clear': they show nothing that was drawn by cameras"):
+            LearnedDrivingEnv(checkpoint, "latent").reset(options={"appearance": "clear"})
 
 
 def test_the_seed_means_the_same_chance_from_every_context(env):

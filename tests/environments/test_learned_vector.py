@@ -252,6 +252,8 @@ def test_a_gpu_imagines_the_same():
 
 def test_frames():
     envs = make(render_mode="rgb_array")
+    with pytest.raises(ResetNeeded, match="nothing to be seen"):
+        envs.render()
     observations, _ = envs.reset(seed=0)
     assert np.array_equal(np.stack(envs.render()), observations["bev"])
     grid = tiled(observations["bev"])

@@ -15,7 +15,6 @@ from gymnasium.wrappers import TimeAwareObservation, TimeLimit
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.resources import checkpoints_dir
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import DISCRETE_ACTIONS
 from tests.toy_model import IDLE, NeuralToy, toy_checkpoint
 
@@ -31,10 +30,10 @@ def twin(**settings) -> gym.Env:
 
 
 @pytest.fixture(params=[dream, twin], ids=["dream", "twin"])
-def make(request, monkeypatch):
+def make(request):
     if request.param is twin:
         pytest.importorskip("cv2", reason="drawing roads needs OpenCV, which the simulators' extras bring")
-        monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+        request.getfixturevalue("toy")
     return request.param
 
 

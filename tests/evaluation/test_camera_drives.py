@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from learned_sim_env.evaluation.drives.dream_drives import drive_dream
+from learned_sim_env.evaluation.drives.drives import DrivesConfig
+from learned_sim_env.evaluation.drives.twin_drives import TwinDrives, drive_twin
 from learned_sim_env.evaluation.ladder import find_level
-from learned_sim_env.evaluation.levels.camera_drives.dream_drives import drive_dream
-from learned_sim_env.evaluation.levels.camera_drives.drives import BLIND_DRIVER, DrivesConfig
-from learned_sim_env.evaluation.levels.camera_drives.drives_part import measure_drives, paired_drives
+from learned_sim_env.evaluation.levels.camera_drives.drives_part import BLIND_DRIVER, measure_drives, paired_drives
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM
-from learned_sim_env.evaluation.levels.camera_drives.twin_drives import TwinDrives, drive_twin
 from tests.toy_model import toy_camera_checkpoint
 
 CAMERAS = ("front", "left", "right")

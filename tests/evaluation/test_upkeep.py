@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.drives import Drives, DrivesConfig
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, TWIN, distances, frames_over_time
 from learned_sim_env.evaluation.levels.camera_drives.upkeep_part import upkeep_part
 from learned_sim_env.measures.frame_features import FEATURES, frame_features
@@ -102,7 +103,12 @@ def driven(seed: int, config: DrivesConfig, fade: float = 0.0) -> Drives:
         frames[name] = (mean + (seen - mean) * share).round().astype(np.uint8)
     running = np.ones((n, len(drawn)), bool)
     running[-2:, drawn.index(100) :] = False
-    return Drives(running, np.ones(n, bool), frames, views)
+    nothing = np.zeros(running.shape, np.float32)
+    ends = np.full(n, "time_limit")
+    ego = np.zeros((*running.shape, 6), np.float32)
+    return Drives(
+        running, np.ones(n, bool), frames, views, ego, ends, nothing, np.zeros(n, bool), np.zeros(n, np.int64)
+    )
 
 
 def test_a_dream_that_fades_is_told_from_one_that_does_not() -> None:
@@ -128,7 +134,7 @@ def test_other_models_are_shown_beside_without_changing_what_is_asked() -> None:
     config = DrivesConfig(drives=10, every=150)
     ages = [1, 15, 30, 100, 300]
     twin, dream, faded_one = driven(1, config), driven(2, config), driven(3, config, 0.4)
-    blind = Drives(faded_one.running, faded_one.finite, faded_one.frames, None)
+    blind = replace(faded_one, views=None)
     parts = [
         [
             frames_over_time(dreams, twin, config.drawn, ages, 0),

@@ -9,14 +9,12 @@ from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.reinforcement.driving import drive, summary
 from learned_sim_env.reinforcement.matched import DrivenStretches, in_dream, reachable
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.simulators import SIMULATORS
 from tests.toy_model import ToyModel, toy_checkpoint
 from tests.toy_simulator import NEAR_A_CONE, NEAR_THE_END
 
 
 @pytest.fixture
-def twin(monkeypatch):
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+def twin(toy):
     env = TwinDrivingEnv("toy", max_episode_steps=50)
     yield env
     env.close()

@@ -36,7 +36,6 @@ from learned_sim_env.reinforcement.wrappers import (
     UncertaintyPenalty,
     speeding,
 )
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import DISCRETE_ACTIONS
 from tests.toy_model import CRASH, IDLE, SURPRISE, NeuralToy, ToyModel, toy_checkpoint
 
@@ -48,8 +47,7 @@ def dream(**settings):
 
 
 @pytest.fixture
-def twin(monkeypatch):
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+def twin(toy):
     env = TwinDrivingEnv("toy")
     yield env
     env.close()

@@ -13,7 +13,7 @@ from learned_sim_env.cli.main import main
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.environments.twin import TwinDrivingEnv
-from learned_sim_env.evaluation.ladder import climb, find_level
+from learned_sim_env.evaluation.ladder import measure_level
 from learned_sim_env.evaluation.levels import LevelInputs
 from learned_sim_env.recordings import imported
 from learned_sim_env.spec import RECORDED_SCENARIOS, TEST_SCENARIOS
@@ -149,5 +149,5 @@ def test_answers_to_actions_are_compared_with_the_recordings(folder, contexts, t
     assert sorted(found["contexts"]) == [0, 1, 2] and not found["left_out"]
     # The packed file alone does not tell where the recordings are.
     inputs = LevelInputs(from_pretrained(mine), PackedData.load(folder / "packed.npz"), tmp_path)
-    (_, (part,)), *_ = climb([find_level("responses")], inputs)
+    (part,) = measure_level("responses", inputs)
     assert "name the folder of their import" in part.method

@@ -16,17 +16,13 @@ import numpy as np
 import pytest
 
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.simulators import SIMULATORS, open_simulator, process
+from learned_sim_env.simulators import open_simulator, process
 from learned_sim_env.spec import CONTRACTS
 from tests.toy_simulator import isolated_twin
 
 FORWARD = np.array([0.1, 0.5], np.float32)
 
-
-@pytest.fixture(autouse=True)
-def toy(monkeypatch):
-    """The toy simulator is one of the known ones."""
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+pytestmark = pytest.mark.usefixtures("toy")
 
 
 @pytest.fixture

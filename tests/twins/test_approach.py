@@ -10,7 +10,6 @@ import pytest
 
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.resources import checkpoints_dir
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import EGO_FIELDS, SCENARIO_TAGS
 from learned_sim_env.twins.approach import SAME_VIEW, TOLERANCES, Agreement, approach, bring_to_context
 from learned_sim_env.world_model.contexts import Contexts
@@ -23,8 +22,7 @@ EGO = {"speed": 0.0, "yaw_rate": 0.0, "route_distance": 0.0, "route_heading_erro
 
 
 @pytest.fixture
-def twin(monkeypatch) -> TwinDrivingEnv:
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+def twin(toy) -> TwinDrivingEnv:
     return TwinDrivingEnv("toy", contract="driving-camera", max_episode_steps=1_000_000)
 
 

@@ -13,7 +13,6 @@ from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.films import beside
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.twins.approach import bring_to_context
 from learned_sim_env.twins.pairing import Pair, open_twin, pictured
@@ -152,10 +151,9 @@ def test_a_dream_alone_begins_anywhere(dream):
     assert Pair(dream, None).reset(seed=0, options=observed(dream)).info["context"] == -1
 
 
-def test_cameras_of_a_pair_stand_one_above_the_other(monkeypatch):
+def test_cameras_of_a_pair_stand_one_above_the_other(toy):
     pytest.importorskip("PIL", reason="pictures need the extra [viewer]")
     pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
     names = ("front", "left", "right", "ego")
     pair = Pair(
         LearnedDrivingEnv(toy_camera_checkpoint(), modalities=names), TwinDrivingEnv("toy", contract="driving-camera")

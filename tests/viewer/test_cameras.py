@@ -10,7 +10,6 @@ import pytest
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.rendering.camera import CONDITIONS, Appearance
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.viewer.app import App
 from learned_sim_env.viewer.drive import InteractiveDrive
 from learned_sim_env.viewer.futures import FutureBundles, disagreement
@@ -40,9 +39,8 @@ def drive(session, simulator):
 
 
 @pytest.fixture
-def simulator(monkeypatch):
+def simulator(toy):
     pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
     return lambda: TwinDrivingEnv("toy", contract="driving-camera", max_episode_steps=1_000_000)
 
 

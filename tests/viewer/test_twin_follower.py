@@ -9,7 +9,6 @@ from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.environments.learned import LearnedDrivingEnv
 from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.simulators import SIMULATORS
 from learned_sim_env.viewer.drive import HELD, InteractiveDrive
 from learned_sim_env.viewer.policies import expert
 from learned_sim_env.viewer.replay import Given
@@ -50,8 +49,7 @@ class DrivenContexts(ToyContexts):
 
 
 @pytest.fixture
-def simulator(monkeypatch):
-    monkeypatch.setitem(SIMULATORS, "toy", "tests.toy_simulator:ToySimulator")
+def simulator(toy):
     return lambda: TwinDrivingEnv("toy", max_episode_steps=1_000_000)
 
 

@@ -93,6 +93,9 @@ def test_another_schema_contract_or_architecture(folder):
     other = replace(driving, modalities=(coarser, *driving.modalities[1:]))
     with pytest.raises(ValueError, match=r"checkpoint small has another 'bev' \(\w{12}\) than contract 'driving'"):
         from_pretrained(folder, contract=other)
+    blind = replace(driving, modalities=driving.modalities[1:], observation=("ego",))
+    with pytest.raises(ValueError, match="small needs 'bev', which contract 'driving' does not have: use"):
+        from_pretrained(folder, contract=blind)
     with pytest.raises(ValueError, match="checkpoint small was made for another task"):
         from_pretrained(folder, contract=replace(driving, dt=0.05))
     edit(folder, draws=["bev"])
@@ -155,3 +158,7 @@ def test_contexts_are_whole_or_refused(contexts, tmp_path, name, spoil):
     replace(contexts, **there).save(tmp_path / "other.npz")
     with pytest.raises(ValueError, match=f"other.npz is not whole: .*{'replay' if 'replay' in name else 'shape'}"):
         Contexts.load(tmp_path / "other.npz")
+
+
+def test_a_checkpoint_is_named_in_a_line(folder):
+    assert len(repr(from_pretrained(folder))) < 200

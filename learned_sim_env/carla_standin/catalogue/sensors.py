@@ -1,4 +1,4 @@
-"""All sensors, with CARLA's defaults; what the stand-in does with them is in `sensors.py` beside this folder."""
+"""All sensors, with CARLA's defaults; what the stand-in does with them is in `sensing`."""
 
 from __future__ import annotations
 

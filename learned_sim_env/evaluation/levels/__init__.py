@@ -23,7 +23,8 @@ class LevelInputs:
     folder: where a level may keep what takes long to gather. batch_size: windows at a time. workers: processes with a
     simulator each. beside: further models, shown as baselines by the levels that compare predictions. free_rows,
     free_steps: rows of each kind of driver, and steps, where a model runs freely. drive_steps: of drives beside the
-    simulator. imported: the folder of the import that the episodes are of; None if they are no recordings.
+    simulator. world_drives: as long as episodes, with each driver, beside the simulator. imported: the folder of the
+    import that the episodes are of; None if they are no recordings.
     """
 
     checkpoint: Checkpoint
@@ -35,6 +36,7 @@ class LevelInputs:
     free_rows: int = 64
     free_steps: int = 10_000
     drive_steps: int = 300
+    world_drives: int = 64
     imported: Path | None = None
 
 

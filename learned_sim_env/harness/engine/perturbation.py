@@ -113,7 +113,7 @@ class Perturbation:
         return None
 
     def dream(self) -> dict[str, float]:
-        """Settings of `model.PerturbedModel` and "temperature", where it changes them."""
+        """Settings of `perturbed_model.PerturbedModel` and "temperature", where it changes them."""
         return {}
 
     def appearance(self, scenario: int) -> Appearance | None:

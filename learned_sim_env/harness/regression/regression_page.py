@@ -44,8 +44,7 @@ def verdict_part(verdict: Verdict) -> Part:
         limits=(
             "The interval says what other scenarios of the same kinds might have given; rare kinds have few, and a "
             "regression in one kind alone can hide in the mean: the coverage below shows kinds. In the dream, a "
-            "verdict "
-            "is as good as the dream; where there is a twin, believe the twin."
+            "verdict is as good as the dream; where there is a twin, believe the twin."
         ),
         tables=tuple(tables),
         values=verdict.to_dict(),

@@ -88,8 +88,7 @@ def compare(run: Run, baseline: Run, limits: dict[str, float]) -> tuple[Change, 
     if "dream" in run.worlds and "dream" in baseline.worlds and run.about["model"] != baseline.about["model"]:
         raise ValueError(
             f"the baseline dreamt with model {baseline.about['model'][:12]}, the run with {run.about['model'][:12]}: "
-            f"what "
-            "differs may be the dream; run the baseline again, or compare with --worlds twin"
+            "what differs may be the dream; run the baseline again, or compare with --worlds twin"
         )
     mine, its = (np.array(rows) for rows in zip(*shared))
     changes = []

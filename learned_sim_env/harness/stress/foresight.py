@@ -150,8 +150,7 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
         title="Does it see a collision coming?",
         method=(
             f"{int(known.sum())} moments of {len(data)} recorded episodes of the simulator, {collisions} of which end "
-            f"in a "
-            f"collision; {int((happened & known).sum())} moments are within a second of one. From the last real "
+            f"in a collision; {int((happened & known).sum())} moments are within a second of one. From the last real "
             "moments the model imagines a second with the last action held; its estimate is the probability of a "
             f"collision in any of these steps. A warning is an estimate above what {FALSE_ALARMS:.0%} of the moments "
             "exceed that are more than three seconds from any collision; the lead is how long before the collision the "
@@ -159,9 +158,8 @@ def foresight_part(model: WorldModel, data: PackedData, dt: float) -> Part:
         ),
         limits=(
             "A driver that acts makes another future than one that holds the wheel: some collisions come from what is "
-            "done "
-            "in the last second. Moments of one episode resemble each other. False alarms are counted by moments, of "
-            "which many belong to the same alarm."
+            "done in the last second. Moments of one episode resemble each other. False alarms are counted by moments, "
+            "of which many belong to the same alarm."
         ),
         tables=(Table(f"Warnings at {FALSE_ALARMS:.0%} false alarms", head, tuple(rows)),),
         values=plain(values),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,44 +39,12 @@ def sweep_part(found: Sweep, not_applicable: Mapping[str, str] | None = None) ->
     rows, values, rates = [], dict[str, dict[str, Any]](), dict[str, list[Estimate]]()
     for name in config.names:
         for strength in config.strengths:
-            drives = found.drives[name, strength]
-            crashed, counts = found.attacked((name, strength))
-            everything = np.array([not d.error for d in drives])
-            plausible = np.array([found.plausible(d) for d in drives])
-            estimates = {
-                "success": _rate(crashed, counts, starts),
-                "plausible_success": _rate(crashed & plausible, counts, starts),
-                "collision": _rate(np.array([d.end == "collision" for d in drives]), everything, starts),
-                "violation": _rate(np.array([d.violated for d in drives]), everything, starts),
-                "broken_off": _rate(np.array([d.broken_off for d in drives]), everything, starts),
-            }
+            estimates, failed = _rates(found, name, strength, starts)
             rates.setdefault(name, []).append(estimates["success"])
-            rows.append(
-                (name, f"{strength:g}", *(text(e, 2) for e in estimates.values()), str(int((~everything).sum())))
-            )
-            values.setdefault(name, {})[f"{strength:g}"] = {
-                **plain(estimates),
-                "failed_to_run": int((~everything).sum()),
-            }
+            rows.append((name, f"{strength:g}", *(text(e, 2) for e in estimates.values()), str(failed)))
+            values.setdefault(name, {})[f"{strength:g}"] = {**plain(estimates), "failed_to_run": failed}
     plain_crash = _rate(np.array([d.crashed for d in found.plain]), np.ones(len(found.plain), bool), starts)
     head = ("strategy", "strength", "makes crash", "and plausibly", "collisions", "violations", "broken off", "errors")
-
-    def draw(figure: Figure) -> None:
-        names = list(rates)
-        columns = 4
-        lines = -(-len(names) // columns)
-        figure.set_size_inches(11, 2.1 * lines)
-        axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axis, name in zip(axes, names):
-            both = Estimate(*(np.array([getattr(e, k) for e in rates[name]]) for k in ("value", "low", "high")))
-            curve(axis, config.strengths, both, name, STYLES[0])
-            axis.set(title=name.replace("_", " "), ylim=(-0.02, 1.02), xlim=(0, 1.02))
-            axis.title.set_fontsize(9)
-            axis.grid(alpha=0.3)
-        for axis in axes[len(names) :]:
-            axis.set_visible(False)
-        for axis in axes[-columns:]:
-            axis.set_xlabel("strength")
 
     return Part(
         name="strategies",
@@ -90,8 +59,7 @@ def sweep_part(found: Sweep, not_applicable: Mapping[str, str] | None = None) ->
         limits=(
             "Strengths of different strategies are not the same amount of anything. Chance differs once a drive is "
             "disturbed at all, so that even a harmless change makes some drives crash: compare with strength near "
-            "zero. "
-            "Uncertainty is low as well where the model does not know that it is wrong."
+            "zero. Uncertainty is low as well where the model does not know that it is wrong."
         ),
         tables=(
             Table("Share of drives", head, tuple(rows)),
@@ -103,8 +71,43 @@ def sweep_part(found: Sweep, not_applicable: Mapping[str, str] | None = None) ->
             **({"not_applicable": dict(reasons)} if reasons else {}),
             **values,
         },
-        figures={"Success against strength": draw} if rates else {},
+        figures={"Success against strength": partial(_draw_success, rates, config.strengths)} if rates else {},
     )
+
+
+def _rates(found: Sweep, name: str, strength: float, starts: np.ndarray) -> tuple[dict[str, Estimate], int]:
+    """Shares of the drives under a strategy of a strength, and how many failed to run. starts: (N,) int64, of each."""
+    drives = found.drives[name, strength]
+    crashed, counts = found.attacked((name, strength))
+    everything = np.array([not d.error for d in drives])
+    plausible = np.array([found.plausible(d) for d in drives])
+    estimates = {
+        "success": _rate(crashed, counts, starts),
+        "plausible_success": _rate(crashed & plausible, counts, starts),
+        "collision": _rate(np.array([d.end == "collision" for d in drives]), everything, starts),
+        "violation": _rate(np.array([d.violated for d in drives]), everything, starts),
+        "broken_off": _rate(np.array([d.broken_off for d in drives]), everything, starts),
+    }
+    return estimates, int((~everything).sum())
+
+
+def _draw_success(rates: dict[str, list[Estimate]], strengths: Sequence[float], figure: Figure) -> None:
+    """Success against strength, a panel a strategy."""
+    names = list(rates)
+    columns = 4
+    lines = -(-len(names) // columns)
+    figure.set_size_inches(11, 2.1 * lines)
+    axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis, name in zip(axes, names):
+        both = Estimate(*(np.array([getattr(e, k) for e in rates[name]]) for k in ("value", "low", "high")))
+        curve(axis, strengths, both, name, STYLES[0])
+        axis.set(title=name.replace("_", " "), ylim=(-0.02, 1.02), xlim=(0, 1.02))
+        axis.title.set_fontsize(9)
+        axis.grid(alpha=0.3)
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    for axis in axes[-columns:]:
+        axis.set_xlabel("strength")
 
 
 def confirm_part(names: Sequence[str], confirmations: Sequence[Confirmation]) -> Part:
@@ -137,11 +140,10 @@ def confirm_part(names: Sequence[str], confirmations: Sequence[Confirmation]) ->
         title="Does the twin crash as well?",
         method=(
             "Cases that crash in the dream are looked for in the simulator, from the very same moment. Driven: the "
-            "policy "
-            "drives there too, what it sees or does disturbed alike. Replayed: the actions of the dream are taken, "
-            "since "
-            "a latent cannot be disturbed in a simulator. Cases whose start never was have no twin state. Where the "
-            "undisturbed policy crashes in the twin anyway, nothing is confirmed, and the case is not counted."
+            "policy drives there too, what it sees or does disturbed alike. Replayed: the actions of the dream are "
+            "taken, since a latent cannot be disturbed in a simulator. Cases whose start never was have no twin state. "
+            "Where the undisturbed policy crashes in the twin anyway, nothing is confirmed, and the case is not "
+            "counted."
         ),
         limits=(
             "A replay of actions in a world whose others react is a hard test: a crash that is not confirmed may still "
@@ -183,33 +185,17 @@ def search_part(found: Mapping[str, Mapping[str, Sequence[Found]]], config: Sear
         values[space]["random_less_adaptive"] = plain(less)
         rows.append((space.replace("_", " "), "random - adaptive", "", *[""] * config.seeds, text(less, 3)))
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots(1, len(found), squeeze=False)[0]
-        for axis, (space, by) in zip(axes, found.items()):
-            for method, style in zip(METHODS, STYLES):
-                sizes = np.minimum(np.array([f.sizes for f in by[method]]), 1.0)
-                weights = resample(np.arange(len(sizes)) // config.seeds, len(config.starts), REPLICATES, seed=0)
-                mean = Estimate.of(ratio(weights @ sizes, weights.sum(1, keepdims=True)))
-                curve(axis, (np.arange(config.rounds) + 1) * config.population, at(mean, slice(None)), method, style)
-            axis.set(
-                title=space.replace("_", " "), xlabel="drives", ylabel="smallest size that crashes", ylim=(0, None)
-            )
-            axis.grid(alpha=0.3)
-            axis.legend(frameon=False)
-
     head = ("perturbation", "search", "found", *(f"seed {k}" for k in range(config.seeds)), "mean size")
     return Part(
         name="search",
         title="The smallest change that makes it crash",
         method=(
             f"{len(config.starts)} starts from which the undisturbed policy does not crash, {config.seeds} searches "
-            f"each, "
-            f"{config.budget} drives a search. Adaptive: the cross-entropy method, {config.population} drives a round. "
-            "Random: as many, drawn evenly from the same bounds. Size of a pulse on the controls: root mean square "
-            "over "
-            "ten seconds of both, as a share of full deflection; of a vehicle that is placed: how near, 0 at the edge "
-            "of "
-            "the view. Where nothing was found the size counts as 1. The interval of the difference resamples starts."
+            f"each, {config.budget} drives a search. Adaptive: the cross-entropy method, {config.population} drives a "
+            "round. Random: as many, drawn evenly from the same bounds. Size of a pulse on the controls: root mean "
+            "square over ten seconds of both, as a share of full deflection; of a vehicle that is placed: how near, 0 "
+            "at the edge of the view. Where nothing was found the size counts as 1. The interval of the difference "
+            "resamples starts."
         ),
         limits=(
             "Evenly drawn parameters are large on average; a search that drew small ones would do better. The dream's "
@@ -218,8 +204,22 @@ def search_part(found: Mapping[str, Mapping[str, Sequence[Found]]], config: Sear
         ),
         tables=(Table("Mean of the smallest sizes over starts", head, tuple(rows)),),
         values=values,
-        figures={"By drives spent": draw},
+        figures={"By drives spent": partial(_draw_sizes, found, config)},
     )
+
+
+def _draw_sizes(found: Mapping[str, Mapping[str, Sequence[Found]]], config: SearchConfig, figure: Figure) -> None:
+    """The smallest size that crashes by drives spent, a panel a space."""
+    axes = figure.subplots(1, len(found), squeeze=False)[0]
+    for axis, (space, by) in zip(axes, found.items()):
+        for method, style in zip(METHODS, STYLES):
+            sizes = np.minimum(np.array([f.sizes for f in by[method]]), 1.0)
+            weights = resample(np.arange(len(sizes)) // config.seeds, len(config.starts), REPLICATES, seed=0)
+            mean = Estimate.of(ratio(weights @ sizes, weights.sum(1, keepdims=True)))
+            curve(axis, (np.arange(config.rounds) + 1) * config.population, at(mean, slice(None)), method, style)
+        axis.set(title=space.replace("_", " "), xlabel="drives", ylabel="smallest size that crashes", ylim=(0, None))
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
 
 
 def cases_part(rows: Sequence[tuple[str, ...]], pictures: Mapping[str, np.ndarray]) -> Part:
@@ -230,10 +230,8 @@ def cases_part(rows: Sequence[tuple[str, ...]], pictures: Mapping[str, np.ndarra
         title="Cases, to look at",
         method=(
             "For every strategy the weakest plausible case, and the smallest that each search found. Above the "
-            "undisturbed "
-            "drive, below the case. `learned-sim drive --case FILE` drives it again, exactly. Other chances: share of "
-            "eight "
-            "other chances of the dream under which the same perturbation crashes."
+            "undisturbed drive, below the case. `learned-sim drive --case FILE` drives it again, exactly. Other "
+            "chances: share of eight other chances of the dream under which the same perturbation crashes."
         ),
         limits="Chosen as the weakest of many: they show what is possible, and not how likely it is.",
         tables=(Table("Saved cases", head, tuple(rows)),),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.optional import require
+from learned_sim_env.optional import opencv
 from learned_sim_env.recordings.film import Film
 from learned_sim_env.recordings.recording import RecordingError
 
@@ -21,7 +21,6 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Film]:
     """The one film of a file."""
-    require("cv2", extra="recordings")
     # Fails here rather than when its pictures are asked for.
     next(pictures(path))
     name = path.stem
@@ -34,8 +33,7 @@ def pictures(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     Raises:
         RecordingError: if there is no picture in it.
     """
-    import cv2
-
+    cv2 = opencv()
     capture = cv2.VideoCapture(str(path))
     try:
         rate, count, last = capture.get(cv2.CAP_PROP_FPS), 0, -1.0

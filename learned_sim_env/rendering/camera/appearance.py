@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,17 @@ def _drawn(condition: str | None, seed: int) -> Appearance:
     )
     grey = float(rng.uniform(0.62, 0.8))
     low, far, wet = float(np.radians(rng.uniform(5, 12))), float(rng.uniform(0, 1)), float(rng.uniform(0.6, 1.0))
-    changes: dict[str, dict] = {
+    condition = condition or drawn
+    return replace(day, condition=condition, **_changes(grey, low, far, wet)[condition])
+
+
+def _changes(grey: float, low: float, far: float, wet: float) -> dict[str, dict[str, Any]]:
+    """What each condition changes of a clear day.
+
+    grey: of clouds and fog, from 0 to 1. low: elevation of the sun at dusk [rad]. far: from 0 to 1, how far one sees
+    among what the condition allows. wet: of rain, from 0 to 1.
+    """
+    return {
         "clear": {},
         "overcast": {
             "sun": (0.0, 0.0, 0.0),
@@ -172,8 +183,6 @@ def _drawn(condition: str | None, seed: int) -> Appearance:
             "lamps": True,
         },
     }
-    condition = condition or drawn
-    return replace(day, condition=condition, **changes[condition])
 
 
 def _colour(values: np.ndarray) -> Colour:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_sim_env.rendering.camera.meshes import MESHES, Mesh
+from learned_sim_env.optional import opencv
+from learned_sim_env.rendering.camera.mesh import Mesh
+from learned_sim_env.rendering.camera.meshes import MESHES
 from learned_sim_env.rendering.camera.things import SHAPES, Things
 from learned_sim_env.spec import CameraSpec
 
@@ -79,8 +81,7 @@ def faces_of(things: Things, viewpoint: np.ndarray) -> Faces:
 
 def paint_numbers(faces: Faces, camera: CameraSpec, samples: int) -> np.ndarray:
     """The picture of face numbers: (samples H, samples W) int32, 0 where there is none, else 1 + the row of `faces`."""
-    import cv2
-
+    cv2 = opencv()
     image = np.zeros((camera.height * samples, camera.width * samples), np.int32)
     eye = np.asarray(camera.position, np.float32)
     towards = ((eye - faces.corners[:, 0]) * faces.normals).sum(-1)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import RoadMap
 
@@ -46,8 +47,7 @@ def window_centre(place: np.ndarray) -> tuple[float, float]:
 @lru_cache(maxsize=3)
 def ground_window(road_map: RoadMap, centre: tuple[float, float]) -> GroundWindow:
     """The ground around a place of `window_centre`, kept for the places seen last."""
-    import cv2
-
+    cv2 = opencv()
     index = road_index(road_map)
     corner = np.array(centre) - WINDOW / 2
     side = round(WINDOW / CELL)
@@ -88,8 +88,7 @@ def grain() -> np.ndarray:
 
 def tiled_noise(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
     """(size, size) smooth noise of about -1 to 1 whose opposite edges meet; `cells` bumps a side."""
-    import cv2
-
+    cv2 = opencv()
     coarse = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
     if cells == size:
         return coarse

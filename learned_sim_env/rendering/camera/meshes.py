@@ -1,153 +1,22 @@
-"""Shapes of what stands and drives on the ground, each a few flat faces in a box of unit size.
-
-Unit coordinates: x forward and y left from -0.5 to 0.5, z up from 0 to 1; its sizes stretch them.
-"""
+"""Shapes of what stands and drives on the ground, see `mesh.Mesh`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
-CORNERS = 8  # of a face; smaller ones repeat their last corner.
+from learned_sim_env.rendering.camera.mesh import Material, Mesh, MeshBuilder
 
 
-class Material(IntEnum):
-    """What a face is made of. `shading` says how each of them looks."""
-
-    BODY = 0  # painted, in the thing's own colour
-    TRIM = 1
-    GLASS = 2
-    TYRE = 3
-    HEADLIGHT = 4
-    TAILLIGHT = 5
-    CARGO = 6
-    LEAF = 7
-    LEAF_DARK = 8
-    LEAF_LIGHT = 9
-    NEEDLE = 10
-    NEEDLE_DARK = 11
-    TRUNK = 12
-    WALL = 13
-    ROOF = 14
-    WINDOW = 15
-    METAL = 16
-    LAMP = 17
-    WHITE = 18
-    ORANGE = 19
-    RED = 20
-    SKIN = 21
-    SHIRT = 22
-    TROUSERS = 23
-    RED_LIGHT = 24
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """F flat faces.
-
-    corners: (F, 8, 3) float32 unit coordinates, counter-clockwise seen from outside. materials: (F,) int.
-    centres: (F, 3) float32, middle of the part that a face belongs to; parts of a tier hide each other by distance.
-    tiers: (F,) int; a higher tier is painted over a lower one of the same thing. decals: (F,) bool, painted on their
-    part. details: (F,) bool, left out far away. flat: turned to face the camera, and seen from both sides.
-    """
-
-    corners: np.ndarray
-    materials: np.ndarray
-    centres: np.ndarray
-    tiers: np.ndarray
-    decals: np.ndarray
-    details: np.ndarray
-    flat: bool = False
-
-
-class _Builder:
-    """Collects the faces of a mesh, part by part."""
-
-    def __init__(self, flat: bool = False):
-        self._rows: list[tuple] = []
-        self._flat = flat
-        self._centre = np.zeros(3)
-        self._tier = 0
-
-    def box(
-        self,
-        x: tuple[float, float],
-        y: tuple[float, float],
-        z: tuple[float, float],
-        material: Material,
-        tier: int = 0,
-        top: tuple[float, float, float, float] | None = None,
-        roof: Material | None = None,
-    ) -> None:
-        """A part: a box without a bottom, which narrows to `top` (x0, x1, y0, y1) if given."""
-        (x0, x1), (y0, y1), (z0, z1) = x, y, z
-        u0, u1, v0, v1 = top or (x0, x1, y0, y1)
-        low = np.array([(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0)])
-        high = np.array([(u0, v0, z1), (u1, v0, z1), (u1, v1, z1), (u0, v1, z1)])
-        self._centre, self._tier = (low.mean(0) + high.mean(0)) / 2, tier
-        for i, j in ((1, 2), (3, 0), (2, 3), (0, 1)):  # front, back, left, right
-            self.face([low[i], low[j], high[j], high[i]], material)
-        self.face(high, material if roof is None else roof)
-
-    def face(self, corners: Iterable, material: Material, decal: bool = False, detail: bool = False) -> None:
-        """A face of the part that was begun last."""
-        points = np.array(list(corners), np.float32)
-        padded = np.concatenate([points, np.repeat(points[-1:], CORNERS - len(points), 0)])
-        self._rows.append((padded, int(material), self._centre, self._tier, decal, detail))
-
-    def patch(
-        self,
-        side: str,
-        a: tuple[float, float],
-        z: tuple[float, float],
-        at: float,
-        material: Material,
-        detail: bool = True,
-    ) -> None:
-        """A rectangle on a side ("front", "back", "left", "right") of the last part: `a` along it, `at` across."""
-        (a0, a1), (z0, z1) = a, z
-        if side in ("front", "back"):
-            corners = [(at, a0, z0), (at, a1, z0), (at, a1, z1), (at, a0, z1)]
-        else:
-            corners = [(a1, at, z0), (a0, at, z0), (a0, at, z1), (a1, at, z1)]
-        self.face(corners if side in ("front", "left") else corners[::-1], material, decal=True, detail=detail)
-
-    def disc(self, x: float, y: float, z: float, rx: float, rz: float, material: Material, detail: bool = True) -> None:
-        """An octagon in a plane of constant y, seen from the side on which y lies."""
-        angle = np.arange(8) * np.pi / 4 + np.pi / 8
-        points = np.stack([x - rx * np.cos(angle), np.full(8, y), z + rz * np.sin(angle)], -1)
-        self.face(points if y > 0 else points[::-1], material, decal=True, detail=detail)
-
-    def blob(self, y: float, z: float, ry: float, rz: float, material: Material, tier: int) -> None:
-        """An octagon that faces the camera."""
-        self._tier = tier
-        angle = np.arange(8) * np.pi / 4 + np.pi / 8
-        self.face(np.stack([np.zeros(8), y + ry * np.cos(angle), z + rz * np.sin(angle)], -1), material)
-
-    def mesh(self) -> Mesh:
-        columns = list(zip(*self._rows))
-        return Mesh(
-            np.array(columns[0], np.float32),
-            np.array(columns[1], np.int64),
-            np.array(columns[2], np.float32),
-            np.array(columns[3], np.int64),
-            np.array(columns[4], bool),
-            np.array(columns[5], bool),
-            self._flat,
-        )
-
-
-def _wheels(b: _Builder, at: Iterable[float], rx: float, rz: float) -> None:
+def _wheels(b: MeshBuilder, at: Iterable[float], rx: float, rz: float) -> None:
     for x in at:
         for y in (-0.505, 0.505):
             b.disc(x, y, rz, rx, rz, Material.TYRE, detail=False)
             b.disc(x, 1.01 * y, rz, 0.5 * rx, 0.5 * rz, Material.METAL)
 
 
-def _lights(b: _Builder, z: tuple[float, float], width: float = 0.16) -> None:
+def _lights(b: MeshBuilder, z: tuple[float, float], width: float = 0.16) -> None:
     for side in (-1, 1):
         a = (side * 0.46 - width / 2 + (-side * width / 2), side * 0.46 + width / 2 + (-side * width / 2))
         b.patch("front", a, z, 0.503, Material.HEADLIGHT, detail=False)
@@ -155,7 +24,7 @@ def _lights(b: _Builder, z: tuple[float, float], width: float = 0.16) -> None:
 
 
 def _car() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.14, 0.56), Material.BODY, top=(-0.49, 0.47, -0.47, 0.47))
     b.patch("front", (-0.4, 0.4), (0.18, 0.28), 0.502, Material.TRIM)
     b.patch("back", (-0.4, 0.4), (0.18, 0.28), -0.502, Material.TRIM)
@@ -182,7 +51,7 @@ def _car() -> Mesh:
 
 
 def _van() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.12, 0.5), Material.BODY)
     b.patch("front", (-0.42, 0.42), (0.14, 0.24), 0.502, Material.TRIM)
     _lights(b, (0.36, 0.46))
@@ -197,7 +66,7 @@ def _van() -> Mesh:
 
 
 def _truck() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.26), (-0.5, 0.5), (0.26, 1.0), Material.CARGO)
     b.patch("back", (-0.44, 0.44), (0.3, 0.96), -0.502, Material.TRIM)
     b.patch("back", (-0.42, -0.02), (0.32, 0.94), -0.504, Material.CARGO)
@@ -216,7 +85,7 @@ def _truck() -> Mesh:
 
 
 def _bike() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.4, 0.4), (-0.14, 0.14), (0.25, 0.5), Material.TRIM)
     for x in (-0.34, 0.34):
         for y in (-0.15, 0.15):
@@ -227,7 +96,7 @@ def _bike() -> Mesh:
 
 
 def _person() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     for y in (-0.17, 0.17):
         b.box((-0.16, 0.16), (y - 0.13, y + 0.13), (0.0, 0.48), Material.TROUSERS)
     b.box((-0.24, 0.24), (-0.4, 0.4), (0.46, 0.84), Material.SHIRT, tier=1, top=(-0.2, 0.2, -0.32, 0.32))
@@ -236,7 +105,7 @@ def _person() -> Mesh:
 
 
 def _cone() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.0, 0.06), Material.TRIM)
     radii = (0.34, 0.25, 0.16, 0.08)
     for i, material in enumerate((Material.ORANGE, Material.WHITE, Material.ORANGE)):
@@ -247,7 +116,7 @@ def _cone() -> Mesh:
 
 
 def _barrier() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     for x in (-0.36, 0.36):
         b.box((x - 0.05, x + 0.05), (-0.5, 0.5), (0.0, 0.55), Material.TRIM)
     b.box((-0.5, 0.5), (-0.2, 0.2), (0.5, 1.0), Material.WHITE, tier=1)
@@ -258,7 +127,7 @@ def _barrier() -> Mesh:
 
 
 def _tree() -> Mesh:
-    b = _Builder(flat=True)
+    b = MeshBuilder(flat=True)
     b.face([(0, -0.05, 0), (0, 0.05, 0), (0, 0.04, 0.5), (0, -0.04, 0.5)], Material.TRUNK)
     b.blob(0.0, 0.60, 0.50, 0.30, Material.LEAF_DARK, 1)
     b.blob(-0.14, 0.74, 0.32, 0.24, Material.LEAF, 2)
@@ -268,24 +137,24 @@ def _tree() -> Mesh:
 
 
 def _conifer() -> Mesh:
-    b = _Builder(flat=True)
+    b = MeshBuilder(flat=True)
     b.face([(0, -0.05, 0), (0, 0.05, 0), (0, 0.05, 0.2), (0, -0.05, 0.2)], Material.TRUNK)
     for i, (z0, z1, half) in enumerate(((0.12, 0.58, 0.5), (0.36, 0.8, 0.36), (0.6, 1.0, 0.22))):
-        b._tier = i + 1
+        b.tier = i + 1
         b.face([(0, -half, z0), (0, half, z0), (0, 0, z1)], Material.NEEDLE_DARK)
         b.face([(0, -half, z0), (0, 0.1 * half, z0), (0, 0, z1)], Material.NEEDLE)
     return b.mesh()
 
 
 def _bush() -> Mesh:
-    b = _Builder(flat=True)
+    b = MeshBuilder(flat=True)
     b.blob(0.0, 0.42, 0.5, 0.44, Material.LEAF_DARK, 1)
     b.blob(-0.12, 0.58, 0.3, 0.3, Material.LEAF, 2)
     return b.mesh()
 
 
 def _house() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.0, 0.58), Material.WALL)
     for side, at in (("left", 0.503), ("right", -0.503)):
         for x in (-0.36, -0.04, 0.24):
@@ -301,7 +170,7 @@ def _house() -> Mesh:
 
 
 def _block() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.0, 1.0), Material.WALL, roof=Material.ROOF)
     for z in np.arange(0.08, 0.9, 0.15):
         for side, at in (("left", 0.502), ("right", -0.502), ("front", 0.502), ("back", -0.502)):
@@ -311,7 +180,7 @@ def _block() -> Mesh:
 
 
 def _lamp() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.0, 1.0), Material.METAL, top=(-0.35, 0.35, -0.35, 0.35))
     b.box((0.0, 8.5), (-0.3, 0.3), (0.985, 1.0), Material.METAL, tier=1)
     b.box((6.5, 9.5), (-0.9, 0.9), (0.965, 0.99), Material.LAMP, tier=2, roof=Material.METAL)
@@ -319,7 +188,7 @@ def _lamp() -> Mesh:
 
 
 def _post() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.0, 1.0), Material.WHITE)
     for side, at in (("left", 0.51), ("right", -0.51), ("front", 0.51), ("back", -0.51)):
         b.patch(side, (-0.5, 0.5), (0.62, 0.86), at, Material.TRIM)
@@ -327,7 +196,7 @@ def _post() -> Mesh:
 
 
 def _traffic_light() -> Mesh:
-    b = _Builder()
+    b = MeshBuilder()
     b.box((-0.2, 0.2), (-0.2, 0.2), (0.0, 0.72), Material.METAL)
     b.box((-0.5, 0.5), (-0.5, 0.5), (0.7, 1.0), Material.TRIM, tier=1)
     for side, at in (("front", 0.52), ("back", -0.52)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.rendering.camera.ground import CELL, LEVELS, MATERIALS, GroundWindow
 from learned_sim_env.spec import CameraSpec
 
@@ -88,8 +89,7 @@ class Pixels:
 
     def shares(self, window: GroundWindow, pose: np.ndarray) -> np.ndarray:
         """(G, 4) float32 in [0, 1]: shares of `MATERIALS` in each ground pixel, from a world pose (3,)."""
-        import cv2
-
+        cv2 = opencv()
         out = np.empty((len(self.ground), len(MATERIALS)), np.float32)
         x, y = self._in_world(self._taps, pose, window.corner)
         for group in self._groups:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.scene import RoadMap, to_frame
 from learned_sim_env.spec import SCENERY_REACH, SceneryKind
 
@@ -116,8 +117,7 @@ def scenery(road_map: RoadMap) -> Scenery:
 
 def _distances(road_map: RoadMap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corner (2,) [m]; then for every cell from there on, rows along y: metres to the road, and the heading to it."""
-    import cv2
-
+    cv2 = opencv()
     points = np.concatenate([lane.polygon for lane in road_map.lanes] or [road_map.route])
     corner = np.floor(points.min(0) - MARGIN)
     columns, rows = np.ceil((points.max(0) + MARGIN - corner) / CELL).astype(int)
@@ -132,8 +132,7 @@ def _distances(road_map: RoadMap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _bumps(rng: np.random.Generator, extent: np.ndarray, size: float) -> np.ndarray:
     """Smooth noise of -1 to 1 over `extent` (2,) [m] in cells of `CELL`, in bumps of `size` [m]."""
-    import cv2
-
+    cv2 = opencv()
     columns, rows = np.ceil(extent / size).astype(int) + 3
     coarse = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
     large = cv2.resize(coarse, None, fx=size / CELL, fy=size / CELL, interpolation=cv2.INTER_CUBIC)

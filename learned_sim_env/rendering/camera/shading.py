@@ -7,7 +7,7 @@ import numpy as np
 from learned_sim_env.rendering.camera import light
 from learned_sim_env.rendering.camera.appearance import CAR_COLOURS, Appearance
 from learned_sim_env.rendering.camera.faces import Faces
-from learned_sim_env.rendering.camera.meshes import Material
+from learned_sim_env.rendering.camera.mesh import Material
 from learned_sim_env.rendering.camera.things import Things
 
 KERB_COLOUR = np.array((0.55, 0.54, 0.52), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from learned_sim_env.optional import opencv
 from learned_sim_env.rendering.camera.appearance import Appearance
 from learned_sim_env.rendering.camera.faces import NEAR, SHIFT, clipped, outline
 from learned_sim_env.rendering.camera.things import SHAPES, Things
@@ -18,8 +19,7 @@ def shadow_outlines(
     things: Things, heading: float, ego_size: tuple[float, float], appearance: Appearance
 ) -> list[np.ndarray]:
     """Outlines (n, 2) float32 [m], ego frame, of the shadows of things near the ego, and of the ego."""
-    import cv2
-
+    cv2 = opencv()
     rows = np.flatnonzero(np.hypot(things.poses[:, 0], things.poses[:, 1]) < REACH)
     poses = np.concatenate([things.poses[rows], np.zeros((1, 3))])
     sizes = np.concatenate([things.sizes[rows], np.array([[*ego_size, 1.5]])])
@@ -43,8 +43,7 @@ def shadow_outlines(
 
 def shadow_share(outlines: list[np.ndarray], camera: CameraSpec, samples: int) -> np.ndarray:
     """(H, W) float32: the share of each pixel that shadows on the ground cover; `samples` by `samples` are taken."""
-    import cv2
-
+    cv2 = opencv()
     image = np.zeros((camera.height * samples, camera.width * samples), np.uint8)
     ends = np.cumsum([len(each) for each in outlines])
     starts = np.concatenate([[0], ends[:-1]])

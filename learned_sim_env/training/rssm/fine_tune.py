@@ -6,6 +6,8 @@ whether they meet the true ones. And how other road users move, because the ego 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -16,12 +18,17 @@ from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 
-def fine_tune_agents(model: DrivingRSSM, windows: WindowSampler, settings: RSSMSettings, seed: int) -> None:
-    """Train `model.agent_motion` for `agent_steps` more steps, in place; chance follows from the seed alone."""
+def fine_tune_agents(
+    model: DrivingRSSM, windows: WindowSampler, settings: RSSMSettings, seed: int, folder: Path | None = None
+) -> None:
+    """Train `model.agent_motion` for `agent_steps` more steps, in place; chance follows from the seed alone.
+
+    folder: see `train_alone`.
+    """
     device = next(model.parameters()).device
 
     def loss(step: int) -> Tensor:
         torch.manual_seed(seed * 1_000_003 + step)
         return traffic_loss(model, windows.sample_traffic(settings.agent_batch, seed + 1, step).to(device))
 
-    train_alone(model.agent_motion, loss, settings.agent_steps, settings.agent_learning_rate, "others' motion")
+    train_alone(model.agent_motion, loss, settings.agent_steps, settings.agent_learning_rate, "others' motion", folder)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.batches import Batch, Paths
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.ego_path import fine_tune_path, path_loss
-from learned_sim_env.training.objective import Finished, WindowObjective, new_model
+from learned_sim_env.training.objective import Finished, Making, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.agent_losses import detect, others_around, traffic_loss
 from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
@@ -22,11 +23,15 @@ from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.fine_tune_heads import fine_tune_heads
 from learned_sim_env.training.rssm.losses import window_loss
 from learned_sim_env.training.rssm.mixing import mix
+from learned_sim_env.training.rssm.roads.assembly import RoadsConfig, make_library, with_roads
 from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.rssm.roads.library import RoadLibrary
 
 # Windows of a validation batch for the ego's own motion.
 VALIDATION_PATHS = 256
+# Settings that say how much of a model is fitted in the end.
+FITTED = ("path_steps", "agent_steps", "head_windows", "head_steps")
 
 
 class RSSMObjective(WindowObjective):
@@ -34,13 +39,18 @@ class RSSMObjective(WindowObjective):
 
     settings_class = RSSMSettings
     shared: ClassVar[tuple[str, ...]] = ("batch_size", "path_batch")
-    amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", "path_steps", "agent_steps", "head_windows", "head_steps")
+    amounts: ClassVar[tuple[str, ...]] = ("steps", "warmup", *FITTED, "head_drives")
+    made_before: ClassVar[Mapping[str, Making]] = {"roads": Making(RoadsConfig, make_library)}
     progress: ClassVar[tuple[str, ...]] = ("map", "motion")
 
     def __init__(
         self, config: TrainConfig, settings: RSSMSettings, data: PackedData, process: Process, device: torch.device
     ):
         super().__init__(config, settings, data, process, device)
+        self.roads: RoadLibrary | None = self.model.roads
+        if self.roads is not None:
+            # Only what is finished imagines road in pieces.
+            self.model = with_roads(self.model, None)
         self.train_paths, self.validation_paths = self.samplers(settings.path_horizon)
         top_speed = torch.tensor(self.train.top_speed)
         if config.start:
@@ -54,8 +64,8 @@ class RSSMObjective(WindowObjective):
         self.model.births.likelier.zero_()
 
     def new_model(self) -> Any:
-        """As everywhere, but that the weights fit any number of others to be kept track of."""
-        return new_model(self.config, free=("slots",))
+        """As everywhere, but that a checkpoint's pieces of road are kept, and how many others are kept track of."""
+        return new_model(self.config, free=("slots", "roads"))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -91,16 +101,22 @@ class RSSMObjective(WindowObjective):
         return window_loss(self.model, *batch, self.settings.loss)
 
     def finish(self) -> Finished:
-        """Fine-tune the ego's own motion, that of others and the heads, and calibrate the rate of births."""
+        """Fine-tune the ego's own motion, that of others and the heads, the latter with pieces of road to drive on if
+        there are any, and calibrate the rate of births.
+        """
         s, seed = self.settings, self.config.seed
         model = copy.deepcopy(self.model).eval()
-        fine_tune_path(model.ego_path, self.train_paths, s, seed)
-        fine_tune_agents(model, self.train, s, seed)
+        fine_tune_path(model.ego_path, self.train_paths, s, seed, self.cache)
+        fine_tune_agents(model, self.train, s, seed, self.cache)
         facts: dict[str, Any] = {}
         if self.config.start:
             facts["kept"] = mix(model, self.new_model().to(self.device), lambda part: self._unseen_loss(model, part))
-        fine_tune_heads(model, self.train, s, seed)
-        facts.update({name: getattr(s, name) for name in ("path_steps", "agent_steps", "head_windows", "head_steps")})
+        roads = RoadLibrary.load(Path(s.roads)) if s.roads else self.roads
+        if roads is not None:
+            model = with_roads(model, roads)
+            facts.update(pieces_of_road=roads.sizes.pieces, head_drives=s.head_drives)
+        fine_tune_heads(model, self.train, s, seed, self.cache)
+        facts.update({name: getattr(s, name) for name in FITTED})
         facts["births_factor"] = round(calibrate_birth_rate(model, self.data), 3)
         return Finished(model, facts)
 

@@ -51,8 +51,14 @@ class RSSMSettings:
     """Windows a step for the motion of others alone."""
     agent_steps: int = 8000
     """Further steps in the end for the motion of others alone."""
+    roads: str = ""
+    """File with pieces of road of which the finished model imagines roads, as `learned-sim build` makes it; none: road
+    goes on as the map decoder guesses."""
     head_windows: int = 8192
     """Windows whose futures the finished model imagines for its heads to learn from: of reward, events and doubt."""
+    head_drives: int = 256
+    """With pieces of road, drives of half a minute in the finished model's dreams, for doubt where nothing can be
+    compared with the truth any more."""
     head_steps: int = 2000
     """Further steps in the end for these heads alone."""
     path_horizon: int = 40

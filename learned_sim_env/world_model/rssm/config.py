@@ -18,6 +18,8 @@ class RSSMConfig:
     head_hidden: int = 128
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
+    # Lengths of the tables of pieces of road, see `roads.library.Sizes`; none: the map decoder alone imagines road.
+    roads: tuple[int, ...] = ()
 
 
 # By name, as `learned-sim train --model` knows them.

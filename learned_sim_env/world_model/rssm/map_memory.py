@@ -59,10 +59,17 @@ class MapMemory:
         cells = torch.full((batch_size, self.size, self.size), UNKNOWN, dtype=torch.int16, device=device)
         return cells, torch.full((batch_size, 2), -self.size // 2, dtype=torch.int32, device=device)
 
-    def read(self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False) -> Tensor:
-        """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered."""
+    def read(
+        self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False, followed: Tensor | None = None
+    ) -> Tensor:
+        """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered.
+
+        followed: a pose (B, 3) whose window is not left either, as if the map had followed it already, see `follow`.
+        """
         ids, held = self._raw(cells, origin, points)
         known = held & ~(ids & IMAGINED).bool() if seen_only else held
+        if followed is not None:
+            known &= self._index(self.window(followed)[:, None], *self._cell(points).unbind(-1))[1]
         return torch.where(known, ids & CLASS, UNKNOWN).to(torch.uint8)
 
     def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
@@ -77,6 +84,7 @@ class MapMemory:
         origin: Tensor,
         pose: Tensor,
         imagine: Callable[[Tensor, Tensor], tuple[Tensor, Exact]],
+        lay: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Tensor:
         """The view (B, H, W) uint8 from `pose`, after what is not known of it was imagined and committed, in place.
 
@@ -85,10 +93,16 @@ class MapMemory:
             pose: (B, 3).
             imagine: from rows (n,) int64 and what is remembered of their canvases, uint8, to the same with something
                 known in place of UNKNOWN; and what is known more exactly than by the pixel.
+            lay: if given, first of all: from a row, its map (size, size) and its origin (2,), to the same map, in
+                place, with as much in place of UNKNOWN as is known without being imagined here.
         """
         view = self._read_subcell(cells, pose)
-        # UNKNOWN is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
-        blank = (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]
+        blank = _blank(view)
+        if lay is not None and len(blank):
+            for row in blank.tolist():
+                lay(row, cells[row], origin[row])
+            view[blank] = self._read_subcell(cells[blank], pose[blank])
+            blank = blank[_blank(view[blank])]
         for start in range(0, len(blank), CHUNK):
             some = blank[start : start + CHUNK]
             rows = torch.cat([some, some[-1:].expand(min(len(pose), CHUNK) - len(some))])
@@ -105,8 +119,7 @@ class MapMemory:
 
     def follow(self, cells: Tensor, origin: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Move the window so that `pose` (B, 3) is near its middle; what falls out is forgotten. New map and origin."""
-        cell = pose[:, :2] / self.bev.metres_per_pixel
-        wanted = (cell / STRIDE).round().int() * STRIDE - self.size // 2
+        wanted = self.window(pose)
         cells = cells.clone()
         moved = (wanted != origin).any(-1).nonzero()[:, 0]
         if len(moved):
@@ -115,6 +128,11 @@ class MapMemory:
             gone = old + (index - old) % self.size != new + (index - new) % self.size
             cells[moved] = cells[moved].masked_fill(gone[:, 0, :, None] | gone[:, 1, None, :], UNKNOWN)
         return cells, wanted
+
+    def window(self, pose: Tensor) -> Tensor:
+        """The origin (B, 2) int32 of the window that has followed a `pose` (B, 3)."""
+        cell = pose[:, :2] / self.bev.metres_per_pixel
+        return (cell / STRIDE).round().int() * STRIDE - self.size // 2
 
     def commit(self, cells: Tensor, origin: Tensor, pose: Tensor, ids: Tensor, new: Tensor) -> None:
         """Write canvas pixels `ids` uint8 where `new` to cells of which nothing is known, in place, as imagined."""
@@ -263,9 +281,12 @@ class MapMemory:
 
     def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """As `read`, with the mark of what was imagined, and which of it means something."""
-        cell = (points * (1 / self.bev.metres_per_pixel)).round().int()
-        index, held = self._index(origin[:, None], *cell.unbind(-1))
+        index, held = self._index(origin[:, None], *self._cell(points).unbind(-1))
         return cells.flatten(1).gather(1, index), held
+
+    def _cell(self, points: Tensor) -> Tensor:
+        """Plane cells (B, N, 2) int32 of anchored points [m]."""
+        return (points * (1 / self.bev.metres_per_pixel)).round().int()
 
     def _index(self, origin: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index of plane cells (u, v) (...) in the torus, and whether the window holds them."""
@@ -274,3 +295,9 @@ class MapMemory:
         # takes a CPU a third of the time of a comparison.
         held = ~(((u - u0) | (v - v0)) & -self.size).bool()
         return ((u & self.size - 1) * self.size + (v & self.size - 1)).long(), held
+
+
+def _blank(view: Tensor) -> Tensor:
+    """The numbers (n,) of views (B, H, W) uint8 in which something is UNKNOWN."""
+    # It is the largest class of all; a CPU finds the largest forty times as fast as whether any is UNKNOWN.
+    return (view.flatten(1).amax(1) == UNKNOWN).nonzero()[:, 0]

@@ -10,7 +10,7 @@ not seen yet.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -40,6 +40,10 @@ from learned_sim_env.world_model.rssm.landmarks import (
 from learned_sim_env.world_model.rssm.latent import Encoder, Latent
 from learned_sim_env.world_model.rssm.map_decoder import MapDecoder
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, Exact, MapMemory
+from learned_sim_env.world_model.rssm.roads import plan
+from learned_sim_env.world_model.rssm.roads.grounding import options
+from learned_sim_env.world_model.rssm.roads.library import RoadLibrary, Sizes
+from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
 from learned_sim_env.world_model.rssm.route_finder import RouteFinder
 from learned_sim_env.world_model.rssm.route_path import (
     HEADING_CHORDS,
@@ -55,6 +59,8 @@ from learned_sim_env.world_model.rssm.surroundings import NEARBY, Surroundings
 EXACT = ("ego_path", "detector", "route_finder", "route_path", "births.common")
 # Views kept for the detector.
 VIEWS = max(LAGS)
+# [steps] With pieces of road, as long ago as anything can have been real for the heads: they have learned up to there.
+OLDEST = 300
 # Network inputs about the ego and its route, see `DrivingRSSM.inputs`.
 INPUTS = 7 + 2 * len(HEADING_CHORDS)
 
@@ -93,6 +99,8 @@ class DrivingRSSM(nn.Module):
         self.heads = OutcomeHeads(self.latent_size, config.head_hidden)
         self.births = Births(bev, config.hidden)
         self.decoder = MapDecoder(bev, latent_size, config.channels)
+        self.roads = RoadLibrary(Sizes(*config.roads)) if config.roads else None
+        self._painter: RoadPainter | None = None
 
     @property
     def static_graph(self) -> bool:
@@ -144,6 +152,7 @@ class DrivingRSSM(nn.Module):
             "view_pose": zeros(VIEWS, 3),
             "seen": zeros(dtype=torch.bool),
             "surroundings": zeros(2 * c.surroundings),
+            **({} if self.roads is None else plan.empty(batch_size, device)),
             **agents_module.no_agents(batch_size, c.slots, device),
         }
 
@@ -207,6 +216,9 @@ class DrivingRSSM(nn.Module):
             "view_pose": view_pose,
             "seen": torch.ones_like(seen),
         }
+        if self.roads is not None:
+            new.update(plan.empty(len(h), h.device))
+            new.update(options(self.roads, semantic, route, new["route_end"], self.contract.bev))
         new.update(
             self.detector.detect(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
             if detect
@@ -229,6 +241,10 @@ class DrivingRSSM(nn.Module):
         foreseen = self.latent.foresee(h)
         z = self.latent.sample(self.latent.believed(foreseen), uniforms, temperature)
         route = self.route_path.follow(state["route"], pose, leading)
+        road: State = {"route": route}
+        if self.roads is not None:
+            road = plan.follow(self.roads, state, route, pose, leading if temperature > 0 else None)
+            route = road["route"]
         offset, error, ahead = alongside(route, pose)
         turning = motion[:, 2] / self.contract.dt
         ego = torch.cat([torch.stack([speed, turning], -1), action, torch.stack([offset, error], -1)], -1)
@@ -240,7 +256,7 @@ class DrivingRSSM(nn.Module):
             "motions": motions,
             "actions": actions,
             "pose": pose,
-            "route": route,
+            **road,
             "inputs": self.inputs(ego, ahead),
             "age": state["age"] + 1,
         }
@@ -254,7 +270,7 @@ class DrivingRSSM(nn.Module):
         if born:
             wanted.append(born.pose[:, None, :2])
         points = points_from(torch.cat(wanted, 1), pose)
-        ids = self._ids_seen(new, points)
+        ids = self._ids_seen(new, points, state["pose"])
         ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
         # Trained where they do what is likeliest: what follows for the ego is compared with what truly followed.
         by_chance = None if self.training else each
@@ -277,13 +293,14 @@ class DrivingRSSM(nn.Module):
         ego = torch.cat([state["ego"][:, :4], torch.stack([offset, error], -1)], -1)
         agents = compose(relative(state["pose"], pose)[:, None], state["agent_pose"])
         new = {**state, "pose": pose, "ego": ego, "inputs": self.inputs(ego, ahead), "agent_pose": agents}
-        return {**new, "surroundings": self.around(new)}
+        return {**new, "surroundings": self.around(new, state["pose"])}
 
     def features(self, state: State) -> Tensor:
         """(B, latent_size) float32: recurrent state, latents, ego and route, last motion, its change and the action's,
         nearby map and agents, and how long ago anything was real.
         """
         motions, actions = state["motions"][:, -2:] / self.ego_path.scale, state["actions"][:, -2:]
+        age = state["age"] if self.roads is None else state["age"].clamp_max(OLDEST)
         return torch.cat(
             [
                 state["h"],
@@ -293,7 +310,7 @@ class DrivingRSSM(nn.Module):
                 (motions[:, 1] - motions[:, 0]) * 10,
                 actions[:, 1] - actions[:, 0],
                 state["surroundings"],
-                torch.log1p(state["age"])[:, None] / 3,
+                torch.log1p(age)[:, None] / 3,
             ],
             -1,
         )
@@ -339,6 +356,7 @@ class DrivingRSSM(nn.Module):
     def _view(self, state: State) -> tuple[Tensor, State]:
         """The view from above, and the state after it."""
         cells, origin = self.memory.follow(state["map"], state["map_origin"], state["pose"])
+        lay = None if self.roads is None else self._road_layer(state)
 
         def imagine(rows: Tensor, remembered: Tensor) -> tuple[Tensor, Exact]:
             latent = torch.cat([state["h"][rows], state["z"][rows]], -1)
@@ -346,8 +364,22 @@ class DrivingRSSM(nn.Module):
             canvas, road = self.decoder.fill(latent, route, remembered)
             return canvas, road.at
 
-        view = self.memory.complete_view(cells, origin, state["pose"], imagine)
+        view = self.memory.complete_view(cells, origin, state["pose"], imagine, lay)
         return self._paint(view, state), {**state, "map": cells, "map_origin": origin}
+
+    def _road_layer(self, state: State) -> Callable[[int, Tensor, Tensor], None]:
+        """What paints the pieces of road of a row of a state into its map, in place."""
+        assert self.roads is not None
+        if self._painter is None:
+            self._painter = RoadPainter(self.roads, self.config.map_size, self.contract.bev.metres_per_pixel)
+        painter, pieces = self._painter, [state[name].cpu().numpy() for name in plan.LAID]
+
+        def lay(row: int, cells: Tensor, origin: Tensor) -> None:
+            ids = cells.cpu().numpy()
+            painter.paint(ids, origin.cpu().numpy(), *(values[row] for values in pieces))
+            cells.copy_(torch.from_numpy(ids))
+
+        return lay
 
     def _paint(self, ids: Tensor, state: State) -> Tensor:
         """Agents and ego over the map, by the code that paints simulators' scenes."""
@@ -382,11 +414,16 @@ class DrivingRSSM(nn.Module):
         latents, agents, others = noise.split([self.config.groups, self.config.slots, 2], 1)
         return latents, agents, others[:, 0], others[:, 1]
 
-    def around(self, state: State) -> Tensor:
-        """(B, 2 * surroundings): the observed map around the ego, and the agents and obstacles there."""
-        points = points_from(self.surroundings.points, state["pose"])
-        return self.surroundings(self._ids_seen(state, points), state, obstacle_gap(state["obstacles"], state["pose"]))
+    def around(self, state: State, before: Tensor | None = None) -> Tensor:
+        """(B, 2 * surroundings): the observed map around the ego, and the agents and obstacles there.
 
-    def _ids_seen(self, state: State, points: Tensor) -> Tensor:
-        # Only what was observed: the latent must not depend on whether imagined parts of the map were drawn.
-        return self.memory.read(state["map"], state["map_origin"], points, seen_only=True)
+        before: (B, 3) the ego's pose in the last state that could be drawn; that of `state` if None.
+        """
+        pose = state["pose"]
+        ids = self._ids_seen(state, points_from(self.surroundings.points, pose), pose if before is None else before)
+        return self.surroundings(ids, state, obstacle_gap(state["obstacles"], pose))
+
+    def _ids_seen(self, state: State, points: Tensor, before: Tensor) -> Tensor:
+        # Only what was observed, and as if the state at `before` had been drawn, which moves the map's window: nothing
+        # must depend on what was drawn.
+        return self.memory.read(state["map"], state["map_origin"], points, True, followed=before)

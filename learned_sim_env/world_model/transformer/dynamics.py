@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.world_model.layers import MLP, Linear, Norm, as_dtype
+from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.transformer.attention import SpaceLayer, TimeLayer, TokenGroup, learned, remembered
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.ego import EGO_NUMBERS
@@ -47,6 +48,18 @@ class Past(NamedTuple):
     values: tuple[Tensor, ...]
     frames: Tensor
     last: Tensor
+
+    @staticmethod
+    def from_state(state: State, layers: int, last: Tensor) -> Past:
+        """That of a state, which has its `last` as tokens."""
+        keys, values = (tuple(state[f"{kind}_{i}"] for i in range(layers)) for kind in ("keys", "values"))
+        return Past(keys, values, state["frames"], last)
+
+    def in_state(self) -> State:
+        """As it stands in a state, all but `last`."""
+        rings = {"keys": self.keys, "values": self.values}
+        named = {f"{kind}_{i}": ring for kind, layers in rings.items() for i, ring in enumerate(layers)}
+        return {**named, "frames": self.frames}
 
     def then(self, keys: Sequence[Tensor], values: Sequence[Tensor], noisy: Tensor) -> Past:
         """With one more frame, `noisy`, of which the others are (B, N, kv_heads, 1, size) of every layer."""

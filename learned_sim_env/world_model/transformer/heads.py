@@ -15,7 +15,7 @@ CORRECTION = (0.1, 0.02)
 # Added to errors before their logarithm is taken: below it all are alike.
 DOUBT_FLOOR = 0.01
 BINS = 21
-# Numbers that doubt has beside features, see `doubt.signals`.
+# Numbers that doubt has beside features, see `doubt`.
 SIGNALS = 2
 
 

@@ -32,8 +32,6 @@ from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
 EXACT = ("ego_path.", "heads.", "doubt.")
-# Of the rings of each layer over time, in a state.
-KEYS, VALUES = "keys_", "values_"
 # Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
 FACTS = ego_numbers.EGO_NUMBERS + 2 + 3 + 2
 
@@ -134,7 +132,7 @@ class DrivingTransformer(nn.Module):
             "conditions": zeros(self.history, 2 + ego_numbers.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
             "signals": zeros(SIGNALS),
-            **_rings(past),
+            **past.in_state(),
             "encoded": zeros(dtype=torch.int64),
             "encoder_keys": zeros(*encoder),
             "encoder_values": zeros(*encoder),
@@ -230,7 +228,7 @@ class DrivingTransformer(nn.Module):
 
     def compact(self, state: State) -> State:
         """All but the keys and values, which are nine tenths of a state."""
-        rings = _rings(self._past(state))
+        rings = self._past(state).in_state()
         return {name: value for name, value in state.items() if name == "frames" or name not in rings}
 
     def expand(self, compact: State) -> State:
@@ -249,7 +247,7 @@ class DrivingTransformer(nn.Module):
                 tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
             )
             past = Past(keys, values, (frame + 1).clamp_min(0), last)
-        return {**compact, **_rings(past)}
+        return {**compact, **past.in_state()}
 
     def _committed(self, state: State, tokens: Tensor) -> State:
         """The state after a frame: its ego, motions and actions are those of `state`; what was before is its past."""
@@ -262,7 +260,7 @@ class DrivingTransformer(nn.Module):
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
             "conditions": torch.cat([state["conditions"][:, 1:], condition[:, None]], 1),
             "agents": agents.flatten(1),
-            **_rings(past),
+            **past.in_state(),
         }
 
     def _next(self, tokens: Tensor, condition: Tensor, past: Past) -> tuple[Tensor, Past]:
@@ -280,12 +278,11 @@ class DrivingTransformer(nn.Module):
         return torch.stack([apart, unlike], -1)
 
     def _past(self, state: State) -> Past:
-        layers, frames = range(self.config.time_layers), state["frames"]
-        keys, values = (tuple(state[f"{kind}{i}"] for i in layers) for kind in (KEYS, VALUES))
+        frames = state["frames"]
         # As it was committed.
         tau = self.config.context_level / self.config.finest
         last = mixed(state["tokens"][:, -1].float(), self.patterns[(frames - 1) % PATTERNS], tau)
-        return Past(keys, values, frames, torch.where((frames > 0).view(-1, 1, 1), last, 0))
+        return Past.from_state(state, self.config.time_layers, torch.where((frames > 0).view(-1, 1, 1), last, 0))
 
     @staticmethod
     def _numbers(state: State) -> Tensor:
@@ -296,9 +293,3 @@ class DrivingTransformer(nn.Module):
     def _condition(condition: Tensor) -> Condition:
         known = torch.ones_like(condition[..., 0], dtype=torch.bool)
         return Condition(condition[..., :2], known, condition[..., 2:], known)
-
-
-def _rings(past: Past) -> State:
-    """A past as it stands in a state."""
-    named = [(f"{kind}{i}", ring) for kind, rings in zip((KEYS, VALUES), past[:2]) for i, ring in enumerate(rings)]
-    return {**dict(named), "frames": past.frames}

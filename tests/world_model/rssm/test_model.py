@@ -57,6 +57,18 @@ def test_nothing_but_pictures_depends_on_drawing(model, contexts):
     assert not torch.equal(blind["map"], drawn["map"])
 
 
+def test_what_was_left_far_behind_does_not_depend_on_drawing_either(model, contexts):
+    state = observed(model, contexts)
+    # Another road user still stands where the ego was: out of the window of the map that follows the ego.
+    state = {**state, **no_agents(len(state["h"]), model.config.slots, state["h"].device)}
+    state["agent_class"][:, 0] = SemanticClass.VEHICLE
+    state = model.at(state, torch.tensor([[57.0, 0.0, 0.0]]).expand(len(state["h"]), -1))
+    drawn = model.draw(state, ("bev",))[1]
+    blind, drawn = drive(model, state, 1), drive(model, drawn, 1)
+    for name in ("agent_pose", "agent_motion", "surroundings"):
+        assert torch.equal(blind[name], drawn[name]), name
+
+
 def test_drawing_again_gives_the_same_picture(model, contexts):
     state = drive(model, observed(model, contexts), 10)
     drawn, state = model.draw(state, ("bev",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,57 +116,14 @@ def measure_answers(
 def answers_part(read: Readings, turned: Turns, episodes: int, cameras: tuple[str, ...], config: AnswersConfig) -> Part:
     """episodes: from which the windows are."""
     weights = resample(read.episode, episodes, config.replicates, config.seed)
-
-    def correlated(x: str, y: str, averaged: bool) -> dict[str, Estimate]:
-        one, other = getattr(read, x), getattr(read, y)
-        valid: np.ndarray = read.valid
-        if averaged:
-            counted = np.maximum(valid.sum(1), 1)[:, None, None]
-            one, other = ((v * valid[..., None]).sum(1, keepdims=True) / counted for v in (one, other))
-            valid = np.any(valid, 1, keepdims=True)
-        return {m: Estimate.of(pearson(weights, one[..., i], other[..., i], valid)) for i, m in enumerate(MOTIONS)}
-
-    correlation = {name: correlated(*pair, averaged=True) for name, pair in _COMPARED.items()}
-    by_clip = {name: correlated(*pair, averaged=False) for name, pair in _COMPARED.items()}
+    correlation = {name: _correlated(read, pair, weights, averaged=True) for name, pair in _COMPARED.items()}
+    by_clip = {name: _correlated(read, pair, weights, averaged=False) for name, pair in _COMPARED.items()}
     weights = resample(turned.episode, episodes, config.replicates, config.seed)
     shares = {
         name: Estimate.of(ratio(weights @ swapped(values).astype(np.float64), weights.sum(1)))
         for name, values in (("read from dreamt frames", turned.read), ("the dream's own motion", turned.own))
     }
-    asked, *_, ceiling = correlation.values()
-    based_on = f"{int(read.valid.sum())} clips of {len(read.valid)} windows, {len(turned.read)} moments"
-    targets = [
-        Target.least(
-            f"correlation of {motion} in dreamt frames with the action's (in recorded ones "
-            f"{ceiling[motion].value:.3f})",
-            LEAST_CORRELATION,
-            float(estimate.value),
-            3,
-        )
-        for motion, estimate in asked.items()
-    ]
-    share = float(next(iter(shares.values())).value)
-    targets.append(Target.least("share of moments in which swapped steering swaps the turn", LEAST_SWAPPED, share, 3))
-
-    def draw(figure: Figure) -> None:
-        figure.set_size_inches(12, 4)
-        for axis, (i, motion) in zip(figure.subplots(1, 3), [*enumerate(MOTIONS), (1, "turn")]):
-            if motion == "turn":
-                for side, values in zip(("left", "right"), turned.read.T):
-                    axis.hist(values, np.linspace(-1.2, 1.2, 49), alpha=0.6, label=f"steering to the {side}")
-                axis.set(title="yaw rate under held steering", xlabel="read from dreamt frames [rad/s]")
-                axis.legend(fontsize=8)
-            else:
-                for label, values, colour in (
-                    ("recorded", read.recorded, "#8a8a8a"),
-                    ("dreamt", read.dreamt, "#0072b2"),
-                ):
-                    axis.scatter(read.true[..., i][read.valid], values[..., i][read.valid], 4, colour, label=label)
-                axis.axline((0, 0), slope=1, color="#999999", linewidth=1)
-                axis.set(title=motion, xlabel="where the actions truly led", ylabel="read from frames")
-                axis.legend(fontsize=8)
-            axis.grid(alpha=0.3)
-
+    clips, moments = int(read.valid.sum()), len(turned.read)
     return Part(
         name=NAME,
         title=TITLE,
@@ -173,7 +131,8 @@ def answers_part(read: Readings, turned: Turns, episodes: int, cameras: tuple[st
             "In the manner of ACT-Bench (arXiv 2412.05337): an estimator learns to read speed and yaw rate from how "
             f"well motions over the ground explain {FRAMES} frames of {listed(cameras)}, on recorded clips of every "
             "other episode. It then reads frames that the model imagined in the episodes between (the mode, under the "
-            f"recorded actions), and recorded frames of the same windows, which are the ceiling. Based on {based_on}. "
+            "recorded actions), and recorded frames of the same windows, which are the ceiling. Based on "
+            f"{clips} clips of {len(read.valid)} windows, {moments} moments. "
             f"For the turn, moments in which the ego drives {MOVING:g} m/s or more go on with steering of {STEER:g} "
             f"held to the left, and to the right; of {HELD} steps the last {READ} are read: it is swapped where the "
             "first turns to the left and the second to the right. Correlations are of the means over windows, of "
@@ -204,12 +163,59 @@ def answers_part(read: Readings, turned: Turns, episodes: int, cameras: tuple[st
         ),
         values={
             "cameras": list(cameras),
-            "clips": int(read.valid.sum()),
-            "moments": len(turned.read),
+            "clips": clips,
+            "moments": moments,
             "correlation": plain(correlation),
             "correlation_by_clip": plain(by_clip),
             "swapped": plain(shares),
         },
-        figures={"What is read from frames": draw},
-        targets=tuple(targets),
+        figures={"What is read from frames": partial(_draw, read, turned)},
+        targets=_targets(correlation, shares),
     )
+
+
+def _correlated(read: Readings, pair: tuple[str, str], weights: np.ndarray, averaged: bool) -> dict[str, Estimate]:
+    """Correlation of two fields of `read` by motion, clip by clip, or of their means over windows."""
+    one, other = (getattr(read, name) for name in pair)
+    valid: np.ndarray = read.valid
+    if averaged:
+        counted = np.maximum(valid.sum(1), 1)[:, None, None]
+        one, other = ((v * valid[..., None]).sum(1, keepdims=True) / counted for v in (one, other))
+        valid = np.any(valid, 1, keepdims=True)
+    return {m: Estimate.of(pearson(weights, one[..., i], other[..., i], valid)) for i, m in enumerate(MOTIONS)}
+
+
+def _targets(correlation: dict[str, dict[str, Estimate]], shares: dict[str, Estimate]) -> tuple[Target, ...]:
+    """What is asked of the first of each: of what is read from dreamt frames."""
+    asked, *_, ceiling = correlation.values()
+    share = float(next(iter(shares.values())).value)
+    return (
+        *(
+            Target.least(
+                f"correlation of {motion} in dreamt frames with the action's (in recorded ones "
+                f"{ceiling[motion].value:.3f})",
+                LEAST_CORRELATION,
+                float(estimate.value),
+                3,
+            )
+            for motion, estimate in asked.items()
+        ),
+        Target.least("share of moments in which swapped steering swaps the turn", LEAST_SWAPPED, share, 3),
+    )
+
+
+def _draw(read: Readings, turned: Turns, figure: Figure) -> None:
+    """What is read against where the actions led, for each motion, and turns under held steering."""
+    figure.set_size_inches(12, 4)
+    *motions, turn = figure.subplots(1, len(MOTIONS) + 1)
+    for axis, (i, motion) in zip(motions, enumerate(MOTIONS)):
+        for label, values, colour in (("recorded", read.recorded, "#8a8a8a"), ("dreamt", read.dreamt, "#0072b2")):
+            axis.scatter(read.true[..., i][read.valid], values[..., i][read.valid], 4, colour, label=label)
+        axis.axline((0, 0), slope=1, color="#999999", linewidth=1)
+        axis.set(title=motion, xlabel="where the actions truly led", ylabel="read from frames")
+    for side, values in zip(("left", "right"), turned.read.T):
+        turn.hist(values, np.linspace(-1.2, 1.2, 49), alpha=0.6, label=f"steering to the {side}")
+    turn.set(title="yaw rate under held steering", xlabel="read from dreamt frames [rad/s]")
+    for axis in (*motions, turn):
+        axis.legend(fontsize=8)
+        axis.grid(alpha=0.3)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
-    from learned_sim_env.evaluation.levels.camera_drives.drives import DrivesConfig
+    from learned_sim_env.evaluation.drives.drives import DrivesConfig
     from learned_sim_env.evaluation.levels.camera_drives.drives_part import measure_drives
 
     config = DrivesConfig(steps=inputs.drive_steps)
@@ -22,13 +22,10 @@ def _measure(inputs: LevelInputs) -> tuple[Part, ...]:
 
 
 def _more_needs(checkpoint: Checkpoint) -> str | None:
-    from learned_sim_env.evaluation.levels.camera_drives.twin_drives import SIMULATOR
+    from learned_sim_env.evaluation.drives.twin_drives import reason_without_twin
     from learned_sim_env.evaluation.levels.cameras import LEVEL as CAMERAS
 
-    learned_from = checkpoint.training.get("simulators")
-    if learned_from and SIMULATOR not in learned_from:
-        return f"it was trained on {', '.join(learned_from)}, and the twin is {SIMULATOR}"
-    return CAMERAS.reason_not_applicable(checkpoint)
+    return reason_without_twin(checkpoint) or CAMERAS.reason_not_applicable(checkpoint)
 
 
 LEVEL = Level(

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.evaluation.levels.camera_drives.dream_drives import drive_dream
-from learned_sim_env.evaluation.levels.camera_drives.drives import AGES, BLIND_DRIVER, DRIVER, Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.dream_drives import drive_dream
+from learned_sim_env.evaluation.drives.drives import AGES, Drives, DrivesConfig
+from learned_sim_env.evaluation.drives.twin_drives import SIMULATOR, TwinDrives, drive_twin, twin_side
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, LATE, frames_over_time
-from learned_sim_env.evaluation.levels.camera_drives.twin_drives import SIMULATOR, TwinDrives, drive_twin, twin_side
 from learned_sim_env.evaluation.levels.camera_drives.upkeep_part import upkeep_part
 from learned_sim_env.evaluation.open_loop import context_of
 from learned_sim_env.reporting.parts import Part, not_applicable
 from learned_sim_env.world_model.checkpoint import Checkpoint
+
+# What drives: the second where a model draws no view from above.
+DRIVER, BLIND_DRIVER = "careful-6", "follow-6"
 
 
 def paired_drives(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.measures.bootstrap import INTERVAL, Estimate
 from learned_sim_env.measures.frame_features import FEATURES, frame_features
 from learned_sim_env.measures.frechet import COMPONENTS, Whitening, frechet_distance
@@ -59,6 +60,15 @@ def distances(dreams: Mapping[str, np.ndarray], twin: np.ndarray, seed: int) -> 
     return found
 
 
+_LIMITS = (
+    "It compares sets of frames: a frame of the wrong scene is as good as one of the right scene. The features "
+    "see colours and detail, not shapes: a car that has come apart is hardly noticed. Small sets are far "
+    "apart by chance, which the floor tells and which makes ratios smaller than they would be. Dream and "
+    "simulator drift apart in traffic and speed, and so in what they look at. Drives that last are the calmer "
+    "ones."
+)
+
+
 def frames_over_time(dreams: Mapping[str, Drives], twin: Drives, drawn: list[int], ages: list[int], seed: int) -> Part:
     """dreams: by name, that of the model that is measured, `DREAM`, the first. drawn: steps at which frames are; ages:
     those of them at which they are compared.
@@ -75,15 +85,6 @@ def frames_over_time(dreams: Mapping[str, Drives], twin: Drives, drawn: list[int
         times = {name: _spread(values[:, late] / values[:, early]) for name, values in halves.items()}
     running = {name: side.running[:, at_ages].sum(0) for name, side in sides.items()}
 
-    def draw(figure: Figure) -> None:
-        axis = figure.subplots()
-        for (name, estimate), style in zip(found.items(), STYLES):
-            curve(axis, np.arange(len(ages)), estimate, f"{name} from simulator", style)
-        axis.set_xticks(np.arange(len(ages)), [str(age) for age in ages])
-        axis.set(xlabel="steps since the last real moment", ylabel="Frechet distance", ylim=(0, None))
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-
     head = ("frames", *(steps_text(age) for age in ages))
     ratios = (f"{steps_text(LATE)} / {steps_text(EARLY)}",) if times else ()
     return Part(
@@ -99,13 +100,7 @@ def frames_over_time(dreams: Mapping[str, Drives], twin: Drives, drawn: list[int
             f"95% of them. Only the {len(rows)} drives that last on all sides are taken, so that there are as many "
             "at every age."
         ),
-        limits=(
-            "It compares sets of frames: a frame of the wrong scene is as good as one of the right scene. The features "
-            "see colours and detail, not shapes: a car that has come apart is hardly noticed. Small sets are far "
-            "apart by chance, which the floor tells and which makes ratios smaller than they would be. Dream and "
-            "simulator drift apart in traffic and speed, and so in what they look at. Drives that last are the calmer "
-            "ones."
-        ),
+        limits=_LIMITS,
         tables=(
             Table(
                 "Frechet distance from the simulator's frames of other drives",
@@ -123,13 +118,23 @@ def frames_over_time(dreams: Mapping[str, Drives], twin: Drives, drawn: list[int
             "late_over_early": plain(times),
             "running": plain(running),
         },
-        figures={"Frechet distance over time": draw},
+        figures={"Frechet distance over time": partial(_draw, found, ages)},
         targets=(
             Target.most(f"Frechet distance after {LATE} steps", MOST, float(times[DREAM].value), unit=f"times {EARLY}"),
         )
         if times
         else (),
     )
+
+
+def _draw(found: dict[str, Estimate], ages: list[int], figure: Figure) -> None:
+    axis = figure.subplots()
+    for (name, estimate), style in zip(found.items(), STYLES):
+        curve(axis, np.arange(len(ages)), estimate, f"{name} from simulator", style)
+    axis.set_xticks(np.arange(len(ages)), [str(age) for age in ages])
+    axis.set(xlabel="steps since the last real moment", ylabel="Frechet distance", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
 
 
 def _spread(values: np.ndarray) -> Estimate:

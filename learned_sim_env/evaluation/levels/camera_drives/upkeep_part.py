@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learned_sim_env.evaluation.levels.camera_drives.drives import Drives
+from learned_sim_env.evaluation.drives.drives import Drives
 from learned_sim_env.evaluation.levels.camera_drives.frames_over_time import DREAM, TWIN
-from learned_sim_env.measures.bootstrap import Estimate, resample
+from learned_sim_env.measures.bootstrap import Estimate, mean_of_known, ratio, resample
 from learned_sim_env.measures.upkeep import REGIONS, contrast, detail, region_colours, regions
 from learned_sim_env.reporting.display import STYLES, at, curve, plain, steps_text, text
 from learned_sim_env.reporting.parts import Part, Table, Target
@@ -59,7 +60,7 @@ def upkeep(drives: Drives, at_ages: np.ndarray, contract: Contract) -> Upkeep:
         where = regions(each(drives.views), contract.bev, camera)
         colours = region_colours(each(frames), where).reshape(n, ages, len(REGIONS), 3)
         drifts.append(np.abs(colours - colours[:, :1]).mean(-1))
-    drift = np.where(running[..., None], _nanmean(np.stack(drifts)), np.nan)
+    drift = np.where(running[..., None], mean_of_known(np.stack(drifts), 0), np.nan)
     return Upkeep(strengths, drift)
 
 
@@ -72,10 +73,25 @@ def kept(dream: np.ndarray, twin: np.ndarray, weights: np.ndarray) -> Estimate:
     known = np.isfinite(dream) & np.isfinite(twin)
     both = np.log(np.where(known, dream, 1.0)) - np.log(np.where(known, twin, 1.0))
     change, counted = both - both[:, :1], weights @ known.astype(np.float64)
-    mean = np.divide(
-        weights @ np.where(known, change, 0.0), counted, out=np.full_like(counted, np.nan), where=counted > 0
-    )
-    return Estimate.of(np.exp(mean))
+    return Estimate.of(np.exp(ratio(weights @ np.where(known, change, 0.0), counted)))
+
+
+_METHOD = (
+    "Contrast is the standard deviation of brightness in windows of 7 by 7 pixels, detail the difference of "
+    "neighbouring pixels, both averaged over frames and cameras. What is kept of them is the dream's over the "
+    "simulator's at an age, divided by the same after the first step (geometric mean over drives that last on "
+    "both sides): the simulator's own pictures lose contrast where a road leads out of a town. Mean colours "
+    "are of what a pixel looks at by its ray and the view from above of its own side: above the horizon, the "
+    "road, and the ground beside it; how far they are from those after the first step is given for both "
+    "sides, because what stands on the ground changes. Intervals are 95% of replicates that resample drives. "
+)
+_LIMITS = (
+    "Noise or invented patterns keep contrast and detail as well as what is right does; that frames are such "
+    "as the simulator's is judged apart. Drives that end are missing at later ages. A region is where the side "
+    "believes it to be."
+)
+# By what is measured, an estimate at all ages for each side.
+_Sides = dict[str, dict[str, Estimate]]
 
 
 def upkeep_part(
@@ -99,6 +115,38 @@ def upkeep_part(
         for i, region in enumerate(REGIONS)
     }
     drift = {region: both for region, both in drift.items() if both}
+    broken = {name: int((~side.finite).sum()) for name, side in dreams.items()}
+    drives = f"drives of {len(dream.finite)}"
+    finite = Target.most(f"{drives} with a value that is not finite, {drawn[-1]} steps", 0, broken[DREAM], 0)
+    return Part(
+        name="camera_upkeep",
+        title="L1: do imagined pictures fade?",
+        method=(
+            f"{_METHOD}{drives.capitalize()} in which a value that is not finite was predicted, and which end there: "
+            f"{', '.join(f'{name} {count}' for name, count in broken.items())}."
+        ),
+        limits=_LIMITS,
+        tables=(_table(levels, shares, drift, ages),),
+        values={
+            "ages": ages,
+            "not_finite": broken,
+            "kept": plain(shares),
+            "levels": plain(levels),
+            "drift": plain(drift),
+        },
+        figures={"Contrast and detail over time": partial(_draw, levels, ages)},
+        pictures={
+            f"The first drive, {name}, at steps {', '.join(map(str, ages))}: the simulator, {', '.join(dreams)}": (
+                np.concatenate([_strip(side.frames[name][0, at_ages]) for side in (twin, *dreams.values())])
+            )
+            for name in dream.frames
+        },
+        targets=(finite, *(_late_targets(shares, drift, ages.index(LATE)) if LATE in ages else ())),
+    )
+
+
+def _table(levels: _Sides, shares: _Sides, drift: _Sides, ages: list[int]) -> Table:
+    """A row for each measure and side, a column for each age."""
     rows = [
         *((f"{name} [levels]", side, e, 2) for name, both in levels.items() for side, e in both.items()),
         *(
@@ -113,76 +161,37 @@ def upkeep_part(
         ),
     ]
     entries = range(len(ages))
-    steps, broken = drawn[-1], {name: int((~side.finite).sum()) for name, side in dreams.items()}
-    targets = [
-        Target.most(
-            f"drives of {len(dream.finite)} with a value that is not finite, {steps} steps", 0, broken[DREAM], 0
-        )
-    ]
-    if LATE in ages:
-        late = ages.index(LATE)
-        for name, both in shares.items():
-            value = float(both[DREAM].value[late])
-            targets.append(Target.least(f"share of {name} kept after {LATE} steps", LEAST_KEPT, value))
-        for region, both in drift.items():
-            if not both.keys() >= {DREAM, TWIN}:
-                continue
+    return Table(
+        "Pictures over time",
+        ("measure", "side", *(steps_text(age) for age in ages)),
+        tuple((name, side, *(text(at(e, i), digits) for i in entries)) for name, side, e, digits in rows),
+    )
+
+
+def _late_targets(shares: _Sides, drift: _Sides, late: int) -> list[Target]:
+    """What is asked at `LATE`, the age with that index."""
+    targets = []
+    for name, both in shares.items():
+        value = float(both[DREAM].value[late])
+        targets.append(Target.least(f"share of {name} kept after {LATE} steps", LEAST_KEPT, value))
+    for region, both in drift.items():
+        if both.keys() >= {DREAM, TWIN}:
             more = float(both[DREAM].value[late] - both[TWIN].value[late])
             name = f"mean colour {region} after {LATE} steps: farther off than the simulator's"
             targets.append(Target.most(name, MOST_DRIFT, more, 1, "levels"))
+    return targets
 
-    def draw(figure: Figure) -> None:
-        figure.set_size_inches(10, 3.8)
-        for axis, (name, both) in zip(figure.subplots(1, len(levels)), levels.items()):
-            for (side, e), style in zip(both.items(), STYLES):
-                curve(axis, np.arange(len(ages)), e, side, style)
-            axis.set_xticks(np.arange(len(ages)), [str(age) for age in ages])
-            axis.set(title=f"{name} [levels of 255]", xlabel="steps since the last real moment", ylim=(0, None))
-            axis.grid(alpha=0.3)
-            axis.legend(fontsize=8)
 
-    return Part(
-        name="camera_upkeep",
-        title="L1: do imagined pictures fade?",
-        method=(
-            "Contrast is the standard deviation of brightness in windows of 7 by 7 pixels, detail the difference of "
-            "neighbouring pixels, both averaged over frames and cameras. What is kept of them is the dream's over the "
-            "simulator's at an age, divided by the same after the first step (geometric mean over drives that last on "
-            "both sides): the simulator's own pictures lose contrast where a road leads out of a town. Mean colours "
-            "are of what a pixel looks at by its ray and the view from above of its own side: above the horizon, the "
-            "road, and the ground beside it; how far they are from those after the first step is given for both "
-            "sides, because what stands on the ground changes. Intervals are 95% of replicates that resample drives. "
-            f"Drives of {len(dream.finite)} in which a value that is not finite was predicted, and which end there: "
-            f"{', '.join(f'{name} {count}' for name, count in broken.items())}."
-        ),
-        limits=(
-            "Noise or invented patterns keep contrast and detail as well as what is right does; that frames are such "
-            "as the simulator's is judged apart. Drives that end are missing at later ages. A region is where the side "
-            "believes it to be."
-        ),
-        tables=(
-            Table(
-                "Pictures over time",
-                ("measure", "side", *(steps_text(age) for age in ages)),
-                tuple((name, side, *(text(at(e, i), digits) for i in entries)) for name, side, e, digits in rows),
-            ),
-        ),
-        values={
-            "ages": ages,
-            "not_finite": broken,
-            "kept": plain(shares),
-            "levels": plain(levels),
-            "drift": plain(drift),
-        },
-        figures={"Contrast and detail over time": draw},
-        pictures={
-            f"The first drive, {name}, at steps {', '.join(map(str, ages))}: the simulator, {', '.join(dreams)}": (
-                np.concatenate([_strip(side.frames[name][0, at_ages]) for side in (twin, *dreams.values())])
-            )
-            for name in dream.frames
-        },
-        targets=tuple(targets),
-    )
+def _draw(levels: _Sides, ages: list[int], figure: Figure) -> None:
+    """A curve over time for each strength and side."""
+    figure.set_size_inches(10, 3.8)
+    for axis, (name, both) in zip(figure.subplots(1, len(levels)), levels.items()):
+        for (side, e), style in zip(both.items(), STYLES):
+            curve(axis, np.arange(len(ages)), e, side, style)
+        axis.set_xticks(np.arange(len(ages)), [str(age) for age in ages])
+        axis.set(title=f"{name} [levels of 255]", xlabel="steps since the last real moment", ylim=(0, None))
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
 
 
 def _strip(frames: np.ndarray) -> np.ndarray:
@@ -193,14 +202,4 @@ def _strip(frames: np.ndarray) -> np.ndarray:
 def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
     """(A,) mean over drives (N, A), of those that are known."""
     known = np.isfinite(values)
-    counted = weights @ known.astype(np.float64)
-    total = weights @ np.where(known, values, 0.0)
-    return Estimate.of(np.divide(total, counted, out=np.full_like(counted, np.nan), where=counted > 0))
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Over the first axis; NaN where nothing is known."""
-    known = np.isfinite(values)
-    count = known.sum(0)
-    total = np.where(known, values, 0.0).sum(0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return Estimate.of(ratio(weights @ np.where(known, values, 0.0), weights @ known.astype(np.float64)))

@@ -143,13 +143,12 @@ def frames_part(
         method=(
             f"From real contexts the model runs open-loop for {horizon} steps of {dt:g} s (the mode of its chances), "
             f"under the recorded actions, and draws its cameras; {int(found.valid[:, 0].sum())} windows have a step to "
-            "compare, "
-            f"{int(found.valid[:, -1].sum())} reach the last. PSNR is of each frame, at most {MOST_PSNR:g} dB; "
-            "SSIM is that of Wang et al. (2004) with windows of 7 by 7 pixels; both are averaged over frames. They are "
-            "given once more for the pixels that truly differ from the last frame of the context by more than "
+            f"compare, {int(found.valid[:, -1].sum())} reach the last. PSNR is of each frame, at most {MOST_PSNR:g} "
+            "dB; SSIM is that of Wang et al. (2004) with windows of 7 by 7 pixels; both are averaged over frames. They "
+            "are given once more for the pixels that truly differ from the last frame of the context by more than "
             f"{DIFFERENCE:g} of 255 levels: what stays the same, such as the sky, is easy. Intervals are 95% of "
-            "replicates that resample whole episodes.\n\nBaselines: the last frame of the context again; "
-            "the same, moved over the ground plane by the ego's true motion, which the model is not given."
+            "replicates that resample whole episodes.\n\nBaselines: the last frame of the context again; the same, "
+            "moved over the ground plane by the ego's true motion, which the model is not given."
             + (
                 "\n\nThe ceiling: the model draws, from the same real frames, the scene as it truly is by then (the "
                 "ground, what stands on it, other road users, the ego), so that what is missing is its drawing's."

@@ -78,15 +78,8 @@ def measure_seeing(
         seen = seen_views(model, reader, regular, batch_size)
         weights = resample(seen.episode, len(data), replicates, seed)
         found = {area: Estimate.of(iou(weights, counts)[:, 0]) for area, counts in seen.counts.items()}
-        tables.append(
-            Table(
-                "IoU of the view from above, at the last real moment",
-                ("class", *AREAS),
-                tuple((name, *(text(at(e, i), 3) for e in found.values())) for i, name in enumerate(CLASSES)),
-            )
-        )
-        by_class = {a: {name: plain(at(e, i)) for i, name in enumerate(CLASSES)} for a, e in found.items()}
-        values["iou"] = by_class
+        tables.append(_iou_table(found))
+        values["iou"] = {a: {name: plain(at(e, i)) for i, name in enumerate(CLASSES)} for a, e in found.items()}
         for name, bound in LEAST_IOU.items():
             value = float(found[AREAS[0]].value[list(CLASSES).index(name)])
             targets.append(Target.least(f"IoU of {name}, {AREAS[0]}, at step 0", bound, value, 3))
@@ -131,6 +124,15 @@ def measure_seeing(
         tables=tuple(tables),
         values=values,
         targets=tuple(targets),
+    )
+
+
+def _iou_table(found: dict[str, Estimate]) -> Table:
+    """A row a class, a column an area."""
+    return Table(
+        "IoU of the view from above, at the last real moment",
+        ("class", *AREAS),
+        tuple((name, *(text(at(e, i), 3) for e in found.values())) for i, name in enumerate(CLASSES)),
     )
 
 

@@ -66,28 +66,7 @@ def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarra
     found: dict[str, dict[float, dict[str, Any]]] = {name: {} for name in _FORECASTS}
     for name, names in _FORECASTS.items():
         for seconds in AHEAD:
-            steps = round(seconds / dt)
-            p = np.concatenate([probability_within(part.events, names, steps) for part in parts])
-            simple = [urgency(part.blocked, steps) for part in parts if part.blocked is not None]
-            judged = [happened_within(part.true_events, part.watched, names, steps) for part in parts]
-            happened, known = (np.concatenate(x) for x in zip(*judged))
-            some = known & fair
-            found[name][seconds] = {
-                "moments": int(known.sum()),
-                "positives": int(happened[known].sum()),
-                "auroc": Estimate.of(auroc(weights[:, known], p[known], happened[known])),
-                # Where no view from above was recorded, it is not known.
-                "auroc_straight_on": Estimate.of(
-                    auroc(weights[:, known], np.concatenate(simple)[known], happened[known])
-                    if simple
-                    else np.full(len(weights), np.nan)
-                ),
-                "fair_moments": int(some.sum()),
-                "fair_positives": int(happened[some].sum()),
-                "calibration_error": Estimate.of(calibration_error(weights[:, some], p[some], happened[some])),
-                "brier_skill": Estimate.of(skill(weights[:, some], p[some], happened[some])),
-                "reliability": reliability(weights[:, some], p[some], happened[some]),
-            }
+            found[name][seconds] = _forecast(parts, names, round(seconds / dt), weights, fair)
     rows = tuple(
         (
             name,
@@ -133,6 +112,36 @@ def forecasts_part(parts: Sequence[PredictedFutures], weigh: Callable[[np.ndarra
         values=plain({name: {f"{s:g} s": f for s, f in by.items()} for name, by in found.items()}),
         figures={"Reliability of forecasts": lambda figure: _draw(figure, found)},
     )
+
+
+def _forecast(
+    parts: Sequence[PredictedFutures], names: tuple[str, ...], steps: int, weights: np.ndarray, fair: np.ndarray
+) -> dict[str, Any]:
+    """How well it is foreseen that one of the events `names` happens within so many steps.
+
+    weights: (R, N) of the moments of all parts. fair: (N,) bool, those of regular windows.
+    """
+    p = np.concatenate([probability_within(part.events, names, steps) for part in parts])
+    simple = [urgency(part.blocked, steps) for part in parts if part.blocked is not None]
+    judged = [happened_within(part.true_events, part.watched, names, steps) for part in parts]
+    happened, known = (np.concatenate(x) for x in zip(*judged))
+    some = known & fair
+    return {
+        "moments": int(known.sum()),
+        "positives": int(happened[known].sum()),
+        "auroc": Estimate.of(auroc(weights[:, known], p[known], happened[known])),
+        # Where no view from above was recorded, it is not known.
+        "auroc_straight_on": Estimate.of(
+            auroc(weights[:, known], np.concatenate(simple)[known], happened[known])
+            if simple
+            else np.full(len(weights), np.nan)
+        ),
+        "fair_moments": int(some.sum()),
+        "fair_positives": int(happened[some].sum()),
+        "calibration_error": Estimate.of(calibration_error(weights[:, some], p[some], happened[some])),
+        "brier_skill": Estimate.of(skill(weights[:, some], p[some], happened[some])),
+        "reliability": reliability(weights[:, some], p[some], happened[some]),
+    }
 
 
 def _draw(figure: Figure, found: dict[str, dict[float, dict[str, Any]]]) -> None:

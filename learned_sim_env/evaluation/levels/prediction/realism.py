@@ -53,8 +53,8 @@ def realism_part(seen: PredictedFutures, seed: int) -> Part:
             "is a mean off by one deviation. The clips of a random half of the episodes are compared with the real "
             "ones of the same windows, where a perfect model has 0, and with those of the other half, where real clips "
             f"give the floor: what chance alone sets apart. {HALVINGS} random halves; median and range of 95% of "
-            "them.\n\nThe moved view and the drifting "
-            "boxes are given how the ego truly moved. The ego itself is drawn the same in all."
+            "them.\n\nThe moved view and the drifting boxes are given how the ego truly moved. The ego itself is drawn "
+            "the same in all."
         ),
         limits=(
             "It compares sets, not futures: clips that are swapped among windows stay as near. Only means and "

@@ -11,6 +11,7 @@ import torch
 from learned_sim_env.drivers.route import RouteFollower
 from learned_sim_env.evaluation.levels.return_trip.trips import (
     Pairs,
+    Trip,
     came_round,
     circle,
     drive,
@@ -24,7 +25,7 @@ from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.reporting.display import at, number, plain, text
 from learned_sim_env.reporting.parts import Part, Table
 from learned_sim_env.settings import check_at_least
-from learned_sim_env.spec import SemanticClass
+from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.geometry import relative
 
@@ -35,6 +36,14 @@ CLOSED = (2.0, 0.3)
 # [m/s] At which circles are driven.
 CIRCLE_SPEED = 4.0
 PICTURED = 6
+
+
+_LIMITS = (
+    "It shows that the world agrees with itself, not that it is right: a model that remembers a wrong road, or "
+    "nothing but grass, scores 1. Being placed back is no drive: latent and road users stay those of the end, "
+    "so that there, after going back and forth, even a model that remembers nothing could draw the same again. "
+    "The circle is tight, and stays near its start. What moves is not compared at all."
+)
 
 
 @dataclass(frozen=True)
@@ -75,17 +84,7 @@ def return_trip(checkpoint: Checkpoint, config: ReturnConfig | None = None) -> P
     weights = _weights(checkpoint, contexts, config)
     ago = sorted(config.ago)
     back = placed_back(model, trip, [*(config.steps - steps for steps in ago), config.steps])
-    placed: dict[str, dict[str, Any]] = {}
-    for steps, pairs in zip(ago, back):
-        moment = config.steps - steps
-        # Moved to the end of the trip and back.
-        there, home = relative(trip.pose[:, -1], trip.pose[:, moment]), torch.zeros(len(real), 3)
-        resampled = Pairs.of(real, moved(moved(real, there, bev), relative(home, there), bev))
-        placed[f"{steps} steps ago"] = {
-            **_by_origin(weights, pairs, trip.seen[:, moment]),
-            "a true view, resampled": _compare(weights, resampled),
-            "the view from the end": _compare(weights, Pairs.of(trip.views[:, moment], trip.views[:, -1])),
-        }
+    placed = _placed(weights, trip, dict(zip(ago, back)), real, bev)
     placed[f"{ago[-1]} steps back and forth"] = _by_origin(weights, back[-1], trip.seen[:, -1])
     round_trip = drive(checkpoint, contexts, circle(CIRCLE_SPEED, contract), config.circle, config.seed)
     rows, first, later = came_round(round_trip, CLOSED)
@@ -110,27 +109,8 @@ def return_trip(checkpoint: Checkpoint, config: ReturnConfig | None = None) -> P
     return Part(
         name="return_trip",
         title="Turning round: the road is where it was",
-        method=(
-            f"From each of {config.contexts} contexts the route is followed for {config.steps} imagined steps, each "
-            "drawn. Then the ego is placed where it was some steps ago, ever farther back, and at last where it turned "
-            "round; what is drawn is compared with the first view of that moment, pixel by pixel, but for those that a "
-            "road user or the ego covers in either. 'seen' are pixels of ground that was really observed before the "
-            "start, 'imagined' all others. As no action leads straight back, the same is measured by driving "
-            f"{config.circle} steps in the tightest circle at {CIRCLE_SPEED:g} m/s, where one comes back within "
-            f"{CLOSED[0]:g} m and {CLOSED[1]:g} rad; there, the earlier view is moved to the later place by its "
-            "nearest pixels. In a simulator the road is the same by definition: IoU 1. 'a true view, resampled' is "
-            "what is left of a real view (the drawn one of the start, where the contexts hold none from above) that "
-            "is moved as far and back by its nearest pixels or, for the circle, seen from both places: less than 1 "
-            "only for the pixels. 'the view from the end' is what a model scores that "
-            "shows the same whatever the place. In brackets 95% intervals over the scenarios of the contexts, "
-            f"{config.replicates} bootstrap replicates."
-        ),
-        limits=(
-            "It shows that the world agrees with itself, not that it is right: a model that remembers a wrong road, or "
-            "nothing but grass, scores 1. Being placed back is no drive: latent and road users stay those of the end, "
-            "so that there, after going back and forth, even a model that remembers nothing could draw the same again. "
-            "The circle is tight, and stays near its start. What moves is not compared at all."
-        ),
+        method=_method(config),
+        limits=_LIMITS,
         tables=(
             *(_table(f"Placed back: {name}", found) for name, found in placed.items()),
             _table(f"Driven in a circle ({len(rows)} of {config.contexts} rows came round)", circles),
@@ -149,10 +129,49 @@ def return_trip(checkpoint: Checkpoint, config: ReturnConfig | None = None) -> P
     )
 
 
+def _method(config: ReturnConfig) -> str:
+    return (
+        f"From each of {config.contexts} contexts the route is followed for {config.steps} imagined steps, each "
+        "drawn. Then the ego is placed where it was some steps ago, ever farther back, and at last where it turned "
+        "round; what is drawn is compared with the first view of that moment, pixel by pixel, but for those that a "
+        "road user or the ego covers in either. 'seen' are pixels of ground that was really observed before the "
+        "start, 'imagined' all others. As no action leads straight back, the same is measured by driving "
+        f"{config.circle} steps in the tightest circle at {CIRCLE_SPEED:g} m/s, where one comes back within "
+        f"{CLOSED[0]:g} m and {CLOSED[1]:g} rad; there, the earlier view is moved to the later place by its "
+        "nearest pixels. In a simulator the road is the same by definition: IoU 1. 'a true view, resampled' is "
+        "what is left of a real view (the drawn one of the start, where the contexts hold none from above) that "
+        "is moved as far and back by its nearest pixels or, for the circle, seen from both places: less than 1 "
+        "only for the pixels. 'the view from the end' is what a model scores that "
+        "shows the same whatever the place. In brackets 95% intervals over the scenarios of the contexts, "
+        f"{config.replicates} bootstrap replicates."
+    )
+
+
 def _weights(checkpoint: Checkpoint, contexts: np.ndarray, config: ReturnConfig) -> np.ndarray:
     """(1 + R, n): contexts of one scenario go together."""
     scenarios, episode = np.unique(checkpoint.contexts.scenarios[contexts], return_inverse=True)
     return resample(episode, len(scenarios), config.replicates, config.seed)
+
+
+def _placed(
+    weights: np.ndarray, trip: Trip, back: dict[int, Pairs], real: torch.Tensor, bev: BevSpec
+) -> dict[str, dict[str, Any]]:
+    """How well views agree where the ego is placed so many steps back.
+
+    back: what is compared there, by those steps. real: (B, H, W) uint8, true views.
+    """
+    placed: dict[str, dict[str, Any]] = {}
+    for steps, pairs in back.items():
+        moment = trip.pose.shape[1] - 1 - steps
+        # Moved to the end of the trip and back.
+        there, home = relative(trip.pose[:, -1], trip.pose[:, moment]), torch.zeros(len(real), 3)
+        resampled = Pairs.of(real, moved(moved(real, there, bev), relative(home, there), bev))
+        placed[f"{steps} steps ago"] = {
+            **_by_origin(weights, pairs, trip.seen[:, moment]),
+            "a true view, resampled": _compare(weights, resampled),
+            "the view from the end": _compare(weights, Pairs.of(trip.views[:, moment], trip.views[:, -1])),
+        }
+    return placed
 
 
 def _by_origin(weights: np.ndarray, pairs: Pairs, seen: torch.Tensor) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,7 +22,7 @@ from learned_sim_env.evaluation.levels.tokenizer.coded_frames import (
 from learned_sim_env.evaluation.open_loop import episodes_for, join, window_reader
 from learned_sim_env.evaluation.windows import regular_windows
 from learned_sim_env.measures import ego
-from learned_sim_env.measures.bootstrap import Estimate, resample
+from learned_sim_env.measures.bootstrap import Estimate, mean_of_known, resample
 from learned_sim_env.measures.iou import class_iou
 from learned_sim_env.rendering.palette import colourise
 from learned_sim_env.reporting.display import at, plain, text
@@ -91,35 +91,11 @@ def tokenizer_part(
     }
     classes = [c for c in SemanticClass if c != SemanticClass.EGO]
     ious = {name: class_iou(weights, counts, classes) for name, counts in found.confusions.items()}
-    means = {name: Estimate.of(_mean_of_known(values)) for name, values in ious.items()}
+    means = {name: Estimate.of(mean_of_known(values, -1)) for name, values in ious.items()}
     each = {name: Estimate.of(values) for name, values in ious.items()}
-    methods = range(len(METHODS))
-    rows = [
-        (name, _LABELS[key][0], *(text(at(e, i), _LABELS[key][1]) for i in methods))
-        for name, measures in scores.items()
-        for key, e in measures.items()
-    ]
-    rows += [(name, "mean IoU", *(text(at(e, i), 3) for i in methods)) for name, e in means.items()]
-    by_class = [
-        (f"{name}: {c.name.lower().replace('_', ' ')}", *(text(at(e, (i, k)), 3) for i in methods))
-        for name, e in each.items()
-        for k, c in enumerate(classes)
-        if np.isfinite(e.value[:, k]).any()
-    ]
     numbers = sum(sizes.values())
     deflated = Estimate.of(ego.mean_at(weights, found.deflated, every))
     bits = (raw, numbers * KEPT_BITS, *(numbers * b for b in BITS))
-    rate_head = ("", "the frame itself", *METHODS[1:])
-    rate = [
-        ("numbers", "", *(str(numbers) for _ in METHODS[1:])),
-        ("bits", *(f"{b:,}" for b in bits)),
-        ("bits, deflated", *(text(at(deflated, i), 0) for i in methods)),
-        ("share of the frame's bits", *(f"{b / raw:.3f}" for b in bits)),
-    ]
-    tables = [Table("Frames, coded and drawn again", ("modality", "measure", *METHODS), tuple(rows))]
-    if by_class:
-        tables.append(Table("IoU by class", ("class", *METHODS), tuple(by_class)))
-    tables.append(Table("Rate: what a frame is", rate_head, tuple(rate)))
     sizes_told = ", ".join(f"{name} {count:,}" for name, count in sizes.items())
     return Part(
         name=NAME,
@@ -139,7 +115,7 @@ def tokenizer_part(
             "weighs sky and road, which are most of a picture; small things may be missing from a frame of high PSNR. "
             "The bits are those of plain numbers: a code made for few bits would need less."
         ),
-        tables=tuple(tables),
+        tables=(*_quality_tables(scores, means, each, classes), _rate_table(numbers, bits, deflated)),
         values={
             "frames": len(found.episode),
             "methods": list(METHODS),
@@ -159,6 +135,42 @@ def tokenizer_part(
     )
 
 
+def _quality_tables(
+    scores: dict[str, dict[str, Estimate]],
+    means: dict[str, Estimate],
+    each: dict[str, Estimate],
+    classes: Sequence[SemanticClass],
+) -> Iterator[Table]:
+    """Scores and mean IoU by modality; and IoU by class, of classes that occur."""
+    methods = range(len(METHODS))
+    rows = [
+        (name, _LABELS[key][0], *(text(at(e, i), _LABELS[key][1]) for i in methods))
+        for name, measures in scores.items()
+        for key, e in measures.items()
+    ]
+    rows += [(name, "mean IoU", *(text(at(e, i), 3) for i in methods)) for name, e in means.items()]
+    yield Table("Frames, coded and drawn again", ("modality", "measure", *METHODS), tuple(rows))
+    by_class = [
+        (f"{name}: {c.name.lower().replace('_', ' ')}", *(text(at(e, (i, k)), 3) for i in methods))
+        for name, e in each.items()
+        for k, c in enumerate(classes)
+        if np.isfinite(e.value[:, k]).any()
+    ]
+    if by_class:
+        yield Table("IoU by class", ("class", *METHODS), tuple(by_class))
+
+
+def _rate_table(numbers: int, bits: Sequence[int], deflated: Estimate) -> Table:
+    """What a frame is, in numbers and bits; the first of `bits` are those of the frame itself."""
+    rows = (
+        ("numbers", "", *(str(numbers) for _ in METHODS[1:])),
+        ("bits", *(f"{b:,}" for b in bits)),
+        ("bits, deflated", *(text(at(deflated, i), 0) for i in range(len(METHODS)))),
+        ("share of the frame's bits", *(f"{b / bits[0]:.3f}" for b in bits)),
+    )
+    return Table("Rate: what a frame is", ("", "the frame itself", *METHODS[1:]), rows)
+
+
 def _targets(scores: dict[str, dict[str, Estimate]], means: dict[str, Estimate]) -> Iterator[Target]:
     kept = METHODS.index(KEPT)
     for name, measures in scores.items():
@@ -167,14 +179,6 @@ def _targets(scores: dict[str, dict[str, Estimate]], means: dict[str, Estimate])
             yield Target.least(f"PSNR, {name}, tokenizer alone", LEAST_PSNR, value, unit="dB")
     for name, e in means.items():
         yield Target.least(f"mean IoU, {name}, tokenizer alone", LEAST_IOU, float(e.value[kept]), 3)
-
-
-def _mean_of_known(values: np.ndarray) -> np.ndarray:
-    """(R, M) over the last axis of (R, M, C), of what is not NaN."""
-    known = np.isfinite(values)
-    count = known.sum(-1)
-    total = np.where(known, values, 0.0).sum(-1)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def _strip(frames: np.ndarray) -> np.ndarray:

@@ -35,6 +35,15 @@ QUANTILES = (0.99, 0.95, 0.9)
 # Shares of steps, and what would order them best.
 KEPT = np.linspace(0.1, 1, 10)
 _ORACLE = "the error itself"
+_LIMITS = (
+    "An order is not a size: whether as much is wrong as the uncertainty says is another question. What chance "
+    "decides (what others will do, which road comes next) is an error here and need not be an uncertainty, so "
+    "that even a perfect one would not score 1. It was learned from errors in training data: of what is unlike "
+    "them it knows nothing. Recorded actions lead where data is; a policy trained inside may seek out where "
+    "the model is wrong and sure, which only level 7 can show. Steps after the end of an episode do not count, "
+    "so the worst moments, crashes, count only before they happen. Views are drawn every "
+    f"{DRAW_EVERY} steps only, and fill in at once what an environment imagines bit by bit."
+)
 
 
 def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None = None) -> Part:
@@ -63,34 +72,12 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
         error: Estimate.of(by_step(weighted_spearman, weights, futures.uncertainty, value, _known(futures, value)))
         for error, value in errors.items()
     }
-    about_views = (
-        f", and, every {DRAW_EVERY} steps, with the share of pixels of the view from above that are wrong"
-        if futures.wrong is not None
-        else f" (the view from above is not applicable: {Needs(draws=('bev',)).lacking(checkpoint.model)})"
-    )
-    sampled = f"{config.samples} sampled futures" if config.samples else "the mode of the future"
+    lacking = None if futures.wrong is not None else Needs(draws=("bev",)).lacking(checkpoint.model)
     return Part(
         name="trust",
         title="L4: does its uncertainty tell when it errs",
-        method=(
-            f"For every window of {len(data)} recorded episodes ({len(futures.episode)} futures of {config.horizon} "
-            f"steps, {sampled}, under the recorded actions), the model's uncertainty is compared at every step with "
-            f"how far the imagined ego is from the true one{about_views}. "
-            "Rank correlation is Spearman's; AUROC is the chance that a step with an error "
-            "above the bound has the higher uncertainty. Both grow with time, which alone makes them agree: so each is "
-            "also given within a step, among windows equally long after their contexts, averaged over the steps. "
-            "Baselines: how long ago the context was, and how fast the imagined ego drives. In brackets 95% intervals "
-            f"over episodes, {config.replicates} bootstrap replicates."
-        ),
-        limits=(
-            "An order is not a size: whether as much is wrong as the uncertainty says is another question. What chance "
-            "decides (what others will do, which road comes next) is an error here and need not be an uncertainty, so "
-            "that even a perfect one would not score 1. It was learned from errors in training data: of what is unlike "
-            "them it knows nothing. Recorded actions lead where data is; a policy trained inside may seek out where "
-            "the model is wrong and sure, which only level 7 can show. Steps after the end of an episode do not count, "
-            "so the worst moments, crashes, count only before they happen. Views are drawn every "
-            f"{DRAW_EVERY} steps only, and fill in at once what an environment imagines bit by bit."
-        ),
+        method=_method(config, len(data), len(futures.episode), lacking),
+        limits=_LIMITS,
         tables=(
             *(_rank_table(error, found) for error, found in ranks.items()),
             _cut_table(cuts),
@@ -119,6 +106,26 @@ def trust(checkpoint: Checkpoint, data: PackedData, config: TrustConfig | None =
             ),
             "Rank correlation of uncertainty and error, by step": lambda figure: _draw_steps(figure, steps),
         },
+    )
+
+
+def _method(config: TrustConfig, episodes: int, futures: int, lacking: str | None) -> str:
+    """lacking: why the model draws no view from above; None if it does."""
+    views = (
+        f", and, every {DRAW_EVERY} steps, with the share of pixels of the view from above that are wrong"
+        if lacking is None
+        else f" (the view from above is not applicable: {lacking})"
+    )
+    sampled = f"{config.samples} sampled futures" if config.samples else "the mode of the future"
+    return (
+        f"For every window of {episodes} recorded episodes ({futures} futures of {config.horizon} "
+        f"steps, {sampled}, under the recorded actions), the model's uncertainty is compared at every step with "
+        f"how far the imagined ego is from the true one{views}. "
+        "Rank correlation is Spearman's; AUROC is the chance that a step with an error "
+        "above the bound has the higher uncertainty. Both grow with time, which alone makes them agree: so each is "
+        "also given within a step, among windows equally long after their contexts, averaged over the steps. "
+        "Baselines: how long ago the context was, and how fast the imagined ego drives. In brackets 95% intervals "
+        f"over episodes, {config.replicates} bootstrap replicates."
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.objective import Finished, new_model, shares
+from learned_sim_env.training.objective import Finished, Making, new_model, shares
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.camera.births import BirthsObjective
 from learned_sim_env.training.rssm.camera.births_calibration import calibrate
@@ -83,6 +83,7 @@ class CameraObjective:
     amounts: ClassVar[tuple[str, ...]] = ()
     # With pictures, one takes 60 kB.
     contexts: ClassVar[int] = 64
+    made_before: ClassVar[Mapping[str, Making]] = {}
     progress: ClassVar[tuple[str, ...]] = ("classes", "psnr")
 
     def __init__(

@@ -12,17 +12,11 @@ from torch import Tensor
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative, rotate
+from learned_sim_env.world_model.rssm.camera.painting.casting import Hits, cast
 from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 from learned_sim_env.world_model.rssm.camera.painting.state_things import OBSTACLE_SIZE
-from learned_sim_env.world_model.rssm.camera.painting.things import (
-    Hits,
-    Things,
-    agents_as_things,
-    cast,
-    joined,
-    scenery_as_things,
-)
+from learned_sim_env.world_model.rssm.camera.painting.things import Things, agents_as_things, joined, scenery_as_things
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 
 # Agents told of, the nearest: those that move, and obstacles. Episodes have more of both.

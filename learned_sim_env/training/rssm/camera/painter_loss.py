@@ -7,11 +7,10 @@ from torch import Tensor
 
 from learned_sim_env.training.rssm.camera.painter_examples import Examples
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.casting import AGENT, FAR, FIRST
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import Keyframe, remembered
 from learned_sim_env.world_model.rssm.camera.painting.painter import Painting, told
 from learned_sim_env.world_model.rssm.camera.painting.shader import is_solid
-from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST
 
 # A pixel of an agent or a marking counts so much more: there are few, and they are what matters; one of scenery counts
 # a little more.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,7 +12,9 @@ from torch.nn import functional as F
 from learned_sim_env.spec import CameraSpec, SemanticClass
 from learned_sim_env.training.rssm.camera.scenery_loss import scenery_loss
 from learned_sim_env.training.rssm.camera.sightings import Squares, things_around
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, cast
+from learned_sim_env.world_model.rssm.camera.painting.casting import AGENT, FAR, cast
+from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
+from learned_sim_env.world_model.rssm.camera.painting.things import agents_as_things
 from learned_sim_env.world_model.rssm.camera.perception.perception import (
     CLASS_WEIGHTS,
     DEPTH,
@@ -35,8 +37,7 @@ def perception_loss(
     view: Tensor,
     agents: dict[str, Tensor],
     scenery: dict[str, Tensor],
-    rays: Tensor,
-    origins: Tensor,
+    rig: Rig,
     squares: Squares,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of what is seen in B moments, and its parts.
@@ -45,7 +46,7 @@ def perception_loss(
         view: (B, H, W) uint8 true classes.
         agents: true "pose" (B, K, 3) in the ego frame, "size" (B, K, 2), "class" (B, K) uint8.
         scenery: true "pose" (B, K, 3) in the ego frame, "size" (B, K, 3), "kind" (B, K) uint8.
-        rays, origins: (C * h * w, 3) of the pictures' squares, see `boxes.cast`. squares: those, by camera.
+        rig: see `rig_of_squares`. squares: the same squares, by camera.
     """
     told = view != SemanticClass.EGO
     target = view.clamp_max(SEEN_CLASSES - 1).long()
@@ -55,13 +56,11 @@ def perception_loss(
     vehicle = (target == SemanticClass.VEHICLE) & model.seen
     overlap = _soft_overlap(percept.logits.softmax(1)[:, SemanticClass.VEHICLE] * model.seen * told, vehicle.float())
 
-    hits = cast(rays, origins, agents["pose"], agents["size"], agents["class"])
-    met = hits.depth < FAR
-    kind = agents["class"].gather(1, hits.box)
-    kind = torch.where(met, torch.where(kind == SemanticClass.STATIC_OBJECT, 2, 1), 0)
+    depth, kind = _nearest_agents(rig, agents)
+    met = depth < FAR
     kinds = percept.kinds.transpose(1, 2).flatten(2)
     kinds_loss = F.cross_entropy(kinds, kind, torch.tensor(KIND_WEIGHTS, device=view.device))
-    log_depth = (hits.depth / DEPTH).log()
+    log_depth = (depth / DEPTH).log()
     far = F.smooth_l1_loss(percept.depths.flatten(1)[met], log_depth[met], beta=0.05) if met.any() else 0 * kinds_loss
     found = scenery_loss(model.finder, percept.things, things_around(scenery, agents), squares)
     parts = {"classes": classes, "overlap": 1 - overlap, "kinds": kinds_loss, "depths": far, **found}
@@ -76,9 +75,18 @@ def _soft_overlap(probability: Tensor, true: Tensor) -> Tensor:
     return (both + 1) / ((probability + true).sum() - both + 1)
 
 
-def square_rays(cameras: Sequence[CameraSpec]) -> tuple[Tensor, Tensor]:
-    """Rays and origins (C * h * w, 3) float32 of the middles of the squares that pictures are looked at in."""
-    rows, columns = np.mgrid[0 : cameras[0].height : STRIDE, 0 : cameras[0].width : STRIDE] + STRIDE / 2
-    rays = [camera.rays(rows, columns).reshape(-1, 3) for camera in cameras]
-    origins = [np.broadcast_to(camera.position, ray.shape) for camera, ray in zip(cameras, rays, strict=True)]
-    return tuple(torch.from_numpy(np.concatenate(v)).float() for v in (rays, origins))  # type: ignore[return-value]
+def _nearest_agents(rig: Rig, agents: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """What the rays of `rig` meet first: depths (B, N) [m], and kinds, 0 for none, 1 for a mover, 2 for an obstacle."""
+    unknown = torch.zeros(*agents["class"].shape, 4, device=agents["pose"].device)
+    things = agents_as_things(agents["pose"], agents["size"], agents["class"], unknown)
+    hits = cast(rig, things, agents["class"].shape[1])
+    depth = hits.depth[:, AGENT]
+    kind = torch.zeros_like(depth, dtype=torch.int64)
+    static = agents["class"][hits.row, hits.thing] == SemanticClass.STATIC_OBJECT
+    kind[hits.row, hits.ray] = torch.where(static, 2, 1)
+    return depth, kind
+
+
+def rig_of_squares(cameras: Sequence[CameraSpec]) -> Rig:
+    """The cameras with the squares that pictures are looked at in for pixels."""
+    return Rig([replace(c, height=c.height // STRIDE, width=c.width // STRIDE) for c in cameras])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learned_sim_env.training.rssm.camera.augmentation import Shown, changed
 from learned_sim_env.training.rssm.camera.moments import Moments
-from learned_sim_env.training.rssm.camera.perception_loss import perception_loss, square_rays
+from learned_sim_env.training.rssm.camera.perception_loss import perception_loss, rig_of_squares
 from learned_sim_env.training.rssm.camera.sightings import Squares
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.camera.perception.perception import STRIDE
@@ -25,9 +25,8 @@ class SeeingObjective:
     def __init__(self, model: CameraWorldModel, data: Mapping[str, Moments], batch_size: int = 16, seed: int = 0):
         self.model, self.data, self.batch_size, self.seed = model, data, batch_size, seed
         cameras = model.rig.cameras
-        rays, origins = square_rays(cameras)
         device = data["train"].device
-        self.rays, self.origins = rays.to(device), origins.to(device)
+        self.rig = rig_of_squares(cameras).to(device)
         self.squares = Squares.of(cameras, STRIDE, device)
         self.obstacles = {split: moments.near_obstacles(OBSTACLE_REACH) for split, moments in data.items()}
 
@@ -49,6 +48,4 @@ class SeeingObjective:
             shown = changed(shown, self.model.rig.cameras, perception.bev, [self.seed, *batch.tolist()])
         percept = perception(shown.pictures, shown.route)
         with torch.autocast(view.device.type, enabled=False):
-            return perception_loss(
-                perception, percept, shown.view, shown.agents, shown.scenery, self.rays, self.origins, self.squares
-            )
+            return perception_loss(perception, percept, shown.view, shown.agents, shown.scenery, self.rig, self.squares)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learned_sim_env.spec import CameraSpec, SceneryKind, SemanticClass
 from learned_sim_env.world_model.geometry import wrap
-from learned_sim_env.world_model.rssm.camera.painting.boxes import heights
+from learned_sim_env.world_model.rssm.camera.painting.things import heights
 from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import MOVER, OBSTACLE
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from learned_sim_env.data.episode import SCENERY_SLOTS, agent_slots, scenery_slots
+from learned_sim_env.data.episode import SCENERY_SLOTS
+from learned_sim_env.data.episode_recorder import agent_slots, scenery_slots
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import to_frame
@@ -28,8 +29,8 @@ from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm.camera.config import SIZES
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
+from learned_sim_env.world_model.rssm.camera.painting.casting import AGENT, FIRST
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import BASE, Hypotheses, Keyframe
-from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST
 from tests import scenes
 from tests.training.rssm.camera.recorded import Recorded
 

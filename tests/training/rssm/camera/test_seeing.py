@@ -16,7 +16,7 @@ from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
-from learned_sim_env.data.episode import agent_slots, scenery_slots
+from learned_sim_env.data.episode_recorder import agent_slots, scenery_slots
 from learned_sim_env.rendering.camera import Appearance, CameraRenderer
 from learned_sim_env.scene import to_frame
 

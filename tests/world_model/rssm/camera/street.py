@@ -9,12 +9,7 @@ import torch
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, SceneryKind, SemanticClass
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
-from learned_sim_env.world_model.rssm.camera.painting.things import (
-    Things,
-    agents_as_things,
-    joined,
-    scenery_as_things,
-)
+from learned_sim_env.world_model.rssm.camera.painting.things import Things, agents_as_things, joined, scenery_as_things
 from tests import scenes
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")

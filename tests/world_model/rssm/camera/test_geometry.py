@@ -8,21 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from learned_sim_env.scene import to_frame
-from learned_sim_env.spec import BevSpec, CameraSpec, SceneryKind, SemanticClass
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR, cast, heights
+from learned_sim_env.spec import BevSpec, CameraSpec
 from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
 from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
-from learned_sim_env.world_model.rssm.camera.painting.things import (
-    AGENT,
-    FIRST,
-    LAYERS,
-    SECOND,
-)
-from learned_sim_env.world_model.rssm.camera.painting.things import cast as cast_things
 from learned_sim_env.world_model.rssm.camera.perception.look_ups import LookUps
 from learned_sim_env.world_model.rssm.map_memory import MapMemory
 from tests import scenes
-from tests.world_model.rssm.camera.street import CROWD, DAY, NOBODY, RIG, STREET, as_things, boxes, pictures
+from tests.world_model.rssm.camera.street import DAY, RIG, pictures
 
 pytest.importorskip("cv2", reason="drawing needs OpenCV, which the simulators' extras bring")
 
@@ -95,60 +87,6 @@ def test_what_several_cameras_show_is_their_mean():
     assert LookUps(cameras, point, 2)(features).item() == pytest.approx(4.0)
 
 
-def test_boxes_are_where_the_renderer_draws_agents():
-    images = CameraRenderer().images(scenes.scene(others=CROWD, x=1.0, heading=0.05), DAY)
-    pose, size, classes = boxes(CROWD, (1.0, 0.0, 0.05))
-    hits = cast(RIG.rays, RIG.origins, pose, size, classes)
-    shown = pictures({name: image.classes for name, image in images.items()}).flatten(1)
-    depth = pictures({name: image.depth for name, image in images.items()}).flatten(1)
-    agent = (shown >= CameraClass.STATIC_OBJECT) & (shown <= CameraClass.PEDESTRIAN)
-    met = hits.depth < FAR
-    # The renderer looks a quarter of a pixel aside of the middles, and cars are rounder than boxes.
-    assert met[agent].float().mean() > 0.97 and agent[met].float().mean() > 0.75
-    both = agent & met
-    kinds = classes.gather(1, hits.box)[both]
-    assert (kinds.int() == shown[both].int()).float().mean() > 0.95
-    assert ((depth - hits.depth)[both].abs() / depth[both]).median() < 0.03
-    # Places on the nearest car reach from one end to the other and from the ground to the roof.
-    car = hits.place[0][met[0] & (hits.box[0] == 2)]
-    assert (car.abs() <= 1).all() and car.amax(0).min() > 0.9 and car.amin(0)[[0, 2]].max() < -0.9
-
-
-def test_nearer_boxes_hide_farther_ones():
-    pose = torch.tensor([[[20.0, 0, 0], [10.0, 0, 0], [12.0, 30, 0]]])
-    size, classes = torch.tensor([[[4.0, 2.0]] * 3]), torch.tensor([[6, 6, 6]], dtype=torch.uint8)
-    hits = cast(RIG.rays, RIG.origins, pose, size, classes)
-    ahead = (RIG.rays[:, 0] == 1) & (RIG.rays[:, 1].abs() < 0.02) & (RIG.rays[:, 2] < 0) & (RIG.rays[:, 2] > -0.1)
-    assert ahead.sum() > 10 and (hits.box[0, ahead] == 1).all()
-    assert torch.allclose(hits.depth[0, ahead], torch.tensor(8.0))
-    empty = cast(RIG.rays, RIG.origins, pose, size, classes * 0)
-    assert (empty.depth == FAR).all() and not empty.place.any()
-
-
-def test_each_scene_meets_its_own_boxes():
-    pose, size, classes = boxes(CROWD)
-    both = [torch.cat([v, v.flip(1)]) for v in (pose * 0.8, size, classes)]
-    both[0][1, :, 0] += 3
-    hits = cast(RIG.rays, RIG.origins, *both)
-    for row in (0, 1):
-        alone = cast(RIG.rays, RIG.origins, *(v[row : row + 1] for v in both))
-        assert all(torch.equal(a[row : row + 1], b) for a, b in zip(hits, alone, strict=True))
-
-
-def test_agents_are_as_tall_as_the_renderer_draws_them():
-    from learned_sim_env.rendering.camera.things import things_around
-
-    others = scenes.agents(
-        *((SemanticClass.VEHICLE, 5 * length, 0.0, 0.0, length, 1.8) for length in (2.0, 4.5, 6.0, 9.0)),
-        (SemanticClass.PEDESTRIAN, 5.0, 5.0, 0.0, 0.6, 0.6),
-        (SemanticClass.STATIC_OBJECT, 5.0, 9.0, 0.0, 0.4, 0.4),
-        (SemanticClass.STATIC_OBJECT, 5.0, 12.0, 0.0, 2.0, 0.4),
-    )
-    drawn = things_around(scenes.scene(others=others), 0)
-    _, size, classes = boxes(others)
-    np.testing.assert_allclose(heights(size, classes)[0], drawn.sizes[: len(others), 2], rtol=1e-6)
-
-
 @pytest.mark.parametrize("pose", [(0.0, 0.0, 0.0), (6.0, -0.5, 0.3)])
 def test_the_remembered_ground_is_what_the_renderer_draws(pose):
     memory, start = MapMemory(BEV, 128), scenes.scene(x=3.0, y=1.0)
@@ -194,56 +132,3 @@ def test_rows_of_pixels_are_written_where_they_belong():
     values = torch.arange(2.0 * len(band.pixels)).view(2, -1) + 1
     band.spread(values, out.unflatten(1, (3, -1)))
     assert torch.equal(out[:, band.pixels], values) and (out > 0).sum() == values.numel()
-
-
-def test_things_meet_the_rays_that_boxes_do():
-    things = as_things(CROWD, ())
-    hits = cast_things(RIG, things, things.shape.shape[1])
-    pose, size, classes = boxes(CROWD)
-    expected = cast(RIG.rays, RIG.origins, pose, size, classes)
-    assert hits.depth.shape == (1, LAYERS, len(RIG.rays)) and (hits.depth[:, FIRST:] == FAR).all()
-    assert torch.allclose(hits.depth[:, AGENT], expected.depth, rtol=1e-4)
-    assert torch.equal(expected.box[0, hits.ray], hits.thing)
-    assert torch.allclose(expected.place[0, hits.ray], hits.place, atol=1e-3)
-
-
-def test_scenery_is_where_the_renderer_draws_it(monkeypatch):
-    from learned_sim_env.rendering.camera import scenery, things
-
-    rows = np.array(STREET)
-    drawn = scenery.Scenery(rows[:, 6].astype(int), rows[:, :3], rows[:, 3:6], np.full(len(rows), 0.5))
-    monkeypatch.setattr(things, "scenery", lambda road_map: drawn)
-    images = CameraRenderer().images(scenes.scene(), DAY)
-    shown = pictures({name: image.classes for name, image in images.items()}).flatten() == CameraClass.SCENERY
-    depth = pictures({name: image.depth for name, image in images.items()}).flatten()
-    hits = cast_things(RIG, as_things(NOBODY, STREET), 0)
-    nearest = hits.depth[0].amin(0)
-    # Planes and boxes hold what is drawn, and what is drawn stands where they do.
-    assert (nearest[shown] < FAR).float().mean() > 0.97
-    met = shown & (nearest < FAR)
-    either = torch.minimum(*((hits.depth[0, layer] - depth).abs() / depth for layer in (FIRST, SECOND)))
-    assert (either[met] < 0.05).float().mean() > 0.8
-    assert len(hits.thing[hits.layer == FIRST].unique()) == len(STREET)
-
-
-def test_what_stands_behind_is_met_as_well():
-    tree = (10.0, 0.0, 0.0, 6.0, 6.0, 8.0, SceneryKind.TREE)
-    hits = cast_things(RIG, as_things(NOBODY, (tree, (20.0, 1.0, *tree[2:]), (30.0, 0.0, *tree[2:]))), 0)
-    both = (hits.depth[0, SECOND] < FAR) & (hits.depth[0, FIRST] < 11)
-    assert both.sum() > 100 and (hits.depth[0, SECOND] > hits.depth[0, FIRST])[both].all()
-    assert hits.depth[0, SECOND, both].min() == pytest.approx(20, abs=1.0)
-    # Each hit is told once, and where it is.
-    assert len(hits.flat.unique()) == len(hits.flat) == (hits.depth < FAR).sum()
-    at = RIG.origins[hits.ray] + RIG.rays[hits.ray] * hits.depth.view(-1)[hits.flat][:, None]
-    assert torch.allclose(at[:, 2], (hits.place[:, 2] + 1) * 4, atol=1e-2)
-
-
-def test_things_beside_a_camera_are_met():
-    """Where a house reaches behind a camera, rays meet it as they would one by one."""
-    wall = (0.0, 6.0, 0.0, 30.0, 4.0, 5.0, SceneryKind.BLOCK)
-    hits = cast_things(RIG, as_things(NOBODY, wall), 0)
-    size = torch.tensor([[[30 * 1.06, 4 * 1.06]]])
-    level = RIG.rays[:, 2] <= 0
-    expected = cast(RIG.rays, RIG.origins, torch.tensor([[[0.0, 6.0, 0.0]]]), size, torch.full((1, 1), 6).byte())
-    assert torch.equal((hits.depth[0, FIRST] < FAR)[level], (expected.depth[0] < FAR)[level])
-    assert (hits.depth[0, FIRST] < FAR).sum() > 2000

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learned_sim_env.spec import CAMERAS, SceneryKind, SemanticClass
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.casting import AGENT, FAR, FIRST, Outlines, cast
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import (
     BASE,
     CHANNELS,
@@ -21,14 +21,7 @@ from learned_sim_env.world_model.rssm.camera.painting.keyframe import (
 )
 from learned_sim_env.world_model.rssm.camera.painting.ranges import FARTHEST, from_bytes
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
-from learned_sim_env.world_model.rssm.camera.painting.things import (
-    AGENT,
-    FIRST,
-    Outlines,
-    Things,
-    before,
-)
-from learned_sim_env.world_model.rssm.camera.painting.things import cast as cast_things
+from learned_sim_env.world_model.rssm.camera.painting.things import Things, before
 from tests import scenes
 from tests.world_model.rssm.camera.street import CROWD, DAY, NOBODY, RIG, STREET, as_things, boxes, pictures
 
@@ -38,7 +31,7 @@ from learned_sim_env.rendering.camera import CameraClass, CameraRenderer
 
 
 def key_of(frame: torch.Tensor, things: Things, agents: int, turned: float) -> Keyframe:
-    hits = cast_things(RIG, things, agents)
+    hits = cast(RIG, things, agents)
     shown, _ = remembered(frame, RIG, hits, torch.ones(len(hits.ray), dtype=torch.bool), things.shape.shape[1])
     return Keyframe.of(shown, shown[:, :, : RIG.skyline], torch.tensor([turned]), torch.zeros(1))
 
@@ -58,7 +51,7 @@ def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
     things = as_things(later, STREET, pose)
     key = key_of(frame, as_things(others, STREET), 1, pose[2])
     then = before(things, motion, boxes(others)[0], RIG.eye, torch.ones_like(things.shape, dtype=torch.bool))
-    hits = cast_things(RIG, things, 1)
+    hits = cast(RIG, things, 1)
     found: Looked = Hypotheses(RIG)(key, motion, hits, things, then)
     assert found.behind.shape == (1, SOURCES, CHANNELS, len(RIG.rays)) and found.things.shape == (
         len(hits.ray),
@@ -89,7 +82,7 @@ def test_a_keyframe_says_what_everything_looks_like(monkeypatch):
 def test_what_is_far_off_comes_nearer_only_as_long_as_it_may_still_arrive():
     frame = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (1, 3, 64, 96, 3), dtype=np.uint8))
     nobody = as_things(NOBODY, (0.0, 500.0, 0.0, 1.0, 1.0, 1.0, SceneryKind.POST))
-    motion, hits = torch.tensor([[11.0, 0.5, 0.1]]), cast_things(RIG, nobody, 0)
+    motion, hits = torch.tensor([[11.0, 0.5, 0.1]]), cast(RIG, nobody, 0)
     turned = motion * torch.tensor([0.0, 0.0, 1.0])
 
     def far_off(generation: float, motion: torch.Tensor) -> torch.Tensor:
@@ -106,7 +99,7 @@ def test_a_keyframe_tells_how_far_away_and_of_what_colour_things_are():
     green[..., 1] = 200
     things = as_things(CROWD, STREET)
     agents = things.shape.shape[1] - len(STREET)
-    hits = cast_things(RIG, things, agents)
+    hits = cast(RIG, things, agents)
     solid = hits.thing != agents  # The tree is seen through.
     shown, colours = remembered(green, RIG, hits, solid, things.shape.shape[1])
     assert torch.equal(shown[..., :3], green)
@@ -124,7 +117,7 @@ def test_a_keyframe_tells_how_far_away_and_of_what_colour_things_are():
 def test_nothing_is_said_of_things_that_the_keyframe_did_not_have():
     things = as_things(CROWD, ())
     key = key_of(torch.full((1, 3, 64, 96, 3), 90, dtype=torch.uint8), things, len(CROWD), 0.0)
-    hits = cast_things(RIG, things, things.shape.shape[1])
+    hits = cast(RIG, things, things.shape.shape[1])
     there = torch.ones_like(things.shape, dtype=torch.bool)
     there[0, 2] = False
     then = before(things, torch.zeros(1, 3), things.pose, RIG.eye, there)
@@ -138,11 +131,11 @@ def test_what_a_camera_alone_shows_is_what_it_shows_among_others():
     frame = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 96, 3), np.uint8))
     key, outlines = key_of(frame, things, agents, 0.2), Outlines.of(RIG, things)
     then = before(things, motion, things.pose[:, :agents], RIG.eye, torch.ones_like(things.shape, dtype=torch.bool))
-    hits = cast_things(RIG, things, agents)
+    hits = cast(RIG, things, agents)
     together = Hypotheses(RIG)(key, motion, hits, things, then).behind
     for number, camera in enumerate(CAMERAS.values()):
         look_up, pixels = Hypotheses(RIG, Rig([camera])), slice(number * 64 * 96, (number + 1) * 64 * 96)
-        mine = cast_things(look_up.painted, things, agents, outlines.of_cameras(range(number, number + 1)))
+        mine = cast(look_up.painted, things, agents, outlines.of_cameras(range(number, number + 1)))
         assert torch.equal(mine.depth, hits.depth[..., pixels]) and len(mine.ray) > 100
         alone = look_up(key, motion, mine, things, then).behind
         assert torch.allclose(alone, together[..., pixels], atol=1e-4)

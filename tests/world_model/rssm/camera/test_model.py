@@ -18,9 +18,8 @@ from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.casting import FAR, FIRST, cast
 from learned_sim_env.world_model.rssm.camera.painting.state_things import things_now
-from learned_sim_env.world_model.rssm.camera.painting.things import FIRST, cast
 from learned_sim_env.world_model.rssm.camera.painting.view import View
 from tests import scenes
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.world_model.geometry import upright
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.casting import FAR, Hits
 from learned_sim_env.world_model.rssm.camera.painting.ranges import as_bytes, from_bytes, log_range
 from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
-from learned_sim_env.world_model.rssm.camera.painting.things import Hits, Things
+from learned_sim_env.world_model.rssm.camera.painting.things import Things
 
 # [m] over the ground at which a plane stands for what was not found, or is too far to be.
 PLANE = 90.0

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from learned_sim_env.world_model.geometry import upright
 from learned_sim_env.world_model.rssm.camera.painting import ground_look, keyframe
-from learned_sim_env.world_model.rssm.camera.painting.boxes import FAR
+from learned_sim_env.world_model.rssm.camera.painting.casting import AGENT, FAR, FIRST, LAYERS, Hits
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import SOURCES, Looked
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 from learned_sim_env.world_model.rssm.camera.painting.shader import Shader, Shades
-from learned_sim_env.world_model.rssm.camera.painting.things import AGENT, FIRST, LAYERS, Hits, Things
+from learned_sim_env.world_model.rssm.camera.painting.things import Things
 
 # Beside the code, the networks are told how far and how much the ego has moved and turned since the keyframe, and of
 # its generation.

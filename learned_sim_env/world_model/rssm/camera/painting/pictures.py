@@ -9,11 +9,11 @@ from torch import Tensor
 
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.rssm.camera.painting.casting import cast
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import remembered
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 from learned_sim_env.world_model.rssm.camera.painting.shader import Shader, is_solid
 from learned_sim_env.world_model.rssm.camera.painting.state_things import things_now
-from learned_sim_env.world_model.rssm.camera.painting.things import cast
 from learned_sim_env.world_model.rssm.camera.painting.view import KEYS, View
 from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
 from learned_sim_env.world_model.traced import played

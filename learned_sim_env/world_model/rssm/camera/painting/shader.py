@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_sim_env.world_model.rssm.camera.painting.casting import Hits
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import CHANNELS, depth_of
-from learned_sim_env.world_model.rssm.camera.painting.things import FACES, SHAPES, Hits, Things
+from learned_sim_env.world_model.rssm.camera.painting.things import FACES, SHAPES, Things
 
 # Numbers a texel, of which the first says how solid it is, and texels a side of a face.
 FEATURES, TEXELS = 8, 16

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.painting import state_things
+from learned_sim_env.world_model.rssm.camera.painting.casting import Outlines, cast
 from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
 from learned_sim_env.world_model.rssm.camera.painting.keyframe import Hypotheses, Keyframe
 from learned_sim_env.world_model.rssm.camera.painting.painter import Painter, told
 from learned_sim_env.world_model.rssm.camera.painting.state_things import things_now, things_then
-from learned_sim_env.world_model.rssm.camera.painting.things import Outlines, cast
 
 # What is read of a state.
 KEYS = (

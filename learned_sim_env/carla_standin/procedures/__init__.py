@@ -1,0 +1,1 @@
+"""CARLA's remote procedures, which clients call by name."""

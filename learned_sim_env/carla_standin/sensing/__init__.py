@@ -1,0 +1,1 @@
+"""What sensors of the stand-in send."""

@@ -1,0 +1,1 @@
+"""The stand-in's world: roads, lights, actors and how they move."""

@@ -1,0 +1,83 @@
+"""The world model with pieces of road keeps what holds for any of its kind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.world_model.conformance import check_world_model
+from learned_sim_env.world_model.registry import model_of_size
+from learned_sim_env.world_model.rssm.roads import plan
+from tests.winding_roads import winding_road
+from tests.world_model.rssm.roads.test_grounding import seen
+
+ROADS = [winding_road((60.0, 0.0), (50.0, bend), (90.0, 0.0)) for bend in (0.02, 0.0, -0.02)]
+
+
+def begun(model, age=plan.BEGIN - 4):
+    """A state in which a road was seen, in each row another, as if so many steps ago."""
+    views = torch.cat([seen(road_map, 45.0)[0] for road_map in ROADS])
+    state = model.initial(len(views))
+    ego = torch.zeros(len(views), 6)
+    ego[:, 0] = 8.0
+    for _ in range(2):
+        state = model.observe(state, torch.zeros(len(views), 2), {"bev": views, "ego": ego})
+    return {**state, "age": torch.full_like(state["age"], age)}
+
+
+def driven(model, state, steps, draw=False):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        noise = torch.rand(3, model.noise_size, generator=generator)[: len(state["pose"])]
+        state = model.imagine(state, torch.tensor([[0.0, 0.4]]).expand(len(noise), 2), noise)
+        if draw:
+            state = model.draw(state, ("bev",))[1]
+    return state
+
+
+@torch.no_grad()
+def test_what_can_still_be_compared_with_the_truth_the_map_decoder_imagines(model, road_model):
+    without, pieces = (begun(one, age=0) for one in (model, road_model))
+    for _ in range(plan.BEGIN // 10):
+        without, pieces = (driven(*one, 10, draw=True) for one in ((model, without), (road_model, pieces)))
+        for name in without:
+            assert torch.equal(without[name], pieces[name]), name
+    assert (pieces["road_piece"] == -1).all()
+    assert (driven(road_model, pieces, 1)["road_piece"][:, -1] >= 0).all()
+
+
+def test_pieces_are_laid_whether_or_not_anything_is_drawn(road_model):
+    blind, drawn = (driven(road_model, begun(road_model), 12, draw) for draw in (False, True))
+    for name in (*plan.KEYS, "route", "route_end", "h"):
+        assert torch.equal(blind[name], drawn[name]), name
+    assert not torch.equal(blind["map"], drawn["map"])
+
+
+def test_a_state_drawn_again_gives_the_same_view(road_model):
+    view, state = road_model.draw(driven(road_model, begun(road_model), 12), ("bev",))
+    again, _ = road_model.draw(state, ("bev",))
+    assert torch.equal(view["bev"], again["bev"])
+
+
+@torch.no_grad()
+def test_a_row_is_the_same_alone(road_model):
+    state = begun(road_model)
+    together = driven(road_model, state, 12, draw=True)
+    alone = driven(road_model, {name: value[:1] for name, value in state.items()}, 12, draw=True)
+    for name in (*plan.KEYS, "route", "map"):
+        assert torch.equal(together[name][:1], alone[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "contract"), [("rssm-small", "driving"), ("camera-tiny", "driving-camera")])
+def test_it_is_a_world_model_as_others_are(size, contract, library):
+    model = model_of_size(size, CONTRACTS[contract], roads=tuple(library.sizes)).eval()
+    getattr(model, "rssm", model).roads.load_state_dict(library.state_dict())
+    check_world_model(model, exact=True)
+
+
+def test_without_a_library_nothing_changes(model):
+    assert model.roads is None
+    assert not any(name.startswith("road") for name in model.initial(1))
+    assert not any(name.startswith("roads") for name in model.state_dict())
