@@ -141,7 +141,7 @@ def _write_minari(
 
     storage = MinariStorage.new(
         path,
-        observation_space=contract.observation_space(obs_type, names=names),
+        observation_space=contract.observation_space(obs_type, names=None if obs_type == "flat" else names),
         action_space=contract.action_space(),
         env_spec=env_spec,
         # Minari stores image-like spaces as lossy JPEG unless told otherwise; class ids would not survive it.
