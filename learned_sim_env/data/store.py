@@ -120,7 +120,7 @@ def write_minari(
     """
     require("minari", extra="train")
     with replacing_folder(path) as temporary:
-        # HDF5 cannot close a file that it could not write, and crashes sooner or later.
+        # HDF5 crashes as it closes a file that it could not write: https://github.com/HDFGroup/hdf5/issues/6601.
         about = {"dataset_id": dataset_id, "description": description}
         isolated(_write_minari, temporary, episodes, about, env_spec, obs_type, contract, tuple(names))
 
@@ -141,7 +141,7 @@ def _write_minari(
 
     storage = MinariStorage.new(
         path,
-        observation_space=contract.observation_space(obs_type, names=names),
+        observation_space=contract.observation_space(obs_type, names=None if obs_type == "flat" else names),
         action_space=contract.action_space(),
         env_spec=env_spec,
         # Minari stores image-like spaces as lossy JPEG unless told otherwise; class ids would not survive it.
