@@ -407,7 +407,9 @@ class DrivingRSSM(nn.Module):
         Angles by cosine and sine.
         """
         angles = turn(torch.cat([ego[:, 5:], ahead], -1))
-        return torch.cat([ego[:, :5] * self.ego_scale, torch.view_as_real(angles).flatten(1)], -1)
+        # Not as `view_as_real`, which has no gradient in a batch of one row, behind five numbers.
+        parts = torch.stack([angles.real, angles.imag], -1)
+        return torch.cat([ego[:, :5] * self.ego_scale, parts.flatten(1)], -1)
 
     def _parted(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Noise (B, noise_size) for latents (B, groups), agents (B, slots), births (B,) and the route (B,)."""

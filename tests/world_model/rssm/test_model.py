@@ -14,6 +14,7 @@ from learned_sim_env.world_model.rssm.agents import no_agents
 from learned_sim_env.world_model.rssm.births import BIRTH_GRID
 from learned_sim_env.world_model.rssm.landmarks import FAR, HALF_OBSTACLE
 from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.model import HEADING_CHORDS
 from learned_sim_env.world_model.rssm.route_path import ROADWAY
 
 
@@ -34,6 +35,13 @@ def drive(model, state, steps, noise=True, draw=False):
         if draw:
             state = model.draw(state, ("bev",))[1]
     return state
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_model_learns_from_batches_of_any_size(model, rows):
+    ego = torch.rand(rows, 6, requires_grad=True)
+    model.inputs(ego, torch.zeros(rows, len(HEADING_CHORDS))).sum().backward()
+    assert ego.grad is not None and ego.grad.all()
 
 
 def test_the_last_view_is_drawn_back_as_it_was_seen(model, contexts):
