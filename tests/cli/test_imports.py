@@ -14,7 +14,7 @@ from tests.recordings.writers import scenarionet, table
 def test_check(tmp_path, capsys):
     path = table(tmp_path, make_world())
     assert main(["import", str(path), "--check", "--workers", "1"]) == 0
-    assert "1 drives, 80 frames" in capsys.readouterr().out.replace("1 files (1 table): ", "")
+    assert "1 drive, 80 frames" in capsys.readouterr().out.replace("1 files (1 table): ", "")
 
 
 def test_damaged_file_is_listed(tmp_path, capsys):
