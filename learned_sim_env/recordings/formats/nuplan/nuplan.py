@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import kind_of, track_of
-from learned_sim_env.recordings.formats.nuplan_map import find_map, read_map
-from learned_sim_env.recordings.formats.rotations import yaw_of
+from learned_sim_env.recordings.formats.nuplan.map import find_map, read_map
 from learned_sim_env.recordings.formats.scenarionet import CARS
+from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
+from learned_sim_env.recordings.formats.shared.rotations import yaw_of
 from learned_sim_env.recordings.recording import (
     EgoPath,
     RecordedMap,

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats import lanelet2
-from learned_sim_env.recordings.formats.rosbag_cameras import cameras_of
-from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, topics_of
-from learned_sim_env.recordings.formats.rosbag_objects import topic_of, tracks_of
-from learned_sim_env.recordings.formats.rosbag_presets import preset_for
-from learned_sim_env.recordings.formats.rotations import yaw_of
+from learned_sim_env.recordings.formats.rosbag.cameras import cameras_of
+from learned_sim_env.recordings.formats.rosbag.messages import Topic, messages, topics_of
+from learned_sim_env.recordings.formats.rosbag.objects import topic_of, tracks_of
+from learned_sim_env.recordings.formats.rosbag.presets import preset_for
+from learned_sim_env.recordings.formats.shared import lanelet2
+from learned_sim_env.recordings.formats.shared.rotations import yaw_of
 from learned_sim_env.recordings.recording import (
     SIGNALS,
     EgoPath,

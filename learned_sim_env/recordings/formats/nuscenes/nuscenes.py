@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats import lanelet2
-from learned_sim_env.recordings.formats.features import kind_of, track_of
-from learned_sim_env.recordings.formats.nuscenes_can import signals_of
-from learned_sim_env.recordings.formats.nuscenes_map import read_map
-from learned_sim_env.recordings.formats.nuscenes_tables import Tables, missing
-from learned_sim_env.recordings.formats.rotations import matrix_of, yaw_of
+from learned_sim_env.recordings.formats.nuscenes.can import signals_of
+from learned_sim_env.recordings.formats.nuscenes.map import read_map
+from learned_sim_env.recordings.formats.nuscenes.tables import Tables, missing
 from learned_sim_env.recordings.formats.scenarionet import CARS
+from learned_sim_env.recordings.formats.shared import lanelet2
+from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
+from learned_sim_env.recordings.formats.shared.rotations import matrix_of, yaw_of
 from learned_sim_env.recordings.pictures import PictureFiles
 from learned_sim_env.recordings.recording import (
     USUAL_CAR,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from learned_sim_env.recordings.formats.rosbag_messages import Topic
+from learned_sim_env.recordings.formats.rosbag.messages import Topic
 
 # Poses of an odometry message.
 ODOMETRY = {"x": "pose.pose.position.x", "y": "pose.pose.position.y", "quaternion": "pose.pose.orientation"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.rosbag_messages import Topic, messages, stream
-from learned_sim_env.recordings.formats.rotations import matrix_of
+from learned_sim_env.recordings.formats.rosbag.messages import Topic, messages, stream
+from learned_sim_env.recordings.formats.shared.rotations import matrix_of
 from learned_sim_env.recordings.pictures import decoded, shrunk
 from learned_sim_env.recordings.recording import Camera, RecordingError
 from learned_sim_env.spec import CameraSpec

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from learned_sim_env.recordings.formats import geopackage
+from learned_sim_env.recordings.formats.nuplan import geopackage
 from learned_sim_env.recordings.recording import MapLane, RecordedMap, RecordingError
 from learned_sim_env.scene import Line
 

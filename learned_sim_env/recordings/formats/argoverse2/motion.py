@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from learned_sim_env.optional import require
-from learned_sim_env.recordings.formats.argoverse2_map import map_file_in, read_map
-from learned_sim_env.recordings.formats.features import kind_of, track_of
+from learned_sim_env.recordings.formats.argoverse2.map import map_file_in, read_map
+from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
 from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError, Vehicle
 
 # [m] Boxes are not recorded: usual ones of the classes, length and width.

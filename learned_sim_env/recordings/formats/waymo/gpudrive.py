@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import linked, map_of, track_of
-from learned_sim_env.recordings.formats.json_files import begins_with, load_json
+from learned_sim_env.recordings.formats.shared.features import linked, map_of, track_of
+from learned_sim_env.recordings.formats.shared.json_files import begins_with, load_json
 from learned_sim_env.recordings.recording import EgoPath, Recording, RecordingError, Vehicle
 from learned_sim_env.scene import wrap_angle
 

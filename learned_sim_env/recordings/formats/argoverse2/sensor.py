@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.argoverse2 import CAR, read_columns
-from learned_sim_env.recordings.formats.argoverse2_map import map_file_in, read_map
-from learned_sim_env.recordings.formats.features import kind_of, track_of
-from learned_sim_env.recordings.formats.rotations import matrix_of, yaw_of
+from learned_sim_env.recordings.formats.argoverse2.map import map_file_in, read_map
+from learned_sim_env.recordings.formats.argoverse2.motion import CAR, read_columns
+from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
+from learned_sim_env.recordings.formats.shared.rotations import matrix_of, yaw_of
 from learned_sim_env.recordings.pictures import PictureFiles
 from learned_sim_env.recordings.recording import Camera, EgoPath, Recording, in_order
 

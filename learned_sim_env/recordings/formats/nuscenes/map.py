@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.json_files import load_json
+from learned_sim_env.recordings.formats.shared.json_files import load_json
 from learned_sim_env.recordings.recording import MapLane, RecordedMap
 from learned_sim_env.scene import Line
 

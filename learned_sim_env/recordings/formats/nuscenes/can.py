@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.json_files import load_json
+from learned_sim_env.recordings.formats.shared.json_files import load_json
 from learned_sim_env.recordings.recording import Signal, in_order
 
 MICRO = 1e-6

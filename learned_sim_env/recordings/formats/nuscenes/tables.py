@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.json_files import load_json, rows_of
+from learned_sim_env.recordings.formats.shared.json_files import load_json, rows_of
 from learned_sim_env.recordings.recording import RecordingError
 
 PICTURES = ("jpg", "jpeg", "png")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import map_of, track_of
-from learned_sim_env.recordings.formats.protobuf import message_classes
+from learned_sim_env.recordings.formats.shared.features import map_of, track_of
+from learned_sim_env.recordings.formats.waymo.protobuf import message_classes
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Vehicle
 from learned_sim_env.spec import SemanticClass
 

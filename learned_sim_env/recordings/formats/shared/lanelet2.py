@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from learned_sim_env.recordings import lines
-from learned_sim_env.recordings.formats.features import linked
-from learned_sim_env.recordings.formats.xml_files import load_xml
+from learned_sim_env.recordings.formats.shared.features import linked
+from learned_sim_env.recordings.formats.shared.xml_files import load_xml
 from learned_sim_env.recordings.recording import MapLane, RecordedMap, RecordingError
 from learned_sim_env.scene import Line
 

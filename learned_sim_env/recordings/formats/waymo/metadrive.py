@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import map_of, track_of
-from learned_sim_env.recordings.formats.waymo import BROKEN_LINES, CLOSED_STATES, KNOWN_STATES, OBJECTS
+from learned_sim_env.recordings.formats.shared.features import map_of, track_of
+from learned_sim_env.recordings.formats.waymo.waymo import BROKEN_LINES, CLOSED_STATES, KNOWN_STATES, OBJECTS
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Vehicle
 from learned_sim_env.recordings.unpickling import load_pickle
 from learned_sim_env.spec import SemanticClass

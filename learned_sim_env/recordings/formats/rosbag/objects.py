@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import track_of
-from learned_sim_env.recordings.formats.rosbag_messages import Topic
-from learned_sim_env.recordings.formats.rotations import yaw_of
+from learned_sim_env.recordings.formats.rosbag.messages import Topic
+from learned_sim_env.recordings.formats.shared.features import track_of
+from learned_sim_env.recordings.formats.shared.rotations import yaw_of
 from learned_sim_env.recordings.recording import Track
 from learned_sim_env.spec import SemanticClass
 

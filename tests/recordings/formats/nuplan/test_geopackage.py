@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.recordings import formats
-from learned_sim_env.recordings.formats.geopackage import parse, utm, utm_zone
+from learned_sim_env.recordings.formats.nuplan.geopackage import parse, utm, utm_zone
 from learned_sim_env.recordings.looking import look_at
 from learned_sim_env.recordings.recording import RecordingError
 from tests.recordings import writers

@@ -172,7 +172,7 @@ def test_headings_that_are_not_recorded(world, tmp_path):
 
 
 def test_rows_of_a_long_list(tmp_path):
-    from learned_sim_env.recordings.formats.json_files import rows_of
+    from learned_sim_env.recordings.formats.shared.json_files import rows_of
 
     path = tmp_path / "rows.json"
     rows = [{"k": k, "text": "]},{[" * (k % 7), "inner": {"list": [1, [2]]}} for k in range(500)]
