@@ -1,10 +1,9 @@
 """The driving world model: a recurrent state-space model whose state is factored by what the world is made of.
 
 The ego's own motion has an exact residual path (`ego_path`); what stands still is a remembered map moved rigidly by
-that motion (`map_memory`, `map_decoder`); the route is a chain of stations on the ground (`route_finder`,
-`route_path`), its end and what stands in the way are places there (`landmarks`); road users are boxes with motion of
-their own (`agents`, `detector`); the recurrent latent (`latent`) carries what is uncertain: what others will do, road
-not seen yet.
+that motion (`map`); the route is a chain of stations on the ground, its end and what stands in the way are places
+there (`route`); other road users are boxes with motion of their own (`agents`); the recurrent latent (`latent`) carries
+what is uncertain: what others will do, road not seen yet.
 """
 
 from __future__ import annotations
@@ -23,13 +22,21 @@ from learned_sim_env.task import steering_term
 from learned_sim_env.world_model.ego_path import ACTION_HISTORY, MOTION_HISTORY, MOTION_SCALE, SPEED_SCALE, EgoPath
 from learned_sim_env.world_model.geometry import compose, points_from, relative, turn, view_points
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.rssm import agents as agents_module
-from learned_sim_env.world_model.rssm.agent_motion import LOOK_AHEAD, AgentMotion
-from learned_sim_env.world_model.rssm.births import Births, on_the_road
+from learned_sim_env.world_model.rssm.agents import boxes
+from learned_sim_env.world_model.rssm.agents.births import Births, on_the_road
+from learned_sim_env.world_model.rssm.agents.detector import LAGS, Detector
+from learned_sim_env.world_model.rssm.agents.motion import LOOK_AHEAD, AgentMotion
 from learned_sim_env.world_model.rssm.config import SIZES, RSSMConfig
-from learned_sim_env.world_model.rssm.detector import LAGS, Detector
 from learned_sim_env.world_model.rssm.heads import OutcomeHeads
-from learned_sim_env.world_model.rssm.landmarks import (
+from learned_sim_env.world_model.rssm.latent import Encoder, Latent
+from learned_sim_env.world_model.rssm.map.decoder import MapDecoder
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN, Exact, MapMemory
+from learned_sim_env.world_model.rssm.roads import plan
+from learned_sim_env.world_model.rssm.roads.grounding import options
+from learned_sim_env.world_model.rssm.roads.library import RoadLibrary, Sizes
+from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
+from learned_sim_env.world_model.rssm.route.finder import RouteFinder
+from learned_sim_env.world_model.rssm.route.landmarks import (
     FAR,
     OBSTACLES,
     find_obstacles,
@@ -37,15 +44,7 @@ from learned_sim_env.world_model.rssm.landmarks import (
     obstacle_gap,
     route_left,
 )
-from learned_sim_env.world_model.rssm.latent import Encoder, Latent
-from learned_sim_env.world_model.rssm.map_decoder import MapDecoder
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, Exact, MapMemory
-from learned_sim_env.world_model.rssm.roads import plan
-from learned_sim_env.world_model.rssm.roads.grounding import options
-from learned_sim_env.world_model.rssm.roads.library import RoadLibrary, Sizes
-from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
-from learned_sim_env.world_model.rssm.route_finder import RouteFinder
-from learned_sim_env.world_model.rssm.route_path import (
+from learned_sim_env.world_model.rssm.route.path import (
     HEADING_CHORDS,
     RoutePath,
     alongside,
@@ -153,7 +152,7 @@ class DrivingRSSM(nn.Module):
             "seen": zeros(dtype=torch.bool),
             "surroundings": zeros(2 * c.surroundings),
             **({} if self.roads is None else plan.empty(batch_size, device)),
-            **agents_module.no_agents(batch_size, c.slots, device),
+            **boxes.no_agents(batch_size, c.slots, device),
         }
 
     def observe(self, state: State, action: Tensor, observation: Observation, known: Tensor | None = None) -> State:
@@ -222,7 +221,7 @@ class DrivingRSSM(nn.Module):
         new.update(
             self.detector.detect(semantic, state["views"], state["view_pose"], anchor, seen, self.config.slots)
             if detect
-            else agents_module.no_agents(len(h), self.config.slots, h.device)
+            else boxes.no_agents(len(h), self.config.slots, h.device)
         )
         new["surroundings"] = self.around(new)
         return new, prior, posterior
@@ -260,7 +259,7 @@ class DrivingRSSM(nn.Module):
             "inputs": self.inputs(ego, ahead),
             "age": state["age"] + 1,
         }
-        agents = {key: state[key] for key in agents_module.KEYS}
+        agents = {key: state[key] for key in boxes.KEYS}
         agents["agent_pose"] = relative(state["agent_pose"], motion[:, None])
         born = None
         if coming is not None and temperature > 0 and not self.training:
@@ -279,10 +278,10 @@ class DrivingRSSM(nn.Module):
             along = None if self.training else seen_from(route, pose)
             moved = self.agent_motion(*agents.values(), speeds, ahead, by_chance, temperature, along)
         agents["agent_pose"], agents["agent_motion"] = moved
-        agents["agent_class"] = agents_module.forget_far(agents["agent_class"], agents["agent_pose"])
+        agents["agent_class"] = boxes.forget_far(agents["agent_class"], agents["agent_pose"])
         if born:
             born = on_the_road(born, ids[:, -1], route, points[:, -1], pose[:, 2])
-            agents = agents_module.appear(agents, *born)
+            agents = boxes.appear(agents, *born)
         new.update(agents)
         new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents, obstacle_gap(state["obstacles"], pose))
         return new

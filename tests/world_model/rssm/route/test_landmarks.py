@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import view_points
-from learned_sim_env.world_model.rssm.landmarks import (
+from learned_sim_env.world_model.rssm.route.landmarks import (
     FAR,
     HALF_OBSTACLE,
     OBSTACLES,
@@ -21,7 +21,7 @@ from learned_sim_env.world_model.rssm.landmarks import (
     obstacle_gap,
     route_left,
 )
-from learned_sim_env.world_model.rssm.route_path import chain
+from learned_sim_env.world_model.rssm.route.path import chain
 
 BEV = BevSpec()
 M = BEV.metres_per_pixel

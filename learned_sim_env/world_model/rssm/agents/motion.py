@@ -14,9 +14,9 @@ from learned_sim_env.road import STATION
 from learned_sim_env.spec import EGO_SIZE
 from learned_sim_env.world_model.geometry import place, points_from, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot, tempered
-from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import ROADWAY, beside
+from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import ROADWAY, beside
 
 # [m/s^2] Accelerations to choose from.
 ACCELERATIONS = (
@@ -84,11 +84,11 @@ class AgentMotion(nn.Module):
         temperature: float = 1.0,
         route: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Poses and motions after a step, shapes as in `agents`.
+        """Poses and motions after a step, shapes as in `agents.boxes`.
 
         ego_speeds: (B, 2) [m/s], some steps ago and now: where the ego has just set off, others do as well.
         map_ids: (B, K * P) uint8, the map at `places`. uniforms: (B, K) at which the distributions of accelerations are
-        inverted; None takes what is likeliest. route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`: where no
+        inverted; None takes what is likeliest. route: (B, STATIONS + 1, 3) in the ego frame, see `route.path`: where no
         map was seen, agents drive along it.
         """
         logits, turning = self.guesses(agent_pose, agent_motion, agent_size, agent_class, ego_speeds, map_ids)

@@ -15,7 +15,7 @@ from learned_sim_env.spec import NUM_MAP_CLASSES, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import points_from, sample_bilinear, turn
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.rssm.line_pieces import is_line
-from learned_sim_env.world_model.rssm.route_path import TURN_SCALE, beside_ego
+from learned_sim_env.world_model.rssm.route.path import TURN_SCALE, beside_ego
 
 # Where a view is sampled, in the frame of a station [m]: from behind to ahead, to both sides, and the spacing.
 BEHIND, AHEAD, ASIDE, APART = -1.0, 10.0, 6.0, 1.0

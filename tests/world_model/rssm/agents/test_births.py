@@ -10,9 +10,9 @@ import torch
 from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.world_model.layers import drawn_first
-from learned_sim_env.world_model.rssm.births import BIRTH_GRID, DIRECTIONS, SPEEDS, Births, Born, on_the_road
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import chain
+from learned_sim_env.world_model.rssm.agents.births import BIRTH_GRID, DIRECTIONS, SPEEDS, Births, Born, on_the_road
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import chain
 
 AHEAD, TOWARDS = 0, 2
 CELL = 4  # in the row farthest ahead

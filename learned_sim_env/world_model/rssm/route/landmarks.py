@@ -13,7 +13,7 @@ from torch import Tensor
 from learned_sim_env.road import STATION
 from learned_sim_env.spec import EGO_SIZE, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, product, sample_nearest, turn
-from learned_sim_env.world_model.rssm.route_path import swath
+from learned_sim_env.world_model.rssm.route.path import swath
 
 FAR = 1e4  # [m]
 # Obstacles remembered, the nearest.
@@ -39,7 +39,7 @@ def find_obstacles(semantic: Tensor, points: Tensor) -> Tensor:
 
 
 def find_route_end(semantic: Tensor, route: Tensor, bev: BevSpec, nearest: float = -FAR) -> Tensor:
-    """(B, 3) in the ego frame: where, along a route as `route_path` has it, the road in a view (B, H, W) uint8 ends.
+    """(B, 3) in the ego frame: where, along a route as `route.path` has it, the road in a view (B, H, W) uint8 ends.
 
     nearest: [m] an end that is nearer than this is none, as where the ego would have arrived already.
     """

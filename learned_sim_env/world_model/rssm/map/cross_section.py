@@ -17,8 +17,8 @@ from learned_sim_env.scene import Line
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, product, turn
 from learned_sim_env.world_model.rssm.line_pieces import FARTHEST, beside_line, is_line
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import Beside, swath
+from learned_sim_env.world_model.rssm.map.memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import Beside, swath
 
 # Bins across the route, the middle one on it; and places along it [m] at which sections are looked for.
 BINS = 45

@@ -32,7 +32,7 @@ TURN_SCALE = 0.2
 
 
 class RoutePath(nn.Module):
-    """Follows the route, and guesses how it goes on; `route_finder` finds it in a view."""
+    """Follows the route, and guesses how it goes on; `route.finder` finds it in a view."""
 
     def __init__(self) -> None:
         super().__init__()

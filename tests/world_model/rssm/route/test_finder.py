@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.world_model.geometry import place, view_points
-from learned_sim_env.world_model.rssm.route_finder import RouteFinder
-from learned_sim_env.world_model.rssm.route_path import beside_ego, chain
+from learned_sim_env.world_model.rssm.route.finder import RouteFinder
+from learned_sim_env.world_model.rssm.route.path import beside_ego, chain
 
 BEV = CONTRACTS["driving"].bev
 SEEN = 6  # stations that are in the view, on the bends of these tests

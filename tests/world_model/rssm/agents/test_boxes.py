@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from learned_sim_env.spec import CONTRACTS, EGO_SIZE, SemanticClass
 from learned_sim_env.task import EVENTS, events
 from learned_sim_env.world_model.geometry import place, turn
-from learned_sim_env.world_model.rssm.agents import GAP_REACH, AgentSummary, box_gap
+from learned_sim_env.world_model.rssm.agents.boxes import GAP_REACH, AgentSummary, box_gap
 from tests import scenes
 
 

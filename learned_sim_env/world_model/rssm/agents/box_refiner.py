@@ -14,7 +14,7 @@ from learned_sim_env.spec import BevSpec
 from learned_sim_env.world_model.geometry import compose, points_from, relative, sample_bilinear
 from learned_sim_env.world_model.layers import MLP
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.agent_motion import advance
+from learned_sim_env.world_model.rssm.agents.motion import advance
 
 # Errors of a box: of its place (2) and heading in its own frame, speed, yaw rate, length and width. The values are what
 # an output of 1 means.
@@ -64,7 +64,7 @@ class BoxRefiner(nn.Module):
         return self.net(torch.cat([*sampled, torch.stack(facts, -1)], -1)).float() * self.scale
 
     def corrected(self, agents: State, movers: Tensor, frames: Tensor) -> State:
-        """Agents as in `agents`, with refined poses, motions and sizes.
+        """Agents as in `agents.boxes`, with refined poses, motions and sizes.
 
         movers: (B, V, H, W) and frames: (B, V, 3) as for `forward`, one a row.
         """

@@ -10,16 +10,16 @@ import torch
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import EGO_SIZE, SemanticClass
 from learned_sim_env.world_model.geometry import turn
-from learned_sim_env.world_model.rssm.agent_motion import (
+from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.agents.motion import (
     ACCELERATIONS,
     FAR,
     LOOK_AHEAD,
     AgentMotion,
     advance,
 )
-from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import chain
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import chain
 
 LEFT, OWN, RIGHT = range(3)
 SIZE = torch.tensor([4.0, 2.0])

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import points_from, relative, sample_bilinear, sample_nearest, view_points
-from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.rssm.box_refiner import BoxRefiner
+from learned_sim_env.world_model.rssm.agents.box_refiner import BoxRefiner
+from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
 
 # Earlier views used: this many steps ago.
 LAGS = (1, 2, 3, 4)
@@ -76,7 +76,7 @@ class Detector(nn.Module):
     def detect(
         self, semantic: Tensor, views: Tensor, view_pose: Tensor, anchor: Tensor, seen: Tensor, slots: int
     ) -> dict[str, Tensor]:
-        """The `slots` best agents in a view (B, H, W) uint8 that follows others; keys and shapes as in `agents`.
+        """The `slots` best agents in a view (B, H, W) uint8 that follows others; keys and shapes as in `agents.boxes`.
 
         views, view_pose: (B, max(LAGS), H, W) uint8 and (B, max(LAGS), 3), the latest last. anchor: (B, 3), the present
         ego in the frame of those poses. seen: (B,) bool, whether there were any; else nothing moved so far.
@@ -90,7 +90,7 @@ class Detector(nn.Module):
     def boxes(
         self, outputs: Tensor, semantic: Tensor, earlier: Tensor, earlier_pose: Tensor, slots: int
     ) -> dict[str, Tensor]:
-        """The `slots` best agents of `forward`'s outputs, refined; keys and shapes as in `agents`.
+        """The `slots` best agents of `forward`'s outputs, refined; keys and shapes as in `agents.boxes`.
 
         semantic, earlier, earlier_pose: as for `forward`.
         """

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec
 from learned_sim_env.world_model.geometry import square_middles
 from learned_sim_env.world_model.layers import Linear, Norm, PatchMixer, one_hot, patches, unpatch
-from learned_sim_env.world_model.rssm.cross_section import CrossSection, markings_at, read_section, sweep
 from learned_sim_env.world_model.rssm.latent import PATCH
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import SIDES, Beside, beside
+from learned_sim_env.world_model.rssm.map.cross_section import CrossSection, markings_at, read_section, sweep
+from learned_sim_env.world_model.rssm.map.memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import SIDES, Beside, beside
 from learned_sim_env.world_model.traced import played
 
 # How much a pixel counts in training: off-road, road, route, broken line, solid line, static object. Rare classes would
@@ -54,7 +54,7 @@ class MapDecoder(nn.Module):
 
         Args:
             latent: (B, latent), h and z.
-            route: (B, STATIONS + 1, 3) in the ego frame, see `route_path`.
+            route: (B, STATIONS + 1, 3) in the ego frame, see `route.path`.
             remembered: (B, H, W) uint8, UNKNOWN where not known.
         """
         logits, swept, *_ = self.by_patches(latent, route, remembered)

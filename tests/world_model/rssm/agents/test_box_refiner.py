@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.rssm.agent_motion import advance
-from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION, no_agents
-from learned_sim_env.world_model.rssm.box_refiner import BoxRefiner, corrected, errors_of
+from learned_sim_env.world_model.rssm.agents.box_refiner import BoxRefiner, corrected, errors_of
+from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION, no_agents
+from learned_sim_env.world_model.rssm.agents.motion import advance
 
 BEV, DT, VIEWS = BevSpec(), 0.1, 3
 

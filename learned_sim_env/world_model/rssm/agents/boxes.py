@@ -2,7 +2,7 @@
 
 State, per row K slots: `agent_pose` (B, K, 3) in the ego frame, `agent_motion` (B, K, 3) speed along the heading [m/s],
 yaw rate [rad/s] and acceleration [m/s^2], `agent_size` (B, K, 2) length and width [m], `agent_class` (B, K) uint8 a
-`SemanticClass`, 0 for an empty slot. `agent_motion` moves them.
+`SemanticClass`, 0 for an empty slot. `motion` moves them.
 """
 
 from __future__ import annotations

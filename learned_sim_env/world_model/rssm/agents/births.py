@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, product, square_middles, turn, wrap
 from learned_sim_env.world_model.layers import Linear, drawn, drawn_first
-from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.rssm.detector import SIZE_SCALE
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import ROADWAY
+from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.agents.detector import SIZE_SCALE
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import ROADWAY
 
 # Cells of the view's grid in which an agent can appear, per side.
 BIRTH_GRID = 8
@@ -32,7 +32,7 @@ OWN_LANE = 2.5
 
 class Born(NamedTuple):
     """New road users in B rows: whether one comes into view (B,) bool, its pose (B, 3) in the ego frame, its motion
-    (B, 3) and size (B, 2), see `agents`.
+    (B, 3) and size (B, 2), see `agents.boxes`.
     """
 
     come: Tensor
@@ -111,7 +111,7 @@ def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: 
     Args:
         born: the candidates.
         ids: (B,) uint8, the observed map at their positions.
-        route: (B, STATIONS + 1, 3), see `route_path`.
+        route: (B, STATIONS + 1, 3), see `route.path`.
         where: (B, 2) [m], positions of the candidates in the route's frame.
         heading: (B,) [rad], of the ego in the route's frame.
     """

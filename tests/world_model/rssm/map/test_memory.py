@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import compose, points_from
-from learned_sim_env.world_model.rssm.map_memory import CHUNK, MARGIN, UNKNOWN, MapMemory
+from learned_sim_env.world_model.rssm.map.memory import CHUNK, MARGIN, UNKNOWN, MapMemory
 
 BEV = BevSpec()
 ZERO = torch.zeros(1, 3)

@@ -6,11 +6,11 @@ import torch
 from learned_sim_env.road import STATIONS
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.world_model.layers import unpatch
-from learned_sim_env.world_model.rssm.cross_section import BINS, markings_at, read_section, sweep
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, OTHER_AT
-from learned_sim_env.world_model.rssm.map_decoder import MapDecoder, Roadway
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import Beside, beside, chain
+from learned_sim_env.world_model.rssm.map.cross_section import BINS, markings_at, read_section, sweep
+from learned_sim_env.world_model.rssm.map.decoder import MapDecoder, Roadway
+from learned_sim_env.world_model.rssm.map.memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import Beside, beside, chain
 
 BEV = CONTRACTS["driving"].bev
 PATCH = 8

@@ -9,7 +9,7 @@ from learned_sim_env.road import STATION, STATIONS, road_index
 from learned_sim_env.scene import RoadMap
 from learned_sim_env.spec import WAYPOINTS
 from learned_sim_env.world_model.geometry import compose, points_from
-from learned_sim_env.world_model.rssm.route_path import (
+from learned_sim_env.world_model.rssm.route.path import (
     PAST,
     SIDES,
     RoutePath,

@@ -8,7 +8,7 @@ import torch
 
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import BevSpec, SemanticClass
-from learned_sim_env.world_model.rssm.detector import LAGS, OUTPUTS, SIZE_SCALE, Detector, detection_loss
+from learned_sim_env.world_model.rssm.agents.detector import LAGS, OUTPUTS, SIZE_SCALE, Detector, detection_loss
 
 BEV = BevSpec()
 
