@@ -14,7 +14,7 @@ from learned_sim_env.agents.decisions import decided_by
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.files import replacing
 from learned_sim_env.imagination import Inference
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export.export import choose_contexts
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import device_of

@@ -19,12 +19,12 @@ from learned_sim_env.films import save_picture
 from learned_sim_env.interrupts import postponed
 from learned_sim_env.optional import require
 from learned_sim_env.training.config import TrainConfig, check_resumes, described
-from learned_sim_env.training.curves import Curves
+from learned_sim_env.training.loop.curves import Curves
+from learned_sim_env.training.loop.schedule import share_of_peak
+from learned_sim_env.training.loop.state import load_state, save_state
 from learned_sim_env.training.objective import Objective, objective_class
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.progress import Progress, time_of_day
-from learned_sim_env.training.schedule import share_of_peak
-from learned_sim_env.training.state import load_state, save_state
 
 # Share of a learning rate's peak at which it ends.
 LAST = 0.05

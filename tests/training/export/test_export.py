@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.training import export
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export import export
+from learned_sim_env.training.export.export import choose_contexts
 from tests.toy_model import ToyModel
 
 MODEL = ToyModel()

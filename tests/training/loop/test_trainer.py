@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 
 from learned_sim_env.spec import CONTRACTS, Fingerprints
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export.export import choose_contexts
+from learned_sim_env.training.loop.trainer import Trainer
 from learned_sim_env.training.rssm.settings import LossConfig, RSSMSettings
-from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from learned_sim_env.training.curves import Curves
+from learned_sim_env.training.loop.curves import Curves
 
 pytest.importorskip("tensorboard")
 
@@ -18,7 +18,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from learned_sim_env.files import DiskFull
-from learned_sim_env.training.curves import Curves
+from learned_sim_env.training.loop.curves import Curves
 curves = Curves(Path(sys.argv[1]), 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 try:

@@ -11,14 +11,14 @@ import numpy as np
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.spec import SCENARIO_TAGS
-from learned_sim_env.training.amount import learned_from
-from learned_sim_env.training.calibration import uncertainty_bound
+from learned_sim_env.training.export.amount import learned_from
+from learned_sim_env.training.export.calibration import uncertainty_bound
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.protocol import WorldModel
 
 if TYPE_CHECKING:
-    from learned_sim_env.training.trainer import Trainer
+    from learned_sim_env.training.loop.trainer import Trainer
 
 # An episode lasts at least this many steps after a context, so that none lies in the middle of a crash.
 ROOM_TO_DRIVE = 20

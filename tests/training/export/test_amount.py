@@ -13,7 +13,7 @@ from learned_sim_env.cli.train import TrainArgs, args_for
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export.export import choose_contexts
 from learned_sim_env.training.objective import objective_class
 from learned_sim_env.world_model.checkpoint import save_pretrained
 from learned_sim_env.world_model.registry import MODELS, model_of_size
