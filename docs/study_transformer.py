@@ -31,7 +31,7 @@ from learned_sim_env.locks import alone_in
 from learned_sim_env.measures.frame_error import changed, frame_ssim, psnr
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.trainer import Trainer
+from learned_sim_env.training.loop.trainer import Trainer
 from learned_sim_env.training.transformer.clips import Clips
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 # Name -> module:class. A new agent is a new line here, see "A new agent" in CONTRIBUTING.md.
 AGENTS = {
-    "dreamer": "learned_sim_env.agents.dreamer:Dreamer",
-    "safe-dreamer": "learned_sim_env.agents.safe_dreamer:SafeDreamer",
-    "cloning": "learned_sim_env.agents.cloning:Cloning",
-    "pmpo": "learned_sim_env.agents.pmpo:PMPO",
-    "mppi": "learned_sim_env.agents.mppi:MPPI",
-    "cem": "learned_sim_env.agents.cem:CEM",
-    "osrp": "learned_sim_env.agents.osrp:OSRP",
-    "tdmpc2": "learned_sim_env.agents.tdmpc2:TDMPC2",
-    "jepa-goal": "learned_sim_env.agents.jepa_goal:JepaGoal",
-    "osrp-lag": "learned_sim_env.agents.osrp:OSRPLag",
+    "dreamer": "learned_sim_env.agents.actor_critic.dreamer:Dreamer",
+    "safe-dreamer": "learned_sim_env.agents.actor_critic.safe_dreamer:SafeDreamer",
+    "cloning": "learned_sim_env.agents.actor_critic.cloning:Cloning",
+    "pmpo": "learned_sim_env.agents.actor_critic.pmpo:PMPO",
+    "mppi": "learned_sim_env.agents.planning.mppi:MPPI",
+    "cem": "learned_sim_env.agents.planning.cem:CEM",
+    "osrp": "learned_sim_env.agents.planning.osrp:OSRP",
+    "tdmpc2": "learned_sim_env.agents.own_model.tdmpc2:TDMPC2",
+    "jepa-goal": "learned_sim_env.agents.own_model.jepa_goal:JepaGoal",
+    "osrp-lag": "learned_sim_env.agents.planning.osrp:OSRPLag",
 }
 
 

@@ -16,8 +16,8 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.files import appending, write_json, write_text
 from learned_sim_env.interrupts import postponed
 from learned_sim_env.training.config import check_resumes, described
-from learned_sim_env.training.curves import Curves
-from learned_sim_env.training.state import load_state, save_state
+from learned_sim_env.training.loop.curves import Curves
+from learned_sim_env.training.loop.state import load_state, save_state
 from learned_sim_env.world_model.checkpoint import Checkpoint
 
 

@@ -79,11 +79,11 @@ def _run(args: LearnArgs[Any]) -> int:
     import torch
 
     from learned_sim_env.agents.agent import agent_class
-    from learned_sim_env.agents.judging import judged
     from learned_sim_env.agents.learning import Learner
-    from learned_sim_env.agents.recorded_page import recorded_parts
-    from learned_sim_env.agents.report import report
-    from learned_sim_env.agents.sight import both_ways, sight_part
+    from learned_sim_env.agents.results.judging import judged
+    from learned_sim_env.agents.results.recorded_page import recorded_parts
+    from learned_sim_env.agents.results.report import report
+    from learned_sim_env.agents.results.sight import both_ways, sight_part
     from learned_sim_env.data.dataset import PackedData, pack
     from learned_sim_env.optional import require
     from learned_sim_env.world_model.checkpoint import from_pretrained

@@ -18,7 +18,7 @@ from learned_sim_env.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from learned_sim_env.data.dataset import PackedData
-    from learned_sim_env.training.trainer import Trainer
+    from learned_sim_env.training.loop.trainer import Trainer
 
 Settings = TypeVar("Settings")
 
@@ -71,7 +71,7 @@ def args_for(argv: Sequence[str]) -> Any:
     settings = objective.settings_class()
     if objective.amounts and given.start and given.data and Path(given.data).exists():
         from learned_sim_env.data.dataset import PackedData
-        from learned_sim_env.training.amount import scaled
+        from learned_sim_env.training.export.amount import scaled
 
         frames = PackedData.count_steps(_packed(Path(given.data)), "train")
         config, settings = scaled(replace(config, start=given.start), settings, objective.amounts, frames)
@@ -111,7 +111,7 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
     import torch
 
     from learned_sim_env.data.dataset import PackedData
-    from learned_sim_env.training.trainer import Trainer
+    from learned_sim_env.training.loop.trainer import Trainer
 
     # Of several processes the first one writes.
     with alone_in(args.out) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
@@ -125,8 +125,8 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
 
 def train(args: TrainArgs, trainer: Trainer, data: PackedData) -> None:
     """Train to the last step, if there are data to export the model with."""
-    from learned_sim_env.training.amount import how_little
-    from learned_sim_env.training.export import choose_contexts
+    from learned_sim_env.training.export.amount import how_little
+    from learned_sim_env.training.export.export import choose_contexts
 
     if trainer.rank == 0:
         if few := how_little(data, trainer.model.contract.dt, args.config.steps, args.config.start):
@@ -159,6 +159,6 @@ def train_alone(args: TrainArgs) -> None:
 
 def export(args: TrainArgs, trainer: Trainer, data: PackedData, path: Path, about: Mapping[str, Any] = {}) -> None:
     """Write the checkpoint of a run that has come to its last step; `about`: what else its card is to say."""
-    from learned_sim_env.training.export import export as write
+    from learned_sim_env.training.export.export import export as write
 
     print(f"checkpoint written to {write(trainer, data, args.contexts, path, about)}")

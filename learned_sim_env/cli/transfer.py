@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learned_sim_env.agents.contest import AgentPlan
+from learned_sim_env.agents.results.contest import AgentPlan
 from learned_sim_env.locks import alone_in
 from learned_sim_env.reinforcement.transfer import TransferPlan
 
@@ -141,7 +141,7 @@ def _work(name: str, jobs: list[Job], workers: int) -> None:
 
 
 def _parts(plan: AgentPlan) -> list[Part]:
-    from learned_sim_env.agents.contest_page import planning_part
+    from learned_sim_env.agents.results.contest_page import planning_part
     from learned_sim_env.agents.settings import METRICS
     from learned_sim_env.reinforcement.jobs import read
     from learned_sim_env.reinforcement.matched import DrivenStretches
@@ -167,7 +167,7 @@ def _parts(plan: AgentPlan) -> list[Part]:
 
 def _recorded(plan: AgentPlan) -> list[Part]:
     """What agents have learned from, if episodes were given."""
-    from learned_sim_env.agents.recorded_page import recorded_parts
+    from learned_sim_env.agents.results.recorded_page import recorded_parts
     from learned_sim_env.data.dataset import PackedData, pack
 
     if plan.data is None:

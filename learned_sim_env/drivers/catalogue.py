@@ -21,9 +21,9 @@ FILE = ".safetensors"
 # What drives by a policy's file, by what its metadata calls "driver": "module:function", given the file's path and a
 # seed of each row. Files without are of networks that are shown rays, or cameras.
 FILES = {
-    "latent": "learned_sim_env.agents.latent_policy:open_latent",
-    "planner": "learned_sim_env.agents.planner_policy:open_planner",
-    "views": "learned_sim_env.agents.view_policy:open_views",
+    "latent": "learned_sim_env.agents.actor_critic.latent_policy:open_latent",
+    "planner": "learned_sim_env.agents.planning.planner_policy:open_planner",
+    "views": "learned_sim_env.agents.own_model.view_policy:open_views",
 }
 _THIS_PROCESS = os.urandom(8).hex()
 # Makes a driver of n rows from a seed of each, on which alone the row's chance may depend.

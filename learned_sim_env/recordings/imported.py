@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from learned_sim_env.files import write_json
-from learned_sim_env.recordings.formats.json_files import load_json
+from learned_sim_env.recordings.formats.shared.json_files import load_json
 
 FILE = "episodes.json"
 

@@ -9,8 +9,8 @@ from learned_sim_env.optional import lazy_names
 if TYPE_CHECKING:
     from learned_sim_env.training.batches import Batch, WindowSampler
     from learned_sim_env.training.config import TrainConfig
+    from learned_sim_env.training.loop.trainer import Trainer
     from learned_sim_env.training.objective import Finished, Objective, WindowObjective
-    from learned_sim_env.training.trainer import Trainer
 
 __all__ = ["Batch", "Finished", "Objective", "TrainConfig", "Trainer", "WindowObjective", "WindowSampler"]
 
@@ -22,7 +22,7 @@ __getattr__ = lazy_names(
         "Finished": "learned_sim_env.training.objective",
         "Objective": "learned_sim_env.training.objective",
         "TrainConfig": "learned_sim_env.training.config",
-        "Trainer": "learned_sim_env.training.trainer",
+        "Trainer": "learned_sim_env.training.loop.trainer",
         "WindowObjective": "learned_sim_env.training.objective",
         "WindowSampler": "learned_sim_env.training.batches",
     },

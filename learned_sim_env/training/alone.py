@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from learned_sim_env.training.loop.schedule import share_of_peak
+from learned_sim_env.training.loop.state import load_state, save_state
 from learned_sim_env.training.progress import Progress
-from learned_sim_env.training.schedule import share_of_peak
-from learned_sim_env.training.state import load_state, save_state
 
 # Gradients are scaled down to this norm; share of the learning rate's peak at which it ends; steps over which it rises.
 CLIP_NORM, LAST, WARMUP = 5.0, 0.01, 100

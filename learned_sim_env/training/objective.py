@@ -66,7 +66,7 @@ class Objective(Protocol):
     """Settings, common ones or its own, that say how much a step learns from, over all processes of the run."""
     amounts: ClassVar[tuple[str, ...]]
     """Settings, common ones or its own, that say how much is trained: less by default of a run that goes on from a
-    checkpoint, with fewer data than that has learned from, see `training.amount`."""
+    checkpoint, with fewer data than that has learned from, see `training.export.amount`."""
     contexts: ClassVar[int]
     """Starting contexts to ship with a checkpoint, if nobody says how many."""
     made_before: ClassVar[Mapping[str, Making]]

@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from learned_sim_env.agents import LearnConfig, agent_class, open_agent
+from learned_sim_env.agents.actor_critic.dreamer import Dreamer, DreamerSettings
 from learned_sim_env.agents.agent import AGENTS
-from learned_sim_env.agents.dreamer import Dreamer, DreamerSettings
 
 
 @pytest.mark.parametrize("name", AGENTS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from learned_sim_env.agents.actors import OneOf, OneOfEach, Spread, decision, drawn_noise
+from learned_sim_env.agents.actor_critic.actors import OneOf, OneOfEach, Spread, decision, drawn_noise
 from learned_sim_env.agents.decisions import (
     ACTION_KINDS,
     BINS,

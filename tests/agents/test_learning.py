@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 pytest.importorskip("tensorboard", reason="needs the extra [train]")
 
+from learned_sim_env.agents.actor_critic.dreamer import DreamerSettings
 from learned_sim_env.agents.agent import agent_class
-from learned_sim_env.agents.dreamer import DreamerSettings
 from learned_sim_env.agents.learning import Learner
 from learned_sim_env.agents.settings import LearnConfig
 from tests.agents.line_world import line_checkpoint, line_episodes
@@ -97,7 +97,7 @@ def test_it_ends_after_its_steps(tmp_path):
 
 
 def test_a_planner_takes_its_guide_from_a_run(tmp_path):
-    from learned_sim_env.agents.guide import Guide
+    from learned_sim_env.agents.planning.guide import Guide
 
     done = learner(tmp_path / "dreamer")
     done.run()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learned_sim_env.agents.actor_critic.lagrangian import MultiplierSettings
 from learned_sim_env.agents.agent import agent_class, open_agent
-from learned_sim_env.agents.lagrangian import MultiplierSettings
 from learned_sim_env.agents.settings import LearnConfig
 from tests.agents.line_world import BORDER, GOAL, STRIDE, driven, line_checkpoint
 

@@ -26,7 +26,7 @@ from learned_sim_env.world_model.contexts import Contexts
 from learned_sim_env.world_model.geometry import points_from, view_points
 from learned_sim_env.world_model.rssm.camera.config import SIZES as CAMERA_SIZES
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.evaluation.small import small_checkpoint
 from tests.evaluation.world import BEV, CONTRACT, PIXEL, ground

@@ -14,8 +14,8 @@ from learned_sim_env.imagination.starts import Start, Starts
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model import traced as recorded
 from learned_sim_env.world_model.checkpoint import from_pretrained
-from learned_sim_env.world_model.rssm import map_decoder
 from learned_sim_env.world_model.rssm.config import SIZES
+from learned_sim_env.world_model.rssm.map import decoder
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from tests.toy_model import CRASH, NeuralToy, ToyContexts, ToyModel
 
@@ -189,7 +189,7 @@ def test_what_is_played_back_is_what_would_be_computed(shipped, inference, monke
     played = drive(shipped, model, inference, temperature)
     assert {model, model.decoder} <= set(recorded._recordings)
     monkeypatch.setattr(DrivingRSSM, "static_graph", False)
-    monkeypatch.setattr(map_decoder, "played", lambda module, method, arguments: getattr(module, method))
+    monkeypatch.setattr(decoder, "played", lambda module, method, arguments: getattr(module, method))
     computed = drive(shipped, model, inference, temperature)
     assert all(np.array_equal(a, b) for a, b in zip(played, computed))
 

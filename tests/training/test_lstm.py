@@ -13,9 +13,9 @@ import torch
 from learned_sim_env.cli.main import main
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.loop.trainer import Trainer
 from learned_sim_env.training.lstm import LSTMSettings, window_loss
 from learned_sim_env.training.pictures import film_strips
-from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model
 from learned_sim_env.world_model.lstm import SIZES, DrivingLSTM

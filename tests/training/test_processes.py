@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from learned_sim_env.training.loop.trainer import Trainer
 from learned_sim_env.training.processes import Process, run_together
-from learned_sim_env.training.trainer import Trainer
-from tests.training.test_trainer import TINY
+from tests.training.loop.test_trainer import TINY
 
 
 def process(**variables):

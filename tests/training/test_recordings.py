@@ -15,9 +15,9 @@ from learned_sim_env.data.episode import PARTS
 from learned_sim_env.data.imports import ImportConfig, look_at_all
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.training.amount import how_little
 from learned_sim_env.training.batches import WindowSampler
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export.amount import how_little
+from learned_sim_env.training.export.export import choose_contexts
 from learned_sim_env.training.lstm import LSTMSettings
 from learned_sim_env.training.lstm import window_loss as lstm_loss
 from learned_sim_env.training.rssm.fine_tune_heads import head_loss, imagined
@@ -129,7 +129,7 @@ def flags(data: Path, out: Path, model: str, *more: str) -> list[str]:
 
 
 def test_a_model_is_trained_on_recordings_and_adapted_to_them(imported, packed, tmp_path, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.calibration.FUTURE_STEPS", 3)
+    monkeypatch.setattr("learned_sim_env.training.export.calibration.FUTURE_STEPS", 3)
     assert main(flags(imported, tmp_path / "lstm", "lstm-tiny")) == 0
     # From the two that it may see: its rows have what the model observes.
     assert from_pretrained(tmp_path / "lstm" / "checkpoint").contexts.observations["bev"].any((2, 3)).all()
@@ -149,7 +149,7 @@ def test_what_a_model_needs_and_recordings_lack_is_said(imported, tmp_path, caps
 
 
 def test_a_hundred_frames_are_trained_on_and_it_is_said_how_little_they_are(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.calibration.FUTURE_STEPS", 3)
+    monkeypatch.setattr("learned_sim_env.training.export.calibration.FUTURE_STEPS", 3)
     pytest.importorskip("minari", reason="Minari is not installed")
     table(tmp_path, make_world(10.0))
     assert len(PackedData.load(imported_of(tmp_path)).seeds) == 2

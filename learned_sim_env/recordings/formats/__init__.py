@@ -35,6 +35,18 @@ FORMATS = {
     "video": "film of a camera (MP4 and others), without anything else",
 }
 
+# Where a format's module is, for those that lie in a folder with others.
+MODULES = {
+    "nuscenes": "nuscenes.nuscenes",
+    "argoverse2": "argoverse2.motion",
+    "argoverse2-sensor": "argoverse2.sensor",
+    "rosbag": "rosbag.rosbag",
+    "nuplan": "nuplan.nuplan",
+    "waymo": "waymo.waymo",
+    "metadrive": "waymo.metadrive",
+    "gpudrive": "waymo.gpudrive",
+}
+
 # Endings of archives, which are not opened.
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
 
@@ -43,7 +55,7 @@ def module_of(name: str) -> Any:
     """The module of a format; `ValueError` for an unknown name."""
     if name not in FORMATS:
         raise unknown("format", name, FORMATS)
-    return import_module(f"learned_sim_env.recordings.formats.{name.replace('-', '_')}")
+    return import_module(f"learned_sim_env.recordings.formats.{MODULES.get(name, name)}")
 
 
 def format_of(path: Path) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.rotations import matrix_of
+from learned_sim_env.recordings.formats.shared.rotations import matrix_of
 from learned_sim_env.recordings.pictures import Video
 from learned_sim_env.recordings.recording import Camera, EgoPath, Recording, RecordingError, Signal, in_order
 from learned_sim_env.spec import CameraSpec

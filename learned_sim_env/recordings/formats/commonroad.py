@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import kind_of, track_of
-from learned_sim_env.recordings.formats.xml_files import load_xml
+from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
+from learned_sim_env.recordings.formats.shared.xml_files import load_xml
 from learned_sim_env.recordings.recording import (
     EgoPath,
     MapLane,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.features import map_of, track_of
+from learned_sim_env.recordings.formats.shared.features import map_of, track_of
 from learned_sim_env.recordings.recording import EgoPath, Light, Recording, RecordingError, Track, Vehicle
 from learned_sim_env.recordings.unpickling import load_pickle
 

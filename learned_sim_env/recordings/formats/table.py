@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.argoverse2 import read_columns
-from learned_sim_env.recordings.formats.features import kind_of, track_of
-from learned_sim_env.recordings.formats.json_files import load_json
+from learned_sim_env.recordings.formats.argoverse2.motion import read_columns
+from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
+from learned_sim_env.recordings.formats.shared.json_files import load_json
 from learned_sim_env.recordings.pictures import PictureFiles
 from learned_sim_env.recordings.recording import (
     SIGNALS,

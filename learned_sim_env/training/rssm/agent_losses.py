@@ -13,12 +13,12 @@ from learned_sim_env.world_model.ego_path import MOTION_HISTORY
 from learned_sim_env.world_model.geometry import points_from, relative, sample_nearest
 from learned_sim_env.world_model.layers import two_hot
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.agent_motion import advance
-from learned_sim_env.world_model.rssm.agents import UNKNOWN_ACCELERATION
-from learned_sim_env.world_model.rssm.births import BIRTH_GRID, DIRECTIONS
-from learned_sim_env.world_model.rssm.box_refiner import REFINEMENTS, BoxRefiner, corrected, errors_of
-from learned_sim_env.world_model.rssm.detector import LAGS, SIZE_SCALE, detection_loss, views_of_movers
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.agents.births import BIRTH_GRID, DIRECTIONS
+from learned_sim_env.world_model.rssm.agents.box_refiner import REFINEMENTS, BoxRefiner, corrected, errors_of
+from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.agents.detector import LAGS, SIZE_SCALE, detection_loss, views_of_movers
+from learned_sim_env.world_model.rssm.agents.motion import advance
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # Noise on the inputs of `agent_motion` in training: an error of the speed that lasts for as long as the agent is

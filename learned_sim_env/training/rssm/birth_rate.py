@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from learned_sim_env.data.dataset import PackedData
-from learned_sim_env.training.calibration import imagined_futures
+from learned_sim_env.training.export.calibration import imagined_futures
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 
 # Largest factor by which births become likelier.

@@ -20,7 +20,7 @@ from learned_sim_env.training.rssm.settings import LossConfig
 from learned_sim_env.world_model.geometry import turn, unwound
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
-from learned_sim_env.world_model.rssm.route_path import HEADING_CHORDS
+from learned_sim_env.world_model.rssm.route.path import HEADING_CHORDS
 
 
 def window_loss(model: DrivingRSSM, batch: Batch, paths: Paths, config: LossConfig) -> tuple[Tensor, dict[str, Tensor]]:

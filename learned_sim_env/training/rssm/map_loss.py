@@ -11,10 +11,10 @@ from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.training.rssm.settings import LossConfig
 from learned_sim_env.world_model.geometry import relative, unwound
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.map_decoder import CLASS_WEIGHTS
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN
+from learned_sim_env.world_model.rssm.map.decoder import CLASS_WEIGHTS
+from learned_sim_env.world_model.rssm.map.memory import MARGIN, UNKNOWN
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
-from learned_sim_env.world_model.rssm.route_path import chain, seen_from
+from learned_sim_env.world_model.rssm.route.path import chain, seen_from
 
 
 def map_loss(

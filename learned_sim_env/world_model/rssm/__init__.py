@@ -1,1 +1,1 @@
-"""The recurrent state-space model that ships: its parts, each a file, and `model`, which puts them together."""
+"""The recurrent state-space model that ships: `agents`, `map`, `route` are its parts, `model` puts them together."""

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from learned_sim_env.task import EVENTS, UNCERTAIN_TERMS
 from learned_sim_env.world_model.layers import MLP, logistic, two_hot
-from learned_sim_env.world_model.rssm.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
 
 # What doubt is about: how far the ego is from where it is believed to be, and the share of the view drawn wrong; and
 # what is added to them before the logarithm is taken: errors below it are all alike.
@@ -64,7 +64,7 @@ class OutcomeHeads(nn.Module):
         Args:
             events: (B, 4) logits.
             nearest: (B,) [m] the smallest gap between the ego and anything that it may hit.
-            left: two of (B,) [m], see `landmarks.route_left`.
+            left: two of (B,) [m], see `route.landmarks.route_left`.
             arrival_distance: [m] see `spec.Contract`.
         """
         likely = logistic(events).masked_fill((nearest > OUT_OF_REACH)[:, None] & self.collision, 0.0)

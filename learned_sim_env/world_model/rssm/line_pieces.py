@@ -7,7 +7,7 @@ its other side; from elsewhere it is drawn by where in the cell a pixel falls.
 
 A cell is an int16: the class at its middle in the bits below `OTHER_AT`, in the three bits from there the other class
 that it holds, and from `PIECE_AT` on the piece of a line that parts them, 0 if it is all of a kind. The bit before that
-is `map_memory`'s.
+is `map.memory`'s.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from learned_sim_env.world_model.layers import Linear, one_hot
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.agents import AgentSummary
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.agents.boxes import AgentSummary
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 
 # Places around the ego whose remembered class decides what happens next, ego frame [m]: finer under and before it.
 NEARBY = [(1.5 * i, 0.75 * j) for i in range(-1, 3) for j in range(-2, 3)]

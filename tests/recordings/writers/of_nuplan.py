@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.geopackage import utm
+from learned_sim_env.recordings.formats.nuplan.geopackage import utm
 from tests.recordings.world import LANE, World, aside
 from tests.recordings.writers.clocks import MICRO, START, quaternion
 

@@ -34,7 +34,7 @@ def rosbag(
     """
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    from learned_sim_env.recordings.formats.rosbag_messages import DEFINITIONS
+    from learned_sim_env.recordings.formats.rosbag.messages import DEFINITIONS
 
     store = get_typestore(Stores.ROS1_NOETIC if ros == 1 else Stores.ROS2_HUMBLE)
     for name, text in DEFINITIONS.items():

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.protobuf import message_classes
-from learned_sim_env.recordings.formats.waymo import SCENARIO, masked_crc
+from learned_sim_env.recordings.formats.waymo.protobuf import message_classes
+from learned_sim_env.recordings.formats.waymo.waymo import SCENARIO, masked_crc
 from tests.recordings.world import LENGTH, WIDTH, World
 from tests.recordings.writers.of_scenarionet import features
 

@@ -8,7 +8,7 @@ import torch
 
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.rssm.birth_rate import calibrate_birth_rate
-from learned_sim_env.world_model.rssm.births import BIRTH_GRID
+from learned_sim_env.world_model.rssm.agents.births import BIRTH_GRID
 from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 

@@ -13,7 +13,7 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export.export import choose_contexts
 from learned_sim_env.training.objective import new_model
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.agent_losses import others_around

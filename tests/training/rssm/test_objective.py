@@ -10,7 +10,7 @@ import torch
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.training import ego_path
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.export import choose_contexts
+from learned_sim_env.training.export.export import choose_contexts
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm import objective as module
 from learned_sim_env.training.rssm.objective import RSSMObjective

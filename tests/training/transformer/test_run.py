@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from learned_sim_env.cli.main import main
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.training import calibration
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.trainer import Trainer
+from learned_sim_env.training.export import calibration
+from learned_sim_env.training.loop.trainer import Trainer
 from learned_sim_env.training.transformer.settings import TransformerSettings
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.conformance import check_world_model

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from learned_sim_env.spec import NUM_STATIC_CLASSES, BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import points_from, view_points
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, FARTHEST, MIDDLE, PARTS, beside_line, cells_of, classes
-from learned_sim_env.world_model.rssm.map_memory import MapMemory
+from learned_sim_env.world_model.rssm.map.memory import MapMemory
 
 BEV = BevSpec()
 ZERO = torch.zeros(1, 3)

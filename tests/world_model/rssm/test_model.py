@@ -10,12 +10,11 @@ import torch
 from learned_sim_env.spec import EGO_SIZE, SemanticClass
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.geometry import compose, points_from
-from learned_sim_env.world_model.rssm.agents import no_agents
-from learned_sim_env.world_model.rssm.births import BIRTH_GRID
-from learned_sim_env.world_model.rssm.landmarks import FAR, HALF_OBSTACLE
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.rssm.model import HEADING_CHORDS
-from learned_sim_env.world_model.rssm.route_path import ROADWAY
+from learned_sim_env.world_model.rssm.agents.births import BIRTH_GRID
+from learned_sim_env.world_model.rssm.agents.boxes import no_agents
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
+from learned_sim_env.world_model.rssm.route.landmarks import FAR, HALF_OBSTACLE
+from learned_sim_env.world_model.rssm.route.path import HEADING_CHORDS, ROADWAY
 
 
 def observed(model, contexts, rows=slice(None)):

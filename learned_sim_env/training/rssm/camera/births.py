@@ -15,8 +15,8 @@ from learned_sim_env.world_model.geometry import compose, relative, rotate, unwo
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.scenery.births import SceneryBirths, reach
 from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, Squares
-from learned_sim_env.world_model.rssm.map_memory import MapMemory
-from learned_sim_env.world_model.rssm.route_path import chain
+from learned_sim_env.world_model.rssm.map.memory import MapMemory
+from learned_sim_env.world_model.rssm.route.path import chain
 
 # Most steps in which squares came into reach, and most squares of a moment that are learned from.
 LONGEST, SQUARES = 6, 64
@@ -92,7 +92,7 @@ def examples(
 
 
 def true_route(data: Moments, moments: np.ndarray, pose: Tensor) -> Tensor:
-    """The route at `moments` (B,) as `route_path` has it, in the frame in which `pose` (B, 3) is the ego's."""
+    """The route at `moments` (B,) as `route.path` has it, in the frame in which `pose` (B, 3) is the ego's."""
     headings, ego, world = data.tensors(moments, "route_headings", "ego", "ego_pose")
     route = chain(unwound(headings - world[:, 2:].float() + ego[:, 5:]), ego)
     places = rotate(route[..., :2], pose[:, None, 2]) + pose[:, None, :2]

@@ -27,7 +27,7 @@ from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.scenery.births import IMPOSSIBLE, QUANTILES, UNIFORMS, SceneryBirths
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS, is_road
-from learned_sim_env.world_model.rssm.map_memory import MARGIN, UNKNOWN, MapMemory
+from learned_sim_env.world_model.rssm.map.memory import MARGIN, UNKNOWN, MapMemory
 
 # Drives side by side, their steps, and how often rates are changed after them; by at most this, and as if there had
 # been so many more things: whole drives are through towns or woods, and few say little about the others.

@@ -11,8 +11,8 @@ from torch import Tensor
 from learned_sim_env.training.rssm.agent_losses import box_refiner_loss
 from learned_sim_env.training.rssm.camera.moments import Moments
 from learned_sim_env.world_model.geometry import relative, sample_nearest
+from learned_sim_env.world_model.rssm.agents.detector import LAGS, detection_loss, views_of_movers
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
-from learned_sim_env.world_model.rssm.detector import LAGS, detection_loss, views_of_movers
 
 # Moments that the detector looks back.
 VIEWS = max(LAGS)

@@ -17,7 +17,7 @@ from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 from learned_sim_env.world_model.rssm.camera.painting.state_things import OBSTACLE_SIZE
 from learned_sim_env.world_model.rssm.camera.painting.things import Things, agents_as_things, joined, scenery_as_things
-from learned_sim_env.world_model.rssm.map_memory import MapMemory
+from learned_sim_env.world_model.rssm.map.memory import MapMemory
 
 # Agents told of, the nearest: those that move, and obstacles. Episodes have more of both.
 MOVERS, STATICS, FIRST_STATIC = 8, 8, 16

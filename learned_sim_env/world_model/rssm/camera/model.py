@@ -29,8 +29,8 @@ from learned_sim_env.world_model.rssm.camera.perception.perception import Percep
 from learned_sim_env.world_model.rssm.camera.perception.scenery_finder import Found
 from learned_sim_env.world_model.rssm.camera.scenery.births import UNIFORMS, SceneryBirths
 from learned_sim_env.world_model.rssm.camera.true_scene import placed
-from learned_sim_env.world_model.rssm.landmarks import FAR, OBSTACLES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 
 # Scenery is the same where it is found within so many metres of where it was, and so much of its distance.
 SAME, SAME_SHARE = 1.0, 0.1

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import Observation, State
-from learned_sim_env.world_model.rssm.landmarks import find_obstacles
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.rssm.route.landmarks import find_obstacles
 
 
 def placed(rssm: DrivingRSSM, state: State, scene: Observation) -> State:

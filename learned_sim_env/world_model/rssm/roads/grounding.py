@@ -14,10 +14,10 @@ from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import sample_nearest
 from learned_sim_env.world_model.layers import linear
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.landmarks import FAR
 from learned_sim_env.world_model.rssm.roads.library import BIN, BINS, LEAD, SECTION_STEP, SHOWN, RoadLibrary
 from learned_sim_env.world_model.rssm.roads.plan import OPTIONS
-from learned_sim_env.world_model.rssm.route_path import swath
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.path import swath
 
 # Stations of the chain that are compared, the first being the ego's own.
 COMPARED = LEAD

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.rssm.line_pieces import FARTHEST, beside_line
-from learned_sim_env.world_model.rssm.map_memory import IMAGINED, UNKNOWN
+from learned_sim_env.world_model.rssm.map.memory import IMAGINED, UNKNOWN
 from learned_sim_env.world_model.rssm.roads.library import ROUTE_STEP, UNIT, RoadLibrary
 
 # [m] What lies farther than this from the routes of all pieces is not theirs to say.

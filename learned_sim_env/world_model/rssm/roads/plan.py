@@ -21,8 +21,8 @@ from torch import Tensor
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import compose, place, product, turn, wrap
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.landmarks import FAR
 from learned_sim_env.world_model.rssm.roads.library import LEAD, SECTION_STEP, SUCCESSORS, RoadLibrary, direction
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
 
 KEPT, OPTIONS = 4, 16
 # [steps] since the last view after which pieces are laid; and stations beyond the rim of a view at which the first one

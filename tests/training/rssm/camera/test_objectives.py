@@ -17,6 +17,7 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import to_frame
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SemanticClass
+from learned_sim_env.training.loop.trainer import Trainer
 from learned_sim_env.training.objective import run_config
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.rssm.camera.moments import Moments
@@ -25,7 +26,6 @@ from learned_sim_env.training.rssm.camera.painter_examples import OwnPictures, e
 from learned_sim_env.training.rssm.camera.painter_examples import scenery as scenery_found
 from learned_sim_env.training.rssm.camera.painter_loss import paint, psnr
 from learned_sim_env.training.rssm.camera.seeing import SeeingObjective
-from learned_sim_env.training.trainer import Trainer
 from learned_sim_env.world_model.checkpoint import from_pretrained
 from learned_sim_env.world_model.rssm.camera.config import SIZES
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
@@ -250,7 +250,7 @@ def test_it_learns_to_see_to_paint_and_to_find_agents(packed, moments, short_pai
 
 
 def test_a_run_goes_on_exactly_from_what_it_painted(packed, short_pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("learned_sim_env.training.trainer.Trainer._validate", lambda *_: None)
+    monkeypatch.setattr("learned_sim_env.training.loop.trainer.Trainer._validate", lambda *_: None)
     trainer(packed, tmp_path / "whole", 12).run()
     half = trainer(packed, tmp_path / "parted", 12, save_every=8)
     saved = half.save

@@ -12,7 +12,7 @@ from learned_sim_env.spec import BevSpec, CameraSpec
 from learned_sim_env.world_model.rssm.camera.painting.ground_look import ground_look
 from learned_sim_env.world_model.rssm.camera.painting.rig import Band, Rig
 from learned_sim_env.world_model.rssm.camera.perception.look_ups import LookUps
-from learned_sim_env.world_model.rssm.map_memory import MapMemory
+from learned_sim_env.world_model.rssm.map.memory import MapMemory
 from tests import scenes
 from tests.world_model.rssm.camera.street import DAY, RIG, pictures
 

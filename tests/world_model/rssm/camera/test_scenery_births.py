@@ -24,7 +24,7 @@ from learned_sim_env.world_model.rssm.camera.scenery.lattice import (
     Lattice,
 )
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import KINDS
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 
 BEV, SIZE, SLOTS = CONTRACTS["driving-camera"].bev, 128, 48
 ROAD = 4.0  # [m] half of it

@@ -9,9 +9,9 @@ from learned_sim_env.rendering.bev import BevRenderer
 from learned_sim_env.road import road_index
 from learned_sim_env.scene import Agents, Scene
 from learned_sim_env.spec import CONTRACTS
-from learned_sim_env.world_model.rssm.landmarks import FAR
 from learned_sim_env.world_model.rssm.roads.grounding import options
-from learned_sim_env.world_model.rssm.route_path import chain
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.path import chain
 from tests.scenes import ego
 from tests.winding_roads import winding_road
 

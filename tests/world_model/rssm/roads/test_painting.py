@@ -12,7 +12,7 @@ from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.training.rssm.roads.assembly import assembled
 from learned_sim_env.training.rssm.roads.cutting import cut
 from learned_sim_env.training.rssm.roads.sections import Sections
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN, MapMemory
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN, MapMemory
 from learned_sim_env.world_model.rssm.roads.library import SUCCESSORS
 from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
 from tests.scenes import ego

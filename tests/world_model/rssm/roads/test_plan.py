@@ -9,10 +9,10 @@ import torch
 
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import compose
-from learned_sim_env.world_model.rssm.landmarks import FAR
 from learned_sim_env.world_model.rssm.roads import plan
 from learned_sim_env.world_model.rssm.roads.library import LEAD
-from learned_sim_env.world_model.rssm.route_path import chain
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.path import chain
 
 RIM = 8
 

@@ -15,7 +15,7 @@ from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import points_from
 from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 from learned_sim_env.world_model.rssm.line_pieces import CLASS, DIRECTIONS, DISTANCES, OTHER_AT, PIECE_AT, STEP, is_line
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 
 HALF_WIDTH = 0.22  # [m] of painted lines, as they are drawn
 # Channels: off-road, road, static object, unknown ground; shares of broken and solid line.
@@ -27,7 +27,7 @@ def ground_look(cells: Tensor, origin: Tensor, pose: Tensor, rig: Rig, bev: BevS
     """(B, CHANNELS, G) float32 for the ground pixels of `rig`.
 
     Args:
-        cells, origin: maps, see `map_memory`: (B, M, M) int16 and (B, 2).
+        cells, origin: maps, see `map.memory`: (B, M, M) int16 and (B, 2).
         pose: (B, 3) of the ego in them.
     """
     size, m = cells.shape[-1], bev.metres_per_pixel

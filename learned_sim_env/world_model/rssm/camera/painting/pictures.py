@@ -15,7 +15,7 @@ from learned_sim_env.world_model.rssm.camera.painting.rig import Rig
 from learned_sim_env.world_model.rssm.camera.painting.shader import Shader, is_solid
 from learned_sim_env.world_model.rssm.camera.painting.state_things import things_now
 from learned_sim_env.world_model.rssm.camera.painting.view import KEYS, View
-from learned_sim_env.world_model.rssm.landmarks import OBSTACLES
+from learned_sim_env.world_model.rssm.route.landmarks import OBSTACLES
 from learned_sim_env.world_model.traced import played
 
 

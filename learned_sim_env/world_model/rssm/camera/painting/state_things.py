@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.agents import KEYS as AGENT_KEYS
+from learned_sim_env.world_model.rssm.agents.boxes import KEYS as AGENT_KEYS
 from learned_sim_env.world_model.rssm.camera.painting.things import (
     Things,
     agents_as_things,
@@ -17,9 +17,9 @@ from learned_sim_env.world_model.rssm.camera.painting.things import (
     joined,
     scenery_as_things,
 )
-from learned_sim_env.world_model.rssm.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
 
-# [m] Side of the boxes that stand for obstacles, of which only places are remembered, see `rssm.landmarks`.
+# [m] Side of the boxes that stand for obstacles, of which only places are remembered, see `rssm.route.landmarks`.
 OBSTACLE_SIZE = 0.6
 SCENERY_KEYS = ("scenery_size", "scenery_kind", "scenery_colour")
 # What is read of a state.

@@ -18,7 +18,7 @@ from learned_sim_env.world_model.layers import MLP, drawn, one_hot
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.scenery.lattice import FAR_REACH, LARGE, Lattice, Squares, seen_from
 from learned_sim_env.world_model.rssm.camera.scenery.roadside import FEATURES, KINDS, RoadsideView, is_road
-from learned_sim_env.world_model.rssm.map_memory import MapMemory
+from learned_sim_env.world_model.rssm.map.memory import MapMemory
 
 # Squares that are decided in a step, and things that are born; the next step goes on with the others.
 SQUARES, BORN = 24, 4

@@ -8,7 +8,7 @@ beyond the farthest thing that is. A square that is left behind is forgotten tog
 decided anew should the ego come back: nothing is ever decided twice while it is remembered.
 
 In a state: `scenery_decided` (B, SIDE * SIDE) uint8, 0 for a square of which nothing is decided, `LARGE` and `ALL`. The
-squares are a torus around the ego, as in `map_memory`: square (u, v) lies at index (u mod SIDE, v mod SIDE).
+squares are a torus around the ego, as in `map.memory`: square (u, v) lies at index (u mod SIDE, v mod SIDE).
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from learned_sim_env.world_model.geometry import turn
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.camera.scenery.lattice import CELLS, Squares
 from learned_sim_env.world_model.rssm.line_pieces import CLASS
-from learned_sim_env.world_model.rssm.map_memory import UNKNOWN
-from learned_sim_env.world_model.rssm.route_path import ROADWAY
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
+from learned_sim_env.world_model.rssm.route.path import ROADWAY
 
 # Kinds of scenery, `NONE` not counted, which state `scenery_kind` holds from 1 on.
 KINDS = 7
@@ -42,7 +42,7 @@ class Roadside(NamedTuple):
 
 
 class RoadsideView:
-    """Looks at remembered maps of `size` x `size` cells, see `map_memory`, around the middles of squares."""
+    """Looks at remembered maps of `size` x `size` cells, see `map.memory`, around the middles of squares."""
 
     def __init__(self, bev: BevSpec, size: int):
         self.metres, self.size = bev.metres_per_pixel, size

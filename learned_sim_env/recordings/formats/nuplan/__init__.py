@@ -1,0 +1,1 @@
+"""nuPlan: logs, and maps as GeoPackages."""

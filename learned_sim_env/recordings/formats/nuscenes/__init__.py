@@ -1,0 +1,1 @@
+"""nuScenes: its tables, its maps, and what was measured on the car."""

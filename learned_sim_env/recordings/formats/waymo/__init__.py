@@ -1,0 +1,1 @@
+"""Waymo Open Motion, and its scenes as MetaDrive, Nocturne and GPUDrive have kept them."""

@@ -1,0 +1,1 @@
+"""Other road users as boxes: found in views, refined, moved, and coming into view."""

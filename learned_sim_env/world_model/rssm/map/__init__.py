@@ -1,0 +1,1 @@
+"""The map: what of it is remembered on the ground, and how road that was not seen is imagined."""
