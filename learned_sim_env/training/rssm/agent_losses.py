@@ -127,7 +127,7 @@ def traffic_loss(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
             torch.stack([felt, yaw_rate, acceleration], -1),
             size,
             classes,
-            torch.stack([batch.motion[:, c + t + 1 - MOTION_HISTORY, 0] / motion.dt, batch.ego[:, c + t, 0]], 1),
+            torch.cat([batch.motion[:, c + t + 1 - MOTION_HISTORY, :1] / motion.dt, batch.ego[:, c + t, :2]], 1),
             torch.where(inside, places, UNKNOWN),
         )
         acceleration = (speed[:, t] - speed[:, t - 1]) / motion.dt

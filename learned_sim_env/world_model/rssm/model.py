@@ -84,7 +84,7 @@ class DrivingRSSM(nn.Module):
         bev = contract.bev
         self.memory = MapMemory(bev, config.map_size)
         self.ego_path = EgoPath(contract.dt)
-        self.agent_motion = AgentMotion(contract.dt)
+        self.agent_motion = AgentMotion(contract.dt, conflicts=config.conflicts)
         self.surroundings = Surroundings(config.surroundings)
         self.detector = Detector(bev, contract.dt)
         self.encoder = Encoder(bev, config.channels, config.embedding)
@@ -275,9 +275,9 @@ class DrivingRSSM(nn.Module):
         # Trained where they do what is likeliest: what follows for the ego is compared with what truly followed.
         by_chance = None if self.training else each
         with torch.set_grad_enabled(alone):
-            speeds = torch.stack([motions[:, 0, 0] / self.contract.dt, speed], 1)
+            driven = torch.stack([motions[:, 0, 0] / self.contract.dt, speed, turning], 1)
             along = None if self.training else seen_from(route, pose)
-            moved = self.agent_motion(*agents.values(), speeds, ahead, by_chance, temperature, along)
+            moved = self.agent_motion(*agents.values(), driven, ahead, by_chance, temperature, along)
         agents["agent_pose"], agents["agent_motion"] = moved
         agents["agent_class"] = agents_module.forget_far(agents["agent_class"], agents["agent_pose"])
         if born:
