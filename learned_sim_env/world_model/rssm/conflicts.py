@@ -74,14 +74,15 @@ class Conflicts(nn.Module):
         x, y, speeds, yaw_rates = torch.cat([torch.stack([pose[0], pose[1], speed, yaw_rate]), ego], 1)
         ways = torch.cat([facing, torch.ones_like(facing[:1])])
         xs, ys, cs, ss = foreseen(x, y, ways, speeds, yaw_rates)
-        away_x, away_y = (v[:, second] - v[:, first] for v in (xs, ys))
+        # `index_select` takes an eighth of the time of an index in brackets on a CPU, `min` a twentieth of `argmin`.
+        away_x, away_y = (v.index_select(1, second) - v.index_select(1, first) for v in (xs, ys))
         # The nearest on each piece of the way, along which places change linearly.
         step_x, step_y = (v[1:] - v[:-1] for v in (away_x, away_y))
         share = -(away_x[:-1] * step_x + away_y[:-1] * step_y) / (step_x.square() + step_y.square() + SLIGHT)
         share = share.clamp(0, 1)
         near_x, near_y = away_x[:-1] + share * step_x, away_y[:-1] + share * step_y
         squared = near_x.square() + near_y.square()
-        piece = (squared + self.later).argmin(0, keepdim=True)
+        piece = (squared + self.later).min(0, keepdim=True)[1]
         share, near_x, near_y, squared = (v.gather(0, piece)[0] for v in (share, near_x, near_y, squared))
         c, s, other_c, other_s = (
             v.flatten(0, 1).gather(0, piece[0] * (k + 1) + which[:, None])
@@ -100,16 +101,18 @@ class Conflicts(nn.Module):
             ]
         )
         counts = torch.cat([there, torch.ones_like(there[:1])])
-        counts = counts[first] & counts[second] & ~_in_line(away_x[0], away_y[0], ways.real, ways.imag, first, second)
+        counts = counts.index_select(0, first) & counts.index_select(0, second)
+        counts = counts & ~_in_line(away_x[0], away_y[0], ways.real, ways.imag, first, second)
         distance = torch.where(counts, pairs[1], torch.inf)
-        apart = distance[pair_of[:k]].masked_fill(torch.eye(k, dtype=torch.bool, device=x.device)[..., None], torch.inf)
-        other = apart.argmin(0)
+        apart, with_ego = distance.index_select(0, pair_of.flatten()).unflatten(0, (k + 1, k)).split([k, 1])
+        apart = apart.masked_fill(torch.eye(k, dtype=torch.bool, device=x.device)[..., None], torch.inf)
+        least, other = apart.min(0)
         numbers = torch.arange(k, device=x.device)[:, None]
         # Each with the ego, then each with its other: (2, K, B).
         which = torch.stack([pair_of[k][:, None].expand_as(other), pair_of[other, numbers]])
         leads = torch.stack([torch.ones_like(speed), torch.where(other > numbers, 1.0, -1.0)])
         own = pairs.gather(1, which.flatten(0, 1).expand(len(pairs), -1, -1)).unflatten(1, (2, k))
-        met = torch.stack([distance[pair_of[k]], apart.gather(0, other[None])[0]]) < REACH
+        met = torch.cat([with_ego, least[None]]) < REACH
         time, between = torch.where(met, own[0], HORIZON), torch.where(met, own[1], REACH)
         near = (between + NEAREST).reciprocal()
         braking = torch.where(met, speed * near / (time + SOONEST), 0.0)
@@ -144,7 +147,7 @@ def _in_line(x: Tensor, y: Tensor, c: Tensor, s: Tensor, first: Tensor, second: 
 
     x, y: (P, B) from the first of a pair to its second. c, s: (N, B) directions of all.
     """
-    mean_c, mean_s = c[first] + c[second], s[first] + s[second]
+    mean_c, mean_s = (v.index_select(0, first) + v.index_select(0, second) for v in (c, s))
     # Of two unit vectors, the squared length of the sum is 2 + 2 cos.
     squared = mean_c.square() + mean_s.square()
     across = y * mean_c - x * mean_s
