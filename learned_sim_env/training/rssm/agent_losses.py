@@ -99,7 +99,13 @@ def start_agents(model: DrivingRSSM, state: State, batch: Batch, config: LossCon
 
 
 def traffic_loss(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
-    """How well `agent_motion` predicts the agents that are in view at the end of the context.
+    """How well `agent_motion` predicts the agents that are in view at the end of the context, see `traffic_errors`."""
+    surprise, aside, known = traffic_errors(model, batch)
+    return masked_mean(surprise + aside, known)
+
+
+def traffic_errors(model: DrivingRSSM, batch: TrafficWindows) -> tuple[Tensor, Tensor, Tensor]:
+    """Two losses (B, T, K) of the steps of agents that follow the context, and which of them are known.
 
     Along their paths agents are kept at their true positions, and the loss is the cross-entropy of their accelerations,
     because several may be plausible. Steering follows from the road: laterally and in heading agents continue from the
@@ -107,14 +113,13 @@ def traffic_loss(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
     """
     c, motion = batch.context - 1, model.agent_motion
     order, there = _nearest(model, batch)
-    ids = torch.where(there, batch.agent_ids[:, c].gather(1, order), -1)
-    pose, moving, known = _followed(ids, batch)
+    pose, moving, known = followed(model, batch)
     speed, size = moving[..., 0], batch.agent_size[:, c].gather(1, order[..., None].expand(-1, -1, 2))
     classes = torch.where(there, batch.agent_class[:, c].gather(1, order), 0)
     here, yaw_rate = pose[:, 0], moving[:, 0, :, 1]
     acceleration = torch.full_like(yaw_rate, UNKNOWN_ACCELERATION)
     off = SPEED_OFF * torch.randn_like(yaw_rate)
-    losses = []
+    surprises, deviations = [], []
     for t in range(1, pose.shape[1]):
         ego = batch.pose[:, c + t]
         seen = relative(here, ego[:, None])
@@ -127,16 +132,16 @@ def traffic_loss(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
             torch.stack([felt, yaw_rate, acceleration], -1),
             size,
             classes,
-            torch.stack([batch.motion[:, c + t + 1 - MOTION_HISTORY, 0] / motion.dt, batch.ego[:, c + t, 0]], 1),
+            torch.cat([batch.motion[:, c + t + 1 - MOTION_HISTORY, :1] / motion.dt, batch.ego[:, c + t, :2]], 1),
             torch.where(inside, places, UNKNOWN),
         )
         acceleration = (speed[:, t] - speed[:, t - 1]) / motion.dt
-        surprise = -(two_hot(acceleration, motion.accelerations) * logits.log_softmax(-1)).sum(-1)
+        surprises.append(-(two_hot(acceleration, motion.accelerations) * logits.log_softmax(-1)).sum(-1))
         yaw_rate = yaw_rate + turning
         here = advance(here, torch.stack([speed[:, t], yaw_rate], -1), motion.dt)
         aside = relative(here, pose[:, t])[..., 1:] / here.new_tensor([0.5, 0.15])
-        losses.append(surprise + huber(aside))
-    return masked_mean(torch.stack(losses, 1), known[:, 1:])
+        deviations.append(huber(aside))
+    return torch.stack(surprises, 1), torch.stack(deviations, 1), known[:, 1:]
 
 
 def _nearest(model: DrivingRSSM, batch: TrafficWindows) -> tuple[Tensor, Tensor]:
@@ -147,12 +152,14 @@ def _nearest(model: DrivingRSSM, batch: TrafficWindows) -> tuple[Tensor, Tensor]
     return order, seen.gather(1, order)
 
 
-def _followed(ids: Tensor, batch: TrafficWindows) -> tuple[Tensor, Tensor, Tensor]:
-    """Poses (B, T, K, 3) and motions (B, T, K, 2) of agents `ids` (B, K), from the end of the context on, and whether
-    they are known. Once lost from the data (out of reach, or gone) an agent is not known again, and without the
-    ground that they drive on none is.
+def followed(model: DrivingRSSM, batch: TrafficWindows) -> tuple[Tensor, Tensor, Tensor]:
+    """True poses (B, T, K, 3) and motions (B, T, K, 2) of the agents that a model remembers at the end of the context,
+    from then on, and whether they are known (B, T, K). Once lost from the data (out of reach, or gone) an agent is not
+    known again, and without the ground that they drive on none is.
     """
     c = batch.context - 1
+    order, seen = _nearest(model, batch)
+    ids = torch.where(seen, batch.agent_ids[:, c].gather(1, order), -1)
     same = (ids[:, None, :, None] == batch.agent_ids[:, c:, None, :]) & (ids >= 0)[:, None, :, None]
     there = batch.imaginable & batch.known["agents"] & batch.known["map"][:, c : c + 1]
     known = (same.any(-1) & there[:, c:, None]).long().cumprod(1).bool()

@@ -64,8 +64,10 @@ class RSSMObjective(WindowObjective):
         self.model.births.likelier.zero_()
 
     def new_model(self) -> Any:
-        """As everywhere, but that a checkpoint's pieces of road are kept, and how many others are kept track of."""
-        return new_model(self.config, free=("slots", "roads"))
+        """As everywhere, but that a checkpoint's pieces of road are kept, how many others are kept track of, and what
+        these are told.
+        """
+        return new_model(self.config, free=("slots", "roads", "conflicts"))
 
     @property
     def needs(self) -> tuple[str, ...]:

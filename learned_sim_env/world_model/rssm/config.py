@@ -18,6 +18,7 @@ class RSSMConfig:
     head_hidden: int = 128
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
+    conflicts: bool = False  # whether others are told where their paths meet others' and the ego's; new ones are
     # Lengths of the tables of pieces of road, see `roads.library.Sizes`; none: the map decoder alone imagines road.
     roads: tuple[int, ...] = ()
 
@@ -25,8 +26,18 @@ class RSSMConfig:
 # By name, as `learned-sim train --model` knows them.
 SIZES = {
     "rssm-tiny": RSSMConfig(
-        hidden=32, groups=4, classes=16, embedding=32, channels=16, surroundings=16, head_hidden=32, slots=4
+        hidden=32,
+        groups=4,
+        classes=16,
+        embedding=32,
+        channels=16,
+        surroundings=16,
+        head_hidden=32,
+        slots=4,
+        conflicts=True,
     ),
-    "rssm-small": RSSMConfig(),
-    "rssm-base": RSSMConfig(hidden=512, groups=32, classes=32, embedding=512, channels=192, head_hidden=384),
+    "rssm-small": RSSMConfig(conflicts=True),
+    "rssm-base": RSSMConfig(
+        hidden=512, groups=32, classes=32, embedding=512, channels=192, head_hidden=384, conflicts=True
+    ),
 }

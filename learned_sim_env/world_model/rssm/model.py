@@ -174,9 +174,9 @@ class DrivingRSSM(Drawing):
         # Trained where they do what is likeliest: what follows for the ego is compared with what truly followed.
         by_chance = None if self.training else each
         with torch.set_grad_enabled(alone):
-            speeds = torch.stack([motions[:, 0, 0] / self.contract.dt, speed], 1)
+            driven = torch.stack([motions[:, 0, 0] / self.contract.dt, speed, turning], 1)
             along = None if self.training else seen_from(route, pose)
-            moved = self.agent_motion(*agents.values(), speeds, ahead, by_chance, temperature, along)
+            moved = self.agent_motion(*agents.values(), driven, ahead, by_chance, temperature, along)
         agents["agent_pose"], agents["agent_motion"] = moved
         agents["agent_class"] = boxes.forget_far(agents["agent_class"], agents["agent_pose"])
         if born:

@@ -41,7 +41,7 @@ class Parts(nn.Module):
         bev = contract.bev
         self.memory = MapMemory(bev, config.map_size)
         self.ego_path = EgoPath(contract.dt)
-        self.agent_motion = AgentMotion(contract.dt)
+        self.agent_motion = AgentMotion(contract.dt, conflicts=config.conflicts)
         self.surroundings = Surroundings(config.surroundings)
         self.detector = Detector(bev, contract.dt)
         self.encoder = Encoder(bev, config.channels, config.embedding)

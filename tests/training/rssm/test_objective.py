@@ -60,3 +60,12 @@ def test_road_goes_on_in_the_pieces_that_a_checkpoint_knows(packed, tmp_path, mo
     finished, facts = run.finish()
     assert torch.equal(finished.roads.successors, known.roads.successors)
     assert facts["pieces_of_road"] == known.roads.sizes.pieces
+
+
+def test_a_checkpoint_without_conflicts_is_trained_on_without(packed, tmp_path):
+    model = model_of_size("rssm-tiny", CONTRACTS["driving"], conflicts=False).eval()
+    start = str(save_pretrained(tmp_path / "before", model, choose_contexts(packed, 2, model), 1.0, {}))
+    run = objective(packed, replace(CONFIG, start=start))
+    assert run.model.config == model.config and run.model.agent_motion.conflicts is None
+    assert all(torch.equal(a, b) for a, b in zip(run.model.parameters(), model.parameters()))
+    assert objective(packed).model.agent_motion.conflicts is not None, "new ones have them"

@@ -15,6 +15,7 @@ from learned_sim_env.spec import EGO_SIZE
 from learned_sim_env.world_model.geometry import place, points_from, product, turn, wrap
 from learned_sim_env.world_model.layers import MLP, drawn, one_hot, tempered
 from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
+from learned_sim_env.world_model.rssm.agents.conflicts import FEATURES, Conflicts
 from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 from learned_sim_env.world_model.rssm.route.path import ROADWAY, beside
 
@@ -42,9 +43,12 @@ NEAREST = 2.0
 
 
 class AgentMotion(nn.Module):
-    """One clock step of every agent, from its motion, the map ahead of it, the ego and the vehicles ahead."""
+    """One clock step of every agent, from its motion, the map ahead of it, the ego and the vehicles ahead.
 
-    def __init__(self, dt: float, hidden: tuple[int, ...] = (64, 48)):
+    conflicts: whether also from where the paths of agents and the ego will meet.
+    """
+
+    def __init__(self, dt: float, hidden: tuple[int, ...] = (64, 48), conflicts: bool = False):
         super().__init__()
         self.dt = dt
         self.look_ahead: Tensor
@@ -63,7 +67,9 @@ class AgentMotion(nn.Module):
         self.ego: Tensor  # (6, 1, 1) place, direction, half its length, and that it is there
         ego = torch.tensor([0.0, 0.0, 1.0, 0.0, EGO_SIZE[0] / 2, 1.0])
         self.register_buffer("ego", ego[:, None, None], persistent=False)
+        self.conflicts = Conflicts() if conflicts else None
         inputs = len(LOOK_AHEAD) * (UNKNOWN + 1) + len(self.own_scale) + 3 * len(self.others_scale)
+        inputs += 2 * FEATURES if conflicts else 0
         self.net = MLP(inputs, hidden, len(ACCELERATIONS) + 1, norm=False)
         nn.init.zeros_(self.net.output.weight)
         nn.init.zeros_(self.net.output.bias)
@@ -78,7 +84,7 @@ class AgentMotion(nn.Module):
         agent_motion: Tensor,
         agent_size: Tensor,
         agent_class: Tensor,
-        ego_speeds: Tensor,
+        ego_motion: Tensor,
         map_ids: Tensor,
         uniforms: Tensor | None = None,
         temperature: float = 1.0,
@@ -86,12 +92,13 @@ class AgentMotion(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Poses and motions after a step, shapes as in `agents.boxes`.
 
-        ego_speeds: (B, 2) [m/s], some steps ago and now: where the ego has just set off, others do as well.
+        ego_motion: (B, 3), its speed some steps ago and now [m/s]: where the ego has just set off, others do as well;
+        and its yaw rate [rad/s].
         map_ids: (B, K * P) uint8, the map at `places`. uniforms: (B, K) at which the distributions of accelerations are
         inverted; None takes what is likeliest. route: (B, STATIONS + 1, 3) in the ego frame, see `route.path`: where no
         map was seen, agents drive along it.
         """
-        logits, turning = self.guesses(agent_pose, agent_motion, agent_size, agent_class, ego_speeds, map_ids)
+        logits, turning = self.guesses(agent_pose, agent_motion, agent_size, agent_class, ego_motion, map_ids)
         likely = logits.softmax(-1)
         if uniforms is None or temperature == 0:
             acceleration = self._around_the_mode(likely)
@@ -112,7 +119,7 @@ class AgentMotion(nn.Module):
         agent_motion: Tensor,
         agent_size: Tensor,
         agent_class: Tensor,
-        ego_speeds: Tensor,
+        ego_motion: Tensor,
         map_ids: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Logits (B, K, len(ACCELERATIONS)) of the accelerations, and changes of the yaw rate (B, K) [rad/s], float32.
@@ -124,7 +131,8 @@ class AgentMotion(nn.Module):
         pose, (speed, yaw_rate, acceleration), size = (
             v.permute(2, 1, 0).contiguous() for v in (agent_pose, agent_motion, agent_size)
         )
-        there, ego_speeds = (agent_class > 0).t(), ego_speeds.t().contiguous()
+        there, ego_motion = (agent_class > 0).t(), ego_motion.t().contiguous()
+        ego_speeds = ego_motion[:2]
         facing = turn(pose[2])
         known = acceleration > UNKNOWN_ACCELERATION
         ego = product(-torch.complex(pose[0], pose[1]), facing.conj())
@@ -145,7 +153,10 @@ class AgentMotion(nn.Module):
             *ego_speeds[:, None].clamp_max(1.0).expand(-1, k, -1),
         ]
         ahead = self._ahead(pose, facing, speed, size[0], there, ego_speeds[1])
-        facts = torch.cat([torch.stack(own) * self.own_scale, (ahead * self.others_scale).flatten(0, 1)])
+        told = [torch.stack(own) * self.own_scale, (ahead * self.others_scale).flatten(0, 1)]
+        if self.conflicts is not None:
+            told.append(self.conflicts(pose, facing, speed, yaw_rate, there, ego_motion[1:]))
+        facts = torch.cat(told)
         dtype = self.net.output.weight.dtype
         seen = one_hot(map_ids.view(b, k, -1), UNKNOWN + 1, dtype).flatten(2)
         out = self.net(torch.cat([seen, facts.permute(2, 1, 0).to(dtype)], -1)).float()

@@ -33,14 +33,14 @@ def agents(*poses, speed=5.0):
     motion = torch.tensor([speed, 0.0, 0.0]).repeat(1, k, 1)
     there = torch.full((1, k), int(SemanticClass.VEHICLE), dtype=torch.uint8)
     ids = torch.zeros(1, k * len(LOOK_AHEAD), dtype=torch.uint8)
-    return [pose, motion, SIZE.expand(1, k, 2), there, torch.tensor([[6.5, 7.0]]), ids]
+    return [pose, motion, SIZE.expand(1, k, 2), there, torch.tensor([[6.5, 7.0, 0.0]]), ids]
 
 
 def gaps(*poses):
     """[m] (K, 3) from each vehicle to the next one ahead in each lane."""
-    pose, motion, size, there, ego_speeds, _ = agents(*poses)
+    pose, motion, size, there, ego_motion, _ = agents(*poses)
     pose, motion, size = (v.permute(2, 1, 0) for v in (pose, motion, size))
-    ahead = AgentMotion(0.1)._ahead(pose, turn(pose[2]), motion[0], size[0], there.t() > 0, ego_speeds[:, 1])
+    ahead = AgentMotion(0.1)._ahead(pose, turn(pose[2]), motion[0], size[0], there.t() > 0, ego_motion[:, 1])
     return ahead[:, 0, :, 0].t()
 
 
@@ -135,14 +135,14 @@ def test_where_no_map_was_seen_one_drives_along_the_route(radius, against):
     # On the arc that the route is, 3 m to its left.
     angle = 30.0 / radius
     pose = [(radius - 3) * math.sin(angle), radius - (radius - 3) * math.cos(angle), angle + against * math.pi]
-    pose, motion, size, there, ego_speeds, ids = agents(pose, speed=6.0)
+    pose, motion, size, there, ego_motion, ids = agents(pose, speed=6.0)
     ids.fill_(UNKNOWN)
     for _ in range(30):
-        pose, motion = model(pose, motion, size, there, ego_speeds, ids, torch.full((1, 1), 0.5), route=route)
+        pose, motion = model(pose, motion, size, there, ego_motion, ids, torch.full((1, 1), 0.5), route=route)
     away = pose[0, 0, :2] - torch.tensor([0.0, radius])
     assert away.norm() == pytest.approx(abs(radius - 3), abs=1.0)
     # Where the map is known, or one goes across, the network alone says how one turns.
     for known, across in ((1, 0.0), (UNKNOWN, math.pi / 2)):
         pose[..., 2] += across
-        turned = model(pose, motion * 0 + 6, size, there, ego_speeds, ids.fill_(known), route=route)[1]
+        turned = model(pose, motion * 0 + 6, size, there, ego_motion, ids.fill_(known), route=route)[1]
         assert turned[0, 0, 1] == 6.0
