@@ -25,7 +25,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from learned_sim_env.data.dataset import PackedData, pack
+from learned_sim_env.data.dataset import PackedData, packed_file
 from learned_sim_env.files import write_json, write_text
 from learned_sim_env.locks import alone_in
 from learned_sim_env.measures.frame_error import changed, frame_ssim, psnr
@@ -86,7 +86,7 @@ def main(args: StudyArgs) -> None:
     """Train and judge what is not there yet, and write the table."""
     if args.threads:
         torch.set_num_threads(args.threads)
-    data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
+    data = PackedData.load(packed_file(args.data))
     with alone_in(args.out):
         for study in args.studies:
             scores = {name: _scores(args, data, name, changes) for name, changes in STUDIES[study].items()}

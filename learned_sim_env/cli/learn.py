@@ -84,7 +84,7 @@ def _run(args: LearnArgs[Any]) -> int:
     from learned_sim_env.agents.results.recorded_page import recorded_parts
     from learned_sim_env.agents.results.report import report
     from learned_sim_env.agents.results.sight import both_ways, sight_part
-    from learned_sim_env.data.dataset import PackedData, pack
+    from learned_sim_env.data.dataset import PackedData, packed_file
     from learned_sim_env.optional import require
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
@@ -96,7 +96,7 @@ def _run(args: LearnArgs[Any]) -> int:
     remove_unfinished(args.out)
     torch.set_num_threads(args.threads)
     checkpoint = from_pretrained(args.config.checkpoint)
-    data = None if args.data is None else PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
+    data = None if args.data is None else PackedData.load(packed_file(args.data))
     learner = Learner(args.config, args.settings, checkpoint, args.out, data, args.save_every)
     try:
         learner.run()

@@ -70,10 +70,10 @@ def args_for(argv: Sequence[str]) -> Any:
     objective, config = objective_class(model), run_config(model)
     settings = objective.settings_class()
     if objective.amounts and given.start and given.data and Path(given.data).exists():
-        from learned_sim_env.data.dataset import PackedData
+        from learned_sim_env.data.dataset import PackedData, packed_file
         from learned_sim_env.training.export.amount import scaled
 
-        frames = PackedData.count_steps(_packed(Path(given.data)), "train")
+        frames = PackedData.count_steps(packed_file(Path(given.data)), "train")
         config, settings = scaled(replace(config, start=given.start), settings, objective.amounts, frames)
     return make_dataclass(
         "TrainArgs",
@@ -87,13 +87,6 @@ def args_for(argv: Sequence[str]) -> Any:
         frozen=True,
         kw_only=True,
     )
-
-
-def _packed(path: Path) -> Path:
-    """The packed file of a collection's folder, or that file itself."""
-    from learned_sim_env.data.dataset import pack
-
-    return pack(path) if path.is_dir() else path
 
 
 def run(args: TrainArgs) -> int:
@@ -110,7 +103,7 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
     """The trainer of a run, as far as it has come, and its data; alone in the run's folder."""
     import torch
 
-    from learned_sim_env.data.dataset import PackedData
+    from learned_sim_env.data.dataset import PackedData, packed_file
     from learned_sim_env.training.loop.trainer import Trainer
 
     # Of several processes the first one writes.
@@ -118,7 +111,7 @@ def opened(args: TrainArgs) -> Iterator[tuple[Trainer, PackedData]]:
         remove_unfinished(args.out)
         if args.threads:
             torch.set_num_threads(args.threads)
-        data = PackedData.load(_packed(args.data))
+        data = PackedData.load(packed_file(args.data))
         every = {"save_every": args.save_every, "picture_every": args.picture_every}
         yield Trainer(args.config, data, args.out, args.settings, args.device, **every), data
 

@@ -168,11 +168,11 @@ def _parts(plan: AgentPlan) -> list[Part]:
 def _recorded(plan: AgentPlan) -> list[Part]:
     """What agents have learned from, if episodes were given."""
     from learned_sim_env.agents.results.recorded_page import recorded_parts
-    from learned_sim_env.data.dataset import PackedData, pack
+    from learned_sim_env.data.dataset import PackedData, packed_file
 
     if plan.data is None:
         return []
-    return recorded_parts(PackedData.load(pack(plan.data) if plan.data.is_dir() else plan.data))
+    return recorded_parts(PackedData.load(packed_file(plan.data)))
 
 
 def _write(out: Path, about: dict[str, Any], parts: list[Part]) -> list[Path]:

@@ -13,7 +13,7 @@ from learned_sim_env.data.splits import SPLITS, split_of
 from learned_sim_env.data.store import fingerprints_of, read_minari
 from learned_sim_env.spec import unknown
 
-__all__ = ["PackedData", "iterate_episodes", "load_episodes", "pack"]
+__all__ = ["PackedData", "iterate_episodes", "load_episodes", "pack", "packed_file"]
 
 
 def iterate_episodes(directory: Path | str, split: str | None = None) -> Iterator[Episode]:
@@ -44,6 +44,11 @@ def pack(directory: Path | str) -> Path:
                 return path
     PackedData.save(path, iterate_episodes(directory), fingerprints_of(directory / "data"), source)
     return path
+
+
+def packed_file(path: Path) -> Path:
+    """The packed file of a collection's folder, see `pack`; or `path` itself, if it is no folder but such a file."""
+    return pack(path) if path.is_dir() else path
 
 
 def _stamp(dataset: Path) -> str:

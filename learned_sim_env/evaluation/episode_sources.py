@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_sim_env.data.dataset import PackedData, pack
+from learned_sim_env.data.dataset import PackedData, packed_file
 
 # Longer ones say little more, and cost simulator time.
 MAX_STEPS = 300
@@ -21,7 +21,7 @@ def open_episodes(data: Path, split: str, episodes: int) -> PackedData:
     """
     if not data.exists():
         raise FileNotFoundError(f"no collection folder or packed file at {data}")
-    found = PackedData.load(pack(data) if data.is_dir() else data).split(split)
+    found = PackedData.load(packed_file(data)).split(split)
     if not len(found):
         raise ValueError(f"{data} has no episode of the {split} split")
     return found.select(np.argsort(found.seeds, kind="stable")[:episodes])

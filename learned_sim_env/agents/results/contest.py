@@ -103,7 +103,7 @@ class Learn:
         import torch
 
         from learned_sim_env.agents.learning import Learner
-        from learned_sim_env.data.dataset import PackedData, pack
+        from learned_sim_env.data.dataset import PackedData, packed_file
         from learned_sim_env.world_model.checkpoint import from_pretrained
 
         torch.set_num_threads(1)
@@ -119,7 +119,7 @@ class Learn:
             config |= {"updates": ENDLESS, "steps": self.steps, "minutes": self.minutes}
         data = None
         if self.data is not None:
-            data = PackedData.load(pack(self.data) if self.data.is_dir() else self.data)
+            data = PackedData.load(packed_file(self.data))
         checkpoint = from_pretrained(self.checkpoint)
         Learner(LearnConfig(**config), kind.settings_class(**self.settings), checkpoint, self.path, data).run()
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned_sim_env.data.dataset import PackedData, pack
+from learned_sim_env.data.dataset import PackedData, packed_file
 from learned_sim_env.data.splits import split_of
 from learned_sim_env.spec import Contract
 from learned_sim_env.training.batches import Batch
@@ -108,7 +108,7 @@ def video(path: str, contract: Contract, names: tuple[str, ...]) -> tuple[Packed
         ValueError: for data of another contract, without any of the modalities, or for test alone.
     """
     folder = Path(path)
-    data = PackedData.load(pack(folder) if folder.is_dir() else folder)
+    data = PackedData.load(packed_file(folder))
     there = tuple(name for name in names if name in data.modalities)
     if not there:
         raise ValueError(
