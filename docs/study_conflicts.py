@@ -31,7 +31,7 @@ from learned_sim_env.training.rssm.agent_losses import followed, traffic_errors
 from learned_sim_env.training.rssm.fine_tune import fine_tune_agents
 from learned_sim_env.training.rssm.settings import RSSMSettings
 from learned_sim_env.world_model.checkpoint import Checkpoint, from_pretrained
-from learned_sim_env.world_model.geometry import relative, turn
+from learned_sim_env.world_model.geometry import relative
 from learned_sim_env.world_model.rssm.agents.conflicts import Conflicts
 from learned_sim_env.world_model.rssm.agents.motion import AgentMotion
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
@@ -121,8 +121,8 @@ def near_conflicts(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
         now = batch.context - 1 + t
         seen = relative(pose[:, t], batch.pose[:, now, None]).permute(2, 1, 0)
         speed, yaw_rate = motion[:, t].permute(2, 1, 0)
-        told = Conflicts().told(seen, turn(seen[2]), speed, yaw_rate, known[:, t].t(), batch.ego[:, now, :2].t())
-        found.append((told[:, DISTANCE] < CLOSE).any(0).t())
+        told = Conflicts().told(seen, speed, yaw_rate, known[:, t].t(), batch.ego[:, now, :2].t())
+        found.append((told[DISTANCE] < CLOSE).any(0).t())
     return torch.stack(found, 1)
 
 

@@ -3,7 +3,7 @@
 As time to collision and post-encroachment time are for pairs in traffic safety (Allen et al., Transportation Research
 Record 667, 1978; Hayward, Highway Research Record 384, 1972), but from paths of constant speed and turn, and without a
 threshold: how near, when, and which of the two passes in front. What drives in the same lane is no conflict here; see
-`agent_motion` for vehicles ahead.
+`agents.motion` for vehicles ahead.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ import functools
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from learned_sim_env.world_model.geometry import product, turn
+from learned_sim_env.world_model.geometry import turn
 
-# Paths are foreseen for so many pieces of so many seconds each: straight, and turned from one to the next.
+# Paths are foreseen at the ends of so many pieces of so many seconds each.
 PIECES, PIECE = 6, 0.5
 HORIZON = PIECES * PIECE  # [s]
+# An arc is a power series in the angle turned, of so many terms, which at the sharpest turn [rad/s] is centimetres off
+# in the end; paths turn no sharper.
+TERMS, SHARPEST = 10, 1.0
+# A CPU rounds a product of matrices differently for fewer rows or columns than this.
+FEWEST = 16
 # [m] Farther away at the closest, two are in no conflict.
 REACH = 12.0
 # [m^2] By which a place has to be nearer for each piece that it comes later: two that go on side by side are as near
@@ -29,139 +35,146 @@ SLIGHT = 0.01
 ALIGNED, ASIDE = 0.866, 1.7
 # [m] and [s] Added before they are inverted.
 NEAREST, SOONEST = 2.0, 0.5
-# What is told of a conflict, see `Conflicts.told`, and what it is multiplied by for a network.
+# What is told of a conflict, see `Conflicts.told`, what it is multiplied by for a network, and what it is without one.
 SCALE = (1 / HORIZON, 1 / REACH, 4.0, 0.2, 0.5, 1.0, 1.0)
+NONE = (HORIZON, REACH, 1 / (REACH + NEAREST), 0.0, 0.0, 0.0, 0.0)
 FEATURES = len(SCALE)
 
 
 class Conflicts(nn.Module):
-    """Two conflicts of each agent: with the ego, and with the other agent that it will come nearest to."""
+    """Two conflicts of each agent: with the ego, and with the other agent that it will come nearest to.
+
+    Most slots are empty: only pairs of two that are there are computed, as a list.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.scale: Tensor
-        self.register_buffer("scale", torch.tensor(SCALE)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE)[:, None], persistent=False)
+        self.none: Tensor
+        self.register_buffer("none", torch.tensor(NONE)[:, None], persistent=False)
+        times = torch.arange(PIECES + 1.0)[:, None]
         self.later: Tensor
-        self.register_buffer("later", LATER * torch.arange(PIECES)[:, None, None], persistent=False)
+        self.register_buffer("later", LATER * times, persistent=False)
+        # The series' factors at the ends of pieces, after 1 for where a path begins: t^n / n!.
+        factors = torch.ones(FEWEST, 1 + TERMS)
+        for n in range(1, 1 + TERMS):
+            factors[: PIECES + 1, n] = factors[: PIECES + 1, n - 1] * times[:, 0] * PIECE / n
+        self.factors: Tensor
+        self.register_buffer("factors", factors, persistent=False)
 
-    def forward(
-        self, pose: Tensor, facing: Tensor, speed: Tensor, yaw_rate: Tensor, there: Tensor, ego_motion: Tensor
-    ) -> Tensor:
-        """(2 * FEATURES, K, B) network inputs: of the conflict with the ego, then of that with another agent.
+    def forward(self, pose: Tensor, speed: Tensor, yaw_rate: Tensor, there: Tensor, ego_motion: Tensor) -> Tensor:
+        """(FEATURES, 2, K, B) network inputs: of the conflict with the ego, then of that with another agent.
 
         Arguments as for `told`, whose result this is, scaled.
         """
-        return (self.told(pose, facing, speed, yaw_rate, there, ego_motion) * self.scale).flatten(0, 1)
+        return self.told(pose, speed, yaw_rate, there, ego_motion) * self.scale[..., None, None]
 
-    def told(
-        self, pose: Tensor, facing: Tensor, speed: Tensor, yaw_rate: Tensor, there: Tensor, ego_motion: Tensor
-    ) -> Tensor:
-        """What is told of the conflict with the ego, and of that with another agent: (2, FEATURES, K, B).
+    def told(self, pose: Tensor, speed: Tensor, yaw_rate: Tensor, there: Tensor, ego_motion: Tensor) -> Tensor:
+        """What is told of the conflict with the ego, and of that with another agent: (FEATURES, 2, K, B).
 
         The time [s] until the two are nearest; the distance of their middles then [m]; one over it [1/m]; how far the
         other is ahead of the agent then [m], along the mean of their directions: above 0 the other passes first, and
         what the other is told is the negative; the deceleration [m/s^2] that stops the agent by then, the less the
         farther apart they pass; cosine and sine of the other's direction then, seen from the agent: a sine above 0 is
-        of one from the right. Without a conflict, that of two that are `REACH` apart in the end, and for the rest 0.
+        of one from the right. Without a conflict `NONE`: that of two that are `REACH` apart in the end, and for the
+        rest 0.
 
-        pose: (3, K, B) in the ego frame. facing: (K, B) complex. speed, yaw_rate: (K, B) [m/s, rad/s]. there: (K, B)
-        bool. ego_motion: (2, B), its speed and yaw rate.
+        pose: (3, K, B) in the ego frame. speed, yaw_rate: (K, B) [m/s, rad/s]. there: (K, B) bool. ego_motion: (2, B),
+        its speed and yaw rate.
         """
-        k = int(speed.shape[0])
-        first, second, pair_of = _pairs(k, speed.device)
+        k, b = map(int, speed.shape)
+        n = (k + 1) * b
+        pairs, mine = _pairs(k, b, speed.device)
         # The ego last.
-        ego = torch.cat([torch.zeros_like(ego_motion), ego_motion])[:, None]
-        x, y, speeds, yaw_rates = torch.cat([torch.stack([pose[0], pose[1], speed, yaw_rate]), ego], 1)
-        ways = torch.cat([facing, torch.ones_like(facing[:1])])
-        xs, ys, cs, ss = foreseen(x, y, ways, speeds, yaw_rates)
-        # `index_select` takes an eighth of the time of an index in brackets on a CPU, `min` a twentieth of `argmin`.
-        away_x, away_y = (v.index_select(1, second) - v.index_select(1, first) for v in (xs, ys))
-        # The nearest on each piece of the way, along which places change linearly.
-        step_x, step_y = (v[1:] - v[:-1] for v in (away_x, away_y))
-        share = -(away_x[:-1] * step_x + away_y[:-1] * step_y) / (step_x.square() + step_y.square() + SLIGHT)
-        share = share.clamp(0, 1)
-        near_x, near_y = away_x[:-1] + share * step_x, away_y[:-1] + share * step_y
-        squared = near_x.square() + near_y.square()
-        piece = (squared + self.later).min(0, keepdim=True)[1]
-        share, near_x, near_y, squared = (v.gather(0, piece)[0] for v in (share, near_x, near_y, squared))
-        c, s, other_c, other_s = (
-            v.flatten(0, 1).gather(0, piece[0] * (k + 1) + which[:, None])
-            for which in (first, second)
-            for v in (cs, ss)
-        )
-        mean_c, mean_s = c + other_c, s + other_s
-        length = (mean_c.square() + mean_s.square()).clamp_min(SLIGHT).sqrt()
-        pairs = torch.stack(
-            [
-                (piece[0] + share) * PIECE,
-                squared.clamp_min(SLIGHT).sqrt(),
-                (near_x * mean_c + near_y * mean_s) / length,
-                c * other_c + s * other_s,
-                c * other_s - s * other_c,
-            ]
-        )
-        counts = torch.cat([there, torch.ones_like(there[:1])])
-        counts = counts.index_select(0, first) & counts.index_select(0, second)
-        counts = counts & ~_in_line(away_x[0], away_y[0], ways.real, ways.imag, first, second)
-        distance = torch.where(counts, pairs[1], torch.inf)
-        apart, with_ego = distance.index_select(0, pair_of.flatten()).unflatten(0, (k + 1, k)).split([k, 1])
-        apart = apart.masked_fill(torch.eye(k, dtype=torch.bool, device=x.device)[..., None], torch.inf)
-        least, other = apart.min(0)
-        numbers = torch.arange(k, device=x.device)[:, None]
-        # Each with the ego, then each with its other: (2, K, B).
-        which = torch.stack([pair_of[k][:, None].expand_as(other), pair_of[other, numbers]])
-        leads = torch.stack([torch.ones_like(speed), torch.where(other > numbers, 1.0, -1.0)])
-        own = pairs.gather(1, which.flatten(0, 1).expand(len(pairs), -1, -1)).unflatten(1, (2, k))
-        met = torch.cat([with_ego, least[None]]) < REACH
-        time, between = torch.where(met, own[0], HORIZON), torch.where(met, own[1], REACH)
-        near = (between + NEAREST).reciprocal()
-        braking = torch.where(met, speed * near / (time + SOONEST), 0.0)
-        lead, crossing = (torch.where(met, v * leads, 0.0) for v in (own[2], own[4]))
-        return torch.stack([time, between, near, lead, braking, torch.where(met, own[3], 0.0), crossing], 1)
+        ego = torch.cat([torch.zeros_like(pose[:, 0]), ego_motion])
+        moving = torch.cat([torch.cat([pose.flatten(1), torch.stack([speed, yaw_rate]).flatten(1)], 0), ego], 1)
+        counts = torch.cat([there.flatten(), torch.ones_like(there[0])])
+        # `index_select` takes an eighth of the time of an index in brackets on a CPU.
+        both = counts.index_select(0, pairs[0]) & counts.index_select(0, pairs[1])
+        chosen = pairs.index_select(1, both.nonzero()[:, 0])
+        table = torch.cat([foreseen(moving, self.factors).flatten(0, 1), moving[2:]])
+        distance, found = self._pairs_told(table.index_select(1, chosen[:2].flatten()).unflatten(1, (2, -1)))
+        # Of all two by two, which pair it is, from 1 on, and how near they come.
+        place = chosen[2:].flatten()
+        numbers = torch.arange(1, place.shape[0] + 1, device=place.device)
+        of_pair = place.new_zeros((k + 1) * n).scatter(0, place, numbers)
+        apart = distance.new_full(((k + 1) * n,), torch.inf).scatter(0, place, distance.repeat(2))
+        nearest = apart.view(k + 1, k + 1, b)[:k, :k].min(0)[1]
+        others = torch.stack([torch.full_like(nearest, k), nearest])
+        which = of_pair.index_select(0, (others * n + mine).flatten())
+        return torch.cat([self.none, found], 1).index_select(1, which).view(FEATURES, 2, k, b)
+
+    def _pairs_told(self, both: Tensor) -> tuple[Tensor, Tensor]:
+        """How near pairs come (P,) [m], infinity without a conflict; and what the first of each is told, then what the
+        second is, (FEATURES, 2 * P).
+
+        both: (2 * (PIECES + 1) + 3, 2, P), for either the places at the ends of pieces, as `foreseen`, heading, speed
+        and yaw rate.
+        """
+        heading, speed, yaw_rate = both[-3:]
+        places = (both[:-3, 1] - both[:-3, 0]).unflatten(0, (-1, 2))
+        # The nearest of the ends of pieces; from there, as both go before and after, to the nearest place of all.
+        end = (places.square().sum(1) + self.later).min(0, keepdim=True)[1]
+        before, after = (end - 1).clamp_min(0), (end + 1).clamp_max(PIECES)
+        near, past, going = (places.gather(0, i[:, None].expand(-1, 2, -1))[0] for i in (end, before, after))
+        going = (going - past) / (after - before)
+        share = (near * going).sum(0, keepdim=True) / (going.square().sum(0, keepdim=True) + SLIGHT)
+        share = (end - share.clamp(-1, 1)).clamp(0, PIECES) - end
+        near, time = near + share * going, (end + share)[0] * PIECE
+        distance = near.square().sum(0).clamp_min(SLIGHT).sqrt()
+        # Directions now and then: x and y, now and then, summed over both.
+        headings = torch.stack([heading, heading + time * yaw_rate])
+        mean = torch.view_as_real(turn(headings).sum(1)).permute(2, 0, 1).contiguous()
+        # Of two unit vectors, the squared length of the sum is 2 + 2 cos.
+        squared = mean.square().sum(0)
+        # In line are those that drive one behind the other now, as `agents.motion` tells it: along the mean of their
+        # directions, the chord of an arc.
+        across = places[0, 1] * mean[0, 0] - places[0, 0] * mean[1, 0]
+        in_line = (squared[0] > 2 + 2 * ALIGNED) & (across.square() < ASIDE**2 * squared[0])
+        lead = (near * mean[:, 1]).sum(0) / squared[1].clamp_min(SLIGHT).sqrt()
+        seen = turn(headings[1, 1] - headings[1, 0])
+        inverse = (distance + NEAREST).reciprocal()
+        braking = speed * (inverse / (time + SOONEST))
+        alike = [v.expand(2, -1) for v in (time, distance, inverse, seen.real)]
+        lead, sine = (torch.stack([v, -v]) for v in (lead, seen.imag))
+        told = torch.stack([*alike[:3], lead, braking, alike[3], sine])
+        met = (distance < REACH) & ~in_line
+        told = torch.where(met, told, self.none[..., None])
+        return torch.where(met, distance, torch.inf), told.flatten(1)
 
 
-def foreseen(
-    x: Tensor, y: Tensor, facing: Tensor, speed: Tensor, yaw_rate: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Places now and at the end of each piece of the way, x and y (PIECES + 1, N, B) [m], and the pieces' directions,
-    cosines and sines (PIECES, N, B).
+def foreseen(moving: Tensor, factors: Tensor) -> Tensor:
+    """Places now and at the ends of the pieces of the way, x and y (PIECES + 1, 2, N) [m], of those that go on as
+    `moving` (5, N): x, y, heading, speed, yaw rate.
 
-    x, y, speed, yaw_rate: (N, B). facing: (N, B) complex.
+    The integral of v exp(i (a + w t)) is the sum of v exp(i a) (i w)^(n - 1) t^n / n!. factors: see `Conflicts`.
     """
-    on, ways = turn(yaw_rate * PIECE), [product(facing, turn(yaw_rate * (PIECE / 2)))]
-    while len(ways) < PIECES:
-        ways.append(product(ways[-1], on))
-    together = torch.stack(ways)
-    # Contiguous: what follows is done number by number.
-    c, s = together.real.contiguous(), together.imag.contiguous()
-    xs, ys, length = [x], [y], speed * PIECE
-    for piece in range(PIECES):
-        xs.append(xs[-1] + length * c[piece])
-        ys.append(ys[-1] + length * s[piece])
-    return torch.stack(xs), torch.stack(ys), c, s
+    moving = moving.to(factors.dtype)
+    rate = moving[4].clamp(-SHARPEST, SHARPEST)
+    velocity = moving[3] * torch.view_as_real(turn(moving[2])).t()
+    terms = torch.stack([velocity, torch.stack([-velocity[1], velocity[0]]) * rate])
+    series, onward = [moving[None, :2], terms], -rate.square()
+    while 2 * len(series) < TERMS + 2:
+        series.append(series[-1] * onward)
+    together = torch.cat(series).flatten(1)
+    spare = max(0, FEWEST - int(together.shape[1]))
+    places = factors @ (F.pad(together, (0, spare)) if spare else together)
+    return places[: PIECES + 1, : int(together.shape[1])].unflatten(1, (2, -1))
 
 
-def _in_line(x: Tensor, y: Tensor, c: Tensor, s: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Which pairs (P, B) bool drive one behind the other now, as `agent_motion` tells it: along the mean of their
-    directions, the chord of an arc.
-
-    x, y: (P, B) from the first of a pair to its second. c, s: (N, B) directions of all.
-    """
-    mean_c, mean_s = (v.index_select(0, first) + v.index_select(0, second) for v in (c, s))
-    # Of two unit vectors, the squared length of the sum is 2 + 2 cos.
-    squared = mean_c.square() + mean_s.square()
-    across = y * mean_c - x * mean_s
-    return (squared > 2 + 2 * ALIGNED) & (across.square() < ASIDE**2 * squared)
-
-
-@functools.cache
-def _pairs(agents: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """The first and the second (P,) int64 of all pairs among agents and the ego, which is the last; and the pair
-    (agents + 1, agents) int64 of two, of one with itself any.
+@functools.lru_cache(maxsize=32)
+def _pairs(agents: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """All pairs among agents and the ego, which is the last, in all rows: (4, pairs * rows) int64, which the first is
+    and the second, counted through agents and then rows; and where in a table of (other, agent, row) what the first is
+    told belongs, and what the second is. And (agents, rows) int64, where in that table those begin that are told.
     """
     # Made outside of inference mode, so that training may use it as well.
     with torch.inference_mode(False):
-        first, second = torch.triu_indices(agents + 1, agents + 1, 1, device=device)
-        pair_of = torch.zeros(agents + 1, agents + 1, dtype=torch.int64, device=device)
-        pair_of[first, second] = pair_of[second, first] = torch.arange(len(first), device=device)
-        return first, second, pair_of[:, :agents].contiguous()
+        row = torch.arange(rows, device=device)
+        first, second = (torch.triu_indices(agents + 1, agents + 1, 1, device=device)[..., None] * rows + row).flatten(
+            1
+        )
+        n = (agents + 1) * rows
+        told = [(other // rows) * n + one for one, other in ((first, second), (second, first))]
+        return torch.stack([first, second, *told]), torch.arange(agents * rows, device=device).view(agents, rows)

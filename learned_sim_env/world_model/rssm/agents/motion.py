@@ -155,7 +155,7 @@ class AgentMotion(nn.Module):
         ahead = self._ahead(pose, facing, speed, size[0], there, ego_speeds[1])
         told = [torch.stack(own) * self.own_scale, (ahead * self.others_scale).flatten(0, 1)]
         if self.conflicts is not None:
-            told.append(self.conflicts(pose, facing, speed, yaw_rate, there, ego_motion[1:]))
+            told.append(self.conflicts(pose, speed, yaw_rate, there, ego_motion[1:]).flatten(0, 1))
         facts = torch.cat(told)
         dtype = self.net.output.weight.dtype
         seen = one_hot(map_ids.view(b, k, -1), UNKNOWN + 1, dtype).flatten(2)

@@ -30,7 +30,8 @@ def told(*agents, ego=STILL, there=None):
     values = torch.tensor(agents).t()[..., None]
     known = torch.ones(len(agents), dtype=torch.bool) if there is None else torch.tensor(there)
     pose, (speed, yaw_rate) = values[:3], values[3:]
-    return Conflicts().told(pose, turn(pose[2]), speed, yaw_rate, known[:, None], torch.tensor(ego)[:, None])[..., 0]
+    found = Conflicts().told(pose, speed, yaw_rate, known[:, None], torch.tensor(ego)[:, None])
+    return found[..., 0].transpose(0, 1)
 
 
 def nothing(found):
@@ -132,7 +133,7 @@ def test_rows_do_not_depend_on_each_other():
     ego_motion, model = torch.rand(2, rows), Conflicts()
 
     def some(which):
-        arguments = [v[..., which].contiguous() for v in (pose, turn(pose[2]), speed, yaw_rate, there, ego_motion)]
+        arguments = [v[..., which].contiguous() for v in (pose, speed, yaw_rate, there, ego_motion)]
         return model(*arguments)
 
     with torch.inference_mode():
@@ -146,7 +147,7 @@ def test_rows_do_not_depend_on_each_other():
 def test_gradients_are_finite_where_slots_are_empty():
     pose, speed = torch.zeros(3, 2, 1, requires_grad=True), torch.zeros(2, 1, requires_grad=True)
     there = torch.tensor([[True], [False]])
-    Conflicts()(pose, turn(pose[2]), speed, speed * 0.1, there, torch.zeros(2, 1)).sum().backward()
+    Conflicts()(pose, speed, speed * 0.1, there, torch.zeros(2, 1)).sum().backward()
     assert torch.isfinite(pose.grad).all() and torch.isfinite(speed.grad).all()
 
 
