@@ -164,14 +164,20 @@ def logistic(x: Tensor) -> Tensor:
 
 def drawn(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Classes (...) int64 drawn from probabilities (..., classes), inverting their distribution at uniforms (...)."""
-    return _inverted(_running(probabilities), uniforms)
+    return _inverted(_running(probabilities), uniforms[..., None])[..., 0]
 
 
 def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     """As `drawn`, and uniform numbers (...) in [0, 1] that are independent of it, to draw something else with."""
+    index, left = drawn_several(probabilities, uniforms[..., None])
+    return index[..., 0], left[..., 0]
+
+
+def drawn_several(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """As `drawn_first`, of each distribution (..., classes) as many as there are uniforms (..., N)."""
     running = _running(probabilities)
     index = _inverted(running, uniforms)
-    share, end = (values.gather(-1, index[..., None])[..., 0] for values in (probabilities, running))
+    share, end = (values.gather(-1, index) for values in (probabilities, running))
     return index, ((uniforms - end) / share + 1).clamp(0, 1)
 
 
@@ -182,7 +188,7 @@ def _running(probabilities: Tensor) -> Tensor:
 
 
 def _inverted(running: Tensor, uniforms: Tensor) -> Tensor:
-    index = torch.searchsorted(running, uniforms[..., None].contiguous())[..., 0]
+    index = torch.searchsorted(running, uniforms.contiguous())
     # Rounding may leave the sum of all a little below 1.
     return index.clamp_max(running.shape[-1] - 1)
 

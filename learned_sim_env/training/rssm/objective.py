@@ -64,10 +64,10 @@ class RSSMObjective(WindowObjective):
         self.model.births.likelier.zero_()
 
     def new_model(self) -> Any:
-        """As everywhere, but that a checkpoint's pieces of road are kept, how many others are kept track of, and what
-        these are told.
+        """As everywhere, but that a checkpoint's pieces of road are kept, how many others are kept track of, what
+        these are told, and how they come into view.
         """
-        return new_model(self.config, free=("slots", "roads", "conflicts"))
+        return new_model(self.config, free=("slots", "roads", "conflicts", "birth_tries"))
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -18,14 +18,14 @@ from learned_sim_env.task import steering_term
 from learned_sim_env.world_model.geometry import compose, points_from, relative
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm.agents import boxes
-from learned_sim_env.world_model.rssm.agents.births import on_the_road
+from learned_sim_env.world_model.rssm.agents.births import Born, on_the_road
 from learned_sim_env.world_model.rssm.agents.motion import LOOK_AHEAD
 from learned_sim_env.world_model.rssm.config import SIZES, RSSMConfig
 from learned_sim_env.world_model.rssm.drawing import Drawing
-from learned_sim_env.world_model.rssm.roads import plan
+from learned_sim_env.world_model.rssm.roads import plan, surface
 from learned_sim_env.world_model.rssm.roads.grounding import options
 from learned_sim_env.world_model.rssm.route.landmarks import find_obstacles, find_route_end, obstacle_gap, route_left
-from learned_sim_env.world_model.rssm.route.path import alongside, chain, seen_from
+from learned_sim_env.world_model.rssm.route.path import alongside, beside, chain, seen_from
 from learned_sim_env.world_model.rssm.surroundings import NEARBY
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
@@ -167,7 +167,7 @@ class DrivingRSSM(Drawing):
         # The map is read once, for everything that needs it.
         wanted = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
         if born:
-            wanted.append(born.pose[:, None, :2])
+            wanted.append(self.births.looked_at(born).flatten(1, 2))
         points = points_from(torch.cat(wanted, 1), pose)
         ids = self._ids_seen(new, points, state["pose"])
         ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
@@ -180,7 +180,8 @@ class DrivingRSSM(Drawing):
         agents["agent_pose"], agents["agent_motion"] = moved
         agents["agent_class"] = boxes.forget_far(agents["agent_class"], agents["agent_pose"])
         if born:
-            born = on_the_road(born, ids[:, -1], route, points[:, -1], pose[:, 2])
+            there = len(LOOK_AHEAD) * self.config.slots + len(NEARBY)
+            born = self._on_the_road(born, ids[:, len(NEARBY) :], points[:, there:], new)
             agents = boxes.appear(agents, *born)
         new.update(agents)
         new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents, obstacle_gap(state["obstacles"], pose))
@@ -233,6 +234,15 @@ class DrivingRSSM(Drawing):
             "uncertainty": self.heads.uncertainty(doubt),
             "features": features,
         }
+
+    def _on_the_road(self, born: Born, ids: Tensor, places: Tensor, state: State) -> Born:
+        """See `births.on_the_road`; ids (B, N) of the map at `places` (B, N, 2) [m], anchored, that births look at."""
+        tries, route, laid = self.births.tries, state["route"], None
+        if self.roads is not None and tries > 1:
+            by = beside(route, places)
+            laid = surface.laid(self.roads, state, by.arc, by.across).unflatten(1, (tries, -1))
+        ids, places = ids.unflatten(1, (tries, -1)), places.unflatten(1, (tries, -1))
+        return on_the_road(born, ids, route, places[:, :, 0], state["pose"][:, 2], laid)
 
     def _parted(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Noise (B, noise_size) for latents (B, groups), agents (B, slots), births (B,) and the route (B,)."""

@@ -54,7 +54,7 @@ class Parts(nn.Module):
         self.register_buffer("ego_scale", torch.tensor(scale), persistent=False)
         self.latent_size = latent_size + INPUTS + 3 + 3 + 2 + 2 * config.surroundings + 1
         self.heads = OutcomeHeads(self.latent_size, config.head_hidden)
-        self.births = Births(bev, config.hidden)
+        self.births = Births(bev, config.hidden, config.birth_tries)
         self.decoder = MapDecoder(bev, latent_size, config.channels)
         self.roads = RoadLibrary(Sizes(*config.roads)) if config.roads else None
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, product, square_middles, turn, wrap
-from learned_sim_env.world_model.layers import Linear, drawn, drawn_first
+from learned_sim_env.world_model.layers import Linear, drawn, drawn_several
 from learned_sim_env.world_model.rssm.agents.boxes import UNKNOWN_ACCELERATION
 from learned_sim_env.world_model.rssm.agents.detector import SIZE_SCALE
 from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
@@ -28,11 +28,17 @@ ATTRIBUTES = 5
 QUARTER = math.pi / 2  # [rad]
 # [m] Distance from the route within which it is the ego's own lane.
 OWN_LANE = 2.5
+# [m] So far ahead of one of several places there has to be road as well, or none was seen: one comes along a road.
+ROAD_AHEAD = 8.0
+# Multiples of a number between 0 and 1 by these, modulo 1, are as good as other numbers.
+PRIMES = (127.0, 541.0, 1009.0)
+# [half turns] A heading that differs more from the route's is not along it.
+ALONG = 0.25
 
 
 class Born(NamedTuple):
     """New road users in B rows: whether one comes into view (B,) bool, its pose (B, 3) in the ego frame, its motion
-    (B, 3) and size (B, 2), see `agents.boxes`.
+    (B, 3) and size (B, 2), see `agents.boxes`; or as many places (B, tries, ...) where it may do so, see `on_the_road`.
     """
 
     come: Tensor
@@ -42,11 +48,15 @@ class Born(NamedTuple):
 
 
 class Births(nn.Module):
-    """Whether and where a road user comes into view, its motion and its size, from what `Latent.foresee` gives."""
+    """Whether and where a road user comes into view, its motion and its size, from what `Latent.foresee` gives.
 
-    def __init__(self, bev: BevSpec, hidden: int):
+    tries: places that are drawn for it, up to four: the first that is on a road is taken, for where roads go is not
+        foreseen.
+    """
+
+    def __init__(self, bev: BevSpec, hidden: int, tries: int = 1):
         super().__init__()
-        self.bev = bev
+        self.bev, self.tries = bev, tries
         self.cell = bev.height * bev.metres_per_pixel / BIRTH_GRID  # [m]
         self.ahead = Linear(hidden, BIRTH_GRID**2 + 1 + KINDS + ATTRIBUTES)
         # What is common in a cell, and of those that go one way there.
@@ -63,23 +73,43 @@ class Births(nn.Module):
         self.register_buffer("likelier", torch.zeros(()))
         self.speeds: Tensor
         self.register_buffer("speeds", torch.tensor(SPEEDS), persistent=False)
+        self.primes: Tensor
+        self.register_buffer("primes", torch.tensor(PRIMES[: tries - 1]), persistent=False)
         self.common_size: Tensor
         self.register_buffer("common_size", torch.tensor(SIZE_SCALE), persistent=False)
 
     def forward(self, foreseen: Tensor, uniform: Tensor) -> Born:
-        """Births, from what is foreseen (B, hidden): their distribution is inverted at `uniform` (B,)."""
-        logits, kinds, attributes = self.guesses(foreseen)
-        choice, uniform = drawn_first(logits.softmax(-1), uniform)
+        """Places of births (B, tries, ...), from what is foreseen (B, hidden): their distribution is inverted at
+        `uniform` (B,), and at numbers that follow from it.
+        """
+        logits, kinds, attributes = (x[:, None] for x in self.guesses(foreseen))
+        likely = logits[:, 0].softmax(-1)
+        choice, uniforms = drawn_several(likely, self._apart(likely, uniform))
         cell = choice.clamp_max(BIRTH_GRID**2 - 1)
-        kind = drawn((kinds + self.common_kinds(cell)).softmax(-1), uniform)
+        kind = drawn((kinds + self.common_kinds(cell)).softmax(-1), uniforms)
         direction = kind // len(SPEEDS)
         found = attributes + self.common(cell * DIRECTIONS + direction)
-        where = self.middles[cell] + found[:, :2].clamp(-0.5, 0.5) * self.cell
-        heading = wrap(found[:, 2].clamp(-QUARTER / 2, QUARTER / 2) + direction * QUARTER)
+        where = self.middles[cell] + found[..., :2].clamp(-0.5, 0.5) * self.cell
+        heading = wrap(found[..., 2].clamp(-QUARTER / 2, QUARTER / 2) + direction * QUARTER)
         speed = self.speeds[kind % len(SPEEDS)]
-        size = found[:, 3:].clamp(-1, 1.2).exp() * self.common_size
-        motion = F.pad(F.pad(speed[:, None], (0, 1)), (0, 1), value=UNKNOWN_ACCELERATION)
-        return Born(choice < BIRTH_GRID**2, torch.cat([where, heading[:, None]], -1), motion, size)
+        size = found[..., 3:].clamp(-1, 1.2).exp() * self.common_size
+        motion = F.pad(F.pad(speed[..., None], (0, 1)), (0, 1), value=UNKNOWN_ACCELERATION)
+        come = (choice[:, :1] < BIRTH_GRID**2).expand_as(choice)
+        return Born(come, torch.cat([where, heading[..., None]], -1), motion, size)
+
+    def _apart(self, likely: Tensor, uniform: Tensor) -> Tensor:
+        """Uniforms (B, tries) that all are below the probability that one comes if `uniform` (B,), the first, is."""
+        comes = (1 - likely[:, -1:]).clamp_min(1e-6)
+        again = (uniform[:, None] / comes * self.primes).remainder(1) * comes
+        return torch.cat([uniform[:, None], again], 1)
+
+    def looked_at(self, born: Born) -> Tensor:
+        """Ego-frame places (B, tries, places, 2) [m] that `on_the_road` wants the map's class ids of."""
+        where = born.pose[..., None, :2]
+        if self.tries == 1:
+            return where
+        ahead = torch.view_as_real(ROAD_AHEAD * turn(born.pose[..., 2]))
+        return torch.cat([where, where + ahead[..., None, :]], -2)
 
     def cell_at(self, place: Tensor) -> Tensor:
         """The cell (...) int64, as in `middles`, that an ego-frame `place` (..., 2) [m] lies in, or the nearest."""
@@ -104,27 +134,38 @@ class Births(nn.Module):
         return torch.cat([cells + self.likelier, nowhere], -1), kinds, attributes
 
 
-def on_the_road(born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: Tensor) -> Born:
-    """The births that are on a road. Where the map was not seen, road is assumed near the route, and vehicles drive
-    along the route in either direction.
+def on_the_road(
+    born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: Tensor, laid: Tensor | None = None
+) -> Born:
+    """The births that are on a road: of each row the first place that is. Where the map was not seen, road is assumed
+    near the route, and where pieces of road are laid; vehicles drive along the route there in either direction, and
+    on other roads as they were drawn.
 
     Args:
-        born: the candidates.
-        ids: (B,) uint8, the observed map at their positions.
+        born: the candidates (B, tries, ...).
+        ids: (B, tries, places) uint8, the observed map at `Births.looked_at`.
         route: (B, STATIONS + 1, 3), see `route.path`.
-        where: (B, 2) [m], positions of the candidates in the route's frame.
+        where: (B, tries, 2) [m], positions of the candidates in the route's frame.
         heading: (B,) [rad], of the ego in the route's frame.
+        laid: (B, tries, places) bool, where pieces of road that were imagined have road.
     """
-    away = place(where)[:, None] - place(route)
+    away = place(where)[..., None] - place(route)[:, None]
     far, which = away.abs().min(-1)
-    along = route[..., 2].gather(1, which[:, None])[:, 0]
-    across = product(away.gather(1, which[:, None])[:, 0], turn(-along)).imag.abs()
-    along, unseen = along - heading, ids == UNKNOWN
+    along = route[..., 2].gather(1, which)
+    across = product(away.gather(-1, which[..., None])[..., 0], turn(-along)).imag.abs()
+    along, unseen, near = along - heading[:, None], ids[..., 0] == UNKNOWN, far < ROADWAY
     # Along the route or against it, whichever is nearer.
-    halves = torch.round((born.pose[:, 2] - along) / torch.pi)
-    pose = torch.where(unseen, along + halves * torch.pi, born.pose[:, 2])
+    turned = (born.pose[..., 2] - along) / torch.pi
+    halves = torch.round(turned)
+    beside = torch.zeros_like(near) if laid is None else laid.all(-1) & ~near
+    guided = unseen & ~(beside & ((turned - halves).abs() > ALONG))
+    pose = torch.where(guided, along + halves * torch.pi, born.pose[..., 2])
     road = (ids >= int(SemanticClass.ROAD)) & (ids <= int(SemanticClass.SOLID_LINE))
+    seen = road[..., 0] & (road | (ids == UNKNOWN)).all(-1)
     # No vehicle drives against the ego in the ego's lane.
-    against = (halves % 2 == 1) & (far < ROADWAY) & (across < OWN_LANE)
-    come = born.come & torch.where(unseen, far < ROADWAY, road) & ~against
-    return born._replace(come=come, pose=torch.cat([born.pose[:, :2], pose[:, None]], -1))
+    against = (halves % 2 == 1) & near & (across < OWN_LANE)
+    come = born.come & torch.where(unseen, near | beside, seen) & ~against
+    # Of several, the first.
+    first = (come & (come.cumsum(-1) == 1)).int().argmax(-1)
+    pose = torch.cat([born.pose[..., :2], pose[..., None]], -1)
+    return Born(*(x[torch.arange(len(first), device=first.device), first] for x in (come, pose, *born[2:])))

@@ -37,7 +37,7 @@ def births():
 def test_who_comes_is_of_one_kind_or_another_never_in_between(births):
     born = births(torch.zeros(1000, 8), torch.linspace(0.0005, 0.9995, 1000))
     assert born.come.float().mean() == pytest.approx(0.5, abs=0.01)
-    pose, speed = born.pose[born.come], born.motion[born.come, 0]
+    pose, speed = born.pose[born.come], born.motion[born.come][:, 0]
     waiting = speed == SPEEDS[0]
     assert waiting.float().mean() == pytest.approx(0.5, abs=0.02)
     middle = births.middles[CELL]
@@ -79,8 +79,73 @@ def test_nobody_comes_against_the_ego_in_its_own_lane(seen):
         (1.0, 0.0, True),
     ):
         where = 24 * left * -1j + across * left
-        pose = torch.tensor([[where.real, where.imag, heading - 0.2]])
-        born = Born(torch.tensor([True]), pose, torch.zeros(1, 3), torch.ones(1, 2))
-        found = on_the_road(born, torch.tensor([seen]), route, pose[:, :2], torch.zeros(1))
+        pose = torch.tensor([[[where.real, where.imag, heading - 0.2]]])
+        born = Born(torch.tensor([[True]]), pose, torch.zeros(1, 1, 3), torch.ones(1, 1, 2))
+        found = on_the_road(born, torch.tensor([[[seen]]]), route, pose[..., :2], torch.zeros(1))
         assert found.come.item() == comes, (across, heading)
-        assert found.pose[0].tolist() == pytest.approx(pose[0].tolist(), abs=1e-4)
+        assert found.pose[0].tolist() == pytest.approx(pose[0, 0].tolist(), abs=1e-4)
+
+
+def anywhere(tries):
+    """Somebody comes in half of the steps, into any cell, fast, in any direction."""
+    births = Births(CONTRACTS["driving"].bev, 8, tries)
+    with torch.no_grad():
+        births.ahead.weight.zero_()
+        births.ahead.bias.zero_()
+        births.ahead.bias[BIRTH_GRID**2] = math.log(BIRTH_GRID**2)
+        kinds = births.ahead.bias[BIRTH_GRID**2 + 1 : -5].view(DIRECTIONS, len(SPEEDS))
+        kinds.fill_(-50.0)[:, -1] = 0.0
+    return births
+
+
+def on_a_map(births, road, count=4000, laid=None):
+    """Who comes where `road` says of places (..., 2) whether it is there, the ego being on a straight route."""
+    born = births(torch.zeros(count, 8), (torch.arange(count) + 0.5) / count)
+    places = births.looked_at(born)
+    ids = torch.where(road(places), int(SemanticClass.ROAD), int(SemanticClass.OFF_ROAD))
+    if laid is not None:
+        ids, laid = torch.full_like(ids, UNKNOWN), laid(places)
+    route = chain(torch.zeros(count, STATIONS), torch.zeros(count, 6))
+    return on_the_road(born, ids, route, born.pose[..., :2], torch.zeros(count), laid)
+
+
+def side_road(places):
+    """The ego's own road, and one that joins it from the left, 20 m ahead."""
+    x, y = places.unbind(-1)
+    return (y.abs() < 4) | ((x - 20).abs() < 4) & (y > 0)
+
+
+@pytest.mark.parametrize("imagined", [False, True])
+def test_who_comes_from_a_side_road_comes_along_it(imagined):
+    found = on_a_map(anywhere(4), side_road, laid=side_road if imagined else None)
+    pose = found.pose[found.come]
+    aside = pose[pose[:, 1].abs() > 8]
+    assert (aside[:, 1] > 0).all() and ((aside[:, 0] - 20).abs() < 4).all(), "all others are on no road"
+    assert 0.05 < len(aside) / len(pose) < 0.5
+    across = aside[:, 2].sin().abs() > 0.7
+    assert across.all(), "nobody goes along the route there"
+    # Some of them towards the junction, some away from it.
+    assert 0.2 < (aside[across, 2].sin() < 0).float().mean() < 0.8
+    # On the ego's own road one does not go across, but at the junction.
+    own = pose[(pose[:, 1].abs() < 4) & ((pose[:, 0] - 20).abs() > 12)]
+    assert (own[:, 2].sin().abs() < 0.7).all()
+
+
+def test_of_several_places_one_is_on_a_road_where_one_is_not():
+    def share(tries, road):
+        return on_a_map(anywhere(tries), road).come.float().mean().item()
+
+    assert share(1, lambda places: places[..., 0] > -1e9) == pytest.approx(0.5, abs=0.05)
+    # A third of the ground is road: so many fewer come if there is but one place to do so.
+    third = CONTRACTS["driving"].bev.width * CONTRACTS["driving"].bev.metres_per_pixel / 6
+    one, four = (share(tries, lambda places: places[..., 1].abs() < third) for tries in (1, 4))
+    assert four > 2 * one
+    assert share(4, lambda places: places[..., 0] > 1e9) == 0
+
+
+def test_the_first_of_several_places_is_the_one_of_one():
+    one, four = (anywhere(tries)(torch.zeros(100, 8), torch.linspace(0.001, 0.999, 100)) for tries in (1, 4))
+    for alone, first in zip(one, four):
+        assert torch.equal(alone[:, 0], first[:, 0])
+    places = four.pose[four.come[:, 0], :, :2]
+    assert (places.diff(dim=1).norm(dim=-1) > 1).float().mean() > 0.9, "the others are elsewhere"
