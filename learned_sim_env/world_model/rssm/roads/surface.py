@@ -1,4 +1,8 @@
-"""Whether there is road where it was imagined but not yet drawn, told by the sections of the pieces that lie there."""
+"""Whether there is road where it was imagined but not yet drawn, told by the sections of the pieces that lie there.
+
+Before any is laid, those of the piece that fits best to what was seen tell: that is not what the map decoder imagines,
+but has side roads where they are likely.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from learned_sim_env.world_model.rssm.roads.library import BIN, BINS, LEAD, SECT
 
 
 def laid(library: RoadLibrary, state: State, arc: Tensor, across: Tensor) -> Tensor:
-    """Whether the newest pieces, or those before them, have road at places (B, N) by the route: bool.
+    """Whether the newest pieces, or those before them, or such as may be laid have road at places (B, N) by the route:
+    bool.
 
     Half of the bin of a section in which a place lies has to be road. Beyond the sections' reach nothing is.
 
@@ -25,9 +30,16 @@ def laid(library: RoadLibrary, state: State, arc: Tensor, across: Tensor) -> Ten
     since = arc + (state["road_arc"][:, None] - (STATIONS - 1) * STATION)
     earlier = since < 0
     piece = torch.where(earlier, before, newest)
-    known, piece = piece >= 0, piece.long().clamp_min(0)
     wide = torch.where(earlier, scale_before, scale)
-    since = since / wide + torch.where(earlier, library.length[piece], 0)
+    since = since / wide + torch.where(earlier, library.length[piece.long().clamp_min(0)], 0)
+    # Or from the entry on of the one that goes on best from the rim of the view, see `plan.follow`.
+    likely, section = state["road_options"][:, :1].unbind(-1)
+    rim, fit = state["road_rim"][:, None], 1 + state["road_fit"][:, :1, 1]
+    onward = (section - LEAD) * SECTION_STEP + (arc + state["road_arc"][:, None] + (1 - rim) * STATION) / fit
+    planned = newest >= 0
+    known = torch.where(planned, piece >= 0, rim >= 0)
+    piece = torch.where(planned, piece, likely).long().clamp_min(0)
+    since, wide = torch.where(planned, since, onward), torch.where(planned, wide, fit)
     start, end = library.sections_of[piece].long(), library.sections_of[piece + 1].long()
     section = start + LEAD + (since / SECTION_STEP).round().long()
     bin_of = ((BINS - 1) / 2 - across / (wide * BIN)).round().long()

@@ -10,6 +10,7 @@ from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.geometry import place, product, turn
 from learned_sim_env.world_model.rssm.map.memory import CLASS, UNKNOWN
 from learned_sim_env.world_model.rssm.roads import plan
+from learned_sim_env.world_model.rssm.roads.library import LEAD, SECTION_STEP
 from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
 from learned_sim_env.world_model.rssm.roads.surface import laid
 from learned_sim_env.world_model.rssm.route.path import beside
@@ -45,6 +46,24 @@ def test_it_is_where_road_will_be_painted(library):
         road.append(truly[known].float().mean())
     assert min(agreed) > 0.85
     assert min(road) > 0.1 and max(road) < 0.9
+
+
+def test_before_a_piece_is_laid_it_is_where_the_likeliest_would_have_road(library):
+    state = plan.empty(1, "cpu")
+    state["road_piece"][:, -1] = 2
+    state["road_arc"][:] = 70.0
+    arc, across = torch.meshgrid(torch.arange(10.0, 50.0, 2.0), torch.arange(-15.0, 15.0, 1.5), indexing="ij")
+    arc, across = arc.reshape(1, -1), across.reshape(1, -1)
+    there = laid(library, state, arc, across)
+    assert 0 < there.float().mean() < 1
+    # The rim's station is 24 m on along the same piece, and moved from there by 8 m since.
+    rim = 5
+    before = plan.empty(1, "cpu")
+    before["road_rim"][:] = rim
+    before["road_arc"][:] = 8.0
+    section = LEAD + round((70.0 - (STATIONS - rim) * STATION - 8.0) / SECTION_STEP)
+    before["road_options"][:, :, 0], before["road_options"][:, :, 1] = 2, section
+    assert (laid(library, before, arc, across) == there).float().mean() > 0.95
 
 
 def test_without_pieces_there_is_none(library):
