@@ -8,6 +8,7 @@ import torch
 from learned_sim_env.spec import CONTRACTS
 from learned_sim_env.world_model.conformance import check_world_model
 from learned_sim_env.world_model.registry import model_of_size
+from learned_sim_env.world_model.rssm.agents import boxes
 from learned_sim_env.world_model.rssm.roads import plan
 from tests.winding_roads import winding_road
 from tests.world_model.rssm.roads.test_grounding import seen
@@ -41,7 +42,8 @@ def test_what_can_still_be_compared_with_the_truth_the_map_decoder_imagines(mode
     without, pieces = (begun(one, age=0) for one in (model, road_model))
     for _ in range(plan.BEGIN // 10):
         without, pieces = (driven(*one, 10, draw=True) for one in ((model, without), (road_model, pieces)))
-        for name in without:
+        # Road users may already come from where a piece that fits has a side road.
+        for name in set(without) - {*boxes.KEYS, "surroundings"}:
             assert torch.equal(without[name], pieces[name]), name
     assert (pieces["road_piece"] == -1).all()
     assert (driven(road_model, pieces, 1)["road_piece"][:, -1] >= 0).all()
