@@ -279,10 +279,11 @@ class Dreamer:
         actor, trust = self._decision(batch["inputs"]), self.settings.trust
         entropy = actor.entropy().mean()
         # Its gradient is that of REINFORCE where nothing has moved yet.
-        moved = (actor.log_prob(batch["decided"]) - batch["before"]).exp()
+        change = actor.log_prob(batch["decided"]) - batch["before"]
+        moved = change.exp()
         held = moved.clamp(1 - trust, 1 + trust)
         gain = torch.minimum(moved * batch["advantages"], held * batch["advantages"]).mean()
-        drift = (moved - 1 - moved.log()).mean()
+        drift = (moved - 1 - change).mean()
         return -gain - self.settings.entropy * entropy, {"gain": gain, "entropy": entropy, "drift": drift}
 
     def _decision(self, inputs: Tensor) -> Decision:
