@@ -20,7 +20,8 @@ from torch import Tensor
 
 from learned_sim_env.agents.actor_critic.actors import chosen
 from learned_sim_env.agents.actor_critic.cloning import Later, cloning_loss
-from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, Dreamer, DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, Dreamer
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.actor_critic.precision import computed
 from learned_sim_env.agents.decisions import are_bins
 from learned_sim_env.agents.experience.dreams import Segment

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from learned_sim_env.agents.actor_critic.critic import Critic
-from learned_sim_env.agents.actor_critic.dreamer import DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.actor_critic.precision import NARROW, computed
 from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.settings import LearnConfig
