@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,8 +86,14 @@ def run(args: CompareArgs) -> int:
     names = (args.a, args.b) if args.a != args.b else (f"{args.a}, first", f"{args.b}, second")
     plan = ComparisonPlan(args.scenarios, episodes=args.episodes, steps=args.steps)
     sides, left_out = [], dict[str, str]()
-    for env_id, name, given in zip((args.a, args.b), names, settings):
-        env = gym.make(env_id, disable_env_checker=True, **{"modalities": modalities, **given})
+    makers = [
+        partial(gym.make, env_id, disable_env_checker=True, **{"modalities": modalities, **given})
+        for env_id, given in zip((args.a, args.b), settings)
+    ]
+    # Mistakes first, such as recordings that are not there: the other drive may last a while.
+    makers[1]().close()
+    for make, name in zip(makers, names):
+        env = make()
         try:
             episodes, missing = drive(env, plan)
         finally:

@@ -13,19 +13,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from learned_sim_env.data.dataset import pack
 from learned_sim_env.data.engines import LOCAL, Engine
-from learned_sim_env.data.import_page import found_in_words, parts_of, passed_over_in_words, sentences_of
-from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
+from learned_sim_env.data.import_page import found_in_words, parts_of, passed_over_in_words
+from learned_sim_env.data.import_report import Report
 from learned_sim_env.data.recorded import FILMED, NAMES, RecordedEpisodes, episode_of, filmed_episode
-from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task
@@ -34,7 +30,6 @@ from learned_sim_env.films import save_picture
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.recordings import formats, imported
-from learned_sim_env.recordings.checks import BINS
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.film import Footage
 from learned_sim_env.recordings.formats import FORMATS
@@ -43,13 +38,13 @@ from learned_sim_env.recordings.looking import Look, look_at
 from learned_sim_env.recordings.strips import strip
 from learned_sim_env.recordings.views import Views
 from learned_sim_env.reporting.html import write_html
-from learned_sim_env.spec import CAMERAS, CONTRACTS, SCENARIO_TAGS, unknown
+from learned_sim_env.spec import CAMERAS, CONTRACTS, unknown
 from learned_sim_env.version import __version__
 
 # [s] A folder of a whole data set is one file.
 LONGEST = 24 * 3600.0
-# Sentences about what was refused that are printed; drives of a file that are drawn.
-SHOWN, STRIPS = 50, 4
+# Drives of a file that are drawn.
+STRIPS = 4
 
 
 @dataclass(frozen=True)
@@ -120,78 +115,6 @@ class LookTask:
         return task
 
 
-@dataclass(frozen=True)
-class Report:
-    """What all files turned into.
-
-    broken: by file, why it could not even be refused. passed_over: by the ending of their names, how many files beside
-    them are no recordings.
-    """
-
-    looks: tuple[Look, ...]
-    broken: dict[str, str]
-    passed_over: dict[str, int] = field(default_factory=dict)
-
-    @cached_property
-    def portions(self) -> list[Portion]:
-        """What drives are for."""
-        drives = [d for look in self.looks for d in look.drives]
-        return portions_of([Length(d["log"], d["name"], d["steps"], frozenset(d["lacking"])) for d in drives])
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything was refused."""
-        return bool(self.broken) or any(look.refused for look in self.looks)
-
-    def to_dict(self) -> dict:
-        """JSON-ready."""
-        drives = [drive for look in self.looks for drive in look.drives]
-        return {
-            "files": len(self.looks) + len(self.broken),
-            "drives": len(drives),
-            "frames": sum(drive["steps"] for drive in drives),
-            "lacking": dict(Counter(lack for drive in drives for lack in drive["lacking"])),
-            "tags": {tag: sum(d["tags"][tag] * d["steps"] for d in drives if d["tags"]) for tag in SCENARIO_TAGS},
-            "histograms": {
-                name: np.sum([d["histograms"][name] for d in drives], axis=0, dtype=int).tolist() if drives else []
-                for name in BINS
-            },
-            "hours": sum(look.seconds for look in self.looks) / 3600,
-            "formats": dict(Counter(look.format for look in self.looks)),
-            "sources": {
-                action: dict(Counter(drive["sources"][k] for drive in drives))
-                for k, action in enumerate(("steer", "throttle_brake"))
-            },
-            "splits": {
-                split: {
-                    "logs": sorted({p.log for p in self.portions if p.split == split}),
-                    "frames": sum(p.last - p.first for p in self.portions if p.split == split),
-                }
-                for split in SPLITS
-            },
-            "looks": [look.to_dict() for look in self.looks],
-            "broken": self.broken,
-            "passed_over": self.passed_over,
-        }
-
-    def __str__(self) -> str:
-        told = self.to_dict()
-        rows = [found_in_words(told)]
-        rows += ["  " + ", ".join(f"{told['splits'][s]['frames']} frames for {s}" for s in SPLITS)]
-        rows += [f"  {few}"] if (few := too_few(self.portions)) else []
-        for sentence, names in sentences_of(told):
-            rows.append(f"  {names[0] if len(names) == 1 else f'{len(names)} recordings'}: {sentence}")
-        if self.passed_over:
-            rows.append(f"  beside them, no recordings themselves: {passed_over_in_words(self.passed_over)}")
-        refused = [sentence for look in self.looks for sentence in look.refused]
-        refused += [f"{file}: {reason.strip().splitlines()[-1]}" for file, reason in self.broken.items()]
-        if refused:
-            rows += ["refused:", *(f"  {sentence}" for sentence in refused[:SHOWN])]
-        if len(refused) > SHOWN:
-            rows.append(f"  and {len(refused) - SHOWN} more, see report.json")
-        return "\n".join(rows)
-
-
 def look_at_all(config: ImportConfig) -> Report:
     """Look at every recording at a path; those that `config.out` already knows are not read again.
 
@@ -235,8 +158,8 @@ def look_at_all(config: ImportConfig) -> Report:
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
         ):
             for result in results:
-                if result.error:
-                    broken[str(files[result.seed][0])] = result.error
+                if result.failure:
+                    broken[str(files[result.seed][0])] = str(result.failure)
                 bar.update()
         looks = [_look_of(folder, path, config) for path, _ in files if str(path) not in broken]
         report = Report(tuple(looks), broken, dict(passed_over.most_common()))

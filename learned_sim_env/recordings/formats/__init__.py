@@ -77,7 +77,7 @@ def walk(path: Path, name: str | None = None) -> Iterator[tuple[Path, str | None
         OSError: if there is nothing at `path`.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"{path} does not exist: name a file or folder of recordings")
     if name is not None and path.is_file():
         yield path, name
     else:
@@ -122,6 +122,8 @@ def read(path: Path, name: str | None = None) -> Iterator[Recording | Film | Rec
 def what_else(path: Path) -> str:
     """What a path is that is no recording, in words."""
     known = f"known formats: {', '.join(FORMATS)}; or make it a table"
+    if path.is_dir() and not any(path.iterdir()):
+        return "this folder is empty"
     if path.is_dir():
         return f"this folder is no recording of a known format ({known})"
     if path.stat().st_size == 0:
