@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from learned_sim_env.recordings import formats, imported
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.film import Footage
 from learned_sim_env.recordings.formats import FORMATS
+from learned_sim_env.recordings.formats.sources import state_of
 from learned_sim_env.recordings.imported import ImportedEpisode
 from learned_sim_env.recordings.looking import Look, look_at
 from learned_sim_env.recordings.strips import strip
@@ -80,10 +81,10 @@ class ImportConfig:
 class LookTask:
     """Made into a task inside a worker: looks at the file of a number and writes what it found, last of all its record.
 
-    keep: episodes as well. draw: a strip of each of the first drives.
+    files: path, format, and the name of the record. keep: episodes as well. draw: a strip of each of the first drives.
     """
 
-    files: tuple[tuple[Path, str], ...]
+    files: tuple[tuple[Path, str, str], ...]
     folder: Path
     keep: bool
     fit_car: bool = False
@@ -92,9 +93,8 @@ class LookTask:
 
     def __call__(self) -> Task:
         def task(number: int) -> int:
-            path, name = self.files[number]
-            record = record_of(self.folder, path, self.keep, self.fit_car, self.camera)
-            count = 0
+            path, name, record_name = self.files[number]
+            record, count = self.folder / record_name, 0
 
             def use(drive: Drive | Footage, views: Views) -> None:
                 nonlocal count
@@ -142,14 +142,16 @@ def look_at_all(config: ImportConfig) -> Report:
     if draw:
         require("matplotlib", extra="train")
     with _folder(config.out) as folder:
+        records = {path: folder / record_name(path, kind, config) for path, kind in files}
         # What was refused is tried again: rights and packages change.
-        done = {path for path, _ in files if _look_of(folder, path, config).drives}
+        done = {path for path, record in records.items() if _look_of(path, record).drives}
         todo = [number for number, (path, _) in enumerate(files) if path not in done]
+        named = tuple((path, kind, str(records[path].relative_to(folder))) for path, kind in files)
         broken: dict[str, str] = {}
         with (
             closing(
                 config.engine.run_seeds(
-                    LookTask(tuple(files), folder, keep, config.fit_car, draw, config.camera),
+                    LookTask(named, folder, keep, config.fit_car, draw, config.camera),
                     todo,
                     min(config.workers, max(len(todo), 1)),
                     LONGEST,
@@ -158,31 +160,33 @@ def look_at_all(config: ImportConfig) -> Report:
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
         ):
             for result in results:
-                if result.failure:
-                    broken[str(files[result.seed][0])] = str(result.failure)
+                if failure := result.failure:
+                    # What can be mended has been refused: this is a defect.
+                    broken[str(files[result.seed][0])] = failure.details or failure.reason
                 bar.update()
-        looks = [_look_of(folder, path, config) for path, _ in files if str(path) not in broken]
+        looks = [_look_of(path, record) for path, record in records.items() if str(path) not in broken]
         report = Report(tuple(looks), broken, dict(passed_over.most_common()))
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
-            write_page(config, report)
+            write_page(config, config.out, report, records)
         if config.out is not None and keep:
-            _write(config, config.out, report)
+            _write(config, config.out, report, records)
         return report
 
 
-def _look_of(folder: Path, path: Path, config: ImportConfig) -> Look:
+def _look_of(path: Path, record: Path) -> Look:
     """What was found in a file, with no drives if it was not looked at."""
-    record = record_of(folder, path, not config.check, config.fit_car, config.camera)
-    return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
+    if not record.exists():
+        return Look(str(path), "")
+    # As it is named now: it may have been looked at from another folder.
+    return Look(**{**json.loads(record.read_text(encoding="utf-8")), "file": str(path)})
 
 
-def _write(config: ImportConfig, out: Path, report: Report) -> None:
+def _write(config: ImportConfig, out: Path, report: Report, records: Mapping[Path, Path]) -> None:
     """The Minari dataset of all episodes, and its summary."""
     where: list[tuple[Path, int, Look]] = []
     for look in report.looks:
-        folder = episodes_of(record_of(out, Path(look.file), True, config.fit_car, config.camera))
-        where += [(folder, k, look) for k in range(len(look.drives))]
+        where += [(episodes_of(records[Path(look.file)]), k, look) for k in range(len(look.drives))]
     if not where:
         return
     # In the order of their names, so that the same recordings get the same seeds.
@@ -209,16 +213,14 @@ def _write(config: ImportConfig, out: Path, report: Report) -> None:
     pack(out)
 
 
-def write_page(config: ImportConfig, report: Report) -> None:
+def write_page(config: ImportConfig, out: Path, report: Report, records: Mapping[Path, Path]) -> None:
     """`report.html`, for people."""
-    assert config.out is not None
     drawn = {}
     for look in report.looks:
-        record = record_of(config.out, Path(look.file), not config.check, config.fit_car, config.camera)
-        drawn.update({d["name"]: strip_of(record, k) for k, d in enumerate(look.drives[:STRIPS])})
+        drawn.update({d["name"]: strip_of(records[Path(look.file)], k) for k, d in enumerate(look.drives[:STRIPS])})
     told = report.to_dict()
     about = {"recordings": str(config.path), "found": found_in_words(told), "version": __version__}
-    write_html(config.out / "report.html", f"Recordings in {config.path.name}", about, parts_of(told, drawn))
+    write_html(out / "report.html", f"Recordings in {config.path.name}", about, parts_of(told, drawn))
 
 
 def episodes_of(record: Path) -> Path:
@@ -231,12 +233,11 @@ def strip_of(record: Path, number: int) -> Path:
     return episodes_of(record) / f"{number}.png"
 
 
-def record_of(folder: Path, path: Path, keep: bool, fit_car: bool = False, camera: str = "front") -> Path:
-    """Where what was found in a file is kept: another place as soon as the file, or this package, is another one."""
-    size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-    about = f"{path.resolve()} {size} {changed} {keep} {fit_car} {camera} {__version__}"
-    key = hashlib.sha256(about.encode()).hexdigest()[:16]
-    return folder / "files" / f"{path.stem[:40]}-{key}.json"
+def record_name(path: Path, kind: str, config: ImportConfig) -> str:
+    """What the record of a recording is called: otherwise as soon as a file of it, or this package, is another one."""
+    state = state_of(path, kind, config.out)
+    about = f"{path.resolve()} {state} {not config.check} {config.fit_car} {config.camera} {__version__}"
+    return f"files/{path.stem[:40]}-{hashlib.sha256(about.encode()).hexdigest()[:16]}.json"
 
 
 @contextmanager
