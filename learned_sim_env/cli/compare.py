@@ -40,7 +40,7 @@ class CompareArgs:
     replays: int = 20
     """Moments from which a dream and its own twin are driven with the same actions; 0: none."""
     settings_a: tuple[str, ...] = ()
-    """Of the first environment, as in: port=2000 town=Town03."""
+    """Of the first environment, as in: port=2000 town=Town03, checkpoint=./mine or recordings=data/mine-v0."""
     settings_b: tuple[str, ...] = ()
     """Of the second environment."""
     out: Path = Path("runs/compare")
@@ -102,6 +102,8 @@ def run(args: CompareArgs) -> int:
         left_out |= {what: f"{name}: {why}" for what, why in missing.items()}
         print(f"{name}: {len(episodes)} episodes, {sum(len(e.speed) for e in episodes)} steps", flush=True)
     a, b = ([e for e in episodes if not {e.scenario, e.driver} & set(left_out)] for episodes in sides)
+    if left_out and not (a and b):
+        raise ValueError(f"nothing of them compares: {'; '.join(dict.fromkeys(left_out.values()))}")
     parts = compare(names, (a, b))
     # Recordings are the twin of what has learned from them.
     if args.replays and (known[args.a].twin == args.b or (known[args.a].backend, known[args.b].backend) == OWN):
