@@ -21,7 +21,7 @@ def open_episodes(data: Path, split: str, episodes: int) -> PackedData:
     """
     found = PackedData.load(packed_file(data)).split(split)
     if not len(found):
-        raise ValueError(f"{data} has no episode of the {split} split")
+        raise ValueError(f"{data} has no episode of the {split} split: collect more, or import more logs")
     return found.select(np.argsort(found.seeds, kind="stable")[:episodes])
 
 

@@ -112,6 +112,28 @@ def test_a_bad_folder_of_recordings_is_one_sentence(command, name, said, bad, ca
     assert not (out / "collection.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("train", ["--start", "bev-rssm", "--data"]),
+        ("evaluate", ["--data"]),
+        ("learn", ["--agent", "cloning", "--data"]),
+        ("stress", ["--starts", "1", "--episodes"]),
+        ("transfer", ["--agents", "cloning", "--only-agents", "--data"]),
+    ],
+)
+def test_a_bad_folder_of_episodes_is_one_sentence(command, options, bad, capsys):
+    if command == "transfer":
+        for module in ("stable_baselines3", "metadrive"):
+            pytest.importorskip(module, reason="needs the extras [rl,metadrive]")
+    for name, said in (("missing", "missing does not exist: name a folder"), ("empty", "no dataset at")):
+        assert main([command, *options, str(bad / name), "--out", str(bad / "out")]) == 2
+        told = capsys.readouterr().err.strip().splitlines()
+        assert said in told[-1] and "that learned-sim collect or import has written" in told[-1], told
+    # Nothing that another try, with the right folder, would stumble over.
+    assert not {p.name for p in bad.glob("out/*")} - {".lock", "tensorboard"}
+
+
 def test_what_a_worker_finds_wrong_is_one_sentence(bad, capsys):
     recorded = ("--simulator", "recorded", "--settings", f"recordings={bad / 'damaged'}")
     out = ("--out", str(bad / "out"))
