@@ -45,6 +45,12 @@ def recognises(path: Path) -> bool:
     return path.suffix == ".parquet" and path.name.startswith("scenario_")
 
 
+def beside(path: Path) -> list[Path]:
+    """The map."""
+    found = map_file_in(path if path.is_dir() else path.parent)
+    return [found] if isinstance(found, Path) else []
+
+
 def read(path: Path) -> Iterator[Recording]:
     """The one scenario of a file or folder."""
     file = next(iter(path.glob("scenario_*.parquet"))) if path.is_dir() else path
