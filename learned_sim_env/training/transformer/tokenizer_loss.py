@@ -94,9 +94,9 @@ def tokenizer_loss(
         counts = (valid & seen[name] if name in seen else valid).flatten()
         errors = reconstruction(tokenizer, name, decoded[name], observations[name].flatten(0, 1))
         for part, (weight, error) in errors.items():
-            shown = normalised(error, counts & whole) + MASKED_WEIGHT * normalised(error, counts & ~whole)
-            total = total + weight * shown
-            parts[part] = masked_mean(error.detach(), counts & whole)
+            shown, masked = counts & whole, counts & ~whole
+            total = total + weight * (normalised(error, shown) + MASKED_WEIGHT * normalised(error, masked))
+            parts[part] = masked_mean(error.detach(), shown)
     return total, parts
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.failures import line_of
 from learned_sim_env.optional import require
 from learned_sim_env.recordings.formats.argoverse2.map import map_file_in, read_map
 from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
@@ -121,9 +122,7 @@ def read_columns(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         table: Any = parquet.read_table(path) if path.suffix == ".parquet" else feather.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise RecordingError(
-            f"{path.name} is no whole {path.suffix[1:]} file ({' '.join(str(error).split())})"
-        ) from None
+        raise RecordingError(f"{path.name} is no whole {path.suffix[1:]} file ({line_of(error)})") from None
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise RecordingError(f"{path.name} has no column {missing[0]!r}, only {', '.join(table.column_names)[:200]}")
