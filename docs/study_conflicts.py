@@ -20,7 +20,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from learned_sim_env.data.dataset import PackedData, pack
+from learned_sim_env.data.dataset import PackedData, packed_file
 from learned_sim_env.evaluation.drives.dream_drives import drive_dream
 from learned_sim_env.evaluation.drives.drives import DrivesConfig
 from learned_sim_env.files import write_json, write_text
@@ -66,7 +66,7 @@ class StudyArgs:
 def main(args: StudyArgs) -> None:
     """Train both, measure, write and print."""
     args.out.mkdir(parents=True, exist_ok=True)
-    data = PackedData.load(pack(args.data) if args.data.is_dir() else args.data)
+    data = PackedData.load(packed_file(args.data))
     found = {}
     with alone_in(args.out):
         for name, conflicts in (("without", False), ("with", True)):

@@ -20,7 +20,7 @@ from learned_sim_env.files import write_json
 from learned_sim_env.isolation import isolated
 from learned_sim_env.locks import alone_in
 from learned_sim_env.training.config import TrainConfig
-from learned_sim_env.training.progress import time_of_day
+from learned_sim_env.training.progress import duration, time_of_day
 
 Stage = Literal["collect", "pack", "roads", "train", "export", "evaluate"]
 
@@ -94,12 +94,14 @@ class Build:
             if missing:
                 raise ValueError(f"stage {stage} needs {', '.join(missing)} first: do that, or leave --stage out")
             expected = [self._expected(s) for s in left[left.index(stage) :]]
-            times = f", about {_told(expected[0])} of {_told(sum(expected))} that are left" if all(expected) else ""
-            print(f"{time_of_day()} {stage}: stage {stages.index(stage) + 1} of {len(stages)}{times}", flush=True)
+            news = f"{time_of_day()} {stage}: stage {stages.index(stage) + 1} of {len(stages)}"
+            if all(expected):
+                news += f", about {duration(expected[0])} of {duration(sum(expected))} that are left"
+            print(news, flush=True)
             self._timed(stage)
         seconds = sum(stage["seconds"] for stage in self.stages.values())
         finished = "all stages are done" if all(map(self._is_done, stages)) else f"{asked} is done"
-        print(f"{time_of_day()} {finished}, in {_told(seconds)} so far: {self.checkpoint}")
+        print(f"{time_of_day()} {finished}, in {duration(seconds)} so far: {self.checkpoint}")
 
     def _timed(self, stage: str) -> None:
         """Do a stage, and note in `build.json` what it was made with and how long it took, interruptions apart."""
@@ -230,10 +232,3 @@ class Build:
             **table,
         )
         evaluate.run(args)
-
-
-def _told(seconds: float) -> str:
-    """A duration for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -22,7 +22,7 @@ class CollectArgs:
     episodes: int
     """Number of episodes in all, those already there included."""
     simulator: str = "metadrive"
-    """Simulator to drive in: metadrive or carla."""
+    """Simulator to drive in: metadrive, carla or recorded, which drives in recordings."""
     split: Literal["train", "test"] = "train"
     """Which scenario seeds to use: train 0 to 999999, test 1000000 to 1999999."""
     seed_start: int = 0
@@ -36,7 +36,7 @@ class CollectArgs:
     address: str = ""
     """Of the Ray cluster, "auto" for one that this machine belongs to; by default one is started here."""
     settings: tuple[str, ...] = ()
-    """Of the simulator, as in: port=2000 town=Town03."""
+    """Of the simulator, as in: port=2000 town=Town03, or recordings=my/logs."""
     contract: str = ""
     """Contract to keep: driving, or driving-camera, whose cameras are recorded as well; driving unless the modalities
     say otherwise."""

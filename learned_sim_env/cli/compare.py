@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +40,7 @@ class CompareArgs:
     replays: int = 20
     """Moments from which a dream and its own twin are driven with the same actions; 0: none."""
     settings_a: tuple[str, ...] = ()
-    """Of the first environment, as in: port=2000 town=Town03."""
+    """Of the first environment, as in: port=2000 town=Town03, checkpoint=./mine or recordings=data/mine-v0."""
     settings_b: tuple[str, ...] = ()
     """Of the second environment."""
     out: Path = Path("runs/compare")
@@ -85,8 +86,14 @@ def run(args: CompareArgs) -> int:
     names = (args.a, args.b) if args.a != args.b else (f"{args.a}, first", f"{args.b}, second")
     plan = ComparisonPlan(args.scenarios, episodes=args.episodes, steps=args.steps)
     sides, left_out = [], dict[str, str]()
-    for env_id, name, given in zip((args.a, args.b), names, settings):
-        env = gym.make(env_id, disable_env_checker=True, **{"modalities": modalities, **given})
+    makers = [
+        partial(gym.make, env_id, disable_env_checker=True, **{"modalities": modalities, **given})
+        for env_id, given in zip((args.a, args.b), settings)
+    ]
+    # Mistakes first, such as recordings that are not there: the other drive may last a while.
+    makers[1]().close()
+    for make, name in zip(makers, names):
+        env = make()
         try:
             episodes, missing = drive(env, plan)
         finally:
@@ -95,6 +102,8 @@ def run(args: CompareArgs) -> int:
         left_out |= {what: f"{name}: {why}" for what, why in missing.items()}
         print(f"{name}: {len(episodes)} episodes, {sum(len(e.speed) for e in episodes)} steps", flush=True)
     a, b = ([e for e in episodes if not {e.scenario, e.driver} & set(left_out)] for episodes in sides)
+    if left_out and not (a and b):
+        raise ValueError(f"nothing of them compares: {'; '.join(dict.fromkeys(left_out.values()))}")
     parts = compare(names, (a, b))
     # Recordings are the twin of what has learned from them.
     if args.replays and (known[args.a].twin == args.b or (known[args.a].backend, known[args.b].backend) == OWN):

@@ -47,10 +47,10 @@ class DriveArgs:
     the route, blind to traffic), another driver by its name, such as careful or idm, or a file: .safetensors as
     `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
-    """Show a simulator beside the dream: metadrive or carla, or, without a name, its own twin. If the model
+    """Show a simulator beside the dream: metadrive, carla or recorded, or, without a name, its own twin. If the model
     was not learned from it, the dream begins at moments that are recorded in it first."""
     twin_settings: tuple[str, ...] = ()
-    """Of that simulator, as in: port=2000 town=Town03."""
+    """Of that simulator, as in: port=2000 town=Town03, or recordings=data/mine-v0, the folder of an import."""
     record: Path | None = None
     """Film to write, an .mp4 or a .gif."""
     fps: float = 10.0

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from gymnasium.error import Error as GymnasiumError
-
+from learned_sim_env.failures import MENDABLE, line_of
 from learned_sim_env.interrupts import exit_status, interrupts
-from learned_sim_env.scene import SimulatorError
 from learned_sim_env.spec import unknown
 from learned_sim_env.version import __version__
 
@@ -78,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = tyro.cli(kind, prog=f"learned-sim {name}", args=rest, config=(tyro.conf.FlagCreatePairsOff,))
         with interrupts():
             return command.run(args) or 0
-    except (ValueError, OSError, ImportError, GymnasiumError, SimulatorError) as error:
-        print(f"learned-sim: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except MENDABLE as error:
+        print(f"learned-sim: error: {line_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         return exit_status(interrupt)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from learned_sim_env.harness.engine.dream import DreamRunner
     from learned_sim_env.harness.engine.job import DriveResult
     from learned_sim_env.harness.engine.suite import Suite
+    from learned_sim_env.harness.engine.twin import TwinRunner
     from learned_sim_env.harness.regression.run import Run
     from learned_sim_env.harness.regression.verdict import Verdict
 
@@ -129,7 +130,6 @@ def _driven(args: RegressArgs, suite: Suite, runner: DreamRunner) -> tuple[Run, 
     from tqdm import tqdm
 
     from learned_sim_env.cli.suite_starts import undrawable
-    from learned_sim_env.harness.engine.twin import TwinRunner
     from learned_sim_env.harness.regression.run import Run, WorldResults, about, jobs_of
     from learned_sim_env.harness.stress.strategy_catalogue import parse
 
@@ -141,26 +141,27 @@ def _driven(args: RegressArgs, suite: Suite, runner: DreamRunner) -> tuple[Run, 
         if p.redraws and (why := undrawable(runner.pictures, [s.start for s in scenarios])):
             raise ValueError(f"--perturb {p.name} is not applicable: {why}")
     drives: dict[str, list[DriveResult]] = {}
+    twin, jobs_there = _twin(args, suite, runner), jobs_of(scenarios, 1, perturbations)
+    if twin is not None:
+        # Mistakes first: the dream may last a while.
+        twin.prepared(jobs_there)
     if args.worlds != "twin":
         jobs = jobs_of(scenarios, args.seeds, perturbations)
         with tqdm(total=len(jobs), desc="dream", unit="drive", disable=None) as bar:
             drives["dream"] = runner.run(jobs, done=bar.update)
-    env_id = _twinned(args, runner)
-    if env_id is not None:
-        settings = parse_settings(args.settings)
-        twin = TwinRunner(
-            env_id, suite.starts, args.policy, args.out / "twin", simulator=args.simulator, settings=settings
-        )
-        jobs = jobs_of(scenarios, 1, perturbations)
-        with tqdm(total=len(jobs), desc="twin", unit="drive", disable=None) as bar:
-            drives["twin"] = twin.run(jobs, args.workers, done=bar.update)
+    if twin is not None:
+        with tqdm(total=len(jobs_there), desc="twin", unit="drive", disable=None) as bar:
+            drives["twin"] = twin.run(jobs_there, args.workers, done=bar.update)
+        if all(drive.error for drive in drives["twin"]):
+            raise ValueError(f"none of {len(jobs_there)} drives can be driven in the twin: {drives['twin'][0].error}")
     worlds = {name: WorldResults.of(name, some, scenarios, suite) for name, some in drives.items()}
     return Run(about(args.policy, perturbations, suite, runner.checkpoint.fingerprint), scenarios, worlds), drives
 
 
-def _twinned(args: RegressArgs, runner: DreamRunner) -> str | None:
-    """The environment whose twin is to be driven; None where it is not asked for, or there is none."""
+def _twin(args: RegressArgs, suite: Suite, runner: DreamRunner) -> TwinRunner | None:
+    """What drives in the twin; None where it is not asked for, or there is none."""
     from learned_sim_env.cli.checkpoint_env import env_id_for
+    from learned_sim_env.harness.engine.twin import TwinRunner
     from learned_sim_env.twins.pairing import twin_settings
 
     if args.worlds == "dream":
@@ -173,7 +174,8 @@ def _twinned(args: RegressArgs, runner: DreamRunner) -> str | None:
             raise
         print(f"twin: not applicable: {error}")
         return None
-    return env_id
+    settings = parse_settings(args.settings)
+    return TwinRunner(env_id, suite.starts, args.policy, args.out / "twin", simulator=args.simulator, settings=settings)
 
 
 def _reports(args: RegressArgs, baseline: Run | None, now: Run, verdict: Verdict, runner: DreamRunner) -> list[Path]:

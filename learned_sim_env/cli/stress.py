@@ -84,6 +84,7 @@ def _run(args: StressArgs) -> int:
     from tqdm import tqdm
 
     from learned_sim_env.cli.suite_starts import open_suite, undrawable
+    from learned_sim_env.evaluation.episode_sources import open_episodes
     from learned_sim_env.harness.engine.dream import DreamRunner
     from learned_sim_env.harness.engine.suite import Suite
     from learned_sim_env.harness.stress import stress_page as report
@@ -99,6 +100,10 @@ def _run(args: StressArgs) -> int:
     # Mistakes first: what it takes to see the starts may last a while.
     config = _config(args, len(Suite.load(args.suite).scenarios))
     checkpoint = from_pretrained(args.checkpoint)
+    episodes = None
+    if args.episodes is not None:
+        episodes = open_episodes(args.episodes, "test", 1_000_000)
+        episodes.check_contract(checkpoint.contract, checkpoint.model.observes)
     suite, pictures = open_suite(args.suite, checkpoint, args.out / "starts", args.workers)
     redrawn = any(STRATEGIES[name].redraws for name in (*config.strategies, *config.together))
     config, reasons = applicable(config, checkpoint.model, undrawable(pictures, config.starts) if redrawn else None)
@@ -124,12 +129,8 @@ def _run(args: StressArgs) -> int:
         parts.append(report.search_part(searched, searching))
         cases += search_cases(searched, found)
     parts += _cases(args, suite, runner, found, cases)
-    if args.episodes is not None:
-        from learned_sim_env.evaluation.episode_sources import open_episodes
-
-        data = open_episodes(args.episodes, "test", 1_000_000)
-        data.check_contract(checkpoint.contract, checkpoint.model.observes)
-        parts.append(foresight_part(checkpoint.model, data, checkpoint.contract.dt))
+    if episodes is not None:
+        parts.append(foresight_part(checkpoint.model, episodes, checkpoint.contract.dt))
     return _written(args, suite, checkpoint, parts)
 
 

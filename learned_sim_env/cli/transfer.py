@@ -45,6 +45,7 @@ def run(args: TransferArgs) -> int:
 
 
 def _run(args: TransferArgs) -> int:
+    from learned_sim_env.data.dataset import packed_file
     from learned_sim_env.optional import require
 
     for module, extra in (("stable_baselines3", "rl"), ("metadrive", "metadrive"), ("matplotlib", "train")):
@@ -52,6 +53,9 @@ def _run(args: TransferArgs) -> int:
     plan = AgentPlan(**{f.name: getattr(args, f.name) for f in fields(AgentPlan)})
     if args.ship is not None and args.only_agents:
         raise ValueError("--ship copies a policy of PPO, which --only-agents leaves out: give one of them")
+    if plan.data is not None:
+        # Rather now than in a worker, hours later; and before the folder is marked with it.
+        packed_file(plan.data)
     _check_folder(plan)
     for name, jobs in plan.stages():
         _work(name, jobs, args.workers)

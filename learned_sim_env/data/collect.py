@@ -10,35 +10,31 @@ import copy
 import json
 import re
 import time
-from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from learned_sim_env.data.behaviours import choose_behaviour, make_behaviour
 from learned_sim_env.data.engines import LOCAL, Engine
-from learned_sim_env.data.episode import MODALITIES, Episode
-from learned_sim_env.data.episode_recorder import EpisodeRecorder
+from learned_sim_env.data.episode import MODALITIES
+from learned_sim_env.data.episode_task import EpisodeTask
 from learned_sim_env.data.splits import COLLECTED_SPLITS
 from learned_sim_env.data.store import EpisodeFolder, is_minari, minari_id, read_minari_seeds, write_minari
 from learned_sim_env.data.summary import Summary
-from learned_sim_env.data.workers import Task
-from learned_sim_env.environments.twin import TwinDrivingEnv
 from learned_sim_env.files import remove_unfinished, write_json
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.registration import declarations
-from learned_sim_env.scene import SimulatorError
 from learned_sim_env.settings import parse_settings
 from learned_sim_env.simulators import NEEDED, SIMULATORS
 from learned_sim_env.spec import CONTRACTS, Contract, Fingerprints, unknown
 
 # Where a server is says nothing about what is recorded there.
 WHERE = ("host", "port")
+EPISODES = "episodes"
 
 
 @dataclass(frozen=True)
@@ -118,6 +114,11 @@ class CollectConfig:
         wanted = self.modalities or (*contract.observation, *MODALITIES)
         return tuple(m.name for m in contract.modalities if m.name in wanted)
 
+    def task(self, folder: Path) -> EpisodeTask:
+        """What workers do, writing into `folder`."""
+        settings = self.simulator_settings()
+        return EpisodeTask(self.simulator, self.max_steps, folder, settings, self.kept.name, self.names)
+
     @property
     def flat_folder(self) -> Path:
         """Beside `out`, for a dataset of the same episodes with flat observations: `<name>-flat-v<n>`."""
@@ -150,66 +151,22 @@ class CollectConfig:
         return {**shared, "contract_fingerprint": str(self.kept.fingerprints(self.names))}
 
 
-def record_episode(env: TwinDrivingEnv, simulator: str, seed: int, names: Iterable[str] = MODALITIES) -> Episode:
-    """Drive the episode of `seed` to its end, with the behaviour that the seed chooses; `names` are of modalities."""
-    name = choose_behaviour(seed)
-    behaviour = make_behaviour(name, seed)
-    recorder = EpisodeRecorder(env, names)
-    env.reset(seed=seed)
-    recorder.moment()
-    terminated = truncated = False
-    info: dict[str, Any] = {}
-    while not (terminated or truncated):
-        action = behaviour.act(env)
-        _, reward, terminated, truncated, info = env.step(action)
-        recorder.transition(action, float(reward), terminated, truncated)
-        recorder.moment()
-    if info["end_reason"] == "simulator_error":
-        raise SimulatorError(f"the simulator failed in the episode of seed {seed}: it is not recorded")
-    return recorder.episode(seed, simulator, name, info["end_reason"])
-
-
-@dataclass(frozen=True)
-class EpisodeTask:
-    """Made into a task inside a worker: opens the simulator there, then records and stores the episodes of seeds."""
-
-    simulator: str
-    max_steps: int
-    folder: Path
-    settings: dict[str, Any] = field(default_factory=dict)
-    contract: str = "driving"
-    names: tuple[str, ...] = MODALITIES
-
-    def __call__(self) -> Task:
-        env = TwinDrivingEnv(
-            simulator=self.simulator,
-            contract=self.contract,
-            # The cheapest: episodes are recorded from what the environment can show, not from its observations.
-            obs_type="ego",
-            max_episode_steps=self.max_steps,
-            **self.settings,
-        )
-        folder = EpisodeFolder(self.folder)
-
-        def task(seed: int) -> int:
-            episode = record_episode(env, self.simulator, seed, self.names)
-            folder.write(episode)
-            return len(episode)
-
-        return task
-
-
 def collect(config: CollectConfig) -> Summary:
     """Record the seeds that are not there yet, then bring the Minari dataset and the summary up to date.
 
-    Raises `ValueError` when the folder holds a collection with other settings, `ImportError` when the simulator or
-    Minari is not installed, `RuntimeError` when workers cannot start or keep failing, `BlockingIOError` when another
-    process collects into the folder, `DiskFull`. Episodes finished before an error or an interrupt stay, and the next
-    call goes on from them.
+    Episodes finished before an error or an interrupt stay, and the next call goes on from them.
+
+    Raises:
+        ValueError, OSError: for settings that the simulator refuses, or when the folder holds a collection with others.
+        ImportError: when the simulator or Minari is not installed.
+        RuntimeError: when workers cannot start or keep failing, see `workers.run_seeds`.
+        BlockingIOError: when another process collects into the folder.
+        DiskFull: when there is no space.
     """
-    # Rather now than in every worker, or at the end.
+    # Rather now than in every worker, or at the end; and before a folder is marked with settings that are wrong.
     require(*NEEDED.get(config.simulator, (config.simulator, config.simulator)))
     require("minari", extra="train")
+    config.task(config.out / EPISODES).env().close()
     with alone_in(config.out):
         return _collect(config)
 
@@ -229,22 +186,20 @@ def _collect(config: CollectConfig) -> Summary:
     from tqdm import tqdm
 
     _check_settings(config)
-    folder = EpisodeFolder(config.out / "episodes")
+    folder = EpisodeFolder(config.out / EPISODES)
     remove_unfinished(folder.path)
     remove_unfinished(config.out, "data")
     present = set(folder.seeds())
     todo = [seed for seed in config.seeds if seed not in present]
-    settings = config.simulator_settings()
-    task = EpisodeTask(config.simulator, config.max_steps, folder.path, settings, config.kept.name, config.names)
     frames, failed, start = 0, {}, time.monotonic()
     with (
-        closing(config.engine.run_seeds(task, todo, config.workers)) as results,
+        closing(config.engine.run_seeds(config.task(folder.path), todo, config.workers)) as results,
         tqdm(total=config.episodes, initial=config.episodes - len(todo), unit="episode", smoothing=0.02) as bar,
     ):
         for result in results:
-            if result.error:
-                failed[result.seed] = result.error
-                bar.write(f"seed {result.seed} skipped: {result.error.strip().splitlines()[-1]}")
+            if result.failure:
+                failed[result.seed] = result.failure.reason
+                bar.write(f"seed {result.seed} skipped: {result.failure.reason}")
             frames += result.steps
             bar.update()
             bar.set_postfix(frames=frames, fps=f"{frames / (time.monotonic() - start):.0f}", failed=len(failed))

@@ -15,6 +15,9 @@ from learned_sim_env.spec import unknown
 
 __all__ = ["PackedData", "iterate_episodes", "load_episodes", "pack", "packed_file"]
 
+# What writes the folders that are read here.
+MADE_BY = "learned-sim collect or import"
+
 
 def iterate_episodes(directory: Path | str, split: str | None = None) -> Iterator[Episode]:
     """Episodes of the collection in `directory`, in ascending order of seed, or those of one of `SPLITS` only."""
@@ -47,7 +50,13 @@ def pack(directory: Path | str) -> Path:
 
 
 def packed_file(path: Path) -> Path:
-    """The packed file of a collection's folder, see `pack`; or `path` itself, if it is no folder but such a file."""
+    """The packed file of a folder of `collect` or `import`, see `pack`; or `path` itself, if it is such a file.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`, or no dataset in the folder.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: name a folder that {MADE_BY} has written, or a packed file")
     return pack(path) if path.is_dir() else path
 
 
@@ -55,5 +64,5 @@ def _stamp(dataset: Path) -> str:
     """Tells one state of a Minari dataset from another."""
     files = sorted(dataset.glob("*"))
     if not files:
-        raise FileNotFoundError(f"no dataset at {dataset}: collect one first")
+        raise FileNotFoundError(f"no dataset at {dataset}: name a folder that {MADE_BY} has written")
     return ",".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files)

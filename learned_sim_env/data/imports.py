@@ -11,21 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from learned_sim_env.data.dataset import pack
 from learned_sim_env.data.engines import LOCAL, Engine
-from learned_sim_env.data.import_page import found_in_words, parts_of, passed_over_in_words, sentences_of
-from learned_sim_env.data.portions import Length, Portion, portions_of, too_few
+from learned_sim_env.data.import_page import found_in_words, parts_of, passed_over_in_words
+from learned_sim_env.data.import_report import Report
 from learned_sim_env.data.recorded import FILMED, NAMES, RecordedEpisodes, episode_of, filmed_episode
-from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.data.store import EpisodeFolder, minari_id, write_minari
 from learned_sim_env.data.summary import Summary
 from learned_sim_env.data.workers import Task
@@ -34,22 +30,22 @@ from learned_sim_env.films import save_picture
 from learned_sim_env.locks import alone_in
 from learned_sim_env.optional import require
 from learned_sim_env.recordings import formats, imported
-from learned_sim_env.recordings.checks import BINS
 from learned_sim_env.recordings.drives import Drive
 from learned_sim_env.recordings.film import Footage
 from learned_sim_env.recordings.formats import FORMATS
+from learned_sim_env.recordings.formats.sources import state_of
 from learned_sim_env.recordings.imported import ImportedEpisode
 from learned_sim_env.recordings.looking import Look, look_at
 from learned_sim_env.recordings.strips import strip
 from learned_sim_env.recordings.views import Views
 from learned_sim_env.reporting.html import write_html
-from learned_sim_env.spec import CAMERAS, CONTRACTS, SCENARIO_TAGS, unknown
+from learned_sim_env.spec import CAMERAS, CONTRACTS, unknown
 from learned_sim_env.version import __version__
 
 # [s] A folder of a whole data set is one file.
 LONGEST = 24 * 3600.0
-# Sentences about what was refused that are printed; drives of a file that are drawn.
-SHOWN, STRIPS = 50, 4
+# Drives of a file that are drawn.
+STRIPS = 4
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,10 @@ class ImportConfig:
 class LookTask:
     """Made into a task inside a worker: looks at the file of a number and writes what it found, last of all its record.
 
-    keep: episodes as well. draw: a strip of each of the first drives.
+    files: path, format, and the name of the record. keep: episodes as well. draw: a strip of each of the first drives.
     """
 
-    files: tuple[tuple[Path, str], ...]
+    files: tuple[tuple[Path, str, str], ...]
     folder: Path
     keep: bool
     fit_car: bool = False
@@ -97,9 +93,8 @@ class LookTask:
 
     def __call__(self) -> Task:
         def task(number: int) -> int:
-            path, name = self.files[number]
-            record = record_of(self.folder, path, self.keep, self.fit_car, self.camera)
-            count = 0
+            path, name, record_name = self.files[number]
+            record, count = self.folder / record_name, 0
 
             def use(drive: Drive | Footage, views: Views) -> None:
                 nonlocal count
@@ -118,78 +113,6 @@ class LookTask:
             return sum(drive["steps"] for drive in look.drives)
 
         return task
-
-
-@dataclass(frozen=True)
-class Report:
-    """What all files turned into.
-
-    broken: by file, why it could not even be refused. passed_over: by the ending of their names, how many files beside
-    them are no recordings.
-    """
-
-    looks: tuple[Look, ...]
-    broken: dict[str, str]
-    passed_over: dict[str, int] = field(default_factory=dict)
-
-    @cached_property
-    def portions(self) -> list[Portion]:
-        """What drives are for."""
-        drives = [d for look in self.looks for d in look.drives]
-        return portions_of([Length(d["log"], d["name"], d["steps"], frozenset(d["lacking"])) for d in drives])
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything was refused."""
-        return bool(self.broken) or any(look.refused for look in self.looks)
-
-    def to_dict(self) -> dict:
-        """JSON-ready."""
-        drives = [drive for look in self.looks for drive in look.drives]
-        return {
-            "files": len(self.looks) + len(self.broken),
-            "drives": len(drives),
-            "frames": sum(drive["steps"] for drive in drives),
-            "lacking": dict(Counter(lack for drive in drives for lack in drive["lacking"])),
-            "tags": {tag: sum(d["tags"][tag] * d["steps"] for d in drives if d["tags"]) for tag in SCENARIO_TAGS},
-            "histograms": {
-                name: np.sum([d["histograms"][name] for d in drives], axis=0, dtype=int).tolist() if drives else []
-                for name in BINS
-            },
-            "hours": sum(look.seconds for look in self.looks) / 3600,
-            "formats": dict(Counter(look.format for look in self.looks)),
-            "sources": {
-                action: dict(Counter(drive["sources"][k] for drive in drives))
-                for k, action in enumerate(("steer", "throttle_brake"))
-            },
-            "splits": {
-                split: {
-                    "logs": sorted({p.log for p in self.portions if p.split == split}),
-                    "frames": sum(p.last - p.first for p in self.portions if p.split == split),
-                }
-                for split in SPLITS
-            },
-            "looks": [look.to_dict() for look in self.looks],
-            "broken": self.broken,
-            "passed_over": self.passed_over,
-        }
-
-    def __str__(self) -> str:
-        told = self.to_dict()
-        rows = [found_in_words(told)]
-        rows += ["  " + ", ".join(f"{told['splits'][s]['frames']} frames for {s}" for s in SPLITS)]
-        rows += [f"  {few}"] if (few := too_few(self.portions)) else []
-        for sentence, names in sentences_of(told):
-            rows.append(f"  {names[0] if len(names) == 1 else f'{len(names)} recordings'}: {sentence}")
-        if self.passed_over:
-            rows.append(f"  beside them, no recordings themselves: {passed_over_in_words(self.passed_over)}")
-        refused = [sentence for look in self.looks for sentence in look.refused]
-        refused += [f"{file}: {reason.strip().splitlines()[-1]}" for file, reason in self.broken.items()]
-        if refused:
-            rows += ["refused:", *(f"  {sentence}" for sentence in refused[:SHOWN])]
-        if len(refused) > SHOWN:
-            rows.append(f"  and {len(refused) - SHOWN} more, see report.json")
-        return "\n".join(rows)
 
 
 def look_at_all(config: ImportConfig) -> Report:
@@ -219,14 +142,16 @@ def look_at_all(config: ImportConfig) -> Report:
     if draw:
         require("matplotlib", extra="train")
     with _folder(config.out) as folder:
+        records = {path: folder / record_name(path, kind, config) for path, kind in files}
         # What was refused is tried again: rights and packages change.
-        done = {path for path, _ in files if _look_of(folder, path, config).drives}
+        done = {path for path, record in records.items() if _look_of(path, record).drives}
         todo = [number for number, (path, _) in enumerate(files) if path not in done]
+        named = tuple((path, kind, str(records[path].relative_to(folder))) for path, kind in files)
         broken: dict[str, str] = {}
         with (
             closing(
                 config.engine.run_seeds(
-                    LookTask(tuple(files), folder, keep, config.fit_car, draw, config.camera),
+                    LookTask(named, folder, keep, config.fit_car, draw, config.camera),
                     todo,
                     min(config.workers, max(len(todo), 1)),
                     LONGEST,
@@ -235,31 +160,33 @@ def look_at_all(config: ImportConfig) -> Report:
             tqdm(total=len(files), initial=len(done), unit="file", smoothing=0.02) as bar,
         ):
             for result in results:
-                if result.error:
-                    broken[str(files[result.seed][0])] = result.error
+                if failure := result.failure:
+                    # What can be mended has been refused: this is a defect.
+                    broken[str(files[result.seed][0])] = failure.details or failure.reason
                 bar.update()
-        looks = [_look_of(folder, path, config) for path, _ in files if str(path) not in broken]
+        looks = [_look_of(path, record) for path, record in records.items() if str(path) not in broken]
         report = Report(tuple(looks), broken, dict(passed_over.most_common()))
         if config.out is not None:
             write_json(config.out / "report.json", report.to_dict())
-            write_page(config, report)
+            write_page(config, config.out, report, records)
         if config.out is not None and keep:
-            _write(config, config.out, report)
+            _write(config, config.out, report, records)
         return report
 
 
-def _look_of(folder: Path, path: Path, config: ImportConfig) -> Look:
+def _look_of(path: Path, record: Path) -> Look:
     """What was found in a file, with no drives if it was not looked at."""
-    record = record_of(folder, path, not config.check, config.fit_car, config.camera)
-    return Look(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Look(str(path), "")
+    if not record.exists():
+        return Look(str(path), "")
+    # As it is named now: it may have been looked at from another folder.
+    return Look(**{**json.loads(record.read_text(encoding="utf-8")), "file": str(path)})
 
 
-def _write(config: ImportConfig, out: Path, report: Report) -> None:
+def _write(config: ImportConfig, out: Path, report: Report, records: Mapping[Path, Path]) -> None:
     """The Minari dataset of all episodes, and its summary."""
     where: list[tuple[Path, int, Look]] = []
     for look in report.looks:
-        folder = episodes_of(record_of(out, Path(look.file), True, config.fit_car, config.camera))
-        where += [(folder, k, look) for k in range(len(look.drives))]
+        where += [(episodes_of(records[Path(look.file)]), k, look) for k in range(len(look.drives))]
     if not where:
         return
     # In the order of their names, so that the same recordings get the same seeds.
@@ -286,16 +213,14 @@ def _write(config: ImportConfig, out: Path, report: Report) -> None:
     pack(out)
 
 
-def write_page(config: ImportConfig, report: Report) -> None:
+def write_page(config: ImportConfig, out: Path, report: Report, records: Mapping[Path, Path]) -> None:
     """`report.html`, for people."""
-    assert config.out is not None
     drawn = {}
     for look in report.looks:
-        record = record_of(config.out, Path(look.file), not config.check, config.fit_car, config.camera)
-        drawn.update({d["name"]: strip_of(record, k) for k, d in enumerate(look.drives[:STRIPS])})
+        drawn.update({d["name"]: strip_of(records[Path(look.file)], k) for k, d in enumerate(look.drives[:STRIPS])})
     told = report.to_dict()
     about = {"recordings": str(config.path), "found": found_in_words(told), "version": __version__}
-    write_html(config.out / "report.html", f"Recordings in {config.path.name}", about, parts_of(told, drawn))
+    write_html(out / "report.html", f"Recordings in {config.path.name}", about, parts_of(told, drawn))
 
 
 def episodes_of(record: Path) -> Path:
@@ -308,12 +233,11 @@ def strip_of(record: Path, number: int) -> Path:
     return episodes_of(record) / f"{number}.png"
 
 
-def record_of(folder: Path, path: Path, keep: bool, fit_car: bool = False, camera: str = "front") -> Path:
-    """Where what was found in a file is kept: another place as soon as the file, or this package, is another one."""
-    size, changed = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-    about = f"{path.resolve()} {size} {changed} {keep} {fit_car} {camera} {__version__}"
-    key = hashlib.sha256(about.encode()).hexdigest()[:16]
-    return folder / "files" / f"{path.stem[:40]}-{key}.json"
+def record_name(path: Path, kind: str, config: ImportConfig) -> str:
+    """What the record of a recording is called: otherwise as soon as a file of it, or this package, is another one."""
+    state = state_of(path, kind, config.out)
+    about = f"{path.resolve()} {state} {not config.check} {config.fit_car} {config.camera} {__version__}"
+    return f"files/{path.stem[:40]}-{hashlib.sha256(about.encode()).hexdigest()[:16]}.json"
 
 
 @contextmanager

@@ -7,7 +7,6 @@ share a disk with this one, and what is written here are the same files as those
 from __future__ import annotations
 
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -16,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from learned_sim_env.data.workers import ATTEMPTS, MAX_FAILURES_IN_A_ROW, Result, Task
+from learned_sim_env.data.workers import ATTEMPTS, MAX_FAILURES_IN_A_ROW, NOT_STARTED, Result, Task, failing
+from learned_sim_env.failures import Failure, line_of
 from learned_sim_env.files import DiskFull, replacing
 from learned_sim_env.optional import require
 
@@ -24,8 +24,8 @@ from learned_sim_env.optional import require
 DEATHS = 4
 # A file below the folder of a task, by its path there, and its content.
 File = tuple[str, bytes]
-# Steps, files, error.
-_Answer = tuple[int, list[File], "str | DiskFull"]
+# Steps, files, failure.
+_Answer = tuple[int, list[File], "Failure | DiskFull | None"]
 
 
 class Actor:
@@ -41,9 +41,9 @@ class Actor:
         """Make the task."""
         try:
             self._task = self._make()
-        except BaseException:
-            return 0, [], traceback.format_exc()
-        return 0, [], ""
+        except BaseException as error:
+            return 0, [], Failure.of(error)
+        return 0, [], None
 
     def run(self, seed: int) -> _Answer:
         """Run it, and take its files along in the order in which they were written."""
@@ -53,11 +53,11 @@ class Actor:
             paths = [path for path in self._folder.rglob("*") if path.is_file()]
             paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
             files = [(path.relative_to(self._folder).as_posix(), path.read_bytes()) for path in paths]
-            return steps, files, ""
+            return steps, files, None
         except DiskFull as error:
             return 0, [], error
-        except BaseException:
-            return 0, [], traceback.format_exc()
+        except BaseException as error:
+            return 0, [], Failure.of(error)
         finally:
             for path in self._folder.rglob("*"):
                 if path.is_file():
@@ -121,37 +121,37 @@ def _run(
             start()
         done, _ = ray.wait(list(pending), num_returns=1, timeout=1.0)
         for ref in done:
-            awaited, died = pending.pop(ref), ""
+            awaited, died = pending.pop(ref), False
             try:
-                steps, files, error = ray.get(ref)
-            except ray.exceptions.RayError as problem:
+                steps, files, failure = ray.get(ref)
+            except ray.exceptions.RayError as error:
                 # The actor is gone, or the node with what it gave.
-                died, steps, files, error = f"its worker died: {problem}", 0, [], ""
-            if isinstance(error, DiskFull):
-                raise error
+                died, steps, files, failure = True, 0, [], Failure(f"its worker process died: {line_of(error)}")
+            if isinstance(failure, DiskFull):
+                raise failure
             seed = awaited.seed
             if seed is None:
                 in_a_row += bool(died)
-                if error or in_a_row >= MAX_FAILURES_IN_A_ROW:
-                    raise RuntimeError(f"a collection worker could not start:\n{error or died}")
+                if failure and (not died or in_a_row >= MAX_FAILURES_IN_A_ROW):
+                    raise failure.error(NOT_STARTED)
             elif died and deaths[seed] < DEATHS:
                 deaths[seed] += 1
                 todo.append(seed)
-            elif died or error:
+            elif failure:
                 attempts[seed] += 1
                 in_a_row += 1
                 if in_a_row >= MAX_FAILURES_IN_A_ROW:
-                    raise RuntimeError(f"{in_a_row} episodes failed in a row; the last, seed {seed}:\n{died or error}")
+                    raise failure.error(failing(in_a_row, seed))
                 if attempts[seed] < ATTEMPTS and not died:
                     todo.append(seed)
                 else:
-                    yield Result(seed, 0, died or error)
+                    yield Result(seed, 0, failure)
             else:
                 in_a_row = 0
                 write(make_task.folder, files)
                 yield Result(seed, steps)
             # A task that has failed may have left its process in any state.
-            if not died and not error and todo:
+            if not failure and todo:
                 seed = todo.popleft()
                 pending[awaited.actor.run.remote(seed)] = _Pending(awaited.actor, seed, time.monotonic())
             else:

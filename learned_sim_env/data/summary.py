@@ -16,7 +16,7 @@ ACTION_EDGES = np.linspace(-1.0, 1.0, 11)
 
 @dataclass
 class Summary:
-    """Counts over episodes; `add` each. failed: errors by skipped seed. frames_per_second: of this run, all workers."""
+    """Counts over episodes; `add` each. failed: reason by skipped seed. frames_per_second: of this run, all workers."""
 
     failed: dict[int, str] = field(default_factory=dict)
     frames_per_second: float = 0.0
@@ -61,7 +61,7 @@ class Summary:
             "action_edges": [round(float(edge), 2) for edge in ACTION_EDGES],
             "steer_shares": [_share(n, frames) for n in self.steer],
             "throttle_brake_shares": [_share(n, frames) for n in self.throttle_brake],
-            "failed_seeds": {str(seed): error.strip().splitlines()[-1] for seed, error in sorted(self.failed.items())},
+            "failed_seeds": {str(seed): reason for seed, reason in sorted(self.failed.items())},
         }
 
     def __str__(self) -> str:

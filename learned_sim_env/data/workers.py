@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+from learned_sim_env.failures import Failure
 from learned_sim_env.files import DiskFull
 from learned_sim_env.interrupts import leave_to_parent
 
@@ -22,19 +22,20 @@ from learned_sim_env.interrupts import leave_to_parent
 Task = Callable[[int], int]
 
 ATTEMPTS = 2
-# Of a worker: seed, steps, error; without seed and error it is ready to start.
-_Message = tuple[int | None, int, str | DiskFull]
+# Of a worker: seed, steps, failure; without seed and failure it is ready to start.
+_Message = tuple[int | None, int, Failure | DiskFull | None]
 # So many failures in a row, with no episode between them, mean that something other than an episode is wrong.
 MAX_FAILURES_IN_A_ROW = 8
+NOT_STARTED = "a worker process could not start"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a seed: its episode's number of steps, or the error of the last of `ATTEMPTS` attempts."""
+    """What became of a seed: its episode's number of steps, or the failure of the last of `ATTEMPTS` attempts."""
 
     seed: int
     steps: int
-    error: str = ""
+    failure: Failure | None = None
 
 
 @dataclass
@@ -63,8 +64,11 @@ def run_seeds(
     """Run the task for every seed on `workers` processes, and yield results as they come, in no particular order.
 
     make_task is called once in every worker and must be picklable. A seed that takes longer than `timeout` [s] counts
-    as failed. Leaving the iterator early ends the workers. Raises `RuntimeError` when a task cannot be made, or after
-    `MAX_FAILURES_IN_A_ROW`, and `DiskFull` when a task did: the others would fail as well.
+    as failed. Leaving the iterator early ends the workers.
+
+    Raises:
+        RuntimeError: when a task cannot be made, or after `MAX_FAILURES_IN_A_ROW`; a `WorkerError` if it can be mended.
+        DiskFull: when a task raised it, since the others would fail as well.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; at least 1 is needed")
@@ -81,10 +85,10 @@ def run_seeds(
                 if worker.ready and worker.seed is None and todo:
                     attempts[todo[0]] += 1
                     worker.take(todo.popleft())
-            for worker, (seed, steps, error) in _messages(pool, timeout):
-                if isinstance(error, DiskFull):
-                    raise error
-                if not error:
+            for worker, (seed, steps, failure) in _messages(pool, timeout):
+                if isinstance(failure, DiskFull):
+                    raise failure
+                if failure is None:
                     worker.ready, worker.seed = True, None
                     if seed is not None:
                         in_a_row = 0
@@ -93,19 +97,24 @@ def run_seeds(
                 pool.remove(worker)
                 worker.end()
                 if not worker.ready:
-                    raise RuntimeError(f"a collection worker could not start:\n{error}")
+                    raise failure.error(NOT_STARTED)
                 if seed is None:
                     continue
                 in_a_row += 1
                 if in_a_row >= MAX_FAILURES_IN_A_ROW:
-                    raise RuntimeError(f"{in_a_row} episodes failed in a row; the last, seed {seed}:\n{error}")
+                    raise failure.error(failing(in_a_row, seed))
                 if attempts[seed] < ATTEMPTS:
                     todo.append(seed)
                 else:
-                    yield Result(seed, 0, error)
+                    yield Result(seed, 0, failure)
     finally:
         for worker in pool:
             worker.end()
+
+
+def failing(in_a_row: int, seed: int) -> str:
+    """What is said after too many failures."""
+    return f"{in_a_row} tasks failed in a row, the last of them number {seed}"
 
 
 def _start(make_task: Callable[[], Task]) -> _Worker:
@@ -127,24 +136,25 @@ def _messages(pool: list[_Worker], timeout: float) -> Iterator[tuple[_Worker, _M
                 yield worker, worker.connection.recv()
             except (EOFError, OSError):
                 worker.process.join(timeout=5.0)
-                yield worker, (worker.seed, 0, f"its worker died with exit code {worker.process.exitcode}")
+                said = f"its worker process died with exit code {worker.process.exitcode}"
+                yield worker, (worker.seed, 0, Failure(said))
         elif (worker.seed is not None or not worker.ready) and time.monotonic() - worker.since > timeout:
-            yield worker, (worker.seed, 0, f"its worker was silent for more than {timeout:g} s")
+            yield worker, (worker.seed, 0, Failure(f"its worker process was silent for more than {timeout:g} s"))
 
 
 def _work(connection: Connection, make_task: Callable[[], Task]) -> None:
-    """Body of a worker: says that it is ready, then answers every seed with (seed, steps, error)."""
+    """Body of a worker: says that it is ready, then answers every seed with (seed, steps, failure)."""
     leave_to_parent()
     seed: int | None = None
     try:
         task = make_task()
-        connection.send((None, 0, ""))
+        connection.send((None, 0, None))
         while True:
             seed = connection.recv()
-            connection.send((seed, task(seed), ""))
+            connection.send((seed, task(seed), None))
     except (EOFError, BrokenPipeError):
         return  # The parent is gone.
     except DiskFull as error:
         connection.send((seed, 0, error))
-    except BaseException:
-        connection.send((seed, 0, traceback.format_exc()))
+    except BaseException as error:
+        connection.send((seed, 0, Failure.of(error)))

@@ -16,14 +16,12 @@ def open_episodes(data: Path, split: str, episodes: int) -> PackedData:
     """The first `episodes` of a split, by seed, of a collection folder or a packed file; all if there are fewer.
 
     Raises:
-        FileNotFoundError: if there is no data.
+        FileNotFoundError: see `packed_file`.
         ValueError: if it has no episode of the split.
     """
-    if not data.exists():
-        raise FileNotFoundError(f"no collection folder or packed file at {data}")
     found = PackedData.load(packed_file(data)).split(split)
     if not len(found):
-        raise ValueError(f"{data} has no episode of the {split} split")
+        raise ValueError(f"{data} has no episode of the {split} split: collect more, or import more logs")
     return found.select(np.argsort(found.seeds, kind="stable")[:episodes])
 
 

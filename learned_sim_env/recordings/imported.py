@@ -8,8 +8,11 @@ from pathlib import Path
 
 from learned_sim_env.files import write_json
 from learned_sim_env.recordings.formats.shared.json_files import load_json
+from learned_sim_env.recordings.recording import RecordingError
 
 FILE = "episodes.json"
+# What helps where it is not what was written.
+ANEW = "run the import again"
 
 
 @dataclass(frozen=True)
@@ -46,4 +49,9 @@ def load(folder: Path) -> list[ImportedEpisode] | None:
     """
     if not is_import(folder):
         return None
-    return [ImportedEpisode(**{**row, "file": Path(row["file"])}) for row in load_json(folder / FILE, list)]
+    try:
+        return [ImportedEpisode(**{**row, "file": Path(row["file"])}) for row in load_json(folder / FILE, list)]
+    except RecordingError as error:
+        raise RecordingError(f"{folder}: {error}; {ANEW}") from None
+    except (TypeError, KeyError) as error:
+        raise RecordingError(f"{folder}: {FILE} has a row that is no episode ({error}); {ANEW}") from None

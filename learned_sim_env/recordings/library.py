@@ -79,7 +79,7 @@ class Library:
         split = "test" if seed in TEST_SCENARIOS else "train"
         there = [e for e in self._episodes if e.split == split]
         if not there:
-            raise ValueError(f"the import has no episode for {split}, which seeds like {seed} are of")
+            raise ValueError(f"the import has no episode for {split}, which seeds like {seed} are of: import more logs")
         for k in rng.permutation(len(there)):
             found = self._stretch(there[int(k)])
             if found is not None:

@@ -182,8 +182,8 @@ def run_all(jobs: Sequence[Job], workers: int) -> Iterator[Job]:
     # Long ones first, so that no worker is left with one in the end.
     todo.sort(key=lambda job: -job.work)
     for result in run_seeds(partial(_runner, todo), range(len(todo)), max(1, min(workers, len(todo))), PATIENCE):
-        if result.error:
-            raise RuntimeError(f"{todo[result.seed].path} failed:\n{result.error}")
+        if result.failure:
+            raise result.failure.error(f"{todo[result.seed].path} failed")
         yield todo[result.seed]
 
 

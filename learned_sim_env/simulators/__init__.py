@@ -34,14 +34,18 @@ def open_simulator(name: str, contract: Contract, isolate: bool | None = None, *
         settings: the simulator's own keyword arguments.
 
     Raises:
-        ValueError: if there is no such simulator, or it is to have "cameras" and cannot.
+        ValueError: if there is no such simulator or setting, or it is to have "cameras" and cannot.
         ImportError: if what it needs is not installed.
     """
     if name not in SIMULATORS:
         raise unknown("simulator", name, SIMULATORS)
     simulator_class = load(SIMULATORS[name])
-    if "cameras" in settings and "cameras" not in signature(simulator_class).parameters:
+    known = [setting for setting in signature(simulator_class).parameters if setting != "contract"]
+    if "cameras" in settings and "cameras" not in known:
         raise ValueError(f'simulator {name!r} has no cameras of its own: use camera_source="drawn"')
+    for setting in settings:
+        if setting not in known:
+            raise unknown(f"setting of {name}:", setting, known)
     if isolate or (isolate is None and simulator_class.in_use()):
         from learned_sim_env.simulators.process import ProcessSimulator
 

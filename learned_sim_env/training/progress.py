@@ -1,4 +1,4 @@
-"""How far a run has come, said while it goes on."""
+"""How far a run has come, and how long the rest will take, said while it goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from tqdm import tqdm
+
+# [s] After so long without news, a log file gets a line all the same.
+SILENCE = 60.0
 
 
 class Progress:
@@ -21,11 +24,14 @@ class Progress:
             total=steps, initial=step, desc=name or None, unit=unit, disable=None if said else True, smoothing=0.05
         )
         self._lines, self._name, self._unit = said and self._bar.disable, name and f"{name}: ", unit
-        self._steps, self._last = steps, (time.monotonic(), step)
+        self._step, self._steps, self._last = step, steps, (time.monotonic(), step)
 
     def advance(self) -> None:
         """A step was done."""
         self._bar.update()
+        self._step += 1
+        if self._lines and time.monotonic() - self._last[0] >= SILENCE:
+            self.news(self._step, {})
 
     def news(self, step: int, values: Mapping[str, float]) -> float:
         """Say how things stand after a step; the steps a second since the last news."""
@@ -36,13 +42,21 @@ class Progress:
         self._bar.set_postfix(shown)
         if self._lines:
             told = "".join(f", {name} {value}" for name, value in shown.items())
-            where = f"{self._name}{self._unit} {step:,} of {self._steps:,}, {pace:.3g} {self._unit}/s"
+            left = f", {duration((self._steps - step) / pace)} left" if pace and step < self._steps else ""
+            where = f"{self._name}{self._unit} {step:,} of {self._steps:,}, {pace:.3g} {self._unit}/s{left}"
             print(f"{time_of_day()} {where}{told}", flush=True)
         return pace
 
     def close(self) -> None:
         """End the bar."""
         self._bar.close()
+
+
+def duration(seconds: float) -> str:
+    """In words, about."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} hours"
 
 
 def time_of_day() -> str:

@@ -79,8 +79,8 @@ def _distributions(names: tuple[str, str], sides: tuple[Sequence[DrivenEpisode],
         ),
         limits=(
             "The scenarios are of the same kinds, not the same places: roads and traffic differ, and with them all "
-            "that follows; and a dream begins in motion, a simulator at rest. A difference here is one of worlds as "
-            "much as of dynamics."
+            "that follows; and dreams and recordings begin in motion, other simulators at rest. A difference here is "
+            "one of worlds as much as of dynamics."
         ),
         tables=(Table("Means and distances", ("quantity", *names, "distance"), tuple(rows)),),
         values=values,

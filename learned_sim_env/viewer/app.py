@@ -13,6 +13,7 @@ import numpy as np
 
 from learned_sim_env.display.board import Board
 from learned_sim_env.display.display import Display, when_display_is_lost
+from learned_sim_env.failures import line_of
 from learned_sim_env.optional import require
 from learned_sim_env.spec import SCENARIO_TAGS
 from learned_sim_env.viewer.drive import PACES, STRENGTHS, InteractiveDrive
@@ -253,7 +254,7 @@ class App:
                 getattr(self, command)()
         except (ValueError, ImportError, OSError) as error:
             # What cannot be done is said, and the drive goes on.
-            self.drive.say(" ".join(str(error).split()))
+            self.drive.say(line_of(error))
 
     def _jump(self, there: Callable[[], object], note: str, otherwise: str = "") -> None:
         if there() is None:

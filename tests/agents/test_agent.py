@@ -7,7 +7,8 @@ from dataclasses import fields
 import pytest
 
 from learned_sim_env.agents import LearnConfig, agent_class, open_agent
-from learned_sim_env.agents.actor_critic.dreamer import Dreamer, DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer import Dreamer
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.agent import AGENTS
 
 

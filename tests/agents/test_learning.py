@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 pytest.importorskip("tensorboard", reason="needs the extra [train]")
 
-from learned_sim_env.agents.actor_critic.dreamer import DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.agent import agent_class
 from learned_sim_env.agents.learning import Learner
 from learned_sim_env.agents.settings import LearnConfig

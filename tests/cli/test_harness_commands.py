@@ -74,6 +74,77 @@ def test_a_stress_test_leaves_cases_that_are_driven_again_exactly(tmp_path, caps
         assert "all of them as recorded" in capsys.readouterr().out
 
 
+@pytest.fixture
+def bad(tmp_path):
+    """Folders and files that no recording can be read from, by what is wrong with them."""
+    for name in ("empty", "other", "damaged", "import"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("nothing to drive in")
+    (tmp_path / "damaged" / "scene.pkl").write_bytes(b"tracks map_features metadata")
+    (tmp_path / "import" / "episodes.json").write_text('[{"file": "scene.pkl", "speed": 3}]')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "said"),
+    [
+        ("regress", "missing", "missing does not exist: name a file or folder of recordings"),
+        ("compare", "missing", "missing does not exist: name a file or folder of recordings"),
+        ("collect", "missing", "missing does not exist: name a file or folder of recordings"),
+        ("drive", "missing", "missing does not exist: name a file or folder of recordings"),
+        ("regress", "empty", "empty holds no recordings: this folder is empty"),
+        ("collect", "other", "other holds no recordings: this folder is no recording of a known format"),
+        ("regress", "import", "import: episodes.json has a row that is no episode"),
+    ],
+)
+def test_a_bad_folder_of_recordings_is_one_sentence(command, name, said, bad, capsys):
+    recordings, out = f"recordings={bad / name}", bad / "out"
+    argv = {
+        "regress": ["--worlds", "twin", "--simulator", "recorded", "--settings", recordings, "--out", str(out)],
+        "compare": ["LearnedDriving-v0", "RecordedDriving-v0", "--settings-b", recordings, "--out", str(out)],
+        "collect": ["--episodes", "1", "--simulator", "recorded", "--settings", recordings, "--out", str(out)],
+        "drive": ["--headless", "--policy", "idm", "--steps", "1", "--twin", "recorded", "--twin-settings", recordings],
+    }
+    assert main([command, *argv[command]]) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[-1].startswith("learned-sim: error: ") and said in told[-1] and "Traceback" not in "".join(told)
+    # Nothing that another try, with the right folder, would stumble over.
+    assert not (out / "collection.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("train", ["--start", "bev-rssm", "--data"]),
+        ("evaluate", ["--data"]),
+        ("learn", ["--agent", "cloning", "--data"]),
+        ("stress", ["--starts", "1", "--episodes"]),
+        ("transfer", ["--agents", "cloning", "--only-agents", "--data"]),
+    ],
+)
+def test_a_bad_folder_of_episodes_is_one_sentence(command, options, bad, capsys):
+    if command == "transfer":
+        for module in ("stable_baselines3", "metadrive"):
+            pytest.importorskip(module, reason="needs the extras [rl,metadrive]")
+    for name, said in (("missing", "missing does not exist: name a folder"), ("empty", "no dataset at")):
+        assert main([command, *options, str(bad / name), "--out", str(bad / "out")]) == 2
+        told = capsys.readouterr().err.strip().splitlines()
+        assert said in told[-1] and "that learned-sim collect or import has written" in told[-1], told
+    # Nothing that another try, with the right folder, would stumble over.
+    assert not {p.name for p in bad.glob("out/*")} - {".lock", "tensorboard"}
+
+
+def test_what_a_worker_finds_wrong_is_one_sentence(bad, capsys):
+    recorded = ("--simulator", "recorded", "--settings", f"recordings={bad / 'damaged'}")
+    out = ("--out", str(bad / "out"))
+    assert main(["regress", "--worlds", "twin", "--scenarios", SCENES[0], *recorded, *out]) == 2
+    assert "none of 1 drives can be driven in the twin" in (told := capsys.readouterr().err)
+    assert "scene.pkl: it is no whole pickle" in told and "Traceback" not in told
+    assert main(["collect", "--episodes", "8", *recorded, *out]) == 2
+    assert "8 tasks failed in a row" in (told := capsys.readouterr().err)
+    assert "scene.pkl: it is no whole pickle" in told and "Traceback" not in told
+
+
 def test_a_recording_is_no_case(tmp_path, capsys):
     assert main(["drive", "--headless", "--policy", "expert", "--steps", "2", "--record", str(tmp_path / "a.gif")]) == 0
     assert main(["drive", "--headless", "--case", str(tmp_path / "a.npz")]) == 2

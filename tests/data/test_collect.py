@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.behaviours import choose_behaviour
-from learned_sim_env.data.collect import CollectConfig, collect, is_collected, record_episode
+from learned_sim_env.data.collect import CollectConfig, collect, is_collected
 from learned_sim_env.data.dataset import load_episodes, pack
 from learned_sim_env.data.episode_recorder import scenery_slots
+from learned_sim_env.data.episode_task import record_episode
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.data.store import EpisodeFolder, write_minari
 from learned_sim_env.environments.twin import TwinDrivingEnv

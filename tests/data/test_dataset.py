@@ -155,5 +155,5 @@ def test_a_folder_may_be_named_from_where_one_is(
 
 
 def test_nothing_to_pack(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="collect one first"):
+    with pytest.raises(FileNotFoundError, match="name a folder that learned-sim collect or import has written"):
         pack(tmp_path)

@@ -18,6 +18,7 @@ from learned_sim_env.data.recorded import episode_of
 from learned_sim_env.data.splits import SPLITS
 from learned_sim_env.recordings import formats
 from learned_sim_env.recordings.drives import drives_of
+from learned_sim_env.recordings.formats import scenarionet as scenarionet_format
 from learned_sim_env.recordings.looking import look_at
 from learned_sim_env.spec import RECORDED_SCENARIOS, SemanticClass
 from tests.data.recordings import CONTRACT, recording, same
@@ -110,6 +111,39 @@ def test_a_file_that_has_changed_is_read_again(logs, tmp_path):
         assert look_at_all(config).failed
     finally:
         (logs / "scene.pkl").write_bytes(data)
+
+
+def test_a_folder_that_has_changed_is_read_again(tmp_path, monkeypatch):
+    mine, out = table(tmp_path, make_world()), tmp_path / "drive" / "out"
+    out.mkdir()
+    (found,) = look_at_all(ImportConfig(mine, out, workers=1, check=True)).looks
+    (record,) = (out / "files").glob("*.json")
+    # Not what is written into it, nor by what name it goes.
+    monkeypatch.chdir(tmp_path)
+    (again,) = look_at_all(ImportConfig(Path(mine.name), out, workers=1, check=True)).looks
+    assert again == replace(found, file=mine.name) and list((out / "files").glob("*.json")) == [record]
+    about = json.loads((mine / "about.json").read_text())
+    (mine / "about.json").write_text(json.dumps({**about, "log": "another"}))
+    (changed,) = look_at_all(ImportConfig(mine, out, workers=1, check=True)).looks
+    assert [d["log"] for d in changed.drives] != [d["log"] for d in found.drives]
+
+
+def test_what_must_not_be_read_costs_itself_only(logs, monkeypatch):
+    real = scenarionet_format.recognises
+
+    def recognises(path: Path) -> bool:
+        if path.name == "readme.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(scenarionet_format, "recognises", recognises)
+    kinds = {path.name: kind for path, kind in formats.find(logs)}
+    assert kinds == {
+        "drive": "table",
+        "readme.txt": "scenarionet",
+        "scene.json": "gpudrive",
+        "scene.pkl": "scenarionet",
+    }
 
 
 def test_nothing_is_kept_unasked(logs, tmp_path, monkeypatch):

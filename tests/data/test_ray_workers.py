@@ -14,6 +14,7 @@ import pytest
 
 from learned_sim_env.data.engines import Engine
 from learned_sim_env.data.workers import Result, Task
+from learned_sim_env.failures import WorkerError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -75,18 +76,18 @@ def written(folder: Path) -> dict[str, bytes]:
 def test_errors_and_deaths_cost_their_seed_only(cluster, tmp_path):
     task = Writes(tmp_path, raises=(1,), killed=(3,))
     results = {r.seed: r for r in RAY.run_seeds(task, range(5), workers=2)}
-    assert {seed: r.steps for seed, r in results.items() if not r.error} == {0: 0, 2: 20, 4: 40}
-    assert "seed 1 is bad" in results[1].error and "its worker died" in results[3].error
+    assert {seed: r.steps for seed, r in results.items() if not r.failure} == {0: 0, 2: 20, 4: 40}
+    assert results[1].failure.reason == "seed 1 is bad" and "process died" in results[3].failure.reason
     assert set(written(tmp_path)) == {name for s in (0, 2, 4) for name in (f"{s}.json", f"inner/{s}.bin")}
 
 
 def test_what_hangs_is_ended(cluster, tmp_path):
     results = {r.seed: r for r in RAY.run_seeds(Writes(tmp_path, hangs=(0,)), range(3), 2, timeout=8.0)}
-    assert results[0].error and results[1] == Result(1, 10) and results[2] == Result(2, 20)
+    assert results[0].failure and results[1] == Result(1, 10) and results[2] == Result(2, 20)
 
 
 def test_task_that_cannot_be_made(cluster, tmp_path):
-    with pytest.raises(RuntimeError, match="no simulator here"):
+    with pytest.raises(WorkerError, match=r"^a worker process could not start: no simulator here$"):
         list(RAY.run_seeds(Writes(tmp_path, starts=False), range(3), 1))
     assert list(RAY.run_seeds(Writes(tmp_path), [], 1)) == []
 
@@ -101,7 +102,7 @@ def test_a_killed_node_costs_its_tasks_only_and_they_run_again(cluster, tmp_path
             killed = True
             made.remove_node(nodes.pop(), allow_graceful=False)
             nodes.append(made.add_node(num_cpus=1))
-    assert killed and sorted(r.seed for r in results) == list(range(8)) and not any(r.error for r in results)
+    assert killed and sorted(r.seed for r in results) == list(range(8)) and not any(r.failure for r in results)
     local = tmp_path / "local"
     local.mkdir()
     for seed in range(8):

@@ -12,6 +12,7 @@ import pytest
 
 from learned_sim_env.data.engines import Engine
 from learned_sim_env.data.workers import MAX_FAILURES_IN_A_ROW, Result, Task, run_seeds
+from learned_sim_env.failures import MENDABLE, WorkerError
 from learned_sim_env.files import DiskFull
 
 
@@ -24,6 +25,7 @@ class Trouble:
     raises: tuple[int, ...] = ()
     hangs: tuple[int, ...] = ()
     full: tuple[int, ...] = ()
+    defects: tuple[int, ...] = ()
     once: tuple[int, ...] = ()
     starts: bool = True
 
@@ -41,6 +43,8 @@ class Trouble:
                 os.kill(os.getpid(), signal.SIGKILL)
             if seed in self.raises:
                 raise ValueError(f"seed {seed} is bad")
+            if seed in self.defects:
+                raise KeyError(seed)
             if seed in self.full:
                 raise DiskFull("there is no space")
             if seed in self.hangs:
@@ -49,7 +53,7 @@ class Trouble:
 
 
 def outcomes(results: list[Result]) -> dict[int, int]:
-    return {result.seed: result.steps for result in results if not result.error}
+    return {result.seed: result.steps for result in results if not result.failure}
 
 
 def test_every_seed_is_run_once(tmp_path: Path) -> None:
@@ -61,9 +65,9 @@ def test_every_seed_is_run_once(tmp_path: Path) -> None:
 def test_death_and_error_cost_their_seed_only(tmp_path: Path) -> None:
     results = list(run_seeds(Trouble(tmp_path, killed=(1,), raises=(3,)), range(5), workers=2))
     assert outcomes(results) == {0: 0, 2: 20, 4: 40}
-    errors = {result.seed: result.error for result in results if result.error}
+    errors = {result.seed: result.failure.reason for result in results if result.failure}
     assert "exit code -9" in errors[1]
-    assert "seed 3 is bad" in errors[3]
+    assert errors[3] == "seed 3 is bad"
 
 
 def test_a_seed_is_tried_again(tmp_path: Path) -> None:
@@ -85,14 +89,21 @@ def test_a_full_disk_ends_it_at_once(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_cannot_start_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="no simulator here"):
+    with pytest.raises(WorkerError, match=r"^a worker process could not start: no simulator here$"):
         list(run_seeds(Trouble(tmp_path, starts=False), range(2), workers=1))
 
 
 def test_failing_all_the_time_is_an_error(tmp_path: Path) -> None:
     seeds = range(MAX_FAILURES_IN_A_ROW + 2)
-    with pytest.raises(RuntimeError, match=r"in a row(.|\n)*is bad"):
+    with pytest.raises(WorkerError, match=r"in a row, the last of them number \d: seed \d is bad$"):
         list(run_seeds(Trouble(tmp_path, raises=tuple(seeds)), seeds, workers=2))
+
+
+def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
+    seeds = range(MAX_FAILURES_IN_A_ROW)
+    with pytest.raises(RuntimeError, match=r"in a row(.|\n)*in task\n(.|\n)*KeyError: 0") as raised:
+        list(run_seeds(Trouble(tmp_path, defects=(0,)), [0] * len(seeds), workers=1))
+    assert not isinstance(raised.value, MENDABLE)
 
 
 def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:

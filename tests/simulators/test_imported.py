@@ -150,6 +150,22 @@ def test_regress_on_recordings(folder, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_compared_with_what_was_learned_from_them(folder, contexts, tmp_path, capsys):
+    mine = save_pretrained(tmp_path / "mine", from_pretrained("bev-rssm").model, contexts, 1.0, {})
+    both = ["compare", "LearnedDriving-v0", "RecordedDriving-v0", "--settings-a", f"checkpoint={mine}", "--settings-b"]
+    little = ["--scenarios", "straight", "roundabout", "--episodes", "1", "--steps", "4"]
+    little += ["--out", str(tmp_path / "out")]
+    assert main([*both, f"recordings={folder}", "--replays", "3", *little]) == 0
+    found = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert set(found) >= {"distributions", "ends", "views", "replays"} and found["replays"]["distance"]
+    assert "no recording has a moment with scenario 'roundabout'" in found["about"]["left out"]["roundabout"]
+    # Without anything for test there is nothing to begin at.
+    imported.save(tmp_path, [e for e in imported.load(folder) if e.split == "train"])
+    assert main([*both, f"recordings={tmp_path}", "--replays", "0", *little]) == 2
+    assert "no episode for test, which seeds like 1000000 are of: import more logs" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_answers_to_actions_are_compared_with_the_recordings(folder, contexts, tmp_path):
     shipped = from_pretrained("bev-rssm")
     mine = save_pretrained(tmp_path / "mine", shipped.model, contexts, 1.0, {"simulators": ["recorded"]})

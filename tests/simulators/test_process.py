@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.scene import SimulatorError
-from learned_sim_env.simulators import open_simulator, process
+from learned_sim_env.simulators import SIMULATORS, open_simulator, process
 from learned_sim_env.spec import CONTRACTS
 from tests.toy_simulator import isolated_twin
 
@@ -69,8 +69,10 @@ def test_errors_are_raised_here_and_cost_nothing(opened):
 
 
 def test_what_is_wrong_with_the_settings_is_said_when_it_is_opened():
-    with pytest.raises(TypeError, match="speed"):
+    with pytest.raises(ValueError, match=r"unknown setting of toy: 'speed'\. Did you mean 'top_speed'"):
         open_simulator("toy", CONTRACTS["driving"], isolate=True, speed=3)
+    with pytest.raises(TypeError, match="speed"):
+        process.ProcessSimulator(SIMULATORS["toy"], CONTRACTS["driving"], {"speed": 3})
 
 
 def test_a_killed_one_is_named_and_replaced(opened):

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from learned_sim_env.training import alone
+from learned_sim_env.training import alone, progress
 from learned_sim_env.training.progress import Progress
+
+# Of a line of a log.
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
 
 
 def trained(folder=None, stop: int | None = None) -> tuple[nn.Module, list[int]]:
@@ -45,12 +48,25 @@ def test_what_was_ended_goes_on_exactly(tmp_path, monkeypatch):
 
 
 def test_a_log_has_lines_with_the_time_of_day(capsys):
-    progress = Progress(40, 1000)
+    bar = Progress(40, 1000)
     for _ in range(5):
-        progress.advance()
-    assert progress.news(45, {"loss": 0.25}) > 0
+        bar.advance()
+    assert bar.news(45, {"loss": 0.25}) > 0
     Progress(0, 10, said=False).news(1, {"loss": 1.0})
     (line,) = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d step 45 of 1,000, \S+ step/s, loss 0\.25", line
-    ), line
+    assert re.fullmatch(TIME + r" step 45 of 1,000, \S+ step/s, \d+ s left, loss 0\.25", line), line
+
+
+def test_a_log_has_a_line_a_minute_that_says_how_long_the_rest_takes(capsys, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    bar = Progress(0, 60)
+    for _ in range(7):
+        now += 25.0
+        bar.advance()
+    bar.news(8, {})
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(TIME + r" step 3 of 60, 0\.04 step/s, 24 minutes left", first), first
+    assert re.fullmatch(TIME + r" step 6 of 60, 0\.04 step/s, 22 minutes left", second), second
+    assert re.fullmatch(TIME + r" step 8 of 60, 0\.08 step/s, 11 minutes left", last), last
+    assert [progress.duration(s) for s in (5, 119, 7000, 9000)] == ["5 s", "119 s", "117 minutes", "2.5 hours"]

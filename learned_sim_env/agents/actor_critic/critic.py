@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from learned_sim_env.agents.actor_critic.precision import computed
 from learned_sim_env.agents.actor_critic.two_hot import SymexpTwoHot
 from learned_sim_env.world_model.layers import MLP
 
@@ -45,18 +46,18 @@ class Critic(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Values (N,) of inputs (N, size)."""
-        return self.numbers.mean(self.fast(inputs))
+        return self.numbers.mean(computed(self.fast, inputs))
 
     def loss(self, inputs: Tensor, returns: Tensor, held: Tensor | None = None) -> Tensor:
         """Losses (N,) of inputs (N, size) with returns (N,), and with what was `held` (N,), if that is given."""
-        logs = self.fast(inputs).log_softmax(-1)
+        logs = computed(self.fast, inputs).log_softmax(-1)
         loss = self.numbers.surprise(logs, returns)
         return loss if held is None else loss + self.regulariser * self.numbers.surprise(logs, held)
 
     @torch.no_grad()
     def held(self, inputs: Tensor) -> Tensor:
         """Values (N,) by the slow copy."""
-        return self.numbers.mean(self.slow(inputs))
+        return self.numbers.mean(computed(self.slow, inputs))
 
     @torch.no_grad()
     def follow(self) -> None:

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned_sim_env.agents.actor_critic.actors import Decision, Spread, decision, drawn_noise
+from learned_sim_env.agents.actor_critic.actors import Decision, decision, drawn_noise
 from learned_sim_env.agents.actor_critic.clipping import clip_adaptively
 from learned_sim_env.agents.actor_critic.critic import Critic
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.actor_critic.latent_policy import LatentNetwork, LatentPolicy
+from learned_sim_env.agents.actor_critic.precision import computed
 from learned_sim_env.agents.actor_critic.returns import ReturnScale, lambda_returns
 from learned_sim_env.agents.decisions import carried_out, centred
 from learned_sim_env.agents.experience.dreams import Dreams, Segment
 from learned_sim_env.agents.experience.recorded import Moments, real_moments, recorded_moments
-from learned_sim_env.agents.settings import DreamSettings, LearnConfig
+from learned_sim_env.agents.settings import LearnConfig
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.settings import check_at_least
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.torch_state import own_state
 
@@ -35,54 +35,6 @@ from learned_sim_env.world_model.torch_state import own_state
 START = (0.0, 0.3)
 # Factor of the actor's last weights at first, so that it begins nearly without preferences.
 SMALL = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class DreamerSettings(DreamSettings):
-    """Settings of `Dreamer`."""
-
-    hidden: tuple[int, ...] = (256, 256)
-    """Widths of the layers of actor and critic."""
-    gamma: float = 0.99
-    """Discount a step of 0.1 s; with the original's 0.997 a critic needs several times as many updates."""
-    lam: float = 0.95
-    """Of lambda-returns."""
-    entropy: float = 3e-4
-    """Weight of the actor's entropy."""
-    spread: Spread = field(default_factory=Spread)
-    """Of targets or actions."""
-    hold: int = 1
-    """Steps for which the noise of the actor is held; more makes what is tried out last longer, and cost more."""
-    learning_rate: float = 3e-4
-    """Of Adam; the original's 4e-5 is for runs a hundred times as long."""
-    warmup: int = 20
-    """Updates over which the learning rate rises."""
-    minibatches: int = 16
-    """Parts of an update's steps; each gives a gradient step."""
-    passes: int = 1
-    """Times that an update's steps are gone through."""
-    trust: float = 0.2
-    """How far the probability of what was done may have moved since, relatively, for a step to move it on in the same
-    direction: without such a bound several gradient steps run away (PPO, arXiv 1707.06347)."""
-    clip: float = 0.3
-    """Most that a gradient's norm may be of its parameter's."""
-    slow_rate: float = 0.02
-    """Share of the way that the slow critic goes towards the critic in a gradient step."""
-    slow_weight: float = 0.1
-    """Of the loss that holds the critic to its slow copy; with the original's 1 values are learned several times as
-    slowly."""
-    average: float = 9.0
-    """Power of a gradient step's number by which it counts in the average of the actor's weights that drives: about the
-    last tenth of them; with 1e9 the newest ones drive."""
-    scale_rate: float = 0.1
-    """Share of the newest update in the range of returns; the original's 0.01 lags behind in a short run."""
-    conservatism: float = 0.0
-    """Weight of what values of imagined states are above those of recorded ones, which the critic is then to bring
-    down (COMBO, arXiv 2102.08363, eq. 4, for a critic of states); needs episodes (--data)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, average=0, conservatism=0)
 
 
 class ActorCritic(nn.Module):
@@ -139,7 +91,8 @@ class Dreamer:
         learned = [weight for weight in self.module.parameters() if weight.requires_grad]
         # Fused: a step over so many small tensors takes a tenth of the time.
         self.optimizer = torch.optim.Adam(learned, settings.learning_rate, eps=1e-5, fused=True)
-        self.dreams = Dreams(checkpoint, settings, real_moments(checkpoint, data, settings.moments, config.seed))
+        contexts = real_moments(checkpoint, data, settings.moments, config.seed)
+        self.dreams = Dreams(checkpoint, settings, contexts, settings.dtype)
         self.moments: Any = self._recorded(data)
 
     def _recorded(self, data: PackedData | None) -> Moments | None:
@@ -159,15 +112,12 @@ class Dreamer:
         chance = np.random.default_rng([self.config.seed, number])
         if not self.dreams.begun:
             self._fit_inputs(torch.from_numpy(self.dreams.begin(chance)))
-        segment = self._imagine(chance)
+        segment, inputs, before = self._imagine(chance)
         with own_state(), torch.no_grad():
-            inputs = self.module.actor.inputs(segment.features)
             told = self._judge(segment, inputs)
         self._warm_up(number)
-        batch = {"inputs": inputs[:-1], "decided": segment.decided, **told}
+        batch = {"inputs": inputs[:-1], "decided": segment.decided, "before": before, **told}
         flat = {name: value.flatten(0, 1) for name, value in batch.items()}
-        with own_state(), torch.no_grad():
-            flat["before"] = self._decision(flat["inputs"]).log_prob(flat["decided"])
         parts: list[dict[str, Tensor]] = []
         for _ in range(self.settings.passes):
             order = torch.from_numpy(chance.permutation(segment.steps))
@@ -176,7 +126,7 @@ class Dreamer:
                 with own_state():
                     if self.settings.conservatism:
                         real = chance.integers(len(self.moments), size=len(rows))
-                        part["real"] = self.module.actor.inputs(self.moments.features[torch.from_numpy(real)])
+                        part["real"] = self._seen(self.moments.features[torch.from_numpy(real)])
                     parts.append(self._learn(part))
         means = {name: float(torch.stack([part[name] for part in parts]).mean()) for name in parts[0]}
         return {**means, **self._told(segment, told), "steps": segment.steps}
@@ -193,30 +143,43 @@ class Dreamer:
         """See `agent.Agent`."""
         self.dreams.recall(memory)
 
-    def _imagine(self, chance: np.random.Generator) -> Segment:
-        """A segment in which the actor drives."""
+    def _imagine(self, chance: np.random.Generator) -> tuple[Segment, Tensor, Tensor]:
+        """A segment in which the actor drives, what actor and critic see of it (T + 1, B, size), and log-probabilities
+        (T, B) of what was decided.
+        """
         s, step = self.settings, 0
         generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
         noise = torch.empty(0)
+        inputs: list[Tensor] = []
+        logs: list[Tensor] = []
 
         def act(features: np.ndarray, ego: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             nonlocal noise, step
             if step % s.hold == 0:
                 noise = drawn_noise(s.actions, s.rows, generator)
             step += 1
-            with own_state(), torch.inference_mode():
-                numbers = self.module.actor(torch.from_numpy(features))
-                decided = decision(s.actions, numbers, s.spread).draw(noise).numpy()
-            return decided, carried_out(s.actions, decided, ego)
+            with own_state(), torch.no_grad():
+                inputs.append(self._seen(torch.from_numpy(features)))
+                actor = self._decision(inputs[-1])
+                decided = actor.draw(noise)
+                logs.append(actor.log_prob(decided))
+            return decided.numpy(), carried_out(s.actions, decided.numpy(), ego)
 
-        return self.dreams.segment(act, chance)
+        segment = self.dreams.segment(act, chance)
+        with own_state(), torch.no_grad():
+            inputs.append(self._seen(segment.features[-1]))
+            return segment, torch.stack(inputs), torch.stack(logs)
+
+    def _seen(self, features: Tensor) -> Tensor:
+        """What actor and critic see of features (..., size)."""
+        return self.module.actor.inputs(features).to(getattr(torch, self.settings.dtype))
 
     def _judge(self, segment: Segment, inputs: Tensor) -> dict[str, Tensor]:
         """What is learned from each step, (T, B) each: "returns", what they are "above" the critic's values, the values
         "held" by its slow copy, and the actor's "advantages", 0 on average, so that a critic that lags behind changes
         no probability.
 
-        inputs: (T + 1, B, size), standardised.
+        inputs: (T + 1, B, size), as `_seen`.
         """
         returns, advantages = self._returns(self.module.critic, segment, inputs, segment.rewards)
         scaled = advantages / self.module.scale.update(returns)
@@ -226,7 +189,7 @@ class Dreamer:
     def _returns(self, critic: Critic, segment: Segment, inputs: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """Lambda-returns (T, B) of `rewards` (T, B), and what they are above the critic's values."""
         values = critic(inputs)
-        following = segment.next_values(values, lambda features: critic(self.module.actor.inputs(features)))
+        following = segment.next_values(values, lambda features: critic(self._seen(features)))
         discounts = self.settings.gamma * segment.goes_on
         returns = lambda_returns(rewards, discounts, following, segment.left, self.settings.lam)
         return returns, returns - values[:-1]
@@ -261,15 +224,16 @@ class Dreamer:
         actor, trust = self._decision(batch["inputs"]), self.settings.trust
         entropy = actor.entropy().mean()
         # Its gradient is that of REINFORCE where nothing has moved yet.
-        moved = (actor.log_prob(batch["decided"]) - batch["before"]).exp()
+        change = actor.log_prob(batch["decided"]) - batch["before"]
+        moved = change.exp()
         held = moved.clamp(1 - trust, 1 + trust)
         gain = torch.minimum(moved * batch["advantages"], held * batch["advantages"]).mean()
-        drift = (moved - 1 - moved.log()).mean()
+        drift = (moved - 1 - change).mean()
         return -gain - self.settings.entropy * entropy, {"gain": gain, "entropy": entropy, "drift": drift}
 
     def _decision(self, inputs: Tensor) -> Decision:
-        """What the actor decides given standardised features (N, size)."""
-        return decision(self.settings.actions, self.module.actor.layers(inputs), self.settings.spread)
+        """What the actor decides given what it sees (N, size)."""
+        return decision(self.settings.actions, computed(self.module.actor.layers, inputs), self.settings.spread)
 
     def _critic_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         critic = self.module.critic

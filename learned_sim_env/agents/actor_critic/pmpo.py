@@ -20,7 +20,9 @@ from torch import Tensor
 
 from learned_sim_env.agents.actor_critic.actors import chosen
 from learned_sim_env.agents.actor_critic.cloning import Later, cloning_loss
-from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, Dreamer, DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, Dreamer
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
+from learned_sim_env.agents.actor_critic.precision import computed
 from learned_sim_env.agents.decisions import are_bins
 from learned_sim_env.agents.experience.dreams import Segment
 from learned_sim_env.agents.experience.recorded import Moments, recorded_moments
@@ -134,8 +136,8 @@ class PMPO(Dreamer):
 
     def _actor_loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         s, module = self.settings, self.module
-        actor = chosen(s.actions, module.actor.layers(batch["inputs"]))
-        divergence = actor.divergence(chosen(s.actions, module.prior(batch["inputs"])))
+        actor = chosen(s.actions, computed(module.actor.layers, batch["inputs"]))
+        divergence = actor.divergence(chosen(s.actions, computed(module.prior, batch["inputs"])))
         logs = actor.log_prob(batch["decided"])
         loss = pmpo_loss(logs, batch["advantages"], divergence, s.alpha, s.beta)
         better = (batch["advantages"] >= 0).float().mean()

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from learned_sim_env.agents.actor_critic.critic import Critic
-from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, Dreamer, DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, Dreamer
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.actor_critic.lagrangian import MultiplierSettings, multiplier
 from learned_sim_env.agents.experience.dreams import Segment
 

@@ -126,8 +126,8 @@ def drive_twin(source: TwinDrives, seeds: np.ndarray, workers: int) -> dict[int,
         tqdm(total=len(seeds), initial=len(seeds) - len(todo), unit="drive", desc="twin") as bar,
     ):
         for result in results:
-            if result.error:
-                bar.write(f"scenario {result.seed} left out: {result.error.strip().splitlines()[-1]}")
+            if result.failure:
+                bar.write(f"scenario {result.seed} left out: {result.failure.reason}")
             bar.update()
     found = {}
     for seed in (int(seed) for seed in seeds):

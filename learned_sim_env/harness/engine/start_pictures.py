@@ -80,9 +80,8 @@ class StartPictures:
         drawing = replace(self, rows={row: tuple(looks) for row, looks in rows.items()})
         with closing(run_seeds(drawing, rows, self.workers)) as results:
             for result in results:
-                if result.error:
-                    said = result.error.strip().splitlines()[-1]
-                    raise RuntimeError(f"start {result.seed} cannot be drawn by the twin of {self.env_id}: {said}")
+                if result.failure:
+                    raise result.failure.error(f"start {result.seed} cannot be drawn by the twin of {self.env_id}")
                 if done is not None:
                     done(1)
 

@@ -57,9 +57,27 @@ class TwinRunner:
             done: called with how many more are driven.
 
         Raises:
-            ImportError: if what the twin needs is not installed.
+            ValueError, OSError, ImportError: see `prepared`.
             RuntimeError: if simulators cannot start or keep failing.
+        """
+        runner, todo = self.prepared(jobs)
+        errors: dict[int, str] = {}
+        if done is not None:
+            done(len(jobs) - len(todo))
+        with closing(run_seeds(runner, todo, workers)) as results:
+            for result in results:
+                if result.failure:
+                    errors[result.seed] = result.failure.reason
+                if done is not None:
+                    done(1)
+        return [DriveResult.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]
+
+    def prepared(self, jobs: Sequence[Job]) -> tuple[TwinRunner, list[int]]:
+        """The runner of jobs, and which of them are still to be driven. What cannot be is said here, in one process.
+
+        Raises:
             ValueError: for a perturbation that is none of a simulator.
+            ValueError, OSError, ImportError: if there is a drive to be driven and the twin cannot be opened.
         """
         for job in jobs:
             for p in job.perturbations:
@@ -67,19 +85,12 @@ class TwinRunner:
                     raise ValueError(f"{p.name} cannot be done to a simulator: give the actions to be replayed there")
         runner = replace(self, jobs=tuple(jobs), identity=identity(self.driver))
         todo = [i for i in range(len(jobs)) if not runner.file(i).exists()]
-        errors: dict[int, str] = {}
-        if done is not None:
-            done(len(jobs) - len(todo))
-        with closing(run_seeds(runner, todo, workers)) as results:
-            for result in results:
-                if result.error:
-                    errors[result.seed] = result.error.strip().splitlines()[-1]
-                if done is not None:
-                    done(1)
-        return [DriveResult.failed(errors[i]) if i in errors else runner.kept(i) for i in range(len(jobs))]
+        if todo:
+            self._open().close()
+        return runner, todo
 
     def __call__(self) -> Task:
-        twin = open_twin(self.env_id, self.simulator, **self.settings)
+        twin = self._open()
 
         def task(index: int) -> int:
             drive = self.drive(twin, self.jobs[index])
@@ -87,6 +98,9 @@ class TwinRunner:
             return len(drive)
 
         return task
+
+    def _open(self) -> TwinDrivingEnv:
+        return open_twin(self.env_id, self.simulator, **self.settings)
 
     def kept(self, index: int) -> DriveResult:
         """The drive of job `index`, which is there."""

@@ -146,9 +146,11 @@ def judge(run: Run, baseline: Run | None, limits: dict[str, float], bounds: dict
                 word = "more" if METRICS[name].worse > 0 else "less"
                 broken.append(f"{world}: {METRICS[name].title} is {value:.3f}, {word} than {bound:g}")
     for drives in run.worlds.values():
-        failed = int((drives.errors != "").sum())
-        if failed:
-            broken.append(f"{drives.name}: {failed} of {drives.errors.size} drives failed to run")
+        failed = np.argwhere(drives.errors != "")
+        if len(failed):
+            first = run.scenarios[failed[0, 0]].name, drives.errors[tuple(failed[0])]
+            such = f"such as {first[0]}: {first[1]}"
+            broken.append(f"{drives.name}: {len(failed)} of {drives.errors.size} drives failed to run, {such}")
     changes = compare(run, baseline, limits) if baseline is not None else ()
     broken += [
         f"{c.world}: {METRICS[c.metric].title} is known of no scenario any more, so that nothing can be compared"

@@ -1,8 +1,10 @@
 """One module a format of recordings. Each has `recognises(path)`, from a look at it, and `read(path)`.
 
-`recognises(path)` says whether a file or folder is one of its recordings; it raises nothing. `read(path)` yields its
-`Recording`s, and a `RecordingError` in the place of one that cannot be used while others can; it raises one where the
-file is damaged as a whole, and `ImportError` when a package is missing that reads it.
+`recognises(path)` says whether a file or folder is one of its recordings; it raises nothing but `OSError`, for want of
+rights. `read(path)` yields its `Recording`s, and a `RecordingError` in the place of one that cannot be used while
+others can; it raises one where the file is damaged as a whole, and `ImportError` when a package is missing that reads
+it. Where that depends on files or folders that are not in the recording, as a map, `beside(path)` names them, if they
+are there.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def module_of(name: str) -> Any:
 
 def format_of(path: Path) -> str | None:
     """Name of the format of a file or folder, None if it is none of them."""
-    return next((name for name in FORMATS if module_of(name).recognises(path)), None)
+    return next((name for name in FORMATS if _recognised(path, name)), None)
 
 
 def find(path: Path, name: str | None = None) -> Iterator[tuple[Path, str]]:
@@ -77,7 +79,7 @@ def walk(path: Path, name: str | None = None) -> Iterator[tuple[Path, str | None
         OSError: if there is nothing at `path`.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"{path} does not exist: name a file or folder of recordings")
     if name is not None and path.is_file():
         yield path, name
     else:
@@ -85,7 +87,7 @@ def walk(path: Path, name: str | None = None) -> Iterator[tuple[Path, str | None
 
 
 def _walk(path: Path, names: Collection[str]) -> Iterator[tuple[Path, str | None]]:
-    found = next((n for n in names if module_of(n).recognises(path)), None)
+    found = next((n for n in names if _recognised(path, n)), None)
     if found is not None or not path.is_dir():
         yield path, found
         return
@@ -93,6 +95,14 @@ def _walk(path: Path, names: Collection[str]) -> Iterator[tuple[Path, str | None
         # What a link names may lie outside, or above.
         if not inner.name.startswith(".") and not inner.is_symlink():
             yield from _walk(inner, names)
+
+
+def _recognised(path: Path, name: str) -> bool:
+    """Whether it is of a format, or cannot be looked at for want of rights: reading it then says so."""
+    try:
+        return module_of(name).recognises(path)
+    except OSError:
+        return True
 
 
 def read(path: Path, name: str | None = None) -> Iterator[Recording | Film | RecordingError]:
@@ -122,6 +132,8 @@ def read(path: Path, name: str | None = None) -> Iterator[Recording | Film | Rec
 def what_else(path: Path) -> str:
     """What a path is that is no recording, in words."""
     known = f"known formats: {', '.join(FORMATS)}; or make it a table"
+    if path.is_dir() and not any(path.iterdir()):
+        return "this folder is empty"
     if path.is_dir():
         return f"this folder is no recording of a known format ({known})"
     if path.stat().st_size == 0:

@@ -40,6 +40,8 @@ from learned_sim_env.scene import Line
 from learned_sim_env.spec import CameraSpec, SemanticClass
 
 SUFFIXES = (".csv", ".parquet")
+# Columns of a moment of the ego: those that have to be there, and the others.
+NEEDED, MORE = ("time", "x", "y"), ("heading", *SIGNALS)
 # What a unit after a column's name is in the unit that is used.
 UNITS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9, "deg": np.pi / 180, "kmh": 1 / 3.6}
 # [m] Sizes of boxes that are not recorded.
@@ -60,12 +62,12 @@ def read(path: Path) -> Iterator[Recording]:
     if file is None:
         raise RecordingError("it has no table ego.csv or ego.parquet")
     about = load_json(folder / "about.json") if folder and (folder / "about.json").is_file() else {}
-    rows = _read(file)
-    times = _column(rows, "time", file)
+    rows, left_out = _read(file, NEEDED, MORE)
+    times = rows["time"]
     start = float(times[0]) if len(times) else 0.0
     check_times(times, file.name)
     headings = rows.get("heading")
-    places = np.stack([_column(rows, "x", file), _column(rows, "y", file)], -1)
+    places = np.stack([rows["x"], rows["y"]], -1)
     vehicle, origin = _vehicle(about)
     signals = {}
     for name in SIGNALS:
@@ -88,7 +90,10 @@ def read(path: Path) -> Iterator[Recording]:
         road=None if road is None else _map(load_json(road)),
         lights=() if lights is None else tuple(_lights(lights, start)),
         cameras=tuple(_cameras(folder, about, start)) if folder else (),
-        notes=("headings are not recorded: directions of the path are taken",) if headings is None else (),
+        notes=(
+            *(("headings are not recorded: directions of the path are taken",) if headings is None else ()),
+            *((_left_out_in_words(file, left_out),) if left_out else ()),
+        ),
     )
 
 
@@ -105,28 +110,55 @@ def _has_time(names: list[str]) -> bool:
     return any(name.partition("_")[0] == "time" for name in names)
 
 
-def _read(path: Path, text: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Columns by name, in the units that are used; those of `text` as they are."""
-    found: dict[str, np.ndarray] = {}
+def _left_out_in_words(path: Path, names: list[str]) -> str:
+    units = ", ".join(f"_{unit}" for unit in UNITS)
+    return (
+        f"columns of {path.name} that are not known are left out: {', '.join(names)}; known: "
+        f"{', '.join((*NEEDED, *MORE))}, and after a name its unit: {units}"
+    )
+
+
+def _read(
+    path: Path, needed: tuple[str, ...], more: tuple[str, ...] = (), text: tuple[str, ...] = ()
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Columns by name, and the names of those that are not known.
+
+    needed: numbers, all of them finite. more: numbers that may be missing, or NaN. Both are in the units that are used.
+    text: columns that are needed as they are.
+
+    Raises:
+        RecordingError: for one that is missing, or is not what it should be; it names table, column and row.
+    """
+    found, left_out = dict[str, np.ndarray](), list[str]()
     for name, values in _cells(path).items():
         if name in text:
             found[name] = np.asarray(values).astype(str)
             continue
-        plain, _, unit = name.rpartition("_")
+        plain, scale = _unit(name)
+        if plain not in (*needed, *more):
+            left_out.append(name)
+            continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                numbers = np.asarray(values, np.float64)
+                found[plain] = np.asarray(values, np.float64) * scale
             except (TypeError, ValueError):
                 bad = next(i for i, v in enumerate(values) if not _is_number(v))
                 raise RecordingError(
                     f"{path.name} has {str(values[bad])[:40]!r} in column {name!r}, row {bad + 1}: numbers are expected"
                 ) from None
-        if plain and unit in UNITS:
-            found[plain] = numbers * UNITS[unit]
-        else:
-            found[name] = numbers
-    return found
+    for name in (*needed, *text):
+        if name not in found:
+            raise RecordingError(f"{path.name} has no column {name!r}, only {', '.join((*found, *left_out))}")
+    for name in needed:
+        check_numbers(found[name], f"column {name!r} of {path.name}")
+    return found, left_out
+
+
+def _unit(name: str) -> tuple[str, float]:
+    """A column's name without its unit, and the factor that brings its values into the unit that is used."""
+    plain, _, unit = name.rpartition("_")
+    return (plain, UNITS[unit]) if plain and unit in UNITS else (name, 1.0)
 
 
 def _cells(path: Path) -> Mapping[str, Any]:
@@ -156,13 +188,6 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _column(rows: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    if name not in rows:
-        raise RecordingError(f"{path.name} has no column {name!r}, only {', '.join(rows)}")
-    check_numbers(rows[name], f"column {name!r} of {path.name}")
-    return rows[name]
-
-
 def _vehicle(about: Mapping[str, Any]) -> tuple[Vehicle, float]:
     told = about.get("vehicle", {})
     known = {name: float(told[name]) for name in ("length", "width", "wheelbase", "rear") if name in told}
@@ -173,12 +198,9 @@ def _vehicle(about: Mapping[str, Any]) -> tuple[Vehicle, float]:
 
 
 def _tracks(path: Path, start: float) -> Iterator[Track]:
-    rows = _read(path, ("id", "kind"))
-    for name in ("id", "kind"):
-        if name not in rows:
-            raise RecordingError(f"{path.name} has no column {name!r}, only {', '.join(rows)}")
-    times = _column(rows, "time", path) - start
-    poses = np.stack([_column(rows, name, path) for name in ("x", "y", "heading")], -1)
+    rows, _ = _read(path, (*NEEDED, "heading"), ("length", "width"), text=("id", "kind"))
+    times = rows["time"] - start
+    poses = np.stack([rows[name] for name in ("x", "y", "heading")], -1)
     names, which = np.unique(rows["id"], return_inverse=True)
     for k, name in enumerate(names):
         seen = np.flatnonzero(which == k)
@@ -193,9 +215,9 @@ def _tracks(path: Path, start: float) -> Iterator[Track]:
 
 
 def _lights(path: Path, start: float) -> Iterator[Light]:
-    rows = _read(path, ("lane",))
-    times, closed = _column(rows, "time", path) - start, _column(rows, "closed", path) > 0.5
-    stops = np.stack([_column(rows, name, path) for name in ("x", "y")], -1)
+    rows, _ = _read(path, (*NEEDED, "closed"), text=("lane",))
+    times, closed = rows["time"] - start, rows["closed"] > 0.5
+    stops = np.stack([rows["x"], rows["y"]], -1)
     for name in np.unique(rows["lane"]):
         seen = np.flatnonzero(rows["lane"] == name)
         seen = seen[np.argsort(times[seen])]
@@ -209,10 +231,8 @@ def _cameras(folder: Path, about: Mapping[str, Any], start: float) -> Iterator[C
         table = _table_in(folder / "cameras", name)
         if table is None:
             raise RecordingError(f"about.json has a camera {name!r}, but there is no cameras/{name}.csv")
-        rows = _read(table, ("file",))
-        times, files = _column(rows, "time", table) - start, rows.get("file")
-        if files is None:
-            raise RecordingError(f"{table.name} has no column 'file', only {', '.join(rows)}")
+        rows, _ = _read(table, ("time",), text=("file",))
+        times, files = rows["time"] - start, rows["file"]
         order = np.argsort(times, kind="stable")
         paths = [folder / "cameras" / str(file) for file in files[order]]
         if outside := [p for p in paths if not p.resolve().is_relative_to(folder.resolve())]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training.config import TrainConfig
+from learned_sim_env.training.progress import duration
 from learned_sim_env.world_model.checkpoint import find, read_config
 
 # What is compared with, where the run does not begin with a checkpoint.
@@ -68,7 +69,7 @@ def how_little(data: PackedData, dt: float, steps: int, start: str = "") -> str:
     pieces += f" of {logs} log{'s' * (logs != 1)}" if logs else ""
     share = f"{frames / known:.2%}" if frames >= known * 1e-4 else "less than 0.01%"
     said = (
-        f"There are {frames:,} frames to train on ({_minutes(frames * dt)}, {pieces}): {share} of the {known:,} that "
+        f"There are {frames:,} frames to train on ({duration(frames * dt)}, {pieces}): {share} of the {known:,} that "
         f"{_plain(name)} has learned from. "
     )
     if not start:
@@ -78,10 +79,6 @@ def how_little(data: PackedData, dt: float, steps: int, start: str = "") -> str:
     else:
         said += "The model learns to drive on these roads rather than on others: look at the curves of validation."
     return said
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def _plain(name: str) -> str:

@@ -105,5 +105,5 @@ SIZES = {
         head_hidden=32,
         ahead=2,
     ),
-    "transformer-small": TransformerConfig(patch=16, merge=1, channels=64, finest=16),
+    "transformer-small": TransformerConfig(patch=16, merge=1, channels=128, finest=16),
 }

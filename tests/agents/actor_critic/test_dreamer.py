@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learned_sim_env.agents.actor_critic.dreamer import ActorCritic, DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer import ActorCritic
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.agent import open_agent
 from learned_sim_env.agents.settings import LearnConfig
 from tests.agents.line_world import line_checkpoint

@@ -10,7 +10,7 @@ import torch
 
 from learned_sim_env.agents.actor_critic.actors import Spread, decision
 from learned_sim_env.agents.actor_critic.cloning import CloningSettings, Later, cloning_loss
-from learned_sim_env.agents.actor_critic.dreamer import DreamerSettings
+from learned_sim_env.agents.actor_critic.dreamer_settings import DreamerSettings
 from learned_sim_env.agents.actor_critic.latent_policy import LatentNetwork
 from learned_sim_env.agents.actor_critic.pmpo import PMPOSettings, pmpo_loss
 from learned_sim_env.agents.agent import open_agent

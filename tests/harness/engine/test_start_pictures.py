@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from learned_sim_env.data.workers import Result
+from learned_sim_env.failures import Failure
 from learned_sim_env.harness.engine import start_pictures
 from learned_sim_env.harness.engine.dream import DreamRunner
 from learned_sim_env.harness.engine.job import Job
@@ -99,4 +100,4 @@ def _here(make_task, seeds, workers):
         try:
             yield Result(seed, task(seed))
         except ValueError as error:
-            yield Result(seed, 0, f"ValueError: {error}")
+            yield Result(seed, 0, Failure.of(error))

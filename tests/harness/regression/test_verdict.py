@@ -82,7 +82,9 @@ def test_bounds_and_failed_drives_break_a_run_without_a_baseline():
     assert judge(run(), None, {}, {"collision": 0.2, "success": 0.8}).passed
     broken = judge(run(), None, {}, {"collision": 0.05})
     assert broken.reasons == [f"{w}: collision rate is 0.100, more than 0.05" for w in ("dream", "twin")]
-    assert judge(run(failed=2), None, {}, {}).reasons[0] == "dream: 6 of 120 drives failed to run"
+    assert judge(run(failed=2), None, {}, {}).reasons[0] == (
+        "dream: 6 of 120 drives failed to run, such as s00: it failed"
+    )
     with pytest.raises(ValueError, match="Did you mean 'collision'"):
         judge(run(), None, {}, {"colision": 0.1})
 

@@ -47,8 +47,10 @@ def test_runs_share_a_tokenizer_and_are_compared(study, tmp_path, monkeypatch, c
         [recording(seed, 36, modalities=seen) for seed in (labelled, labelled + 1, 9)], CONTRACT.fingerprints()
     )
     monkeypatch.setattr(PackedData, "load", lambda path: data)
+    path = tmp_path / "packed.npz"
+    path.touch()
     args = study.StudyArgs(
-        tmp_path / "packed.npz",
+        path,
         tmp_path / "out",
         model="transformer-tiny",
         modalities=("front", "bev"),

@@ -10,6 +10,8 @@ from learned_sim_env.training.transformer.tokenizer_loss import (
     CLASS_WEIGHTS,
     EDGES,
     MASKED,
+    MASKED_WEIGHT,
+    VECTOR,
     hidden_patches,
     normalised,
     reconstruction,
@@ -78,8 +80,28 @@ def test_the_parts_by_hand(tokenizer: Tokenizer) -> None:
     weights = torch.tensor([CLASS_WEIGHTS.get(int(c), 1.0) for c in truth["bev"].flatten()]).view(2, -1)  # type: ignore[call-overload]
     torch.testing.assert_close(even, weights.mean(1) * torch.log(torch.tensor(9.0)))
 
-    route = reconstruction(tokenizer, "route", torch.zeros(2, 10, 2), truth["route"])["route"][1]
+    weight, route = reconstruction(tokenizer, "route", torch.zeros(2, 10, 2), truth["route"])["route"]
+    assert weight == VECTOR
     torch.testing.assert_close(route, torch.log1p(truth["route"]).square().mean((1, 2)))
+
+
+def test_masked_moments_are_divided_by_their_own_root_mean_square(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that errors of what is hidden, however large, do not outweigh those of what is shown."""
+    hidden = {name: torch.zeros(1, 4, tokenizer.codec(name).patches, dtype=torch.bool) for name in tokenizer.names}
+    hidden["front"][0, 2:, ::2] = True
+    monkeypatch.setattr("learned_sim_env.training.transformer.tokenizer_loss.hidden_patches", lambda *_: hidden)
+    observations, valid = frames(1, 4), torch.ones(1, 4, dtype=torch.bool)
+    total, parts = tokenizer_loss(tokenizer, observations, valid)
+    decoded = tokenizer.decode(tokenizer.encode(observations, hidden)[0], tokenizer.names)
+    shown, expected = torch.tensor([True, True, False, False]), torch.zeros(())
+    for name in tokenizer.names:
+        errors = reconstruction(tokenizer, name, decoded[name], observations[name][0])
+        for part, (weight, error) in errors.items():
+            expected = expected + weight * (normalised(error, shown) + MASKED_WEIGHT * normalised(error, ~shown))
+            torch.testing.assert_close(parts[part], error[:2].mean())
+    torch.testing.assert_close(total, expected)
 
 
 def test_moments_that_are_not_valid_do_not_count(tokenizer: Tokenizer) -> None:

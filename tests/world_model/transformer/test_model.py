@@ -261,10 +261,11 @@ def test_it_is_registered_and_fits_any_contract() -> None:
         DrivingTransformer(replace(SIZES["transformer-tiny"], modalities=("sonar",)), CONTRACT)
 
 
-def test_the_one_that_ships_has_under_seven_million_weights() -> None:
+def test_the_one_that_ships_leaves_room_for_contexts() -> None:
+    """Sixty-four of them, of 100 kB each, in a checkpoint of 25 MB whose weights have two bytes each."""
     model = model_of_size("transformer-small", CONTRACT)
     weights = sum(value.numel() for value in model.state_dict().values())
-    assert 2 * weights < 25e6 / 1.5
+    assert 2 * weights + 64 * 100e3 < 25e6
 
 
 @pytest.mark.parametrize(

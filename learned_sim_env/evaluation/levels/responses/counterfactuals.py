@@ -166,8 +166,8 @@ def gather(source: TwinCounterfactuals, indices: np.ndarray, workers: int) -> tu
         tqdm(total=len(indices), initial=len(indices) - len(todo), unit="moment", desc="twin") as bar,
     ):
         for result in results:
-            if result.error:
-                bar.write(f"context {result.seed} left out: {result.error.strip().splitlines()[-1]}")
+            if result.failure:
+                bar.write(f"context {result.seed} left out: {result.failure.reason}")
             bar.update()
     found: dict[int, dict[str, Any]] = {}
     for i in indices:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_sim_env.failures import line_of
 from learned_sim_env.optional import require
 from learned_sim_env.recordings.formats.argoverse2.map import map_file_in, read_map
 from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
@@ -43,6 +44,12 @@ def recognises(path: Path) -> bool:
     if path.is_dir():
         return len(list(path.glob("scenario_*.parquet"))) == 1
     return path.suffix == ".parquet" and path.name.startswith("scenario_")
+
+
+def beside(path: Path) -> list[Path]:
+    """The map."""
+    found = map_file_in(path if path.is_dir() else path.parent)
+    return [found] if isinstance(found, Path) else []
 
 
 def read(path: Path) -> Iterator[Recording]:
@@ -115,9 +122,7 @@ def read_columns(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         table: Any = parquet.read_table(path) if path.suffix == ".parquet" else feather.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise RecordingError(
-            f"{path.name} is no whole {path.suffix[1:]} file ({' '.join(str(error).split())})"
-        ) from None
+        raise RecordingError(f"{path.name} is no whole {path.suffix[1:]} file ({line_of(error)})") from None
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise RecordingError(f"{path.name} has no column {missing[0]!r}, only {', '.join(table.column_names)[:200]}")

@@ -25,13 +25,13 @@ ABOVE = 5
 def find_map(log: Path, name: str) -> Path | None:
     """The map called `name` of a log, in `maps/NAME/VERSION/map.gpkg` beside it or above; None if there is none."""
     name = name.removesuffix(".gpkg")
-    if not name or Path(name).name != name:
-        return None
-    for folder in log.resolve().parents[:ABOVE]:
-        # The newest version is the last.
-        if found := sorted((folder / "maps" / name).glob("*/map.gpkg")):
-            return found[-1]
-    return None
+    return next((place for place in maps_above(log) if place.parts[-3] == name), None)
+
+
+def maps_above(log: Path) -> list[Path]:
+    """All maps beside a log or above it: the nearest first, and of a city the newest version, the last by its name."""
+    folders = log.resolve().parents[:ABOVE]
+    return [place for folder in folders for place in sorted((folder / "maps").glob("*/*/map.gpkg"), reverse=True)]
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_sim_env.recordings.formats.nuplan.map import find_map, read_map
+from learned_sim_env.recordings.formats.nuplan.map import find_map, maps_above, read_map
 from learned_sim_env.recordings.formats.scenarionet import CARS
 from learned_sim_env.recordings.formats.shared.features import kind_of, track_of
 from learned_sim_env.recordings.formats.shared.rotations import yaw_of
@@ -51,6 +51,11 @@ def recognises(path: Path) -> bool:
         return False
     with open(path, "rb") as file:
         return file.read(16) == b"SQLite format 3\0"
+
+
+def beside(path: Path) -> list[Path]:
+    """The maps of all cities: which one it is stands in the log."""
+    return maps_above(path)
 
 
 def read(path: Path) -> Iterator[Recording | RecordingError]:

@@ -43,6 +43,11 @@ def _tables_in(path: Path) -> Path | None:
     return None
 
 
+def beside(path: Path) -> list[Path]:
+    """The CAN bus and the map expansion, where they do not lie in the folder."""
+    return [place for place in (path.parent / "can_bus", path.parent / "maps" / "expansion") if place.is_dir()]
+
+
 def read(path: Path) -> Iterator[Recording | RecordingError]:
     """The scenes of a folder, one recording each."""
     folder = _tables_in(path)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from learned_sim_env.failures import line_of
 from learned_sim_env.optional import require
 from learned_sim_env.recordings.recording import RecordingError
 
@@ -145,9 +146,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except RecordingError:
         raise
     except Exception as error:
-        raise RecordingError(
-            f"it is no whole bag ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-        ) from None
+        raise RecordingError(f"it is no whole bag ({type(error).__name__}: {line_of(error)[:200]})") from None
 
 
 def check_metadata(path: Path) -> None:

@@ -47,6 +47,13 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix in SUFFIXES
 
 
+def beside(path: Path) -> list[Path]:
+    """The mapping and the map."""
+    folder = path if path.is_dir() else path.parent
+    places = (folder / MAPPING, lanelet2.map_in(folder))
+    return [place for place in places if place is not None and place.is_file()]
+
+
 def read(path: Path) -> Iterator[Recording]:
     """The one drive of a bag."""
     topics = topics_of(path)
