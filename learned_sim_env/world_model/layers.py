@@ -164,27 +164,22 @@ def logistic(x: Tensor) -> Tensor:
 
 def drawn(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Classes (...) int64 drawn from probabilities (..., classes), inverting their distribution at uniforms (...)."""
-    return _inverted(_running(probabilities), uniforms[..., None])[..., 0]
-
-
-def drawn_first(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-    """As `drawn`, and uniform numbers (...) in [0, 1] that are independent of it, to draw something else with."""
-    index, left = drawn_several(probabilities, uniforms[..., None])
-    return index[..., 0], left[..., 0]
+    # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
+    # The size as an integer: while tracing it is a tensor, which is never found in the cache.
+    below = _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device)
+    return _inverted(linear(probabilities, below), uniforms[..., None])[..., 0]
 
 
 def drawn_several(probabilities: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-    """As `drawn_first`, of each distribution (..., classes) as many as there are uniforms (..., N)."""
-    running = _running(probabilities)
+    """As `drawn`, of each distribution (..., classes) as many as there are uniforms (..., N); and as many uniform
+    numbers in [0, 1] that are independent of what was drawn, to draw something else with.
+
+    For few distributions, however few.
+    """
+    running = probabilities.cumsum(-1)
     index = _inverted(running, uniforms)
     share, end = (values.gather(-1, index) for values in (probabilities, running))
     return index, ((uniforms - end) / share + 1).clamp(0, 1)
-
-
-def _running(probabilities: Tensor) -> Tensor:
-    # A product with a triangle of ones: a CPU's own running sum takes ten times as long.
-    # The size as an integer: while tracing it is a tensor, which is never found in the cache.
-    return linear(probabilities, _below(int(probabilities.shape[-1]), probabilities.dtype, probabilities.device))
 
 
 def _inverted(running: Tensor, uniforms: Tensor) -> Tensor:

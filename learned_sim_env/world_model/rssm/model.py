@@ -19,14 +19,13 @@ from learned_sim_env.world_model.geometry import compose, points_from, relative
 from learned_sim_env.world_model.protocol import Observation, State
 from learned_sim_env.world_model.rssm.agents import boxes
 from learned_sim_env.world_model.rssm.agents.births import Born, on_the_road
-from learned_sim_env.world_model.rssm.agents.motion import LOOK_AHEAD
 from learned_sim_env.world_model.rssm.config import SIZES, RSSMConfig
 from learned_sim_env.world_model.rssm.drawing import Drawing
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 from learned_sim_env.world_model.rssm.roads import plan, surface
 from learned_sim_env.world_model.rssm.roads.grounding import options
-from learned_sim_env.world_model.rssm.route.landmarks import find_obstacles, find_route_end, obstacle_gap, route_left
+from learned_sim_env.world_model.rssm.route.landmarks import find_obstacles, find_route_end, route_left
 from learned_sim_env.world_model.rssm.route.path import alongside, beside, chain, seen_from
-from learned_sim_env.world_model.rssm.surroundings import NEARBY
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
 EXACT = ("ego_path", "detector", "route_finder", "route_path", "births.common")
@@ -161,16 +160,7 @@ class DrivingRSSM(Drawing):
         }
         agents = {key: state[key] for key in boxes.KEYS}
         agents["agent_pose"] = relative(state["agent_pose"], motion[:, None])
-        born = None
-        if coming is not None and temperature > 0 and not self.training:
-            born = self.births(foreseen, coming)
-        # The map is read once, for everything that needs it.
-        wanted = [self.agent_motion.places(agents["agent_pose"]), self.surroundings.points.expand(len(h), -1, -1)]
-        if born:
-            wanted.append(self.births.looked_at(born).flatten(1, 2))
-        points = points_from(torch.cat(wanted, 1), pose)
-        ids = self._ids_seen(new, points, state["pose"])
-        ahead, ids = ids.tensor_split([len(LOOK_AHEAD) * self.config.slots], 1)
+        ahead = self._ahead_of(agents, new, state["pose"])
         # Trained where they do what is likeliest: what follows for the ego is compared with what truly followed.
         by_chance = None if self.training else each
         with torch.set_grad_enabled(alone):
@@ -179,12 +169,10 @@ class DrivingRSSM(Drawing):
             moved = self.agent_motion(*agents.values(), driven, ahead, by_chance, temperature, along)
         agents["agent_pose"], agents["agent_motion"] = moved
         agents["agent_class"] = boxes.forget_far(agents["agent_class"], agents["agent_pose"])
-        if born:
-            there = len(LOOK_AHEAD) * self.config.slots + len(NEARBY)
-            born = self._on_the_road(born, ids[:, len(NEARBY) :], points[:, there:], new)
-            agents = boxes.appear(agents, *born)
+        if coming is not None and temperature > 0 and not self.training:
+            agents = boxes.appear(agents, *self._on_the_road(self.births(foreseen, coming), new, state["pose"]))
         new.update(agents)
-        new["surroundings"] = self.surroundings(ids[:, : len(NEARBY)], agents, obstacle_gap(state["obstacles"], pose))
+        new["surroundings"] = self.around(new, state["pose"])
         return new
 
     def at(self, state: State, pose: Tensor) -> State:
@@ -235,14 +223,30 @@ class DrivingRSSM(Drawing):
             "features": features,
         }
 
-    def _on_the_road(self, born: Born, ids: Tensor, places: Tensor, state: State) -> Born:
-        """See `births.on_the_road`; ids (B, N) of the map at `places` (B, N, 2) [m], anchored, that births look at."""
-        tries, route, laid = self.births.tries, state["route"], None
-        if self.roads is not None and tries > 1:
-            by = beside(route, places)
-            laid = surface.laid(self.roads, state, by.arc, by.across).unflatten(1, (tries, -1))
-        ids, places = ids.unflatten(1, (tries, -1)), places.unflatten(1, (tries, -1))
-        return on_the_road(born, ids, route, places[:, :, 0], state["pose"][:, 2], laid)
+    def _ahead_of(self, agents: State, state: State, before: Tensor) -> Tensor:
+        """(B, slots * P) uint8: the map of a `state` ahead of agents, see `AgentMotion`; before: as for `around`."""
+        there = (agents["agent_class"] > 0).flatten().nonzero()[:, 0]
+        rows = there // self.config.slots
+        # Nothing is looked up for empty slots, which are most.
+        places = self.agent_motion.places(agents["agent_pose"].flatten(0, 1).index_select(0, there)[:, None])
+        ids = self._ids_seen(state, points_from(places, state["pose"].index_select(0, rows)), before, rows)
+        nothing = ids.new_full((agents["agent_class"].numel(), ids.shape[1]), UNKNOWN)
+        return nothing.index_copy(0, there, ids).view(len(before), -1)
+
+    def _on_the_road(self, born: Born, state: State, before: Tensor) -> Born:
+        """See `births.on_the_road`, in a `state`; before: as for `around`."""
+        pieces = self.roads is not None and self.births.tries > 1
+        # Of the few rows in which one may come.
+        names = ("pose", "route", *(surface.NEEDED if pieces else ()))
+        some = {name: state[name].index_select(0, born.rows) for name in names}
+        looked = self.births.looked_at(born)
+        places = points_from(looked.flatten(1, 2), some["pose"])
+        ids, laid = self._ids_seen(state, places, before, born.rows).view(looked.shape[:-1]), None
+        if self.roads is not None and pieces:
+            by = beside(some["route"], places)
+            laid = surface.laid(self.roads, some, by.arc, by.across).view(looked.shape[:-1])
+        where = places.view(looked.shape)[:, :, 0]
+        return on_the_road(born, ids, some["route"], where, some["pose"][:, 2], laid)
 
     def _parted(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Noise (B, noise_size) for latents (B, groups), agents (B, slots), births (B,) and the route (B,)."""

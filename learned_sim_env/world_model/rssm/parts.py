@@ -127,7 +127,7 @@ class Parts(nn.Module):
         ids = self._ids_seen(state, points_from(self.surroundings.points, pose), pose if before is None else before)
         return self.surroundings(ids, state, obstacle_gap(state["obstacles"], pose))
 
-    def _ids_seen(self, state: State, points: Tensor, before: Tensor) -> Tensor:
+    def _ids_seen(self, state: State, points: Tensor, before: Tensor, rows: Tensor | None = None) -> Tensor:
         # Only what was observed, and as if the state at `before` had been drawn, which moves the map's window: nothing
         # must depend on what was drawn.
-        return self.memory.read(state["map"], state["map_origin"], points, True, followed=before)
+        return self.memory.read(state["map"], state["map_origin"], points, True, followed=before, rows=rows)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.world_model.geometry import place, product, square_middles, turn, wrap
@@ -37,10 +36,12 @@ ALONG = 0.25
 
 
 class Born(NamedTuple):
-    """New road users in B rows: whether one comes into view (B,) bool, its pose (B, 3) in the ego frame, its motion
-    (B, 3) and size (B, 2), see `agents.boxes`; or as many places (B, tries, ...) where it may do so, see `on_the_road`.
+    """Those of a batch in which a road user may come into view, few: their numbers `rows` (N,) int64, whether one comes
+    `come` (N,) bool, its pose (N, 3) in the ego frame, its motion (N, 3) and size (N, 2), see `agents.boxes`. As
+    candidates, poses, motions and sizes at several places each, (N, tries, ...), see `on_the_road`.
     """
 
+    rows: Tensor
     come: Tensor
     pose: Tensor
     motion: Tensor
@@ -73,38 +74,46 @@ class Births(nn.Module):
         self.register_buffer("likelier", torch.zeros(()))
         self.speeds: Tensor
         self.register_buffer("speeds", torch.tensor(SPEEDS), persistent=False)
+        # What is known of the motion of one of a kind, see `agents.boxes`.
+        self.motions: Tensor
+        motions = [(speed, 0.0, UNKNOWN_ACCELERATION) for _ in range(DIRECTIONS) for speed in SPEEDS]
+        self.register_buffer("motions", torch.tensor(motions), persistent=False)
         self.primes: Tensor
         self.register_buffer("primes", torch.tensor(PRIMES[: tries - 1]), persistent=False)
         self.common_size: Tensor
         self.register_buffer("common_size", torch.tensor(SIZE_SCALE), persistent=False)
 
     def forward(self, foreseen: Tensor, uniform: Tensor) -> Born:
-        """Places of births (B, tries, ...), from what is foreseen (B, hidden): their distribution is inverted at
-        `uniform` (B,), and at numbers that follow from it.
+        """Candidates, from what is foreseen (B, hidden): their distribution is inverted at `uniform` (B,), and at
+        numbers that follow from it.
         """
-        logits, kinds, attributes = (x[:, None] for x in self.guesses(foreseen))
-        likely = logits[:, 0].softmax(-1)
-        choice, uniforms = drawn_several(likely, self._apart(likely, uniform))
-        cell = choice.clamp_max(BIRTH_GRID**2 - 1)
-        kind = drawn((kinds + self.common_kinds(cell)).softmax(-1), uniforms)
+        logits, kinds, attributes = self.guesses(foreseen)
+        likely = logits.softmax(-1)
+        # In most rows nobody comes.
+        rows = (drawn(likely, uniform) < BIRTH_GRID**2).nonzero()[:, 0]
+        likely, uniform, kinds, attributes = (x.index_select(0, rows) for x in (likely, uniform, kinds, attributes))
+        cell, uniforms = drawn_several(likely, self._apart(likely, uniform))
+        # The last one is nowhere: rounding may lead there.
+        cell = cell.clamp_max(BIRTH_GRID**2 - 1)
+        kind, _ = drawn_several((kinds[:, None] + self.common_kinds(cell)).softmax(-1), uniforms[..., None])
+        kind = kind[..., 0]
         direction = kind // len(SPEEDS)
-        found = attributes + self.common(cell * DIRECTIONS + direction)
+        found = attributes[:, None] + self.common(cell * DIRECTIONS + direction)
         where = self.middles[cell] + found[..., :2].clamp(-0.5, 0.5) * self.cell
-        heading = wrap(found[..., 2].clamp(-QUARTER / 2, QUARTER / 2) + direction * QUARTER)
-        speed = self.speeds[kind % len(SPEEDS)]
+        heading = wrap(found[..., 2:3].clamp(-QUARTER / 2, QUARTER / 2) + direction[..., None] * QUARTER)
         size = found[..., 3:].clamp(-1, 1.2).exp() * self.common_size
-        motion = F.pad(F.pad(speed[..., None], (0, 1)), (0, 1), value=UNKNOWN_ACCELERATION)
-        come = (choice[:, :1] < BIRTH_GRID**2).expand_as(choice)
-        return Born(come, torch.cat([where, heading[..., None]], -1), motion, size)
+        return Born(
+            rows, torch.ones_like(rows, dtype=torch.bool), torch.cat([where, heading], -1), self.motions[kind], size
+        )
 
     def _apart(self, likely: Tensor, uniform: Tensor) -> Tensor:
-        """Uniforms (B, tries) that all are below the probability that one comes if `uniform` (B,), the first, is."""
+        """Uniforms (N, tries) that all are below the probability that one comes if `uniform` (N,), the first, is."""
         comes = (1 - likely[:, -1:]).clamp_min(1e-6)
         again = (uniform[:, None] / comes * self.primes).remainder(1) * comes
         return torch.cat([uniform[:, None], again], 1)
 
     def looked_at(self, born: Born) -> Tensor:
-        """Ego-frame places (B, tries, places, 2) [m] that `on_the_road` wants the map's class ids of."""
+        """Ego-frame places (N, tries, places, 2) [m] that `on_the_road` wants the map's class ids of."""
         where = born.pose[..., None, :2]
         if self.tries == 1:
             return where
@@ -137,21 +146,21 @@ class Births(nn.Module):
 def on_the_road(
     born: Born, ids: Tensor, route: Tensor, where: Tensor, heading: Tensor, laid: Tensor | None = None
 ) -> Born:
-    """The births that are on a road: of each row the first place that is. Where the map was not seen, road is assumed
-    near the route, and where pieces of road are laid; vehicles drive along the route there in either direction, and
-    on other roads as they were drawn.
+    """Those of the candidates that are on a road: of each row the first place that is. Where the map was not seen, road
+    is assumed near the route, and where pieces of road are laid; vehicles drive along the route there in either
+    direction, and on other roads as they were drawn.
 
     Args:
-        born: the candidates (B, tries, ...).
-        ids: (B, tries, places) uint8, the observed map at `Births.looked_at`.
-        route: (B, STATIONS + 1, 3), see `route.path`.
-        where: (B, tries, 2) [m], positions of the candidates in the route's frame.
-        heading: (B,) [rad], of the ego in the route's frame.
-        laid: (B, tries, places) bool, where pieces of road that were imagined have road.
+        born: candidates in N rows; all that follows is of these rows.
+        ids: (N, tries, places) uint8, the observed map at `Births.looked_at`.
+        route: (N, STATIONS + 1, 3), see `route.path`.
+        where: (N, tries, 2) [m], positions of the candidates in the route's frame.
+        heading: (N,) [rad], of the ego in the route's frame.
+        laid: (N, tries, places) bool, where pieces of road that were imagined have road.
     """
     away = place(where)[..., None] - place(route)[:, None]
     far, which = away.abs().min(-1)
-    along = route[..., 2].gather(1, which)
+    along = route[:, None, :, 2].expand(-1, which.shape[1], -1).gather(-1, which[..., None])[..., 0]
     across = product(away.gather(-1, which[..., None])[..., 0], turn(-along)).imag.abs()
     along, unseen, near = along - heading[:, None], ids[..., 0] == UNKNOWN, far < ROADWAY
     # Along the route or against it, whichever is nearer.
@@ -164,8 +173,11 @@ def on_the_road(
     seen = road[..., 0] & (road | (ids == UNKNOWN)).all(-1)
     # No vehicle drives against the ego in the ego's lane.
     against = (halves % 2 == 1) & near & (across < OWN_LANE)
-    come = born.come & torch.where(unseen, near | beside, seen) & ~against
+    come = born.come[:, None] & torch.where(unseen, near | beside, seen) & ~against
     # Of several, the first.
-    first = (come & (come.cumsum(-1) == 1)).int().argmax(-1)
+    come, first = come.max(1)
     pose = torch.cat([born.pose[..., :2], pose[..., None]], -1)
-    return Born(*(x[torch.arange(len(first), device=first.device), first] for x in (come, pose, *born[2:])))
+    pose, motion, size = (
+        x.gather(1, first[:, None, None].expand(-1, 1, x.shape[-1]))[:, 0] for x in (pose, born.motion, born.size)
+    )
+    return Born(born.rows, come, pose, motion, size)

@@ -94,19 +94,22 @@ def no_agents(batch_size: int, slots: int, device: torch.device | str) -> State:
     }
 
 
-def appear(agents: State, come: Tensor, pose: Tensor, motion: Tensor, size: Tensor) -> State:
-    """The agents, with one more vehicle in the rows of `come` (B,) bool, in the first empty slot if there is one.
+def appear(agents: State, rows: Tensor, come: Tensor, pose: Tensor, motion: Tensor, size: Tensor) -> State:
+    """The agents, with one more vehicle in those of `rows` (N,) int64 in which one is to `come` (N,) bool, in the first
+    empty slot if there is one.
 
     No vehicle appears inside another agent.
 
-    pose, motion: (B, 3). size: (B, 2), see the module's docstring.
+    pose, motion: (N, 3). size: (N, 2), see the module's docstring.
     """
-    there = agents["agent_class"] > 0
-    near = (place(agents["agent_pose"]) - place(pose)[:, None]).abs() < APART
+    old = {key: agents[key].index_select(0, rows) for key in KEYS}
+    there = old["agent_class"] > 0
+    near = (place(old["agent_pose"]) - place(pose)[:, None]).abs() < APART
     free = ~there
     put = free & (free.cumsum(-1) == 1) & (come & ~(near & there).any(-1))[:, None]
     new = {
-        key: torch.where(put[..., None], value[:, None], agents[key])
+        key: torch.where(put[..., None], value[:, None], old[key])
         for key, value in (("agent_pose", pose), ("agent_motion", motion), ("agent_size", size))
     }
-    return {**new, "agent_class": agents["agent_class"].masked_fill(put, int(SemanticClass.VEHICLE))}
+    new["agent_class"] = old["agent_class"].masked_fill(put, int(SemanticClass.VEHICLE))
+    return {key: agents[key].index_copy(0, rows, new[key]) for key in KEYS}

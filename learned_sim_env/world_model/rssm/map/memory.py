@@ -60,16 +60,25 @@ class MapMemory:
         return cells, torch.full((batch_size, 2), -self.size // 2, dtype=torch.int32, device=device)
 
     def read(
-        self, cells: Tensor, origin: Tensor, points: Tensor, seen_only: bool = False, followed: Tensor | None = None
+        self,
+        cells: Tensor,
+        origin: Tensor,
+        points: Tensor,
+        seen_only: bool = False,
+        followed: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Class ids (B, N) uint8 at anchored `points` (B, N, 2) [m]; UNKNOWN where nothing is remembered.
 
         followed: a pose (B, 3) whose window is not left either, as if the map had followed it already, see `follow`.
+        rows: (M,) int64, if only in some rows, or in some more than once: then points are (M, N, 2), and ids (M, N).
         """
-        ids, held = self._raw(cells, origin, points)
+        ids, held = self._raw(cells, origin, points, rows)
         known = held & ~(ids & IMAGINED).bool() if seen_only else held
         if followed is not None:
-            known &= self._index(self.window(followed)[:, None], *self._cell(points).unbind(-1))[1]
+            window = self.window(followed)
+            window = window if rows is None else window.index_select(0, rows)
+            known &= self._index(window[:, None], *self._cell(points).unbind(-1))[1]
         return torch.where(known, ids & CLASS, UNKNOWN).to(torch.uint8)
 
     def read_canvas(self, cells: Tensor, origin: Tensor, pose: Tensor) -> Tensor:
@@ -279,10 +288,14 @@ class MapMemory:
     def _read(self, cells: Tensor, index: Tensor) -> Tensor:
         return (cells.flatten(1).gather(1, index.flatten(1)).view_as(index) & CLASS).to(torch.uint8)
 
-    def _raw(self, cells: Tensor, origin: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    def _raw(self, cells: Tensor, origin: Tensor, points: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `read`, with the mark of what was imagined, and which of it means something."""
-        index, held = self._index(origin[:, None], *self._cell(points).unbind(-1))
-        return cells.flatten(1).gather(1, index), held
+        if rows is None:
+            index, held = self._index(origin[:, None], *self._cell(points).unbind(-1))
+            return cells.flatten(1).gather(1, index), held
+        index, held = self._index(origin.index_select(0, rows)[:, None], *self._cell(points).unbind(-1))
+        index = index + rows[:, None] * self.size**2
+        return cells.flatten().index_select(0, index.flatten()).view_as(index), held
 
     def _cell(self, points: Tensor) -> Tensor:
         """Plane cells (B, N, 2) int32 of anchored points [m]."""

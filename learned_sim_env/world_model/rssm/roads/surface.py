@@ -13,6 +13,9 @@ from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.roads.library import BIN, BINS, LEAD, SECTION_STEP, SHOWN, RoadLibrary
 
+# Of `plan.KEYS`, those of a state that tell it.
+NEEDED = ("road_piece", "road_scale", "road_arc", "road_options", "road_rim", "road_fit")
+
 
 def laid(library: RoadLibrary, state: State, arc: Tensor, across: Tensor) -> Tensor:
     """Whether the newest pieces, or those before them, or such as may be laid have road at places (B, N) by the route:
@@ -21,7 +24,7 @@ def laid(library: RoadLibrary, state: State, arc: Tensor, across: Tensor) -> Ten
     Half of the bin of a section in which a place lies has to be road. Beyond the sections' reach nothing is.
 
     Args:
-        state: with `plan.KEYS`.
+        state: with `NEEDED`.
         arc, across: (B, N) [m] along the route's chain and to the left of it, see `route.path.Beside`.
     """
     newest, before = (state["road_piece"][:, -i, None] for i in (1, 2))

@@ -172,7 +172,7 @@ class Beside(NamedTuple):
 
 def beside(route: Tensor, points: Tensor) -> Beside:
     """Where places (B, N, 2) [m] are beside a route in the same frame."""
-    places, stations = torch.view_as_complex(points.contiguous()), place(route)
+    places, stations = place(points), place(route)
     # Squared distances, less what is the same for all stations.
     far = stations.abs().square()[:, None] - 2 * points @ route[..., :2].transpose(1, 2)
     which = far.argmin(-1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learned_sim_env.spec import CONTRACTS
+from learned_sim_env.spec import CONTRACTS, SemanticClass
+from learned_sim_env.training.rssm.roads.assembly import with_roads
 from learned_sim_env.world_model.conformance import check_world_model
 from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.rssm.agents import boxes
@@ -37,14 +38,28 @@ def driven(model, state, steps, draw=False):
     return state
 
 
+def followed(state):
+    """The same state with a vehicle behind the ego in every row."""
+    pose, classes = state["agent_pose"].clone(), state["agent_class"].clone()
+    pose[:, 0], classes[:, 0] = torch.tensor([-12.0, 0.5, 0.1]), int(SemanticClass.VEHICLE)
+    return {**state, "agent_pose": pose, "agent_class": classes}
+
+
 @torch.no_grad()
-def test_what_can_still_be_compared_with_the_truth_the_map_decoder_imagines(model, road_model):
-    without, pieces = (begun(one, age=0) for one in (model, road_model))
+@pytest.mark.parametrize("born", [False, True])
+def test_what_can_still_be_compared_with_the_truth_the_map_decoder_imagines(model, road_model, born):
+    model = with_roads(model, None)
+    assert model.births.tries > 1
+    for one in (model, road_model):
+        one.births.likelier.fill_(3.0 if born else -100.0)
+    without, pieces = (followed(begun(one, age=0)) for one in (model, road_model))
     for _ in range(plan.BEGIN // 10):
         without, pieces = (driven(*one, 10, draw=True) for one in ((model, without), (road_model, pieces)))
-        # Road users may already come from where a piece that fits has a side road.
-        for name in set(without) - {*boxes.KEYS, "surroundings"}:
+        # New road users may already come from where the piece that fits best has a side road; nothing else differs.
+        for name in set(without) - ({*boxes.KEYS, "surroundings"} if born else set()):
             assert torch.equal(without[name], pieces[name]), name
+    there = without["agent_class"] > 0
+    assert there.sum() > 3 * there.shape[1] / 2 if born else there.sum() == there[:, 0].sum() == 3
     assert (pieces["road_piece"] == -1).all()
     assert (driven(road_model, pieces, 1)["road_piece"][:, -1] >= 0).all()
 
