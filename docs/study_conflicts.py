@@ -119,10 +119,10 @@ def near_conflicts(model: DrivingRSSM, batch: TrafficWindows) -> Tensor:
     found = []
     for t in range(pose.shape[1] - 1):
         now = batch.context - 1 + t
-        seen = relative(pose[:, t], batch.pose[:, now, None]).permute(2, 1, 0)
-        speed, yaw_rate = motion[:, t].permute(2, 1, 0)
-        told = Conflicts().told(seen, speed, yaw_rate, known[:, t].t(), batch.ego[:, now, :2].t())
-        found.append((told[DISTANCE] < CLOSE).any(0).t())
+        seen = torch.cat([relative(pose[:, t], batch.pose[:, now, None]), motion[:, t]], -1)
+        there = known[:, t].t()
+        told = Conflicts().told(seen.permute(2, 1, 0), there, batch.ego[:, now, :2].t())
+        found.append(torch.zeros_like(there).masked_scatter(there, (told[:, DISTANCE] < CLOSE).any(0)).t())
     return torch.stack(found, 1)
 
 

@@ -1,6 +1,8 @@
-"""A row of the shipped model has the same future, bit for bit, whatever rows it is imagined with."""
+"""A row has the same future, bit for bit, whatever rows it is imagined with: of the shipped model and of newer ones."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ import torch
 from learned_sim_env.imagination.inference import Inference
 from learned_sim_env.imagination.rollout import Rollout
 from learned_sim_env.imagination.starts import Starts
+from learned_sim_env.training.rssm.roads.assembly import with_roads
 from learned_sim_env.world_model.checkpoint import from_pretrained
+from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from tests.winding_roads import library_of, winding_pieces
 
 STEPS = 120
 SEED, CONTEXT = 7, 3
@@ -18,6 +23,22 @@ SEED, CONTEXT = 7, 3
 @pytest.fixture(scope="module")
 def shipped():
     return from_pretrained("bev-rssm")
+
+
+@pytest.fixture(scope="module")
+def newer(shipped):
+    """The shipped model with conflicts that count, and many who come into view from side roads and pieces of road."""
+    old = shipped.model
+    model = DrivingRSSM(replace(old.config, conflicts=True, birth_tries=4), old.contract)
+    torch.manual_seed(0)
+    weights = model.state_dict()
+    for name, weight in old.state_dict().items():
+        # What is new for the network comes last.
+        weights[name][tuple(slice(0, n) for n in weight.shape)] = weight
+    model.load_state_dict(weights)
+    model.births.likelier += 2.0
+    model = with_roads(model.eval().requires_grad_(False), library_of(winding_pieces()))
+    return replace(shipped, model=model)
 
 
 def mild(rows, seed):
@@ -69,6 +90,15 @@ def test_a_row_does_not_know_its_place(shipped, alone, rows, places, dtype):
     for one, many in zip(alone[dtype], future(shipped, rows, places, dtype)):
         for row in many:
             assert np.array_equal(one[0], row)
+
+
+@pytest.mark.slow
+def test_nor_does_one_of_a_newer_model(newer):
+    alone = future(newer, 1, [0])
+    for rows, places in ((5, [2]), (37, [0, 36]), (256, [3, 255])):
+        for one, many in zip(alone, future(newer, rows, places)):
+            for row in many:
+                assert np.array_equal(one[0], row), rows
 
 
 def test_nor_the_number_of_threads(shipped, alone):

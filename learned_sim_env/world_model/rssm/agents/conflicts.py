@@ -39,12 +39,14 @@ NEAREST, SOONEST = 2.0, 0.5
 SCALE = (1 / HORIZON, 1 / REACH, 4.0, 0.2, 0.5, 1.0, 1.0)
 NONE = (HORIZON, REACH, 1 / (REACH + NEAREST), 0.0, 0.0, 0.0, 0.0)
 FEATURES = len(SCALE)
+# Of two, which is the nearer is decided by whole numbers, of so many a metre; and there are fewer pairs than this.
+FINE, NUMBERS = 1 << 16, 1 << 31
 
 
 class Conflicts(nn.Module):
     """Two conflicts of each agent: with the ego, and with the other agent that it will come nearest to.
 
-    Most slots are empty: only pairs of two that are there are computed, as a list.
+    Most slots are empty: only agents that are there are told anything, and only pairs of these are computed, as lists.
     """
 
     def __init__(self) -> None:
@@ -63,15 +65,16 @@ class Conflicts(nn.Module):
         self.factors: Tensor
         self.register_buffer("factors", factors, persistent=False)
 
-    def forward(self, pose: Tensor, speed: Tensor, yaw_rate: Tensor, there: Tensor, ego_motion: Tensor) -> Tensor:
-        """(FEATURES, 2, K, B) network inputs: of the conflict with the ego, then of that with another agent.
+    def forward(self, moving: Tensor, there: Tensor, ego_motion: Tensor) -> Tensor:
+        """(2, FEATURES, M) network inputs: of the conflict with the ego, then of that with another agent.
 
         Arguments as for `told`, whose result this is, scaled.
         """
-        return self.told(pose, speed, yaw_rate, there, ego_motion) * self.scale[..., None, None]
+        return self.told(moving, there, ego_motion) * self.scale
 
-    def told(self, pose: Tensor, speed: Tensor, yaw_rate: Tensor, there: Tensor, ego_motion: Tensor) -> Tensor:
-        """What is told of the conflict with the ego, and of that with another agent: (FEATURES, 2, K, B).
+    def told(self, moving: Tensor, there: Tensor, ego_motion: Tensor) -> Tensor:
+        """What the M agents that are there, slot by slot, are told of the conflict with the ego, and of that with
+        another agent: (2, FEATURES, M).
 
         The time [s] until the two are nearest; the distance of their middles then [m]; one over it [1/m]; how far the
         other is ahead of the agent then [m], along the mean of their directions: above 0 the other passes first, and
@@ -80,33 +83,35 @@ class Conflicts(nn.Module):
         of one from the right. Without a conflict `NONE`: that of two that are `REACH` apart in the end, and for the
         rest 0.
 
-        pose: (3, K, B) in the ego frame. speed, yaw_rate: (K, B) [m/s, rad/s]. there: (K, B) bool. ego_motion: (2, B),
-        its speed and yaw rate.
+        moving: (5, K, B) x, y, heading in the ego frame, speed [m/s] and yaw rate [rad/s]. there: (K, B) bool.
+        ego_motion: (2, B), the ego's speed and yaw rate.
         """
-        k, b = map(int, speed.shape)
-        n = (k + 1) * b
-        pairs, mine = _pairs(k, b, speed.device)
-        # The ego last.
-        ego = torch.cat([torch.zeros_like(pose[:, 0]), ego_motion])
-        moving = torch.cat([torch.cat([pose.flatten(1), torch.stack([speed, yaw_rate]).flatten(1)], 0), ego], 1)
-        counts = torch.cat([there.flatten(), torch.ones_like(there[0])])
+        k, b = map(int, there.shape)
+        counts = there.flatten()
+        here = counts.nonzero()[:, 0]
         # `index_select` takes an eighth of the time of an index in brackets on a CPU.
+        pairs = _pairs(k, b, counts.device)
         both = counts.index_select(0, pairs[0]) & counts.index_select(0, pairs[1])
-        chosen = pairs.index_select(1, both.nonzero()[:, 0])
-        table = torch.cat([foreseen(moving, self.factors).flatten(0, 1), moving[2:]])
-        distance, found = self._pairs_told(table.index_select(1, chosen[:2].flatten()).unflatten(1, (2, -1)))
-        # Of all two by two, which pair it is, from 1 on, and how near they come.
-        place = chosen[2:].flatten()
-        numbers = torch.arange(1, place.shape[0] + 1, device=place.device)
-        of_pair = place.new_zeros((k + 1) * n).scatter(0, place, numbers)
-        apart = distance.new_full(((k + 1) * n,), torch.inf).scatter(0, place, distance.repeat(2))
-        nearest = apart.view(k + 1, k + 1, b)[:k, :k].min(0)[1]
-        others = torch.stack([torch.full_like(nearest, k), nearest])
-        which = of_pair.index_select(0, (others * n + mine).flatten())
-        return torch.cat([self.none, found], 1).index_select(1, which).view(FEATURES, 2, k, b)
+        pairs = pairs.index_select(1, both.nonzero()[:, 0])
+        # All agents and, behind them, the ego of each row, with which pairs begin.
+        with_ego = torch.stack([here, here % b + k * b])
+        ego = F.pad(ego_motion, (0, 0, 3, 0))
+        table = torch.cat([moving.flatten(1), ego], 1)
+        table = torch.cat([foreseen(table, self.factors).flatten(0, 1), table[2:]])
+        distance, found = self._pairs_told(
+            table.index_select(1, torch.cat([with_ego, pairs], 1).flatten()).unflatten(1, (2, -1))
+        )
+        # The nearest of an agent's others: the least of what has the distance in front and, behind it, the number of
+        # what the agent is told of the other, from 1 on; 0 is that there is none.
+        numbers = torch.arange(1, found.shape[1] + 1, device=here.device).view(2, -1)[:, here.shape[0] :]
+        keys = (distance[here.shape[0] :] * FINE).long() * NUMBERS + numbers
+        nearest = torch.full_like(counts, int(REACH * FINE) * NUMBERS, dtype=torch.int64)
+        nearest = nearest.scatter_reduce(0, pairs.flatten(), keys.flatten(), "amin").index_select(0, here) % NUMBERS
+        other = torch.cat([self.none, found], 1).index_select(1, nearest)
+        return torch.stack([found[:, : here.shape[0]], other])
 
     def _pairs_told(self, both: Tensor) -> tuple[Tensor, Tensor]:
-        """How near pairs come (P,) [m], infinity without a conflict; and what the first of each is told, then what the
+        """How near pairs come (P,) [m], `REACH` without a conflict; and what the first of each is told, then what the
         second is, (FEATURES, 2 * P).
 
         both: (2 * (PIECES + 1) + 3, 2, P), for either the places at the ends of pieces, as `foreseen`, heading, speed
@@ -125,7 +130,9 @@ class Conflicts(nn.Module):
         distance = near.square().sum(0).clamp_min(SLIGHT).sqrt()
         # Directions now and then: x and y, now and then, summed over both.
         headings = torch.stack([heading, heading + time * yaw_rate])
-        mean = torch.view_as_real(turn(headings).sum(1)).permute(2, 0, 1).contiguous()
+        together = turn(headings).sum(1)
+        # Not as `view_as_real`, which has no gradient for a single pair.
+        mean = torch.stack([together.real, together.imag])
         # Of two unit vectors, the squared length of the sum is 2 + 2 cos.
         squared = mean.square().sum(0)
         # In line are those that drive one behind the other now, as `agents.motion` tells it: along the mean of their
@@ -141,7 +148,7 @@ class Conflicts(nn.Module):
         told = torch.stack([*alike[:3], lead, braking, alike[3], sine])
         met = (distance < REACH) & ~in_line
         told = torch.where(met, told, self.none[..., None])
-        return torch.where(met, distance, torch.inf), told.flatten(1)
+        return torch.where(met, distance, REACH), told.flatten(1)
 
 
 def foreseen(moving: Tensor, factors: Tensor) -> Tensor:
@@ -152,7 +159,8 @@ def foreseen(moving: Tensor, factors: Tensor) -> Tensor:
     """
     moving = moving.to(factors.dtype)
     rate = moving[4].clamp(-SHARPEST, SHARPEST)
-    velocity = moving[3] * torch.view_as_real(turn(moving[2])).t()
+    way = turn(moving[2])
+    velocity = moving[3] * torch.stack([way.real, way.imag])
     terms = torch.stack([velocity, torch.stack([-velocity[1], velocity[0]]) * rate])
     series, onward = [moving[None, :2], terms], -rate.square()
     while 2 * len(series) < TERMS + 2:
@@ -164,17 +172,11 @@ def foreseen(moving: Tensor, factors: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
-def _pairs(agents: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """All pairs among agents and the ego, which is the last, in all rows: (4, pairs * rows) int64, which the first is
-    and the second, counted through agents and then rows; and where in a table of (other, agent, row) what the first is
-    told belongs, and what the second is. And (agents, rows) int64, where in that table those begin that are told.
+def _pairs(agents: int, rows: int, device: torch.device) -> Tensor:
+    """All pairs among agents in all rows: (2, pairs * rows) int64, which the first is and the second, counted through
+    agents and then rows.
     """
     # Made outside of inference mode, so that training may use it as well.
     with torch.inference_mode(False):
-        row = torch.arange(rows, device=device)
-        first, second = (torch.triu_indices(agents + 1, agents + 1, 1, device=device)[..., None] * rows + row).flatten(
-            1
-        )
-        n = (agents + 1) * rows
-        told = [(other // rows) * n + one for one, other in ((first, second), (second, first))]
-        return torch.stack([first, second, *told]), torch.arange(agents * rows, device=device).view(agents, rows)
+        pairs = torch.triu_indices(agents, agents, 1, device=device)[..., None] * rows
+        return (pairs + torch.arange(rows, device=device)).flatten(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from learned_sim_env.road import STATION
 from learned_sim_env.spec import EGO_SIZE
@@ -40,6 +41,8 @@ FAR = 45.0
 TURN_SCALE, TOWN = 0.2, 8.3
 # [m] Added to gaps before they are inverted.
 NEAREST = 2.0
+# A CPU rounds a product of matrices differently for fewer rows or, on several threads, for no multiple of this.
+EVEN = 16
 
 
 class AgentMotion(nn.Module):
@@ -107,9 +110,15 @@ class AgentMotion(nn.Module):
         before = agent_motion[..., 0]
         speed, yaw_rate = (before + acceleration * self.dt).clamp_min(0.0), agent_motion[..., 1] + turning
         if route is not None:
-            unseen = map_ids.view(*before.shape, -1)[..., JUST_AHEAD] == UNKNOWN
-            guided, rate = along_route(agent_pose, speed, route)
-            yaw_rate = torch.where(unseen & guided, rate, yaw_rate)
+            unseen = (map_ids.view(*before.shape, -1)[..., JUST_AHEAD] == UNKNOWN) & (agent_class > 0)
+            # Few are.
+            some = unseen.flatten().nonzero()[:, 0]
+            rows = some // before.shape[1]
+            rate = along_route(
+                *(x.flatten(0, 1).index_select(0, some)[:, None] for x in (agent_pose, speed, yaw_rate)),
+                route.index_select(0, rows),
+            )
+            yaw_rate = yaw_rate.flatten().index_copy(0, some, rate[:, 0]).view_as(before)
         motion = torch.stack([speed, yaw_rate, (speed - before) / self.dt], -1)
         return advance(agent_pose, motion, self.dt), motion
 
@@ -122,16 +131,16 @@ class AgentMotion(nn.Module):
         ego_motion: Tensor,
         map_ids: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Logits (B, K, len(ACCELERATIONS)) of the accelerations, and changes of the yaw rate (B, K) [rad/s], float32.
+        """Logits (B, K, len(ACCELERATIONS)) of the accelerations, and changes of the yaw rate (B, K) [rad/s], float32;
+        0 in empty slots.
 
         Arguments as for `forward`.
         """
         b, k, _ = agent_pose.shape
         # Rows last, as long as everything is done number by number: a CPU takes half the time.
-        pose, (speed, yaw_rate, acceleration), size = (
-            v.permute(2, 1, 0).contiguous() for v in (agent_pose, agent_motion, agent_size)
-        )
-        there, ego_motion = (agent_class > 0).t(), ego_motion.t().contiguous()
+        pose, motion, size = (v.permute(2, 1, 0).contiguous() for v in (agent_pose, agent_motion, agent_size))
+        speed, yaw_rate, acceleration = motion
+        there, ego_motion = (agent_class > 0).t().contiguous(), ego_motion.t().contiguous()
         ego_speeds = ego_motion[:2]
         facing = turn(pose[2])
         known = acceleration > UNKNOWN_ACCELERATION
@@ -153,13 +162,19 @@ class AgentMotion(nn.Module):
             *ego_speeds[:, None].clamp_max(1.0).expand(-1, k, -1),
         ]
         ahead = self._ahead(pose, facing, speed, size[0], there, ego_speeds[1])
-        told = [torch.stack(own) * self.own_scale, (ahead * self.others_scale).flatten(0, 1)]
+        # Most slots are empty: the network is asked of those that are not, as a list.
+        here = there.flatten().nonzero()[:, 0]
+        told = torch.cat([torch.stack(own) * self.own_scale, (ahead * self.others_scale).flatten(0, 1)])
+        told = told.flatten(1).index_select(1, here)
         if self.conflicts is not None:
-            told.append(self.conflicts(pose, speed, yaw_rate, there, ego_motion[1:]).flatten(0, 1))
-        facts = torch.cat(told)
+            conflicts = self.conflicts(torch.cat([pose, motion[:2]]), there, ego_motion[1:])
+            told = torch.cat([told, conflicts.flatten(0, 1)])
         dtype = self.net.output.weight.dtype
-        seen = one_hot(map_ids.view(b, k, -1), UNKNOWN + 1, dtype).flatten(2)
-        out = self.net(torch.cat([seen, facts.permute(2, 1, 0).to(dtype)], -1)).float()
+        ids = map_ids.view(b, k, -1).transpose(0, 1).flatten(0, 1).index_select(0, here)
+        inputs = torch.cat([one_hot(ids, UNKNOWN + 1, dtype).flatten(1), told.t().to(dtype)], 1)
+        # Some more than there are, so that each is the same to the bit however many there are.
+        out = self.net(F.pad(inputs, (0, 0, 0, EVEN - inputs.shape[0] % EVEN)))[: here.shape[0]].float()
+        out = out.new_zeros(k * b, out.shape[1]).index_copy(0, here, out).view(k, b, -1).transpose(0, 1)
         return out[..., :-1], out[..., -1] * TURN_SCALE
 
     def _ahead(
@@ -201,10 +216,11 @@ class AgentMotion(nn.Module):
         return (weight * self.accelerations[some]).sum(-1) / weight.sum(-1)
 
 
-def along_route(pose: Tensor, speed: Tensor, route: Tensor) -> tuple[Tensor, Tensor]:
-    """Which agents drive along a route or against it (..., K) bool, and the yaw rates (..., K) [rad/s] that follow it.
+def along_route(pose: Tensor, speed: Tensor, yaw_rate: Tensor, route: Tensor) -> Tensor:
+    """Yaw rates (..., K) [rad/s] of agents that drive along a route or against it: such that they follow it; and of
+    others those that they have.
 
-    pose: (..., K, 3). speed: (..., K) [m/s]. route: (..., STATIONS + 1, 3) in the same frame.
+    pose: (..., K, 3). speed, yaw_rate: (..., K) [m/s, rad/s]. route: (..., STATIONS + 1, 3) in the same frame.
     """
     near, headings = beside(route, pose[..., :2]), route[..., 2]
     bend = headings.diff(dim=-1, prepend=headings[..., :1]).gather(-1, near.which) / STATION
@@ -213,7 +229,7 @@ def along_route(pose: Tensor, speed: Tensor, route: Tensor) -> tuple[Tensor, Ten
     error = off - halves * torch.pi
     against = halves.remainder(2) == 1
     rate = torch.where(against, -bend, bend) * speed - INTO_LINE * error
-    return (near.across.abs() < ROADWAY) & (error.abs() < ASKEW), rate
+    return torch.where((near.across.abs() < ROADWAY) & (error.abs() < ASKEW), rate, yaw_rate)
 
 
 def advance(pose: Tensor, motion: Tensor, dt: float) -> Tensor:

@@ -17,6 +17,7 @@ from learned_sim_env.world_model.rssm.agents.conflicts import HORIZON, NEAREST, 
 from learned_sim_env.world_model.rssm.agents.motion import FAR, LOOK_AHEAD, AgentMotion
 from learned_sim_env.world_model.rssm.config import SIZES
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
+from learned_sim_env.world_model.traced import played
 
 EGO, OTHER = range(2)
 TIME, DISTANCE, NEAR, LEAD, BRAKING, COSINE, SINE = range(7)
@@ -27,11 +28,9 @@ STILL = (0.0, 0.0)
 
 def told(*agents, ego=STILL, there=None):
     """(2, 7, K) of agents (x, y, heading, speed, yaw rate) in one row, beside an ego (speed, yaw rate)."""
-    values = torch.tensor(agents).t()[..., None]
+    moving = torch.tensor(agents).t()[..., None]
     known = torch.ones(len(agents), dtype=torch.bool) if there is None else torch.tensor(there)
-    pose, (speed, yaw_rate) = values[:3], values[3:]
-    found = Conflicts().told(pose, speed, yaw_rate, known[:, None], torch.tensor(ego)[:, None])
-    return found[..., 0].transpose(0, 1)
+    return Conflicts().told(moving, known[:, None], torch.tensor(ego)[:, None])
 
 
 def nothing(found):
@@ -122,33 +121,75 @@ def test_the_nearest_counts_and_empty_slots_do_not():
     )
     alone = told(me, nearly, crossing, there=[True, False, False])[OTHER, :, 0]
     assert nothing(alone)
-    assert nothing(told((3.0, 1.0, UP, 1.0, 0.0), there=[False])[EGO, :, 0])
+    assert told((3.0, 1.0, UP, 1.0, 0.0), there=[False]).shape == (2, 7, 0)
+
+
+def traffic(rows, k=6):
+    """Agents as `Conflicts` takes them, seven of ten slots taken, in each row a chance of its own."""
+    torch.manual_seed(0)
+    pose = torch.randn(3, k, rows) * torch.tensor([15.0, 15.0, 3.0])[:, None, None]
+    motion = torch.stack([torch.rand(k, rows) * 9, torch.randn(k, rows) * 0.2])
+    return torch.cat([pose, motion]), torch.rand(k, rows) < 0.7, torch.rand(2, rows)
 
 
 def test_rows_do_not_depend_on_each_other():
-    torch.manual_seed(0)
-    rows, k = 37, 6
-    pose = torch.randn(3, k, rows) * torch.tensor([15.0, 15.0, 3.0])[:, None, None]
-    speed, yaw_rate, there = torch.rand(k, rows) * 9, torch.randn(k, rows) * 0.2, torch.rand(k, rows) < 0.7
-    ego_motion, model = torch.rand(2, rows), Conflicts()
-
-    def some(which):
-        arguments = [v[..., which].contiguous() for v in (pose, speed, yaw_rate, there, ego_motion)]
-        return model(*arguments)
-
+    arguments, model = traffic(37), Conflicts()
+    row_of = arguments[1].nonzero()[:, 1]
     with torch.inference_mode():
-        together = some(slice(None))
+        together = model(*arguments)
         assert torch.isfinite(together).all()
         assert together.abs().max() < 10, "of the size of a network's inputs"
         for row in (0, 18, 36):
-            assert torch.equal(together[..., row], some(slice(row, row + 1))[..., 0])
+            alone = model(*(v[..., row : row + 1].contiguous() for v in arguments))
+            assert torch.equal(together[..., row_of == row], alone)
 
 
-def test_gradients_are_finite_where_slots_are_empty():
-    pose, speed = torch.zeros(3, 2, 1, requires_grad=True), torch.zeros(2, 1, requires_grad=True)
-    there = torch.tensor([[True], [False]])
-    Conflicts()(pose, speed, speed * 0.1, there, torch.zeros(2, 1)).sum().backward()
-    assert torch.isfinite(pose.grad).all() and torch.isfinite(speed.grad).all()
+def test_of_each_pair_that_meets_the_nearest_is_told():
+    moving, there, ego_motion = traffic(20)
+    model, row_of, slot_of = Conflicts(), there.nonzero()[:, 1], there.nonzero()[:, 0]
+    found = model.told(moving, there, ego_motion)[OTHER]
+    met = 0
+    for i, (row, slot) in enumerate(zip(row_of.tolist(), slot_of.tolist())):
+        others = []
+        for other in slot_of[(row_of == row) & (slot_of != slot)].tolist():
+            two = torch.zeros_like(there[:, :1])
+            two[[slot, other]] = True
+            pair = model.told(moving[..., row : row + 1], two, ego_motion[:, row : row + 1])[OTHER]
+            others.append(pair[:, int(other < slot)])
+        if others:
+            nearest = min(others, key=lambda told: told[DISTANCE])
+            assert torch.allclose(found[:, i], nearest, atol=1e-5)
+            met += float(nearest[DISTANCE]) < REACH
+    assert met > 20
+
+
+def test_played_back_it_is_the_same_however_many_there_are():
+    moving, there, ego_motion = traffic(20)
+    model = AgentMotion(0.1, conflicts=True).eval().requires_grad_(False)
+    torch.nn.init.normal_(model.net.output.weight)
+    motion = torch.cat([moving[3:], torch.zeros_like(moving[:1])]).permute(2, 1, 0)
+    ids = torch.zeros(20, 6 * len(LOOK_AHEAD), dtype=torch.uint8)
+
+    def arguments(there):
+        classes = there.t().to(torch.uint8) * int(SemanticClass.VEHICLE)
+        return moving[:3].permute(2, 1, 0), motion, motion[..., :2] + 2, classes, torch.zeros(20, 3), ids
+
+    with torch.inference_mode():
+        play = played(model, "forward", arguments(there))
+        for some in (there, ~there, there & False, there | True, there & (torch.arange(20) == 3)):
+            for again, once in zip(play(*arguments(some)), model(*arguments(some))):
+                assert torch.equal(again, once)
+
+
+@pytest.mark.parametrize("agents", range(4))
+@pytest.mark.parametrize("rows", [1, 9])
+def test_gradients_are_finite_however_few_there_are(rows, agents):
+    moving, _, ego_motion = traffic(rows)
+    moving.requires_grad_()
+    there = torch.arange(6)[:, None] < agents * (torch.arange(rows) == 0)
+    Conflicts()(moving, there, ego_motion).square().sum().backward()
+    assert torch.isfinite(moving.grad).all()
+    assert not moving.grad[:, ~there].any()
 
 
 def junctions(count, seed):
