@@ -114,10 +114,8 @@ class AgentMotion(nn.Module):
             # Few are.
             some = unseen.flatten().nonzero()[:, 0]
             rows = some // before.shape[1]
-            rate = along_route(
-                *(x.flatten(0, 1).index_select(0, some)[:, None] for x in (agent_pose, speed, yaw_rate)),
-                route.index_select(0, rows),
-            )
+            pose, *moving = (x.flatten(0, 1).index_select(0, some)[:, None] for x in (agent_pose, speed, yaw_rate))
+            rate = along_route(pose, moving[0], moving[1], route.index_select(0, rows))
             yaw_rate = yaw_rate.flatten().index_copy(0, some, rate[:, 0]).view_as(before)
         motion = torch.stack([speed, yaw_rate, (speed - before) / self.dt], -1)
         return advance(agent_pose, motion, self.dt), motion
