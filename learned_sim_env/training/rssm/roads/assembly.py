@@ -18,6 +18,7 @@ from learned_sim_env.training.rssm.roads.succession import successors, trained
 from learned_sim_env.world_model.protocol import device_of
 from learned_sim_env.world_model.rssm.model import DrivingRSSM
 from learned_sim_env.world_model.rssm.roads.library import UNIT, RoadLibrary, Sizes
+from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 
 # [m] A piece is at most so long; log-ratio of the widths of lanes where two meet; pieces that must be able to follow.
 LONGEST, ALIKE, CHOICE = 160.0, 0.08, 4
@@ -51,12 +52,12 @@ def make_library(config: RoadsConfig, path: Path) -> dict[str, float]:
 
 
 def road_library(
-    maps: Iterable[tuple[int, RoadMap]], most: int = 512, steps: int = 400, seed: int = 0
+    maps: Iterable[tuple[int, RoadMap, np.ndarray]], most: int = 512, steps: int = 400, seed: int = 0
 ) -> tuple[RoadLibrary, dict[str, float]]:
-    """The library of the pieces of `maps`, each with its scenario's seed, and what was said of it.
+    """The library of the pieces of `maps`, and what was said of it.
 
     Args:
-        maps: of training scenarios.
+        maps: of training scenarios, each with its seed before and behind it what stands there, see `cut`.
         most: pieces that are kept, by chance.
         steps: that are trained which piece follows on which. seed: of all chance.
 
@@ -64,8 +65,8 @@ def road_library(
         ValueError: if no piece goes on in others.
     """
     pieces: list[Piece] = []
-    for number, (source, road_map) in enumerate(maps):
-        pieces += cut(road_map, source, np.random.default_rng([seed, number]))
+    for number, (source, road_map, objects) in enumerate(maps):
+        pieces += cut(road_map, source, np.random.default_rng([seed, number]), objects)
     pieces = [piece for piece in pieces if piece.length <= LONGEST]
     if not _going_on(pieces):
         raise ValueError(f"{len(pieces)} pieces of road do not go on from each other: cut the maps of more scenarios")
@@ -73,7 +74,8 @@ def road_library(
     chosen = np.random.default_rng(seed).permutation(len(pieces))[:most]
     kept = _going_on([pieces[i] for i in np.sort(chosen)])
     library = assembled(kept, successors(net, kept, compatible(kept)))
-    return library, {**said, "cut": len(pieces), "kept": len(kept)}
+    with_objects = sum(len(piece.objects) > 0 for piece in kept)
+    return library, {**said, "cut": len(pieces), "kept": len(kept), "with_objects": with_objects}
 
 
 def with_roads(model: DrivingRSSM, library: RoadLibrary | None) -> DrivingRSSM:
@@ -115,6 +117,7 @@ def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
         "length": np.array([p.length for p in pieces]),
         "last": np.array([p.exit is None for p in pieces]),
         "successors": successors,
+        "objects": np.stack([_standing(p) for p in pieces]),
         "places": np.concatenate([p.route for p in pieces]),
         "chords": chords,
         "ways": np.stack([np.cos(chords), np.sin(chords)], -1),
@@ -132,6 +135,12 @@ def assembled(pieces: Sequence[Piece], successors: np.ndarray) -> RoadLibrary:
     }
     library.load_state_dict(state)
     return library
+
+
+def _standing(piece: Piece) -> np.ndarray:
+    """(OBSTACLES, 3): what stands on a piece, the first of it if it is more, see `RoadLibrary`."""
+    objects = piece.objects[np.argsort(piece.objects[:, 2], kind="stable")][:OBSTACLES]
+    return np.pad(objects, ((0, OBSTACLES - len(objects)), (0, 0)), constant_values=FAR)
 
 
 def _chords(piece: Piece) -> np.ndarray:

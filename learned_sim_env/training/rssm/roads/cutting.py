@@ -18,6 +18,10 @@ SHORTEST, LAST, VARIED = 40.0, 24.0, 24.0
 EXACT, POINTS = 0.03, 2
 # [m] Markings that are shorter are left out.
 SHORT = 0.1
+# [m] Objects that are longer are told as several, as pixels would show them.
+SPOT = 0.75
+# Objects, of which there are none.
+NOTHING = np.zeros((0, 5))
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,9 @@ class Piece:
 
     entry, exit: what the road is at both ends; exit is None where the route ends. exit_pose: (3,) there.
     route: (N, 2), places every `STEP` along it. surfaces: outlines (K, 2) of lanes, and whether they are on the route.
-    markings: (S, 2, 2) straight ones, dashes one by one. solid: (S,) bool. sections, turns: see `RoadLibrary`. source:
-    the scenario's seed. order: which of the route's pieces it is. tags: of its lanes.
+    markings: (S, 2, 2) straight ones, dashes one by one. solid: (S,) bool. objects: (M, 3), where something stands, and
+    how far along the route that is. sections, turns: see `RoadLibrary`. source: the scenario's seed. order: which of
+    the route's pieces it is. tags: of its lanes.
     """
 
     entry: Port
@@ -37,6 +42,7 @@ class Piece:
     surfaces: list[tuple[np.ndarray, bool]]
     markings: np.ndarray
     solid: np.ndarray
+    objects: np.ndarray
     sections: np.ndarray
     turns: np.ndarray
     source: int
@@ -55,25 +61,27 @@ class Piece:
         return float(headings[-1] - headings[0])
 
 
-def cut(road_map: RoadMap, source: int, rng: np.random.Generator) -> Iterator[Piece]:
-    """The pieces of a map along its route, each on the one before; nothing where it has no plain road."""
+def cut(road_map: RoadMap, source: int, rng: np.random.Generator, objects: np.ndarray = NOTHING) -> Iterator[Piece]:
+    """The pieces of a map along its route, each on the one before; nothing where it has no plain road.
+
+    objects: (N, 5) x, y, heading, length, width of what stands on it.
+    """
     sections = Sections(road_map)
     cuts = _cuts(sections, rng)
     if not cuts:
         return
     ends = [*cuts[1:], (len(sections) - 1, None)]
-    soup = _Soup(road_map, sections.places)
+    soup = _Soup(road_map, sections.places, _spots(objects))
     every = round(SECTION_STEP / STEP)
     for order, ((start, entry), (stop, leaving)) in enumerate(zip(cuts, ends)):
         pose = np.append(sections.places[start], sections.headings[start])
         exit_pose = np.append(to_frame(sections.places[stop], pose), sections.headings[stop] - pose[2])
         route = to_frame(sections.places[start : stop + 1], pose)
         looked = np.clip(np.arange(start - LEAD * every, stop + 1, every), 0, len(sections) - 1)
-        shown = sections.shares(looked), sections.turns(looked, every)
         surfaces, markings, solid, tags = soup.between(start, stop, pose)
-        yield Piece(
-            entry, leaving, exit_pose, route, surfaces, markings, solid, *shown, source=source, order=order, tags=tags
-        )
+        standing, shown = soup.standing(start, stop, pose), (sections.shares(looked), sections.turns(looked, every))
+        around = surfaces, markings, solid, standing
+        yield Piece(entry, leaving, exit_pose, route, *around, *shown, source=source, order=order, tags=tags)
 
 
 def _cuts(sections: Sections, rng: np.random.Generator) -> list[tuple[int, Port]]:
@@ -93,10 +101,13 @@ def _cuts(sections: Sections, rng: np.random.Generator) -> list[tuple[int, Port]
 
 
 class _Soup:
-    """All surfaces and markings of a map in small parts, each with the place of its route that is nearest to it."""
+    """All surfaces and markings of a map in small parts, and what stands at spots (N, 2), each with the place of its
+    route that is nearest to it.
+    """
 
-    def __init__(self, road_map: RoadMap, places: np.ndarray):
-        self._places = places
+    def __init__(self, road_map: RoadMap, places: np.ndarray, spots: np.ndarray):
+        self._places, self.spots = places, spots
+        self.stands_at = self._nearest(spots)
         index = road_index(road_map)
         markings = np.concatenate([index.solid, index.broken])
         # The last dash of a line may be hardly there.
@@ -126,6 +137,12 @@ class _Soup:
         some = (self.marked_at >= start - more) & ((self.marked_at < stop + more) | last)
         return surfaces, to_frame(self.markings[some], pose), self.solid[some], frozenset(tags) - {""}
 
+    def standing(self, start: int, stop: int, pose: np.ndarray) -> np.ndarray:
+        """(M, 3), see `Piece`, of what is nearest to the route there."""
+        last = stop == len(self._places) - 1
+        some = (self.stands_at >= start) & ((self.stands_at < stop) | last)
+        return np.column_stack([to_frame(self.spots[some], pose), (self.stands_at[some] - start) * STEP])
+
     def _parts(self, lane: Lane) -> tuple[Lane, np.ndarray, np.ndarray, np.ndarray]:
         """A lane's left and right edge (N, 2), and the nearest places (N - 1,) of the parts between successive points.
 
@@ -141,6 +158,16 @@ class _Soup:
         if not len(points):
             return np.zeros(0, np.int64)
         return ((points[:, None] - self._places[None]) ** 2).sum(-1).argmin(1)
+
+
+def _spots(objects: np.ndarray) -> np.ndarray:
+    """(M, 2): the middles of objects (N, 5), or of so many parts of each that none is longer than `SPOT`."""
+    spots = [np.zeros((0, 2))]
+    for x, y, heading, length, _ in objects:
+        count = max(1, int(np.ceil(length / SPOT)))
+        along = ((np.arange(count) + 0.5) / count - 0.5) * length
+        spots.append(np.stack([x + along * np.cos(heading), y + along * np.sin(heading)], -1))
+    return np.concatenate(spots)
 
 
 def _simplified(outline: np.ndarray) -> np.ndarray:

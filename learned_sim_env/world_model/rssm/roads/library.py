@@ -1,4 +1,4 @@
-"""The pieces of road that a model knows, as tables: outlines, markings, routes, and which may follow on which.
+"""The pieces of road that a model knows, as tables: outlines, markings, routes, objects, and which may follow on which.
 
 Pieces are cut from maps where their road is plain (`training.rssm.roads`), so that any piece fits any other with the
 same lanes. Each is told in the frame of its entry: x along the route, y to its left. They are vocabulary, as tokens of
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from learned_sim_env.files import replacing
 from learned_sim_env.world_model.geometry import place
+from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 
 # [m] Apart along a piece's route are the places that its table has; and the sections by which it is recognised.
 ROUTE_STEP, SECTION_STEP = 2.0, 4.0
@@ -53,6 +54,8 @@ class RoadLibrary(nn.Module):
         sections: (N, BINS * SHOWN) uint8 shares of 255, see `grounding`; turns: (N,) [rad] at them.
         points: (N, 2) int32 `UNIT`, of outlines that begin at `outlines`; on_route: of these, bool.
         markings: (N, 4) int32 `UNIT`, both ends; solid: (N,) bool.
+        objects: (V, OBSTACLES, 3) [m], places of what stands in the way, see `route.landmarks`, and how far along the
+            route each is; `FAR` where there is none.
     """
 
     width: Tensor
@@ -74,6 +77,7 @@ class RoadLibrary(nn.Module):
     markings: Tensor
     markings_of: Tensor
     solid: Tensor
+    objects: Tensor
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -100,6 +104,7 @@ class RoadLibrary(nn.Module):
             "markings": n(sizes.markings, 4, dtype=torch.int32),
             "markings_of": n(v + 1, dtype=torch.int32),
             "solid": n(sizes.markings, dtype=torch.bool),
+            "objects": n(v, OBSTACLES, 3) + FAR,
         }
         for name, table in tables.items():
             self.register_buffer(name, table)

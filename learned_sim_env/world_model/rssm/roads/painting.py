@@ -10,6 +10,7 @@ from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.rssm.line_pieces import FARTHEST, beside_line
 from learned_sim_env.world_model.rssm.map.memory import IMAGINED, UNKNOWN
 from learned_sim_env.world_model.rssm.roads.library import ROUTE_STEP, UNIT, RoadLibrary
+from learned_sim_env.world_model.rssm.route.landmarks import FAR
 
 # [m] What lies farther than this from the routes of all pieces is not theirs to say.
 REACH = 45.0
@@ -19,6 +20,8 @@ SQUARE = 4
 AROUND = 4
 # Surfaces are painted so much finer than cells, whose middles are looked at: OpenCV's reach half a pixel too far.
 FINER = 4
+# Cells that a small object may cover, from the one that its middle is in.
+BESIDE = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 2, indexing="ij"), -1).reshape(-1, 2)
 # OpenCV draws at fixed-point coordinates: this many bits behind the point.
 _SHIFT = 6
 
@@ -41,6 +44,7 @@ class RoadPainter:
         self.places = library.places.cpu().numpy()
         self.places_of = library.places_of.cpu().numpy()
         self.exit_pose, self.last = library.exit_pose.cpu().numpy(), library.last.cpu().numpy()
+        self.objects = library.objects.cpu().numpy()
         side = np.arange(-AROUND, AROUND + 1)
         self.around = np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
 
@@ -117,8 +121,8 @@ class RoadPainter:
     def _painted(
         self, origin: np.ndarray, ours: np.ndarray, piece: np.ndarray, pose: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
-        """(H, W) int16: what the pieces show in every cell from `origin` (2,) on, rows along x; markings at least where
-        it is wanted, `ours` (H, W) bool.
+        """(H, W) int16: what the pieces show in every cell from `origin` (2,) on, rows along x; markings and objects at
+        least where it is wanted, `ours` (H, W) bool.
         """
         import cv2
 
@@ -141,7 +145,11 @@ class RoadPainter:
             for polygon in same:
                 cv2.fillPoly(image, [polygon], int(surface), cv2.LINE_8, _SHIFT)
         surfaces = image[FINER // 2 :: FINER, FINER // 2 :: FINER]
-        return self._marked(surfaces, ours, np.concatenate(markings), np.concatenate(solid))
+        painted = self._marked(surfaces, ours, np.concatenate(markings), np.concatenate(solid))
+        for p, q, s in zip(piece, pose, scale):
+            standing = self.objects[p, self.objects[p, :, 0] < FAR, :2]
+            _put(painted, _placed(standing, q, s) / self.metres - origin, q[2])
+        return painted
 
     def _marked(self, image: np.ndarray, ours: np.ndarray, markings: np.ndarray, solid: np.ndarray) -> np.ndarray:
         """The surfaces `image` as cells with `markings` (S, 2, 2) [cells] through them, as far as `ours` needs them."""
@@ -176,6 +184,18 @@ class RoadPainter:
         values = beside_line(_tensor(line), _tensor(image[u, v]), _tensor(angle), _tensor(away[which, k]))
         painted[u, v] = values.numpy()
         return painted
+
+
+def _put(painted: np.ndarray, places: np.ndarray, heading: float) -> None:
+    """Paint small objects at `places` (N, 2) [cells] into cells (H, W) int16, in place, as `rendering.boxes` does: each
+    as a square that covers a cell's middle at least.
+    """
+    cell = np.rint(places).astype(np.int64)[:, None] + BESIDE
+    x, y = np.moveaxis(cell - places[:, None], -1, 0)
+    c, s = np.cos(heading), np.sin(heading)
+    inside = np.maximum(np.abs(x * c + y * s), np.abs(y * c - x * s)) <= np.sqrt(0.5)
+    inside &= (cell >= 0).all(-1) & (cell < painted.shape).all(-1)
+    painted[tuple(cell[inside].T)] = int(SemanticClass.STATIC_OBJECT)
 
 
 def _box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

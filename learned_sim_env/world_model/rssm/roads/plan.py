@@ -22,7 +22,7 @@ from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import compose, place, product, turn, wrap
 from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.roads.library import LEAD, SECTION_STEP, SUCCESSORS, RoadLibrary, direction
-from learned_sim_env.world_model.rssm.route.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 
 KEPT, OPTIONS = 4, 16
 # [steps] since the last view after which pieces are laid; and stations beyond the rim of a view at which the first one
@@ -30,6 +30,8 @@ KEPT, OPTIONS = 4, 16
 BEGIN, BEYOND = 30, 3
 # Successors that are tried for one that does not lie on road that is there; and how near to that is on it [m].
 TRIED, CLEAR = 4, 30.0
+# [m] What is farther behind the ego is no longer in its way.
+PASSED = 10.0
 # Places along a piece's route at which that is looked at, as shares of its length.
 LOOKED = (0.4, 0.7, 1.0)
 # What tells where pieces lie, and all of this part of a state.
@@ -56,12 +58,12 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
 
     Args:
         library: of pieces.
-        state: before the step, with "route" and "route_end".
+        state: before the step, with "route", "route_end" and "obstacles".
         guessed: (B, STATIONS + 1, 3), the chain as it goes on where no piece is there.
         uniform: (B,) in [0, 1), by which pieces are chosen; None takes the first, the likeliest.
 
     Returns:
-        "route", "route_end" and those of `KEYS` that change.
+        "route", "route_end", "obstacles" and those of `KEYS` that change.
     """
     uniform = torch.zeros_like(pose[:, 0]) if uniform is None else uniform
     planned = state["road_piece"][:, -1] >= 0
@@ -81,6 +83,10 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
     ends = planned & library.last[newest]
     end = _end(library, newest, new["road_pose"][:, -1], new["road_scale"][:, -1])
     new["route_end"] = _where(ends, end, state["route_end"])
+    # The first piece, and one that follows on it at once, are laid together.
+    laid = (new["road_pose"][:, -1] != state["road_pose"][:, -1]).any(-1, keepdim=True)
+    laid = torch.cat([laid & (state["road_piece"][:, -1:] < 0), laid], 1) & (new["road_piece"][:, -2:] >= 0)
+    new["obstacles"] = _with_objects(library, new, laid, state["obstacles"], pose)
     return new
 
 
@@ -194,6 +200,30 @@ def _with(state: State, piece: Tensor, pose: Tensor, scale: Tensor, since: Tenso
         "road_scale": torch.cat([state["road_scale"][:, 1:], scale[:, None]], 1),
         "road_from": torch.cat([state["road_from"][:, 1:], since[:, None]], 1),
     }
+
+
+def _with_objects(library: RoadLibrary, state: State, laid: Tensor, obstacles: Tensor, ego: Tensor) -> Tensor:
+    """The obstacles (B, OBSTACLES, 2) with what stands on the newest two pieces, of those that are `laid` (B, 2) bool:
+    obstacles that an ego at `ego` (B, 3) has passed make room for it first, then the farthest.
+    """
+    pieces, *poses = (state[name][:, -2:] for name in LAID)
+    bare = library.objects[:, 0, 0] >= FAR
+    pieces = pieces.long().clamp_min(0)
+    # Few pieces are laid at a time, and on most nothing stands.
+    laid = laid & ~bare.take(pieces)
+    rows = laid.any(1).nonzero()[:, 0]
+    laid, old, ego, pieces, pose, scale, since = (
+        x.index_select(0, rows) for x in (laid, obstacles, ego, pieces, *poses)
+    )
+    objects = library.objects.index_select(0, pieces.flatten()).view(-1, 2, OBSTACLES, 3)
+    at = place(pose)[..., None] + product(scale[..., None] * place(objects), turn(pose[..., 2:]))
+    # None where the piece does not count yet: that ground was seen.
+    there = laid[..., None] & (objects[..., 0] < FAR) & (objects[..., 2] >= since[..., None])
+    every = torch.cat([old, torch.where(there[..., None], torch.view_as_real(at), FAR).flatten(1, 2)], 1)
+    seen = product(place(every) - place(ego)[:, None], turn(-ego[:, 2:]))
+    away = seen.real.square() + seen.imag.square() + torch.where(seen.real < -PASSED, FAR**2, 0)
+    nearest = away.topk(OBSTACLES, largest=False)[1]
+    return obstacles.index_copy(0, rows, every.gather(1, nearest[..., None].expand(-1, -1, 2)))
 
 
 def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 
 from learned_sim_env.scene import to_frame
 from learned_sim_env.training.rssm.roads.cutting import LAST, SHORTEST, cut
-from learned_sim_env.training.rssm.roads.sections import Sections
+from learned_sim_env.training.rssm.roads.sections import STEP, Sections
 from tests.winding_roads import winding_road
 
 PARTS = ((70.0, 0.0), (60.0, 0.02), (60.0, 0.0), (50.0, -0.02), (40.0, 0.0))
@@ -74,3 +74,18 @@ def test_nothing_of_a_map_is_lost():
     everything = pieces_of(winding_road(*PARTS, side_road=True), 3)
     assert dashes > 0.7 * sum((~piece.solid).sum() for piece in everything)
     assert any(len(piece.surfaces) > 4 for piece in pieces)
+
+
+def test_what_stands_on_a_map_stands_on_its_pieces():
+    road_map = winding_road(*PARTS)
+    sections = Sections(road_map)
+    cone, barrier = (np.append(sections.places[i] + [0.0, 1.0], sections.headings[i]) for i in (30, 100))
+    objects = np.array([[*cone, 0.2, 0.2], [*barrier, 2.0, 0.3]])
+    pieces = list(cut(road_map, 7, np.random.default_rng(0), objects))
+    assert sum(len(piece.objects) for piece in pieces) == 1 + 3, "a long one stands at three places"
+    for piece in pieces:
+        beside = piece.route[np.rint(piece.objects[:, 2] / STEP).astype(int)]
+        assert (np.hypot(*(beside - piece.objects[:, :2]).T) < 2).all()
+    # The barrier's places are two thirds of a metre apart.
+    apart = [np.hypot(*np.diff(p.objects[:, :2], axis=0).T) for p in pieces if len(p.objects) == 3]
+    assert np.concatenate(apart) == pytest.approx([2 / 3] * 2)

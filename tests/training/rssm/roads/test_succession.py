@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learned_sim_env.training.rssm.roads.assembly import compatible, road_library
-from learned_sim_env.training.rssm.roads.cutting import cut
+from learned_sim_env.training.rssm.roads.cutting import NOTHING, cut
 from learned_sim_env.training.rssm.roads.succession import successors, trained
 from tests.winding_roads import winding_road
 
@@ -20,12 +20,12 @@ def maps(count: int):
     for seed in range(count):
         bend = BENDS[seed % 2]
         parts = ((60.0, 0.0), (50.0, bend), (50.0, 0.0), (50.0, bend), (70.0, 0.0))
-        yield seed, winding_road(*parts, lanes=1 + seed // 2 % 2)
+        yield seed, winding_road(*parts, lanes=1 + seed // 2 % 2), NOTHING
 
 
 @pytest.fixture(scope="module")
 def pieces():
-    return [piece for seed, road in maps(20) for piece in cut(road, seed, np.random.default_rng(seed))]
+    return [piece for seed, road, _ in maps(20) for piece in cut(road, seed, np.random.default_rng(seed))]
 
 
 def test_true_successors_are_likelier_than_others_that_fit(pieces):
@@ -45,4 +45,4 @@ def test_a_library_is_made_of_what_goes_on_and_depends_on_the_seed_alone():
     assert said["cut"] >= said["kept"] == library.sizes.pieces <= 30
     assert all(torch.equal(a, b) for a, b in zip(library.buffers(), again.buffers(), strict=True))
     with pytest.raises(ValueError, match="cut the maps of more scenarios"):
-        road_library([(0, winding_road((20.0, 0.0)))])
+        road_library([(0, winding_road((20.0, 0.0)), NOTHING)])

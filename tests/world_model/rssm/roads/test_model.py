@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learned_sim_env.spec import CONTRACTS, SemanticClass
+from learned_sim_env.spec import CONTRACTS, NUM_STATIC_CLASSES, SemanticClass
 from learned_sim_env.training.rssm.roads.assembly import with_roads
 from learned_sim_env.world_model.conformance import check_world_model
+from learned_sim_env.world_model.geometry import place, points_from, turn, view_points
 from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.rssm.agents import boxes
 from learned_sim_env.world_model.rssm.roads import plan
@@ -84,6 +85,38 @@ def test_a_row_is_the_same_alone(road_model):
     alone = driven(road_model, {name: value[:1] for name, value in state.items()}, 12, draw=True)
     for name in (*plan.KEYS, "route", "map"):
         assert torch.equal(together[name][:1], alone[name]), name
+
+
+@torch.no_grad()
+def test_what_stands_on_a_piece_is_seen_where_one_runs_into_it(model, coned):
+    model = with_roads(model, coned).requires_grad_(False)
+    model.births.likelier.fill_(-100.0)
+    # The decoder of a model that has not learned imagines objects anywhere.
+    model.decoder.out.bias.view(-1, NUM_STATIC_CLASSES)[:, SemanticClass.STATIC_OBJECT] = -50.0
+    state, seen, hit = begun(model), 0, 0
+    metres = view_points(model.contract.bev)
+    for _ in range(60):
+        state = driven(model, state, 1)
+        # On with 8 m/s along the route, which leads through the cones.
+        state = model.at(state, alongside_route(state, 0.8))
+        drawn, state = model.draw(state, ("bev",))
+        row, pixel = (drawn["bev"].flatten(1) == SemanticClass.STATIC_OBJECT).nonzero(as_tuple=True)
+        if len(row):
+            ground = points_from(metres[pixel][:, None], state["pose"][row])[:, 0]
+            away = (state["obstacles"][row] - ground[:, None]).norm(dim=-1).amin(-1)
+            assert away.max() < 1.2, "what is seen stands in the way"
+            seen += len(row)
+        hit += int((state["surroundings"][:, -1] < 0).sum())
+    assert seen > 100 and hit > 3
+
+
+def alongside_route(state, distance):
+    """Poses (B, 3) on the route, so far ahead of where the ego is [m]."""
+    heading = state["route"][:, 1, 2]
+    first = place(state["route"][:, 1])
+    along = ((place(state["pose"]) - first) * turn(-heading)).real + distance
+    at = first + along * turn(heading)
+    return torch.cat([torch.view_as_real(at), heading[:, None]], -1)
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from learned_sim_env.rendering.bev import BevRenderer
+from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.scene import Agents, Scene
 from learned_sim_env.spec import CONTRACTS, SemanticClass
 from learned_sim_env.training.rssm.roads.assembly import assembled
@@ -92,3 +94,30 @@ def test_ground_beyond_the_newest_piece_is_left_to_the_next(library):
     before = (points[:, 0] < end - 1.0) & (points[:, 0] > -29.0) & (np.abs(points[:, 1]) < 5)
     assert (ids[beyond] == UNKNOWN).all()
     assert (ids[before] != UNKNOWN).all()
+
+
+def test_what_stands_on_a_piece_is_painted_as_the_simulators_is(coned):
+    pose = np.array([0.0, 0.0, 0.1])
+    memory, painter = MapMemory(BEV, 128), RoadPainter(coned, 128, BEV.metres_per_pixel)
+    cells, origin = memory.empty(1)
+    painter.paint(cells[0].numpy(), origin[0].numpy(), np.array([1]), pose[None], np.ones(1), np.zeros(1))
+    shown = view(cells[0], origin, pose)
+    # The same two cones in a scene, each 0.2 m wide.
+    truth = np.zeros_like(shown)[None]
+    cones = coned.objects[1, :2].numpy().copy()
+    cones[:, 2] = 0.0
+    size, kind = np.full((2, 2), 0.2), np.full(2, int(SemanticClass.STATIC_OBJECT))
+    paint_boxes(truth, np.zeros(2, int), cones, size, kind, BEV)
+    (count, where), (wanted, expected) = (_blobs(image == SemanticClass.STATIC_OBJECT) for image in (shown, truth[0]))
+    assert count == wanted == 2
+    assert where == pytest.approx(expected, abs=0.75)
+    # Nothing is painted over what was seen.
+    cells = torch.full_like(cells, int(SemanticClass.ROAD))
+    painter.paint(cells[0].numpy(), origin[0].numpy(), np.array([1]), pose[None], np.ones(1), np.zeros(1))
+    assert (cells == int(SemanticClass.ROAD)).all()
+
+
+def _blobs(mask):
+    """How many connected patches there are, and their middles."""
+    count, _, _, middles = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return count - 1, middles[1:]

@@ -11,7 +11,7 @@ from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import compose
 from learned_sim_env.world_model.rssm.roads import plan
 from learned_sim_env.world_model.rssm.roads.library import LEAD
-from learned_sim_env.world_model.rssm.route.landmarks import FAR
+from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 from learned_sim_env.world_model.rssm.route.path import chain
 
 RIM = 8
@@ -22,6 +22,7 @@ def begun(library, b=3, piece=0, moved=0.0):
     state = plan.empty(b, "cpu")
     state["route"] = chain(torch.zeros(b, STATIONS), torch.zeros(b, 6))
     state["route_end"] = torch.full((b, 3), FAR)
+    state["obstacles"] = torch.full((b, OBSTACLES, 2), FAR)
     state["age"] = torch.full((b,), float(plan.BEGIN))
     state["road_rim"][:] = RIM
     state["road_arc"][:] = moved
@@ -122,3 +123,41 @@ def test_a_row_does_not_depend_on_the_others(library):
 def test_without_chance_the_likeliest_come(library):
     a, b = (along(library, begun(library, 1), 20)[-1]["road_piece"] for _ in range(2))
     assert torch.equal(a, b)
+
+
+def test_what_stands_on_a_piece_stands_in_the_way_where_that_lies(coned):
+    state = begun(coned)
+    # Of many obstacles that were seen, one is ahead.
+    state["obstacles"][:, :15] = torch.stack([-20 - torch.arange(15.0), torch.zeros(15)], -1)
+    state["obstacles"][:, 15] = torch.tensor([9.0, 1.0])
+    after = along(coned, state, 1)[0]
+    found = after["obstacles"]
+    near = found[(found < FAR).all(-1) & (found[..., 0] > -15)].view(3, 3, 2)
+    # The rim is a straight route's station, where the piece begins.
+    first = (RIM - 1 + plan.BEYOND) * STATION
+    assert near[0, 0].tolist() == [9.0, 1.0]
+    arc = plan.BEYOND * STATION
+    assert first == pytest.approx(arc + (RIM - 1) * STATION)
+    ahead = [(RIM - 1) * STATION + cone for cone in (20.0, 32.0) if cone >= arc]
+    assert sorted(near[0, 1:, 0].tolist()) == pytest.approx(ahead, abs=0.5)
+
+
+def test_nothing_stands_in_the_way_before_a_piece_counts(coned):
+    state = begun(coned)
+    # The piece counts from behind its cones on, and is over soon: another one follows at once.
+    state["road_options"][:, :, 1] = LEAD + 7
+    after = along(coned, state, 1)[0]
+    assert (after["road_piece"][:, -2:] >= 0).all()
+    found = after["obstacles"][0]
+    entry = after["road_pose"][0, -1, :2]
+    assert (found < FAR).all(-1).sum() == 2
+    assert (found[:2] - entry).norm(dim=-1).tolist() == pytest.approx([20.0, 32.0], abs=0.5)
+
+
+def test_of_two_pieces_laid_at_once_both_count(coned):
+    state = begun(coned)
+    # It counts from 32 m on, where the second cone stands.
+    state["road_options"][:, :, 1] = LEAD + 5
+    after = along(coned, state, 1)[0]
+    assert (after["road_piece"][0, -2:] >= 0).all()
+    assert (after["obstacles"][0] < FAR).all(-1).sum() == 3
