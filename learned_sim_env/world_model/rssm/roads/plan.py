@@ -15,6 +15,8 @@ far the chain has moved on since the last view; pieces that were seen to fit the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,8 @@ LOOKED = (0.4, 0.7, 1.0)
 # What tells where pieces lie, and all of this part of a state.
 LAID = ("road_piece", "road_pose", "road_scale", "road_from")
 KEYS = (*LAID, "road_arc", "road_options", "road_fit", "road_rim")
+# Of a state, what changes where a piece is laid or a station is passed, and what a view has said of how road goes on.
+CHANGING, GROUNDED = (*LAID, "road_arc", "route", "obstacles"), ("road_options", "road_fit", "road_rim")
 
 
 def empty(batch_size: int, device: torch.device | str) -> State:
@@ -66,16 +70,12 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
         "route", "route_end", "obstacles" and those of `KEYS` that change.
     """
     uniform = torch.zeros_like(pose[:, 0]) if uniform is None else uniform
-    planned = state["road_piece"][:, -1] >= 0
-    begun = _begun(library, state, uniform)
-    beginning = ~planned & (state["road_rim"] >= 0) & (state["age"] == BEGIN)
-    kept = {name: _where(beginning, begun[name], state[name]) for name in begun}
-    route = kept["route"]
+    beginning = (state["road_piece"][:, -1] < 0) & (state["road_rim"] >= 0) & (state["age"] == BEGIN)
+    kept = _in_rows(_begun, library, state, beginning, pose, uniform)
+    planned, route = kept["road_piece"][:, -1] >= 0, kept["route"]
     along = product(place(pose) - place(route[:, 1]), turn(-route[:, 1, 2])).real
     passed = along > STATION
-    gone = _gone_on(library, kept, uniform)
-    planned = kept["road_piece"][:, -1] >= 0
-    new = {name: _where(passed & planned, gone[name], kept[name]) for name in gone}
+    new = _in_rows(_gone_on, library, kept, passed & planned, pose, uniform)
     new["road_arc"] = torch.where(passed & ~planned, kept["road_arc"] + STATION, new["road_arc"])
     new["route"] = _where(planned, new["route"], guessed)
     # Where a piece is the last, its end is the route's.
@@ -83,14 +83,25 @@ def follow(library: RoadLibrary, state: State, guessed: Tensor, pose: Tensor, un
     ends = planned & library.last[newest]
     end = _end(library, newest, new["road_pose"][:, -1], new["road_scale"][:, -1])
     new["route_end"] = _where(ends, end, state["route_end"])
-    # The first piece, and one that follows on it at once, are laid together.
-    laid = (new["road_pose"][:, -1] != state["road_pose"][:, -1]).any(-1, keepdim=True)
-    laid = torch.cat([laid & (state["road_piece"][:, -1:] < 0), laid], 1) & (new["road_piece"][:, -2:] >= 0)
-    new["obstacles"] = _with_objects(library, new, laid, state["obstacles"], pose)
-    return new
+    return {name: new[name] for name in (*CHANGING, "route_end")}
 
 
-def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
+def _in_rows(
+    change: Callable[[RoadLibrary, State, Tensor, Tensor], State],
+    library: RoadLibrary,
+    state: State,
+    where: Tensor,
+    pose: Tensor,
+    uniform: Tensor,
+) -> State:
+    """A state in which `CHANGING` is what `change` makes of it in the few rows in which `where` (B,) bool is set."""
+    rows = where.nonzero()[:, 0]
+    some = {name: state[name].index_select(0, rows) for name in (*CHANGING, *GROUNDED)}
+    new = change(library, some, pose.index_select(0, rows), uniform.index_select(0, rows))
+    return {**state, **{name: state[name].index_copy(0, rows, new[name]) for name in CHANGING}}
+
+
+def _begun(library: RoadLibrary, state: State, ego: Tensor, uniform: Tensor) -> State:
     """With one of the options laid beyond the rim of what was imagined, and the chain from there on on its route."""
     route = state["route"]
     rim = (state["road_rim"].long().clamp_min(1) + BEYOND).clamp_max(STATIONS - 1)
@@ -124,16 +135,21 @@ def _begun(library: RoadLibrary, state: State, uniform: Tensor) -> State:
         **_with(state, piece, pose, scale, arc),
         "road_arc": arc * scale + (STATIONS - rim) * STATION,
         "route": chain,
+        "obstacles": _with_objects(library, piece, pose, scale, arc, state["obstacles"], ego),
     }
 
 
-def _gone_on(library: RoadLibrary, state: State, uniform: Tensor) -> State:
+def _gone_on(library: RoadLibrary, state: State, ego: Tensor, uniform: Tensor) -> State:
     """With one station more, and one piece more where the newest has ended."""
     newest = state["road_piece"][:, -1].long().clamp_min(0)
     pose, scale = state["road_pose"][:, -1], state["road_scale"][:, -1]
     arc = state["road_arc"] + STATION
     over = (arc > library.length[newest] * scale) & ~library.last[newest]
-    more = _with(state, *_next(library, state, newest, pose, scale, uniform), torch.zeros_like(arc))
+    following, since = _next(library, state, newest, pose, scale, uniform), torch.zeros_like(arc)
+    more = {
+        **_with(state, *following, since),
+        "obstacles": _with_objects(library, *following, since, state["obstacles"], ego),
+    }
     kept = {name: _where(over, value, state[name]) for name, value in more.items()}
     arc = torch.where(over, arc - library.length[newest] * scale, arc)
     newest = kept["road_piece"][:, -1].long().clamp_min(0)
@@ -202,28 +218,20 @@ def _with(state: State, piece: Tensor, pose: Tensor, scale: Tensor, since: Tenso
     }
 
 
-def _with_objects(library: RoadLibrary, state: State, laid: Tensor, obstacles: Tensor, ego: Tensor) -> Tensor:
-    """The obstacles (B, OBSTACLES, 2) with what stands on the newest two pieces, of those that are `laid` (B, 2) bool:
-    obstacles that an ego at `ego` (B, 3) has passed make room for it first, then the farthest.
+def _with_objects(
+    library: RoadLibrary, piece: Tensor, pose: Tensor, scale: Tensor, since: Tensor, obstacles: Tensor, ego: Tensor
+) -> Tensor:
+    """The obstacles (B, OBSTACLES, 2) with what stands on a piece from `since` (B,) [m] on: those that an ego at `ego`
+    (B, 3) has passed make room for it first, then the farthest.
     """
-    pieces, *poses = (state[name][:, -2:] for name in LAID)
-    bare = library.objects[:, 0, 0] >= FAR
-    pieces = pieces.long().clamp_min(0)
-    # Few pieces are laid at a time, and on most nothing stands.
-    laid = laid & ~bare.take(pieces)
-    rows = laid.any(1).nonzero()[:, 0]
-    laid, old, ego, pieces, pose, scale, since = (
-        x.index_select(0, rows) for x in (laid, obstacles, ego, pieces, *poses)
-    )
-    objects = library.objects.index_select(0, pieces.flatten()).view(-1, 2, OBSTACLES, 3)
-    at = place(pose)[..., None] + product(scale[..., None] * place(objects), turn(pose[..., 2:]))
-    # None where the piece does not count yet: that ground was seen.
-    there = laid[..., None] & (objects[..., 0] < FAR) & (objects[..., 2] >= since[..., None])
-    every = torch.cat([old, torch.where(there[..., None], torch.view_as_real(at), FAR).flatten(1, 2)], 1)
+    objects = library.objects[piece]
+    at = place(pose)[:, None] + product(scale[:, None] * place(objects), turn(pose[:, 2:]))
+    there = (objects[..., 0] < FAR) & (objects[..., 2] >= since[:, None])
+    every = torch.cat([obstacles, torch.where(there[..., None], torch.view_as_real(at), FAR)], 1)
     seen = product(place(every) - place(ego)[:, None], turn(-ego[:, 2:]))
     away = seen.real.square() + seen.imag.square() + torch.where(seen.real < -PASSED, FAR**2, 0)
     nearest = away.topk(OBSTACLES, largest=False)[1]
-    return obstacles.index_copy(0, rows, every.gather(1, nearest[..., None].expand(-1, -1, 2)))
+    return every.gather(1, nearest[..., None].expand(-1, -1, 2))
 
 
 def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
