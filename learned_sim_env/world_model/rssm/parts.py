@@ -19,7 +19,7 @@ from learned_sim_env.world_model.rssm.heads import OutcomeHeads
 from learned_sim_env.world_model.rssm.latent import Encoder, Latent
 from learned_sim_env.world_model.rssm.map.decoder import MapDecoder
 from learned_sim_env.world_model.rssm.map.memory import MapMemory
-from learned_sim_env.world_model.rssm.roads import plan
+from learned_sim_env.world_model.rssm.roads import plan, surface
 from learned_sim_env.world_model.rssm.roads.library import RoadLibrary, Sizes
 from learned_sim_env.world_model.rssm.route.finder import RouteFinder
 from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES, obstacle_gap
@@ -119,12 +119,16 @@ class Parts(nn.Module):
         return torch.cat([ego[:, :5] * self.ego_scale, parts.flatten(1)], -1)
 
     def around(self, state: State, before: Tensor | None = None) -> Tensor:
-        """(B, 2 * surroundings): the observed map around the ego, and the agents and obstacles there.
+        """(B, 2 * surroundings): the map around the ego, as it was observed or as pieces of road were laid there, and
+        the agents and obstacles.
 
         before: (B, 3) the ego's pose in the last state that could be drawn; that of `state` if None.
         """
         pose = state["pose"]
-        ids = self._ids_seen(state, points_from(self.surroundings.points, pose), pose if before is None else before)
+        points = points_from(self.surroundings.points, pose)
+        ids = self._ids_seen(state, points, pose if before is None else before)
+        if self.roads is not None:
+            ids = surface.told(self.roads, state, points, ids)
         return self.surroundings(ids, state, obstacle_gap(state["obstacles"], pose))
 
     def _ids_seen(self, state: State, points: Tensor, before: Tensor, rows: Tensor | None = None) -> Tensor:

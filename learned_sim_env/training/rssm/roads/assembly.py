@@ -21,7 +21,7 @@ from learned_sim_env.world_model.rssm.roads.library import UNIT, RoadLibrary, Si
 from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 
 # [m] A piece is at most so long; log-ratio of the widths of lanes where two meet; pieces that must be able to follow.
-LONGEST, ALIKE, CHOICE = 160.0, 0.08, 4
+LONGEST, ALIKE, CHOICE = 320.0, 0.08, 4
 
 
 @dataclass(frozen=True)

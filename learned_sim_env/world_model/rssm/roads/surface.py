@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from learned_sim_env.road import STATION, STATIONS
+from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.protocol import State
+from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 from learned_sim_env.world_model.rssm.roads.library import BIN, BINS, LEAD, SECTION_STEP, SHOWN, RoadLibrary
+from learned_sim_env.world_model.rssm.route.path import beside
 
 # Of `plan.KEYS`, those of a state that tell it.
 NEEDED = ("road_piece", "road_scale", "road_arc", "road_options", "road_rim", "road_fit")
@@ -51,3 +54,25 @@ def laid(library: RoadLibrary, state: State, arc: Tensor, across: Tensor) -> Ten
     # Of a bin, the first number is how much of it is off the road.
     off = library.sections.view(-1, SHOWN)[:, 0].take(index)
     return inside & (off < 128)
+
+
+def told(library: RoadLibrary, state: State, points: Tensor, ids: Tensor) -> Tensor:
+    """Classes (B, N) of places, of which those that are `UNKNOWN` in `ids` are told by the pieces that were laid there.
+
+    Without that, whatever asks about the road would know of none, and of no edge of it, once the ego has left what was
+    seen. Left of the route, road is of the route where there is as much to the right of it as well: more than that
+    belongs to those who come towards it. Rows without pieces stay as they are.
+
+    Args:
+        state: with `NEEDED`, "route" and "pose".
+        points: (B, N, 2) [m], in the frame of the poses.
+        ids: (B, N) uint8, what was seen there.
+    """
+    rows = ((state["road_piece"][:, -1] >= 0) & (ids == UNKNOWN).any(1)).nonzero()[:, 0]
+    some = {name: state[name].index_select(0, rows) for name in ("route", *NEEDED)}
+    by = beside(some["route"], points.index_select(0, rows))
+    road, mirrored = (laid(library, some, by.arc, across) for across in (by.across, -by.across.abs()))
+    known = torch.where(mirrored, int(SemanticClass.ROUTE), int(SemanticClass.ROAD))
+    known = torch.where(road, known, int(SemanticClass.OFF_ROAD)).to(ids.dtype)
+    seen = ids.index_select(0, rows)
+    return ids.index_copy(0, rows, torch.where(seen == UNKNOWN, known, seen))

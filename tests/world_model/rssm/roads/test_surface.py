@@ -8,44 +8,67 @@ import torch
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.spec import SemanticClass
 from learned_sim_env.world_model.geometry import place, product, turn
+from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.rssm.map.memory import CLASS, UNKNOWN
 from learned_sim_env.world_model.rssm.roads import plan
 from learned_sim_env.world_model.rssm.roads.library import LEAD, SECTION_STEP
 from learned_sim_env.world_model.rssm.roads.painting import RoadPainter
-from learned_sim_env.world_model.rssm.roads.surface import laid
+from learned_sim_env.world_model.rssm.roads.surface import laid, told
 from learned_sim_env.world_model.rssm.route.path import beside
 
+BOX = np.meshgrid(np.arange(-10, 60), np.arange(-40, 41), indexing="ij")
+PIECES, CELL = 6, 0.75
 
-def test_it_is_where_road_will_be_painted(library):
-    b = 6
-    state = plan.empty(b, "cpu")
-    state["road_piece"][:, -1] = torch.arange(b)
+
+def laid_out(library) -> tuple[State, torch.Tensor, torch.Tensor]:
+    """A state of a row for each of some pieces, which the route follows up to 60 m from its entry; places (1, N, 2) in
+    the frame of it, and the classes (B, N) that are painted there.
+    """
+    state = {**plan.empty(PIECES, "cpu"), "pose": torch.zeros(PIECES, 3)}
+    state["road_piece"][:, -1] = torch.arange(PIECES)
     state["road_pose"][:, -1] = torch.tensor([3.0, -2.0, 0.4])
-    # A chain that lies on the piece's route, up to 60 m from its entry.
     arcs = (torch.arange(STATIONS + 2) - 1) * STATION + 4.0
-    at, _ = library.on_the_route(torch.arange(b)[:, None].expand(-1, len(arcs)), arcs.expand(b, -1))
+    at, _ = library.on_the_route(torch.arange(PIECES)[:, None].expand(-1, len(arcs)), arcs.expand(PIECES, -1))
     at = product(at, turn(torch.tensor(0.4))) + place(torch.tensor([3.0, -2.0]))
     chords = (at[:, 1:] - at[:, :-1]).angle()
     state["route"] = torch.cat([torch.view_as_real(at[:, :-1]), chords[..., None]], -1)
     state["road_arc"][:] = arcs[-2]
-    painter, size, metres = RoadPainter(library, 128, 0.75), 128, 0.75
-    agreed, road = [], []
-    for row in range(b):
+    painter, size = RoadPainter(library, 128, CELL), 128
+    shown = []
+    for row in range(PIECES):
         cells, origin = np.full((size, size), UNKNOWN, np.int16), np.array([-32, -64])
-        pieces = (state[name][row].numpy() for name in plan.LAID)
-        painter.paint(cells, origin, *pieces)
-        u, v = np.meshgrid(np.arange(-10, 60), np.arange(-40, 41), indexing="ij")
-        shown = torch.from_numpy(cells[u % size, v % size].reshape(-1) & CLASS)
-        points = torch.from_numpy(np.stack([u, v], -1).reshape(1, -1, 2) * metres).float()
-        by = beside(state["route"][row : row + 1], points)
-        one = {name: value[row : row + 1] for name, value in state.items()}
-        said = laid(library, one, by.arc, by.across)[0]
-        known = (shown != UNKNOWN) & (by.arc[0] > 2) & (by.arc[0] < 40) & (by.across[0].abs() < 15)
-        truly = (shown >= int(SemanticClass.ROAD)) & (shown <= int(SemanticClass.SOLID_LINE))
-        agreed.append((said == truly)[known].float().mean())
-        road.append(truly[known].float().mean())
-    assert min(agreed) > 0.85
+        painter.paint(cells, origin, *(state[name][row].numpy() for name in plan.LAID))
+        shown.append(torch.from_numpy(cells[BOX[0] % size, BOX[1] % size].reshape(-1) & CLASS))
+    return state, torch.from_numpy(np.stack(BOX, -1).reshape(1, -1, 2) * CELL).float(), torch.stack(shown)
+
+
+def test_it_is_where_road_will_be_painted(library):
+    state, points, shown = laid_out(library)
+    by = beside(state["route"], points.expand(PIECES, -1, -1))
+    said = laid(library, state, by.arc, by.across)
+    known = (shown != UNKNOWN) & (by.arc > 2) & (by.arc < 40) & (by.across.abs() < 15)
+    truly = (shown >= int(SemanticClass.ROAD)) & (shown <= int(SemanticClass.SOLID_LINE))
+    assert all((said == truly)[row][known[row]].float().mean() > 0.85 for row in range(PIECES))
+    road = [float(truly[row][known[row]].float().mean()) for row in range(PIECES)]
     assert min(road) > 0.1 and max(road) < 0.9
+
+
+def test_what_was_not_seen_is_told_as_it_will_be_painted(library):
+    state, points, shown = laid_out(library)
+    points = points.expand(PIECES, -1, -1)
+    state["road_piece"][0, -1] = -1
+    seen = torch.full(shown.shape, UNKNOWN, dtype=torch.uint8)
+    seen[:, ::3] = int(SemanticClass.BROKEN_LINE)
+    ids = told(library, state, points, seen)
+    assert torch.equal(ids[0], seen[0]), "there is no piece"
+    assert (ids[:, ::3] == seen[:, ::3]).all(), "what was seen is as it was"
+    by, kinds = beside(state["route"], points), (SemanticClass.OFF_ROAD, SemanticClass.ROAD, SemanticClass.ROUTE)
+    near = (by.arc > 2) & (by.arc < 40) & (by.across.abs() < 12) & (seen == UNKNOWN)
+    near &= torch.stack([shown == int(kind) for kind in kinds]).any(0)
+    near[0] = False
+    assert (ids == shown)[near].float().mean() > 0.8
+    for kind in kinds:
+        assert (ids == int(kind))[near & (shown == int(kind))].float().mean() > 0.6, kind
 
 
 def test_before_a_piece_is_laid_it_is_where_the_likeliest_would_have_road(library):
