@@ -235,16 +235,16 @@ class DrivingRSSM(Drawing):
 
     def _on_the_road(self, born: Born, state: State, before: Tensor) -> Born:
         """See `births.on_the_road`, in a `state`; before: as for `around`."""
-        pieces = self.roads is not None and self.births.tries > 1
+        pieces = self.roads if self.births.tries > 1 else None
         # Of the few rows in which one may come.
-        names = ("pose", "route", *(surface.NEEDED if pieces else ()))
+        names = ("pose", "route", *(() if pieces is None else surface.NEEDED))
         some = {name: state[name].index_select(0, born.rows) for name in names}
         looked = self.births.looked_at(born)
         places = points_from(looked.flatten(1, 2), some["pose"])
         ids, laid = self._ids_seen(state, places, before, born.rows).view(looked.shape[:-1]), None
-        if self.roads is not None and pieces:
+        if pieces is not None:
             by = beside(some["route"], places)
-            laid = surface.laid(self.roads, some, by.arc, by.across).view(looked.shape[:-1])
+            laid = surface.laid(pieces, some, by.arc, by.across).view(looked.shape[:-1])
         where = places.view(looked.shape)[:, :, 0]
         return on_the_road(born, ids, some["route"], where, some["pose"][:, 2], laid)
 

@@ -36,11 +36,12 @@ TRIED, CLEAR = 4, 30.0
 PASSED = 10.0
 # Places along a piece's route at which that is looked at, as shares of its length.
 LOOKED = (0.4, 0.7, 1.0)
-# What tells where pieces lie, and all of this part of a state.
+# What tells where pieces lie; what a view has said of how road goes on; and all of this part of a state.
 LAID = ("road_piece", "road_pose", "road_scale", "road_from")
-KEYS = (*LAID, "road_arc", "road_options", "road_fit", "road_rim")
-# Of a state, what changes where a piece is laid or a station is passed, and what a view has said of how road goes on.
-CHANGING, GROUNDED = (*LAID, "road_arc", "route", "obstacles"), ("road_options", "road_fit", "road_rim")
+GROUNDED = ("road_options", "road_fit", "road_rim")
+KEYS = (*LAID, "road_arc", *GROUNDED)
+# Of a state, what changes where a piece is laid or a station is passed.
+CHANGING = (*LAID, "road_arc", "route", "obstacles")
 
 
 def empty(batch_size: int, device: torch.device | str) -> State:
@@ -132,10 +133,9 @@ def _begun(library: RoadLibrary, state: State, ego: Tensor, uniform: Tensor) -> 
     headings = torch.where(numbers[:-1] >= rim[:, None], chords, route[:, :, 2])
     chain = torch.cat([torch.view_as_real(places), headings[..., None]], -1)
     return {
-        **_with(state, piece, pose, scale, arc),
+        **_with(library, state, ego, piece, pose, scale, arc),
         "road_arc": arc * scale + (STATIONS - rim) * STATION,
         "route": chain,
-        "obstacles": _with_objects(library, piece, pose, scale, arc, state["obstacles"], ego),
     }
 
 
@@ -145,11 +145,8 @@ def _gone_on(library: RoadLibrary, state: State, ego: Tensor, uniform: Tensor) -
     pose, scale = state["road_pose"][:, -1], state["road_scale"][:, -1]
     arc = state["road_arc"] + STATION
     over = (arc > library.length[newest] * scale) & ~library.last[newest]
-    following, since = _next(library, state, newest, pose, scale, uniform), torch.zeros_like(arc)
-    more = {
-        **_with(state, *following, since),
-        "obstacles": _with_objects(library, *following, since, state["obstacles"], ego),
-    }
+    following = _next(library, state, newest, pose, scale, uniform)
+    more = _with(library, state, ego, *following, torch.zeros_like(arc))
     kept = {name: _where(over, value, state[name]) for name, value in more.items()}
     arc = torch.where(over, arc - library.length[newest] * scale, arc)
     newest = kept["road_piece"][:, -1].long().clamp_min(0)
@@ -208,13 +205,16 @@ def _end(library: RoadLibrary, piece: Tensor, pose: Tensor, scale: Tensor) -> Te
     return compose(pose, torch.cat([exit_pose[:, :2] * scale[:, None], exit_pose[:, 2:]], -1))
 
 
-def _with(state: State, piece: Tensor, pose: Tensor, scale: Tensor, since: Tensor) -> State:
-    """The pieces of a state with one more, which the oldest makes room for."""
+def _with(
+    library: RoadLibrary, state: State, ego: Tensor, piece: Tensor, pose: Tensor, scale: Tensor, since: Tensor
+) -> State:
+    """The pieces of a state with one more, which the oldest makes room for, and the obstacles with those on it."""
     return {
         "road_piece": torch.cat([state["road_piece"][:, 1:], piece[:, None].int()], 1),
         "road_pose": torch.cat([state["road_pose"][:, 1:], pose[:, None]], 1),
         "road_scale": torch.cat([state["road_scale"][:, 1:], scale[:, None]], 1),
         "road_from": torch.cat([state["road_from"][:, 1:], since[:, None]], 1),
+        "obstacles": _with_objects(library, piece, pose, scale, since, state["obstacles"], ego),
     }
 
 

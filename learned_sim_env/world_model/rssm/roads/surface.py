@@ -71,7 +71,9 @@ def told(library: RoadLibrary, state: State, points: Tensor, ids: Tensor) -> Ten
     rows = ((state["road_piece"][:, -1] >= 0) & (ids == UNKNOWN).any(1)).nonzero()[:, 0]
     some = {name: state[name].index_select(0, rows) for name in ("route", *NEEDED)}
     by = beside(some["route"], points.index_select(0, rows))
-    road, mirrored = (laid(library, some, by.arc, across) for across in (by.across, -by.across.abs()))
+    # One look for both: most of it is the same.
+    both = torch.cat([by.across, -by.across.abs()], 1)
+    road, mirrored = laid(library, some, by.arc.repeat(1, 2), both).chunk(2, 1)
     known = torch.where(mirrored, int(SemanticClass.ROUTE), int(SemanticClass.ROAD))
     known = torch.where(road, known, int(SemanticClass.OFF_ROAD)).to(ids.dtype)
     seen = ids.index_select(0, rows)
