@@ -19,7 +19,6 @@ from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.transformer.clips import TOKENS, Clips, labelled_episodes, partly_labelled, video
-from learned_sim_env.training.transformer.components import begin_with_components
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
@@ -31,10 +30,6 @@ from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
 # Share of the tokenizer's moments that show one modality alone, if there is video that lacks some: they are guessed.
 ALONE = 0.1
-# Moments from which principal components are taken, the first that tokens stand for.
-COMPONENTS = 512
-# Share of the tokenizer's learning rate for what begins as these components: its weights are small and good already.
-STRAIGHT = 0.05
 # Where clips come from.
 RECORDED, VIDEO = "recorded", "video"
 
@@ -76,8 +71,6 @@ class TransformerObjective(WindowObjective):
             found, there = video(settings.unlabelled, self.model.contract, modalities)
             self._sources[VIDEO] = (found, there)
             self._alone = 0.0 if set(there) == set(modalities) else ALONE
-        if not config.start:
-            begin_with_components(self.model.tokenizer, self._pictured[RECORDED][1].sample(COMPONENTS, config.seed, 0))
         self._labelled = labelled_episodes(self.data.split("train"))
         steps, dt = self.model.context_steps, self.model.contract.dt
         self.paths = WindowSampler(self._labelled, steps, settings.path_horizon, dt)
@@ -89,20 +82,13 @@ class TransformerObjective(WindowObjective):
         return new_model(self.config, **{name: getattr(self.settings, name) for name in names})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Tokenizer, its straight way apart, and dynamics with heads, one after the other; the ego's path is trained by
-        itself, in the end.
-        """
+        """Tokenizer, and dynamics with heads, one after the other; the ego's path is trained by itself, in the end."""
         model, first = self.model, self.settings.tokenizer_steps
-        peak, span = self.settings.tokenizer_learning_rate, (0, first)
-        straight = {
-            p for codec in model.tokenizer.codecs for layer in (codec.code, codec.uncode) for p in layer.parameters()
-        }
         return [
-            {"params": [p for p in model.tokenizer.parameters() if p not in straight], "peak": peak, "span": span},
             {
-                "params": [p for p in model.tokenizer.parameters() if p in straight],
-                "peak": STRAIGHT * peak,
-                "span": span,
+                "params": list(model.tokenizer.parameters()),
+                "peak": self.settings.tokenizer_learning_rate,
+                "span": (0, first),
             },
             {
                 "params": [*model.dynamics.parameters(), *model.heads.parameters()],

@@ -18,9 +18,13 @@ from torch.nn import functional as F
 
 from learned_sim_env.spec import NUM_CLASSES, SemanticClass
 from learned_sim_env.training.reductions import masked_mean
+from learned_sim_env.world_model.transformer.codecs import symlog
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 MOST_HIDDEN = 0.9
+# Standard deviation of noise on tokens before they are decoded: a token that differs that much from the true one, as a
+# dreamt one may, shows about the same.
+NOISE = 0.05
 # Share of the moments in which something is hidden, and the weight of their errors. With all of them, or with one root
 # mean square for all errors, pictures are sharp much later.
 MASKED, MASKED_WEIGHT = 0.2, 0.1
@@ -87,8 +91,10 @@ def tokenizer_loss(
     whole = ~torch.stack([mask.any(-1) for mask in hidden.values()]).any(0).flatten()
     for name, mask in seen.items():
         hidden[name] |= ~mask[..., None]
-    tokens = tokenizer.encode(observations, hidden)
-    decoded = tokenizer.decode(tokens.flatten(0, 1), tokenizer.names)
+    tokens = tokenizer.encode(observations, hidden).flatten(0, 1)
+    if tokenizer.training:
+        tokens = tokens + NOISE * torch.randn_like(tokens)
+    decoded = tokenizer.decode(tokens, tokenizer.names)
     total, parts = torch.zeros((), device=valid.device), {}
     for name in tokenizer.names:
         counts = (valid & seen[name] if name in seen else valid).flatten()
@@ -101,14 +107,14 @@ def tokenizer_loss(
 
 
 def reconstruction(tokenizer: Tokenizer, name: str, decoded: Tensor, truth: Tensor) -> dict[str, tuple[float, Tensor]]:
-    """Parts of a modality's loss: weights, and errors (B,) of what was `decoded`, see `ModalityCodec.pictured`."""
+    """Parts of a modality's loss: weights, and errors (B,) of what was `decoded`, see `codecs.PictureCodec.decoded`."""
     codec = tokenizer.codec(name)
     if codec.kind == "classes":
         weights = decoded.new_tensor([CLASS_WEIGHTS.get(SemanticClass(i), 1.0) for i in range(NUM_CLASSES)])
         error = F.cross_entropy(decoded.permute(0, 3, 1, 2), truth.long(), weights, reduction="none")
         return {name: (1.0, error.flatten(1).mean(1))}
     if codec.kind == "vector":
-        return {name: (VECTOR, (decoded.flatten(1) - codec.numbers(truth)[:, 0]).square().mean(1))}
+        return {name: (VECTOR, (decoded - symlog(truth.float())).flatten(1).square().mean(1))}
     error = decoded - (truth.float() / 127.5 - 1)
     edges = [error.diff(dim=axis).square().flatten(1).mean(1) for axis in (1, 2)]
     return {name: (1.0, error.square().flatten(1).mean(1)), f"{name}_edges": (EDGES, edges[0] + edges[1])}

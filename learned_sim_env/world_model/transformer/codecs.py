@@ -1,9 +1,7 @@
-"""How observations become patches, and patches become observations again.
+"""How observations become cells, and cells become observations again.
 
-A picture is cut into squares, its patches; as many of them as make a larger square are a cell, which one token stands
-for. A vector is one patch and one cell. Beside what layers make of patches there is a straight way, linear, from the
-numbers of a cell to its token and back. Modalities of the same kind and shape, such as cameras, share all weights but
-those that say which of them a patch is of.
+A cell is what one token stands for: a square of `CELL` x `CELL` pixels of a picture, seen with what is round it, or a
+whole vector. Modalities of the same kind and shape, such as cameras, share all weights.
 """
 
 from __future__ import annotations
@@ -12,125 +10,123 @@ import torch
 from torch import Tensor, nn
 
 from learned_sim_env.spec import NUM_CLASSES, Modality
-from learned_sim_env.world_model.layers import Linear, as_dtype, one_hot
-from learned_sim_env.world_model.transformer.attention import learned
+from learned_sim_env.world_model.layers import MLP, as_dtype, one_hot
+from learned_sim_env.world_model.transformer.config import TransformerConfig
+from learned_sim_env.world_model.transformer.convolutions import (
+    CELL,
+    PIXELS,
+    PictureDecoder,
+    PictureEncoder,
+    each_alone,
+    unshuffled,
+)
 
-# Numbers of a token above this, which is tanh(2.65), are as good as it: near 1 little means much.
-MOST = 0.99
+# What a pixel of a picture may be told: a class, or colours.
+CHANNELS = {"classes": NUM_CLASSES, "rgb": 3}
 
 
-class ModalityCodec(nn.Module):
-    """Embeds the patches of modalities that are like `modality`, `members` of them, and reads what patches say of them.
+class VectorCodec(nn.Module):
+    """A vector is one cell, and one patch."""
+
+    kind, cells, patches = "vector", 1, 1
+
+    def __init__(self, modality: Modality, config: TransformerConfig):
+        super().__init__()
+        self.shape, width = modality.shape, config.tokenizer_width
+        numbers = int(torch.Size(modality.shape).numel())
+        # Beside the numbers, whether they are hidden.
+        self.encoder, self.decoder = MLP(numbers + 1, (width,), width), MLP(width, (width,), numbers)
+
+    def encoded(self, observation: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """See `PictureCodec.encoded`."""
+        x = symlog(observation.float()).flatten(1)[:, None]
+        if hidden is None:
+            unknown = torch.zeros_like(x[..., :1])
+        else:
+            unknown = hidden[..., None].float()
+            x = x.masked_fill(hidden[..., None], 0)
+        return each_alone(self.encoder, torch.cat([x, unknown], -1))
+
+    def decoded(self, cells: Tensor) -> Tensor:
+        """See `PictureCodec.decoded`."""
+        return as_dtype(each_alone(self.decoder, cells), torch.float32).view(-1, *self.shape)
+
+    def observed(self, decoded: Tensor) -> Tensor:
+        """See `PictureCodec.observed`."""
+        return symexp(decoded)
+
+
+class PictureCodec(nn.Module):
+    """Pictures of colours or classes.
 
     Raises:
-        ValueError: for pictures that cells do not fill.
+        ValueError: for pictures that cells or patches do not fill.
     """
 
-    middle: Tensor
-
-    def __init__(self, modality: Modality, members: int, patch: int, merge: int, width: int, channels: int):
+    def __init__(self, modality: Modality, config: TransformerConfig):
         super().__init__()
-        self.kind, self.shape, self.patch, self.merge = modality.kind, modality.shape, patch, merge
-        if modality.kind == "vector":
-            self.grid, self.merge, numbers = (1, 1), 1, int(torch.Size(modality.shape).numel())
-        else:
-            height, breadth = modality.shape[:2]
-            cell = patch * merge
-            if height % cell or breadth % cell:
+        self.kind, self.shape, self.patch = modality.kind, modality.shape, config.patch
+        height, breadth = modality.shape[:2]
+        for size in (CELL, config.patch):
+            if height % size or breadth % size:
                 raise ValueError(
-                    f"modality {modality.name!r} of {height} x {breadth} pixels cannot be cut into squares of {cell}: "
-                    "give another patch or merge"
+                    f"modality {modality.name!r} of {height} x {breadth} pixels cannot be cut into squares of {size}: "
+                    f"give pictures that squares of {CELL} fill, and a patch that does"
                 )
-            self.grid = (height // patch, breadth // patch)
-            numbers = patch**2 * (NUM_CLASSES if modality.kind == "classes" else 3)
-        self.patches = self.grid[0] * self.grid[1]
-        self.cells = self.patches // self.merge**2
-        self.embed, self.read = Linear(numbers, width), Linear(width, numbers)
-        self.place = learned(members, self.patches, width)
-        self.missing = learned(width)
-        self.gather, self.spread = Linear(self.merge**2 * width, width), Linear(width, self.merge**2 * width)
-        # Of a cell: what it is in the middle of the data, in whose place hidden patches are.
-        self.register_buffer("middle", torch.zeros(self.merge**2 * numbers))
-        self.code, self.uncode = Linear(self.merge**2 * numbers, channels), Linear(channels, self.merge**2 * numbers)
+        self.grid = (height // CELL, breadth // CELL)
+        self.cells = self.grid[0] * self.grid[1]
+        self.patches = height * breadth // config.patch**2
+        channels, widths = CHANNELS[modality.kind], (config.fine, config.coarse)
+        # One more, of pixels that are hidden.
+        self.encoder = PictureEncoder(channels + 1, widths, config.tokenizer_width, config.encoder_blocks)
+        self.decoder = PictureDecoder(channels, widths, config.tokenizer_width, config.decoder_blocks)
 
-    def embedded(self, numbers: Tensor, member: int, hidden: Tensor | None = None) -> Tensor:
-        """(B, patches, width) of `numbers`; patches that are `hidden` (B, patches) bool are unknown."""
-        x = self.embed(as_dtype(numbers, self.embed.weight.dtype))
-        if hidden is not None:
-            x = torch.where(hidden[..., None], as_dtype(self.missing, x.dtype), x)
-        return x + as_dtype(self.place[member], x.dtype)
-
-    def numbers(self, observation: Tensor) -> Tensor:
-        """What patches of (B, *shape) consist of, (B, patches, numbers) float32, near 1."""
-        if self.kind == "vector":
-            return symlog(observation.float()).flatten(1)[:, None]
-        if self.kind == "classes":
-            values = one_hot(observation, NUM_CLASSES, torch.float32)
-        else:
-            values = observation.float() / 127.5 - 1
-        return self._cut(values)
-
-    def coded(self, numbers: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """(B, cells, channels): the straight way from `numbers` to tokens, before they are bounded."""
-        x = self.by_cell(numbers) - self.middle
-        if hidden is not None:
-            x = torch.where(self.by_cell(hidden[..., None].expand(numbers.shape)), 0, x)
-        return self.code(as_dtype(x, self.code.weight.dtype))
-
-    def pictured(self, patches: Tensor, tokens: Tensor) -> Tensor:
-        """What patches (B, patches, width) and the tokens of their cells (B, cells, channels) say: class logits
-        (B, H, W, classes), colours (B, H, W, 3) in [-1, 1] or so, or the symlog of a vector (B, *shape); float32.
+    def encoded(self, observation: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Cells (B, cells, width) of observations (B, *shape), of which patches that are `hidden` (B, patches) bool are
+        not seen.
         """
-        straight = self.uncode(as_dtype(unbounded(tokens.contiguous()), self.uncode.weight.dtype))
-        x = as_dtype(self.read(patches), torch.float32) + self._by_patch(as_dtype(straight, torch.float32))
-        if self.kind == "vector":
-            return x.view(len(x), *self.shape)
-        (rows, columns), p = self.grid, self.patch
-        x = x.view(len(x), rows, columns, p, p, -1).transpose(2, 3)
-        return x.reshape(len(x), rows * p, columns * p, -1)
+        return each_alone(self.encoder, self.pixels(observation, hidden)).flatten(1, 2)
 
-    def observed(self, pictured: Tensor) -> Tensor:
-        """The observation (B, *shape), of its dtype, that `pictured` stands for."""
-        if self.kind == "vector":
-            return symexp(pictured)
+    def decoded(self, cells: Tensor) -> Tensor:
+        """What cells (B, cells, width) say: class logits (B, H, W, classes), colours (B, H, W, 3) in [-1, 1] or so, or
+        the symlog of a vector (B, *shape); float32.
+        """
+        return as_dtype(each_alone(self.decoder, cells.unflatten(1, self.grid)), torch.float32)
+
+    def observed(self, decoded: Tensor) -> Tensor:
+        """The observation (B, *shape), of its dtype, that `decoded` stands for."""
         if self.kind == "classes":
-            return pictured.argmax(-1).to(torch.uint8)
-        return ((pictured + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+            return decoded.argmax(-1).to(torch.uint8)
+        return ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
-    def gathered(self, patches: Tensor) -> Tensor:
-        """Cells (B, cells, width) of patches (B, patches, width)."""
-        return self.gather(self.by_cell(patches))
+    def pixels(self, observation: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, H / 4, W / 4, 16 * channels) of what the encoder is told of pixels: hidden ones, that they are."""
+        dtype = self.encoder.inward.weight.dtype
+        unknown = None if hidden is None else self._by_pixel(hidden)
+        if self.kind == "classes":
+            # A class of its own.
+            ids = observation if unknown is None else observation.masked_fill(unknown, NUM_CLASSES)
+            return one_hot(unshuffled(ids[..., None], PIXELS), NUM_CLASSES + 1, dtype).flatten(3)
+        x = observation.to(dtype) / 127.5 - 1
+        if unknown is None:
+            x = torch.cat([x, torch.zeros_like(x[..., :1])], -1)
+        else:
+            x = torch.cat([x.masked_fill(unknown[..., None], 0), unknown[..., None].to(dtype)], -1)
+        return unshuffled(x, PIXELS)
 
-    def scattered(self, cells: Tensor, member: int) -> Tensor:
-        """Patches (B, patches, width) of cells (B, cells, width)."""
-        # A CPU computes with parts of a larger tensor in another way if there is one row than if there are more.
-        x = self._by_patch(self.spread(cells.contiguous()))
-        return x + as_dtype(self.place[member], x.dtype)
-
-    def by_cell(self, patches: Tensor) -> Tensor:
-        """(B, cells, merge * merge * C) of (B, patches, C)."""
-        rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
-        x = patches.reshape(len(patches), rows, m, columns, m, -1).transpose(2, 3)
-        return x.reshape(len(patches), self.cells, -1)
-
-    def _by_patch(self, cells: Tensor) -> Tensor:
-        """Inverse of `by_cell`."""
-        rows, columns, m = self.grid[0] // self.merge, self.grid[1] // self.merge, self.merge
-        x = cells.view(len(cells), rows, columns, m, m, -1).transpose(2, 3)
-        return x.reshape(len(cells), self.patches, -1)
-
-    def _cut(self, values: Tensor) -> Tensor:
-        """(B, H, W, C) as (B, patches, patch * patch * C), row by row."""
-        (rows, columns), p = self.grid, self.patch
-        x = values.view(len(values), rows, p, columns, p, -1).transpose(2, 3)
-        return x.reshape(len(values), self.patches, -1)
+    def _by_pixel(self, hidden: Tensor) -> Tensor:
+        """(B, H, W) of (B, patches)."""
+        height, breadth = self.shape[:2]
+        x = hidden.view(-1, height // self.patch, 1, breadth // self.patch, 1)
+        return x.expand(-1, -1, self.patch, -1, self.patch).reshape(-1, height, breadth)
 
 
-def unbounded(tokens: Tensor) -> Tensor:
-    """Inverse of tanh, float32; beyond `MOST` it goes on as there."""
-    x = as_dtype(tokens, torch.float32).clamp(-MOST, MOST)
-    # Not by atanh, see `symlog`.
-    return 0.5 * ((1 + x).log() - (1 - x).log())
+Codec = VectorCodec | PictureCodec
+
+
+def codec_of(modality: Modality, config: TransformerConfig) -> Codec:
+    """The codec of modalities that are like `modality`."""
+    return (VectorCodec if modality.kind == "vector" else PictureCodec)(modality, config)
 
 
 def symlog(x: Tensor) -> Tensor:

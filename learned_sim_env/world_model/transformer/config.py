@@ -17,14 +17,17 @@ class TransformerConfig:
     """
 
     modalities: tuple[str, ...] = ()  # that are tokens; empty: all of the contract's but "ego"
-    patch: int = 8  # [pixels] side of a patch ...
-    merge: int = 2  # ... and of a token [patches]
+    patch: int = 16  # [pixels] side of the squares that are hidden or not while the tokenizer learns
+    fine: int = 96  # width of convolutions of a picture in squares of 4 pixels ...
+    coarse: int = 128  # ... and of 8
+    encoder_blocks: int = 1  # residual blocks for squares of either size
+    decoder_blocks: int = 2
     channels: int = 32  # numbers a token, in (-1, 1)
     tokenizer_width: int = 192
     tokenizer_heads: int = 6
     tokenizer_kv_heads: int = 2
     encoder_depth: int = 2
-    decoder_depth: int = 4
+    decoder_depth: int = 2
     encoder_window: int = 4  # frames that an encoded frame depends on
     width: int = 256
     heads: int = 8
@@ -54,7 +57,7 @@ class TransformerConfig:
             )
         if self.prediction not in ("x", "v"):
             raise ValueError(f"prediction {self.prediction!r} is not 'x' or 'v'")
-        for name in ("width", "tokenizer_width", "channels", "head_hidden"):
+        for name in ("width", "tokenizer_width", "fine", "coarse", "channels", "head_hidden"):
             if getattr(self, name) % 32:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not a multiple of 32")
         for width, heads in (("width", "heads"), ("tokenizer_width", "tokenizer_heads")):
@@ -88,7 +91,10 @@ class TransformerConfig:
 # What `learned-sim train --model` offers.
 SIZES = {
     "transformer-tiny": TransformerConfig(
-        channels=32,
+        patch=8,
+        fine=32,
+        coarse=32,
+        decoder_blocks=1,
         tokenizer_width=32,
         tokenizer_heads=2,
         tokenizer_kv_heads=1,
@@ -105,5 +111,5 @@ SIZES = {
         head_hidden=32,
         ahead=2,
     ),
-    "transformer-small": TransformerConfig(patch=16, merge=1, channels=128, finest=16),
+    "transformer-small": TransformerConfig(finest=16),
 }

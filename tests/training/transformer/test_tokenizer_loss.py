@@ -11,6 +11,7 @@ from learned_sim_env.training.transformer.tokenizer_loss import (
     EDGES,
     MASKED,
     MASKED_WEIGHT,
+    NOISE,
     VECTOR,
     hidden_patches,
     normalised,
@@ -18,6 +19,7 @@ from learned_sim_env.training.transformer.tokenizer_loss import (
     tokenizer_loss,
 )
 from learned_sim_env.world_model.transformer.config import SIZES
+from learned_sim_env.world_model.transformer.convolutions import Block
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # All of it trains or dreams: left out by `make test-fast`.
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.slow
 def tokenizer() -> Tokenizer:
     """Of every kind of modality at once, two vectors among them."""
     torch.manual_seed(0)
-    return Tokenizer([BEV, FRONT, ROUTE, EGO], SIZES["transformer-tiny"])
+    return Tokenizer([BEV, FRONT, ROUTE, EGO], SIZES["transformer-tiny"]).eval()
 
 
 def frames(b: int, t: int) -> dict[str, torch.Tensor]:
@@ -117,12 +119,29 @@ def test_moments_that_are_not_valid_do_not_count(tokenizer: Tokenizer) -> None:
         torch.testing.assert_close(value, losses[1][name])
 
 
-def test_every_weight_learns(tokenizer: Tokenizer) -> None:
-    tokenizer.zero_grad()
+def test_only_while_it_trains_tokens_are_noisy(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    observations, valid, decoded = frames(2, 2), torch.ones(2, 2, dtype=torch.bool), []
+    decode = tokenizer.decode
+    monkeypatch.setattr(tokenizer, "decode", lambda tokens, names: decoded.append(tokens) or decode(tokens, names))
+    for training in (False, True, True):
+        tokenizer.train(training)
+        torch.manual_seed(3)
+        tokenizer_loss(tokenizer, observations, valid)
+    tokenizer.eval()
+    assert torch.equal(decoded[1], decoded[2])
+    assert ((decoded[1] - decoded[0]).std() / NOISE - 1).abs() < 0.05
+
+
+def test_every_weight_learns() -> None:
+    """But for those before convolutions that add nothing at first."""
+    torch.manual_seed(0)
+    tokenizer = Tokenizer([BEV, FRONT, ROUTE, EGO], SIZES["transformer-tiny"])
+    for module in tokenizer.modules():
+        if isinstance(module, Block):
+            torch.nn.init.normal_(module.second.weight, std=0.02)
     total, parts = tokenizer_loss(tokenizer, frames(2, 3), torch.ones(2, 3, dtype=torch.bool))
     assert set(parts) == {"bev", "front", "front_edges", "route", "ego"}
     total.backward()
     for name, parameter in tokenizer.named_parameters():
-        # A vector is all of its cell: whether its one patch is hidden, it is still there to be read.
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name

@@ -22,10 +22,12 @@ from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
 pytestmark = pytest.mark.slow
 
 # A strip of four cells, in one of which there is a square.
-HEIGHT, WIDTH, SQUARE, FRAMES, BATCH, STEPS = 8, 32, 8, 8, 16, 200
+HEIGHT, WIDTH, SQUARE, FRAMES, BATCH, STEPS = 16, 64, 16, 8, 16, 200
 CONFIG = TransformerConfig(
     modalities=("camera",),
-    merge=1,
+    fine=32,
+    coarse=32,
+    decoder_blocks=1,
     channels=32,
     tokenizer_width=32,
     tokenizer_heads=2,

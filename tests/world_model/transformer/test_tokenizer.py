@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from learned_sim_env.spec import Modality
+from learned_sim_env.spec import NUM_CLASSES, Modality
 from learned_sim_env.spec.modality import BEV, FRONT, LEFT, ROUTE
-from learned_sim_env.world_model.transformer.codecs import ModalityCodec
+from learned_sim_env.world_model.registry import model_of_size
+from learned_sim_env.world_model.transformer.codecs import PictureCodec, VectorCodec, codec_of, symlog
 from learned_sim_env.world_model.transformer.config import SIZES
+from learned_sim_env.world_model.transformer.convolutions import Block, shuffled, unshuffled
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
-from tests.tiny_transformer import some
+from tests.tiny_transformer import CONTRACT, driven, some
 
 
 def clip(model: DrivingTransformer, rows: int, frames: int) -> dict[str, torch.Tensor]:
@@ -60,8 +64,9 @@ def test_what_is_hidden_does_not_matter(model: DrivingTransformer) -> None:
     assert not torch.equal(model.tokenizer.encode(observations), before)
 
 
+@torch.inference_mode()
 def test_one_modality_is_decoded_without_the_others(model: DrivingTransformer) -> None:
-    """Bit for bit as when all are: patches see tokens and their own modality alone."""
+    """Bit for bit as when all are: what is drawn beside it does not matter."""
     tokens = torch.rand(2, model.tokenizer.count, 32) * 2 - 1
     every = model.tokenizer.drawn(tokens, model.draws)
     assert list(every) == list(model.draws)
@@ -70,7 +75,7 @@ def test_one_modality_is_decoded_without_the_others(model: DrivingTransformer) -
         assert value.shape == (2, *m.shape) and value.dtype == (torch.float32 if m.kind == "vector" else torch.uint8)
         alone = model.tokenizer.drawn(tokens, (name,))
         assert list(alone) == [name]
-        torch.testing.assert_close(alone[name].float(), value.float(), atol=1, rtol=1e-4)
+        assert torch.equal(alone[name], value)
     # Every token matters to every modality.
     for name in model.draws:
         for token in (0, 30, 80, 88):
@@ -80,50 +85,95 @@ def test_one_modality_is_decoded_without_the_others(model: DrivingTransformer) -
             assert not torch.equal(*output)
 
 
-@pytest.mark.parametrize("modality", [FRONT, BEV, ROUTE], ids=lambda m: m.name)
-def test_a_sense_cuts_and_pastes_in_the_same_order(modality: Modality) -> None:
-    """With a reader that undoes the embedding, what comes out is what went in."""
-    codec = ModalityCodec(modality, 1, 8, 2, 64, 32)
+@torch.inference_mode()
+def test_frames_with_nothing_before_them_are_those_that_clips_begin_with(model: DrivingTransformer) -> None:
+    observations = clip(model, 3, 2)
+    first = {name: value[:, 0] for name, value in observations.items()}
+    alone = model.tokenizer.encode_alone(first)
+    assert alone.shape == (3, model.tokenizer.count, 32)
+    torch.testing.assert_close(alone, model.tokenizer.encode(observations)[:, 0])
+    assert torch.equal(model.tokenizer.encode_alone({name: value[:1] for name, value in first.items()}), alone[:1])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("size", ["transformer-tiny", "transformer-small"])
+def test_frames_are_encoded_and_drawn_alike_alone_and_among_others(size: str, dtype: torch.dtype, threads: int) -> None:
+    """Bit for bit, in the sizes that are used."""
+    torch.manual_seed(0)
+    model = model_of_size(size, CONTRACT).eval().requires_grad_(False)
+    for module in model.tokenizer.modules():
+        if isinstance(module, Block):
+            torch.nn.init.normal_(module.second.weight, std=0.02)
+    model = model.in_bfloat16() if dtype == torch.bfloat16 else model
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for rows in (2, 3, 5):
+            state = driven(model, rows, 2, 0)
+            alone = driven(model, 1, 2, 0)
+            assert torch.equal(state["tokens"][:1], alone["tokens"])
+            shown, one = model.draw(state, model.draws)[0], model.draw(alone, model.draws)[0]
+            assert all(torch.equal(shown[name][:1], one[name]) for name in shown)
+            again = [model.tokenizer.encode_alone(drawn) for drawn in (shown, one)]
+            assert torch.equal(again[0][:1], again[1])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_squares_become_one_place_and_back() -> None:
+    picture = torch.arange(8 * 12).view(1, 8, 12, 1)
+    squares = unshuffled(picture, 4)
+    assert squares.shape == (1, 2, 3, 16) and torch.equal(squares[0, 1, 2].view(4, 4), picture[0, 4:, 8:, 0])
+    assert torch.equal(shuffled(squares, 4), picture)
+
+
+@pytest.mark.parametrize("modality", [FRONT, BEV], ids=lambda m: m.name)
+def test_the_encoder_is_told_of_every_pixel_what_it_shows_and_of_hidden_ones_that_they_are(modality: Modality) -> None:
+    codec = PictureCodec(modality, replace(SIZES["transformer-tiny"], patch=8))
     truth = some_of(modality)
-    numbers = codec.numbers(truth)
-    assert numbers.shape[:2] == (3, codec.patches)
-    codec.read = torch.nn.Identity()
-    torch.nn.init.zeros_(codec.uncode.bias)
-    back = codec.observed(codec.pictured(numbers, torch.zeros(3, codec.cells, 32)))
-    torch.testing.assert_close(back.float(), truth.float(), atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("modality", [FRONT, BEV, ROUTE], ids=lambda m: m.name)
-def test_the_straight_way_goes_through_cells(modality: Modality) -> None:
-    """With weights that undo each other it gives what went in, but for patches that are hidden: the middle."""
-    numbers = ModalityCodec(modality, 1, 8, 2, 64, 32).numbers(some_of(modality))
-    codec = ModalityCodec(modality, 1, 8, 2, 64, numbers[0].numel() // (24 if modality is FRONT else 16))
-    if modality is ROUTE:
-        codec = ModalityCodec(modality, 1, 8, 2, 64, numbers[0].numel())
-    codec.middle.fill_(0.25)
-    for layer in (codec.code, codec.uncode):
-        torch.nn.init.eye_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
     hidden = torch.zeros(3, codec.patches, dtype=torch.bool)
-    hidden[:, -1] = True
-    tokens = ((codec.coded(numbers, hidden) + codec.middle) / 100).tanh()
-    codec.uncode.weight.data *= 100
-    expected = numbers.masked_fill(hidden[..., None], 0.25)
-    codec.read = torch.nn.Identity()
-    back = codec.pictured(torch.zeros_like(numbers), tokens)
-    torch.testing.assert_close(back, codec.pictured(expected, torch.zeros_like(tokens)))
+    hidden[:, 1] = True
+    whole, told = (shuffled(codec.pixels(truth, mask), 4) for mask in (None, hidden))
+    assert whole.shape == (3, *modality.shape[:2], (NUM_CLASSES if modality is BEV else 3) + 1)
+    # The second square of eight pixels in the first row of them.
+    there = torch.zeros(3, *modality.shape[:2], dtype=torch.bool)
+    there[:, :8, 8:16] = True
+    assert torch.equal(told[~there], whole[~there]) and not whole[..., -1].any()
+    assert not told[there][:, :-1].any() and (told[there][:, -1] == 1).all()
+    assert torch.equal(codec.observed(whole[..., :-1]), truth)
 
 
-def test_cells_are_squares_of_patches() -> None:
-    """A cell gathers the patches that lie next to each other, and scatters to the same."""
-    codec = ModalityCodec(FRONT, 1, 8, 2, 1, 32)
-    rows, columns = codec.grid
-    numbers = torch.arange(codec.patches).view(1, -1, 1).float()
-    codec.gather = codec.spread = torch.nn.Identity()
-    torch.nn.init.zeros_(codec.place)
-    cells = numbers.view(1, rows // 2, 2, columns // 2, 2).transpose(2, 3).reshape(1, codec.cells, 4)
-    assert torch.equal(codec.scattered(cells, 0), numbers)
-    assert cells[0, 0].tolist() == [0, 1, columns, columns + 1]
+def test_a_vector_is_told_as_it_is_or_that_it_is_hidden() -> None:
+    codec = VectorCodec(ROUTE, SIZES["transformer-tiny"])
+    truth, hidden = some_of(ROUTE), torch.tensor([[True], [False], [True]])
+    found = codec.encoded(truth, hidden)
+    assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
+    torch.testing.assert_close(found[1], codec.encoded(truth)[1])
+    torch.testing.assert_close(codec.observed(symlog(truth)), truth)
+
+
+def test_cells_of_pictures_stand_where_they_show() -> None:
+    """What changes in a corner changes the cells near it, and these what is drawn near there."""
+    codec = PictureCodec(FRONT, SIZES["transformer-tiny"])
+    truth = some_of(FRONT)[:1]
+    other = truth.clone()
+    other[:, :4, 92:] = 255 - other[:, :4, 92:]
+    changed = (codec.encoded(other) != codec.encoded(truth))[0].any(-1).view(4, 6)
+    assert changed[0, 5] and not changed[:, :4].any() and not changed[2:].any()
+    cells = torch.randn(1, codec.cells, 32)
+    moved = cells.clone()
+    moved[:, 5] += 1
+    drawn = (codec.decoded(moved) != codec.decoded(cells))[0].any(-1)
+    assert drawn[:16, 80:].all() and not drawn[:, :48].any() and not drawn[48:].any()
+
+
+def test_blocks_add_nothing_at_first_and_learn() -> None:
+    block, x = Block(32), torch.randn(2, 4, 6, 32)
+    assert torch.equal(block(x), x)
+    block(x).square().sum().backward()
+    assert block.second.weight.grad is not None and block.second.weight.grad.abs().sum() > 0
 
 
 def test_cameras_share_all_weights_but_their_places() -> None:
@@ -131,13 +181,14 @@ def test_cameras_share_all_weights_but_their_places() -> None:
         sum(p.numel() for p in Tokenizer(cameras, SIZES["transformer-tiny"]).parameters())
         for cameras in ([FRONT], [FRONT, LEFT])
     )
-    width = SIZES["transformer-tiny"].tokenizer_width
-    assert two - one == (96 + 24) * width
+    assert two - one == 24 * SIZES["transformer-tiny"].tokenizer_width
 
 
-def test_pictures_that_cells_do_not_fill_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"'front'.*cannot be cut into squares of 40"):
-        ModalityCodec(FRONT, 1, 8, 5, 32, 32)
+@pytest.mark.parametrize(("shape", "patch", "size"), [((72, 96, 3), 8, 16), ((64, 96, 3), 40, 40)])
+def test_pictures_that_squares_do_not_fill_are_refused(shape: tuple[int, ...], patch: int, size: int) -> None:
+    modality = Modality("camera", "rgb", shape)
+    with pytest.raises(ValueError, match=f"'camera'.*cannot be cut into squares of {size}"):
+        codec_of(modality, replace(SIZES["transformer-tiny"], patch=patch))
 
 
 def some_of(modality: Modality) -> torch.Tensor:

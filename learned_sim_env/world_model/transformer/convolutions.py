@@ -1,0 +1,115 @@
+"""Convolutions between pictures and squares of `CELL` pixels a side, residual and without normalisation.
+
+All tensors are (B, height, width, channels), which is what a CPU is fastest with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_sim_env.world_model.layers import Linear
+
+# Pixels a side of the squares that networks begin and end with, and of those that tokens stand for.
+PIXELS, CELL = 4, 16
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+class Conv(nn.Conv2d):
+    """A convolution of 3 x 3, whose output has the variance of its input at first."""
+
+    def __init__(self, size: int, out: int):
+        super().__init__(size, out, 3, padding=1)
+        _keep_variance(self)
+        self.weight.data = self.weight.data.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, H, W, size) to (B, H, W, out)."""
+        return super().forward(input.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class Block(nn.Module):
+    """Two convolutions, which add nothing at first."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first, self.second = Conv(width, width), Conv(width, width)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, width) to the same shape."""
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class PictureEncoder(nn.Module):
+    """Pictures to cells: convolutions `widths` wide for squares of 4 and of 8 pixels, `depth` blocks each."""
+
+    def __init__(self, channels: int, widths: tuple[int, int], width: int, depth: int):
+        super().__init__()
+        fine, coarse = widths
+        self.inward = Conv(PIXELS**2 * channels, fine)
+        self.fine, self.coarse = _blocks(fine, depth), _blocks(coarse, depth)
+        self.down, self.out = (_keep_variance(Linear(4 * a, b)) for a, b in ((fine, coarse), (coarse, width)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H / 4, W / 4, 16 * channels), see `unshuffled`, to (B, H / 16, W / 16, width)."""
+        x = self.fine(self.inward(x))
+        x = self.coarse(self.down(unshuffled(x, 2)))
+        return self.out(unshuffled(x, 2))
+
+
+class PictureDecoder(nn.Module):
+    """Cells to pictures, as `PictureEncoder` the other way round."""
+
+    def __init__(self, channels: int, widths: tuple[int, int], width: int, depth: int):
+        super().__init__()
+        fine, coarse = widths
+        self.inward, self.up = (_keep_variance(Linear(a, 4 * b)) for a, b in ((width, coarse), (coarse, fine)))
+        self.fine, self.coarse = _blocks(fine, depth), _blocks(coarse, depth)
+        self.out = Conv(fine, PIXELS**2 * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H / 16, W / 16, width) to (B, H, W, channels)."""
+        x = self.coarse(shuffled(self.inward(x), 2))
+        x = self.fine(shuffled(self.up(x), 2))
+        return shuffled(self.out(F.silu(x)), PIXELS)
+
+
+def unshuffled(x: Tensor, size: int) -> Tensor:
+    """(B, H, W, C) with squares of `size` pixels as one: (B, H / size, W / size, size * size * C)."""
+    b, height, width, _ = x.shape
+    x = x.reshape(b, height // size, size, width // size, size, -1).transpose(2, 3)
+    return x.reshape(b, height // size, width // size, -1)
+
+
+def shuffled(x: Tensor, size: int) -> Tensor:
+    """Inverse of `unshuffled`."""
+    b, height, width, _ = x.shape
+    x = x.reshape(b, height, width, size, size, -1).transpose(2, 3)
+    return x.reshape(b, height * size, width * size, -1)
+
+
+def each_alone(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """What a network makes of pictures (B, ...), each the same to the bit whatever the others and however many.
+
+    This holds on a CPU, for a frozen model: how convolutions round there depends on how many pictures there are.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) == 1:
+        return network(x)
+    return torch.cat([network(one) for one in x.split(1)])
+
+
+def _blocks(width: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(width) for _ in range(depth)))
+
+
+def _keep_variance(layer: Layer) -> Layer:
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
