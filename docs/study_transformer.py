@@ -38,7 +38,8 @@ from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig
 from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.ego import numbers
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
-from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
+from learned_sim_env.world_model.transformer.noise import PATTERNS
+from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
 
 # Steps ahead at which frames are judged; the last but one is that of "shuffled".
 AHEAD = (1, 5, 15, 30)
@@ -51,6 +52,7 @@ STUDIES: dict[str, dict[str, dict[str, Any]]] = {
         "v-prediction": {"prediction": "v"},
         "no ramp": {"forcing": ForcingConfig(ramp=False)},
         "what moves weighs the same": {"forcing": ForcingConfig(moving=0.0)},
+        "the frame before as it was": {"moved": False},
     },
     "labels": {WHOLE: {}, **{f"{share:.0%} of the actions": {"labelled": share} for share in (0.2, 0.05, 0.01)}},
 }
@@ -185,19 +187,26 @@ def judged(model: DrivingTransformer, sampler: WindowSampler, args: StudyArgs, e
 
 def dreamt(model: DrivingTransformer, clips: Clips, truth: Tensor, steps: int) -> Tensor:
     """Tokens (B, T, count, channels) of the frames after the context, in K = `steps` steps each."""
-    network, context, found = model.dynamics, model.context_steps, []
+    network, context, found, c = model.dynamics, model.context_steps, [], model.config
     past = network.empty_past(len(truth))
     chance = torch.Generator().manual_seed(0)
+    before = truth[:, 0].half()
     for t in range(truth.shape[1]):
         known = torch.ones_like(clips.valid[:, t])
         given = Condition(clips.actions[:, t], known, numbers(clips.ego[:, t], clips.motion[:, t]), known)
         tokens = network.condition_tokens(given)
+        # Before its first frame a clip stood still.
+        motion = clips.motion[:, t] if t else torch.zeros_like(clips.motion[:, t])
+        moved = model.moved(before, model.tokenizer.drawn(before, model.draws), motion)
+        noise, veil = model.patterns[:, past.frames % PATTERNS]
+        veiled = mixed(moved.float(), veil, c.context_share)
         z = truth[:, t]
         if t >= context:
-            noise = torch.randn(z.shape, generator=chance)
-            z = sample_frame(network, noise, tokens, past, steps)
+            start = c.noise * torch.randn(z.shape, generator=chance)
+            z = sample_frame(network, start, veiled, tokens, past, steps)
             found.append(z)
-        _, past = commit(network, z, model.patterns[past.frames % len(model.patterns)], tokens, past)
+        _, past = commit(network, z, noise, veiled, tokens, past)
+        before = z.half()
     return torch.stack(found, 1)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_sim_env.rendering.boxes import paint_boxes
 from learned_sim_env.spec import BevSpec, SemanticClass
 from learned_sim_env.training.batches import Batch
-from learned_sim_env.world_model.geometry import integrate, points_from, relative, sample_nearest, view_points
+from learned_sim_env.world_model.geometry import integrate, relative, viewed_from
 
 
 def copied(batch: Batch) -> np.ndarray:
@@ -55,11 +55,6 @@ def constant_motion(batch: Batch) -> Tensor:
 
 
 def warp(view: Tensor, pose: Tensor, bev: BevSpec) -> Tensor:
-    """Views (B, H, W) uint8 as seen from `pose` (B, T, 3), given in their own frames: (B, T, H, W) uint8.
-
-    The nearest pixel counts; what lies outside the view is off-road.
-    """
-    places = points_from(view_points(bev), pose)
-    seen, inside = sample_nearest(view, places.flatten(1, 2), bev)
-    seen = torch.where(inside, seen, int(SemanticClass.OFF_ROAD)).to(torch.uint8)
-    return seen.view(*places.shape[:2], *view.shape[1:])
+    """Views (B, H, W) uint8 as seen from `pose` (B, T, 3), in their own frames: (B, T, H, W), see `viewed_from`."""
+    again = view.repeat_interleave(pose.shape[1], 0)
+    return viewed_from(again, pose.flatten(0, 1), bev).unflatten(0, pose.shape[:2])

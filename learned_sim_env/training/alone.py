@@ -16,8 +16,11 @@ from learned_sim_env.training.progress import Progress
 
 # Gradients are scaled down to this norm; share of the learning rate's peak at which it ends; steps over which it rises.
 CLIP_NORM, LAST, WARMUP = 5.0, 0.01, 100
-# Seconds after which what has been reached is kept; steps between what is said.
-KEPT_EVERY, SAID_EVERY = 60.0, 500
+# Seconds after which what has been reached is kept; steps between what is said, and between checks.
+KEPT_EVERY, SAID_EVERY, CHECKED_EVERY = 60.0, 500, 50
+
+# Name of the least that a check has said, beside the weights of that moment.
+LEAST = "least"
 
 
 def train_alone(
@@ -27,16 +30,28 @@ def train_alone(
     peak: float,
     name: str,
     folder: Path | None = None,
+    check: Callable[[], float] | None = None,
 ) -> None:
     """Train what is in `module`, by a loss of each step.
 
-    folder: where what has been reached is kept, so that the same training goes on from there, exactly, after its
-    process was ended; None: nowhere.
+    Args:
+        module: to be trained, in place.
+        loss_of: the loss of a step, by its number.
+        steps: how many.
+        peak: of the learning rate.
+        name: what is said to be trained.
+        folder: where what has been reached is kept, so that the same training goes on from there, exactly, after its
+            process was ended; None: nowhere.
+        check: how bad the module is now, on what it does not learn from: in the end it has the weights with which that
+            was least, be it those from the start. None: those of the last step.
     """
     optimizer, first = torch.optim.AdamW(module.parameters(), peak, weight_decay=1e-5), 0
     kept = None if folder is None else folder / f"alone-{_fingerprint(module, steps, peak, name)}.safetensors"
+    best: dict[str, Tensor] = {}
     if kept is not None and kept.exists():
-        first, _ = load_state(kept, module, optimizer)
+        first, best = load_state(kept, module, optimizer)
+    elif check is not None:
+        best = _better(module, check, best)
     progress, saved = Progress(first, steps, name=name), time.monotonic()
     for step in range(first, steps):
         for group in optimizer.param_groups:
@@ -48,12 +63,25 @@ def train_alone(
         optimizer.step()
         progress.advance()
         done = step + 1
+        if check is not None and (done % CHECKED_EVERY == 0 or done == steps):
+            best = _better(module, check, best)
         if done % SAID_EVERY == 0:
             progress.news(done, {"loss": float(loss.detach())})
         if kept is not None and (done == steps or time.monotonic() - saved >= KEPT_EVERY):
-            save_state(kept, module, optimizer, done)
+            save_state(kept, module, optimizer, done, [best])
             saved = time.monotonic()
     progress.close()
+    if best:
+        module.load_state_dict({name: value for name, value in best.items() if name != LEAST})
+
+
+def _better(module: nn.Module, check: Callable[[], float], best: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The module's weights and what `check` says of them, as `LEAST`, if that is less than it was."""
+    with torch.no_grad():
+        found = torch.tensor(check())
+    if best and not found < best[LEAST]:
+        return best
+    return {LEAST: found, **{name: value.detach().clone() for name, value in module.state_dict().items()}}
 
 
 def _fingerprint(module: nn.Module, steps: int, peak: float, name: str) -> str:

@@ -111,6 +111,19 @@ class Batch(TrafficWindows):
     scenery: dict[str, Tensor]
 
 
+def read(data: PackedData, name: str, row: np.ndarray) -> np.ndarray:
+    """Rows (...) of an array; those of `unknown_rows` if no episode has it."""
+    if data.has(name):
+        return data.read(name, row)
+    shape, dtype = SCHEMA[name]
+    return unknown_rows(name, (*row.shape, *shape), np.dtype(dtype))
+
+
+def motions(data: PackedData, row: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Motions (..., 3) float32 of the ego from rows `before` (...) to rows `row` (...), where both poses are known."""
+    return _seen_from(read(data, "ego_pose", row), read(data, "ego_pose", before)).astype(np.float32)
+
+
 class WindowSampler:
     """Draws windows of a packed data set. They depend on (seed, step, rank) alone, so that a resumed run repeats them.
 
@@ -195,13 +208,12 @@ class WindowSampler:
 
     def _paths(self, row: np.ndarray, stepped: np.ndarray, valid: np.ndarray) -> Paths:
         pose = self._read("ego_pose", row)
-        motion = _seen_from(pose, self._read("ego_pose", np.where(stepped, row - 1, row)))
         anchor = pose[:, self.context - 1 : self.context]
         return Paths(
             context=self.context,
             ego=torch.from_numpy(self._read("ego", row)),
             actions=torch.from_numpy(self._read("actions", row)),
-            motion=torch.from_numpy(motion.astype(np.float32)),
+            motion=torch.from_numpy(motions(self.data, row, np.where(stepped, row - 1, row))),
             pose=torch.from_numpy(_seen_from(pose, anchor).astype(np.float32)),
             valid=torch.from_numpy(valid),
             stepped=torch.from_numpy(stepped),
@@ -263,11 +275,7 @@ class WindowSampler:
         return np.where((view < NUM_STATIC_CLASSES) & self.data.known("bev", row)[..., None, None], view, ground)
 
     def _read(self, name: str, row: np.ndarray) -> np.ndarray:
-        """Rows (...) of an array; those of `unknown_rows` if no episode has it."""
-        if self.data.has(name):
-            return self.data.read(name, row)
-        shape, dtype = SCHEMA[name]
-        return unknown_rows(name, (*row.shape, *shape), np.dtype(dtype))
+        return read(self.data, name, row)
 
     def _yaw_rate(self, row: np.ndarray, stepped: np.ndarray, ids: np.ndarray, heading: np.ndarray) -> np.ndarray:
         """(B, L, 16): turn since the moment before, over dt; 0 for an agent that was not there."""

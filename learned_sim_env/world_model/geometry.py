@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_sim_env.spec import BevSpec
+from learned_sim_env.spec import BevSpec, SemanticClass
 
 
 def rotate(points: Tensor, heading: Tensor) -> Tensor:
@@ -114,6 +114,15 @@ def sample_nearest(view: Tensor, places: Tensor, bev: BevSpec) -> tuple[Tensor, 
     inside = (row >= 0) & (row < bev.height) & (column >= 0) & (column < bev.width)
     index = row.clamp(0, bev.height - 1) * bev.width + column.clamp(0, bev.width - 1)
     return view.flatten(1).gather(1, index), inside
+
+
+def viewed_from(views: Tensor, pose: Tensor, bev: BevSpec) -> Tensor:
+    """Views (B, H, W) uint8 as seen from `pose` (B, 3), given in their own frames: (B, H, W) uint8.
+
+    The nearest pixel counts; what lies outside the view is off-road.
+    """
+    seen, inside = sample_nearest(views, points_from(view_points(bev, views.device), pose), bev)
+    return torch.where(inside, seen, int(SemanticClass.OFF_ROAD)).to(torch.uint8).view(views.shape)
 
 
 def sample_bilinear(views: Tensor, places: Tensor, bev: BevSpec) -> Tensor:

@@ -47,6 +47,38 @@ def test_what_was_ended_goes_on_exactly(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("best", [0, 4, 6, 12])
+def test_the_weights_of_the_best_check_are_kept(best, tmp_path, monkeypatch):
+    """Those from the start among them; also if training was ended after that, and went on."""
+    monkeypatch.setattr(alone, "KEPT_EVERY", 0.0)
+    monkeypatch.setattr(alone, "CHECKED_EVERY", 2)
+    true = torch.ones(3) * 7
+    module, steps = nn.Linear(3, 1), []
+
+    def run(stop: int | None) -> None:
+        torch.manual_seed(0)
+        module.load_state_dict(nn.Linear(3, 1).state_dict())
+
+        def loss(step: int) -> Tensor:
+            if step == stop:
+                raise InterruptedError
+            steps.append(step)
+            return (module.weight[0] - true).square().mean()
+
+        def check() -> float:
+            seen[len(steps)] = module.weight.detach().clone()
+            return abs(len(steps) - best) + 1.0
+
+        alone.train_alone(module, loss, 12, 0.1, "checked", tmp_path, check)
+
+    seen: dict[int, Tensor] = {}
+    with pytest.raises(InterruptedError):
+        run(9)
+    run(None)
+    assert list(seen) == [0, 2, 4, 6, 8, 10, 12] and steps == list(range(12))
+    assert torch.equal(module.weight, seen[best]) and not torch.equal(seen[0], seen[12])
+
+
 def test_a_log_has_lines_with_the_time_of_day(capsys):
     bar = Progress(40, 1000)
     for _ in range(5):

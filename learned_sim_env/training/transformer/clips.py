@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from learned_sim_env.training.batches import Batch
 
 # In the place of pictures: what the frozen tokenizer has made of them, see `token_store`.
 TOKENS = "tokens"
+# Beside them: those of the frame before, moved with the ego.
+MOVED = "moved"
 # What a video lacks: parts and modalities of an episode, and its actions.
 LABELS = ("actions", "ego", "pose", "reward", "events")
 
@@ -26,7 +28,7 @@ LABELS = ("actions", "ego", "pose", "reward", "events")
 class Clips:
     """B clips of T moments.
 
-    observations: by modality (B, T, *shape), or `TOKENS` alone, (B, T, count, channels) float16.
+    observations: by modality (B, T, *shape), or `TOKENS` and `MOVED` alone, (B, T, count, channels) float16.
     valid: (B, T) bool, moments of the episode in which one of the modalities is known.
     seen: by modality (B, T) bool, in which of those moments it is; one without a mask is in all.
     actions: (B, T, 2), action t led to moment t. ego: (B, T, 6), see `spec.EGO_FIELDS`. motion: (B, T, 3), of the step
@@ -51,8 +53,11 @@ class Clips:
         """
         known = batch.known
         observations = dict(batch.observations)
-        kept = (TOKENS,) if TOKENS in observations else names
-        if contract is not None and kept == names:
+        kept = names
+        if TOKENS in observations:
+            kept = (TOKENS, MOVED)
+            observations.update(zip(kept, observations[TOKENS].unbind(2)))
+        elif contract is not None:
             for m in (contract.modality(name) for name in names if name not in observations):
                 blank = np.zeros((*batch.valid.shape, *m.shape), m.dtype)
                 observations[m.name] = torch.from_numpy(blank)
@@ -79,6 +84,17 @@ class Clips:
             {name: mask | ~batch.valid for name, mask in shown.items()},
         )
 
+    @staticmethod
+    def together(several: Sequence[Clips]) -> Clips:
+        """All clips of several batches."""
+
+        def joined(values: Sequence[Any]) -> Any:
+            if isinstance(values[0], dict):
+                return {name: torch.cat([v[name] for v in values]) for name in values[0]}
+            return torch.cat(list(values))
+
+        return Clips(*(joined([getattr(clips, f.name) for clips in several]) for f in fields(Clips)))
+
     def each(self, change: Callable[[Tensor], Tensor]) -> Clips:
         """The same clips, every tensor changed."""
 
@@ -87,10 +103,6 @@ class Clips:
 
         return Clips(*(changed(getattr(self, f.name)) for f in fields(self)))
 
-    def unlabelled(self) -> Clips:
-        """The same clips as plain video: nothing but what is observed is known."""
-        return replace(self, known={name: torch.zeros_like(mask) for name, mask in self.known.items()})
-
     def without_observations(self) -> Clips:
         """The same clips without pictures, which are most of their size."""
         return replace(self, observations={})
@@ -98,6 +110,8 @@ class Clips:
 
 def video(path: str, contract: Contract, names: tuple[str, ...]) -> tuple[PackedData, tuple[str, ...]]:
     """Recordings to learn from without labels, none of them for test, and which of the modalities `names` they have.
+
+    What else they have is masked as unknown.
 
     Args:
         path: folder of a collection or of imported recordings, or a packed file.
@@ -119,7 +133,7 @@ def video(path: str, contract: Contract, names: tuple[str, ...]) -> tuple[Packed
     kept = [split_of(int(seed), str(log), str(split)) != "test" for seed, log, split in about]
     if not any(kept):
         raise ValueError(f"all {len(data)} episodes of {path} are for test: add others")
-    return data.select(np.array(kept)), there
+    return _without_labels(data.select(np.array(kept)), np.ones(len(data.arrays["actions"]), bool)), there
 
 
 def partly_labelled(data: PackedData, share: float) -> PackedData:
@@ -134,12 +148,17 @@ def partly_labelled(data: PackedData, share: float) -> PackedData:
         raise ValueError(f"labelled {share!r} is not a share above 0 and at most 1")
     if share == 1:
         return data
-    kept = np.ones(len(data.arrays["actions"]), bool)
+    plain = np.zeros(len(data.arrays["actions"]), bool)
     for start, length, seed, log, split in zip(data.starts, data.lengths, data.seeds, data.logs, data.splits):
         learned = split_of(int(seed), str(log), str(split)) == "train"
         if learned and np.random.default_rng((int(seed), 7)).random() >= share:
-            kept[start : start + length] = False
-    return replace(data, valid={**data.valid, **{name: data.known(name, slice(None)) & kept for name in LABELS}})
+            plain[start : start + length] = True
+    return _without_labels(data, plain)
+
+
+def _without_labels(data: PackedData, plain: np.ndarray) -> PackedData:
+    """The same episodes, without `LABELS` in rows (N,) bool that are plain video."""
+    return replace(data, valid={**data.valid, **{name: data.known(name, slice(None)) & ~plain for name in LABELS}})
 
 
 def labelled_episodes(data: PackedData) -> PackedData:

@@ -1,12 +1,12 @@
 """Heads of a finished model, trained on what it dreams: of reward, events, the place beside the route, and doubt.
 
-With all the rest frozen, clips are dreamt once, and their features are used many times. Doubt is the expected error of
-dreamt tokens, held against those of what truly happened.
+With all the rest frozen, clips are dreamt once, and their features are used many times; a fifth of them is not learned
+from, and says when to stop. Doubt is the expected error of dreamt tokens, held against those of what truly happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,8 +24,8 @@ from learned_sim_env.world_model.transformer.ego import moved
 from learned_sim_env.world_model.transformer.heads import DOUBT_FLOOR
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
-# Clips of which a step learns.
-CLIPS = 32
+# Clips of which a step learns; of how many dreamt ones one is held out.
+CLIPS, HELD_OUT = 32, 5
 
 
 class DreamtClips(NamedTuple):
@@ -39,6 +39,17 @@ class DreamtClips(NamedTuple):
     errors: Tensor
     signals: Tensor
     clips: Clips
+
+    @staticmethod
+    def together(several: Sequence[DreamtClips]) -> DreamtClips:
+        """All clips of several dreams."""
+        *parts, clips = zip(*several)
+        return DreamtClips._make([*map(torch.cat, parts), Clips.together(clips)])
+
+    def rows(self, which: Tensor | slice) -> DreamtClips:
+        """Some of the clips."""
+        *parts, clips = self
+        return DreamtClips._make([*(part[which] for part in parts), clips.each(lambda x: x[which])])
 
 
 @torch.no_grad()
@@ -75,10 +86,19 @@ def fit_heads(
     seed.
 
     Returns:
-        Rank correlations of the errors with the two signals of doubt and with the uncertainty that is made of them.
+        Rank correlations of the errors with the two signals of doubt and with the uncertainty that is made of them, in
+        clips that were not learned from.
+
+    Raises:
+        ValueError: for less than two clips.
     """
     if not settings.head_steps:
         return {}
+    if settings.head_batches * settings.head_batch < 2:
+        raise ValueError(
+            f"head_batches {settings.head_batches} of head_batch {settings.head_batch} clips are too few: heads learn "
+            "from some and are judged by others; give two clips or more"
+        )
     dreams = []
     progress = Progress(0, settings.head_batches, name="dreams to learn from", unit="batch")
     for k in range(settings.head_batches):
@@ -88,29 +108,39 @@ def fit_heads(
         progress.news(k + 1, {"error": float(dreams[-1].errors.mean())})
     progress.close()
 
+    every = DreamtClips.together(dreams)
+    clips = len(every.offset)
+    # The last ones, of batches of their own if there are several.
+    count = clips - max(clips // HELD_OUT, 1)
+    learned, held = every.rows(slice(0, count)), every.rows(slice(count, clips))
+
     def loss(step: int) -> Tensor:
         chance = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        chosen = dreams[int(torch.randint(len(dreams), (), generator=chance))]
-        count = len(chosen.offset)
-        rows = torch.randint(count, (min(CLIPS, count),), generator=chance).to(chosen.offset.device)
-        features, clips = chosen.features[rows].float(), chosen.clips.each(lambda x: x[rows])
-        parts = head_loss(model, features, clips, chosen.offset[rows])
-        made = (chosen.errors[rows] + DOUBT_FLOOR).log()
-        doubted = model.doubt(features, chosen.signals[rows])
-        doubt = masked_mean(F.smooth_l1_loss(doubted, made, reduction="none"), clips.valid)
-        return sum(parts.values()) + doubt
+        some = torch.randint(count, (min(CLIPS, count),), generator=chance)
+        return _loss(model, learned.rows(some.to(every.offset.device)))
 
-    heads = nn.ModuleList([model.heads, model.doubt])
-    train_alone(heads, loss, settings.head_steps, settings.head_learning_rate, "reward, events and doubt")
-    return doubt_correlations(model, dreams)
+    def check() -> float:
+        return float(_loss(model, held))
+
+    heads, name = nn.ModuleList([model.heads, model.doubt]), "reward, events and doubt"
+    train_alone(heads, loss, settings.head_steps, settings.head_learning_rate, name, check=check)
+    return doubt_correlations(model, held)
+
+
+def _loss(model: DrivingTransformer, dreamt: DreamtClips) -> Tensor:
+    """How far heads and doubt are from what truly happened."""
+    features, valid = dreamt.features.float(), dreamt.clips.valid
+    parts = head_loss(model, features, dreamt.clips, dreamt.offset)
+    made, doubted = (dreamt.errors + DOUBT_FLOOR).log(), model.doubt(features, dreamt.signals)
+    doubt = masked_mean(F.smooth_l1_loss(doubted, made, reduction="none"), valid)
+    return sum(parts.values()) + doubt
 
 
 @torch.no_grad()
-def doubt_correlations(model: DrivingTransformer, dreams: list[DreamtClips]) -> dict[str, float]:
+def doubt_correlations(model: DrivingTransformer, dreamt: DreamtClips) -> dict[str, float]:
     """By name, how well the order of each signal, and of the uncertainty, is that of the errors (Spearman)."""
-    valid = torch.cat([d.clips.valid for d in dreams])
-    errors, signals = (torch.cat([getattr(d, name) for d in dreams])[valid] for name in ("errors", "signals"))
-    features = torch.cat([d.features for d in dreams])[valid].float()
+    valid = dreamt.clips.valid
+    errors, signals, features = dreamt.errors[valid], dreamt.signals[valid], dreamt.features[valid].float()
     found = {"spread": signals[:, 0], "cycle": signals[:, 1], "uncertainty": model.doubt.uncertainty(features, signals)}
     return {f"doubt_{name}": round(_rank_correlation(value, errors), 3) for name, value in found.items()}
 

@@ -18,7 +18,7 @@ from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import TOKENS, Clips, labelled_episodes, partly_labelled, video
+from learned_sim_env.training.transformer.clips import MOVED, TOKENS, Clips, labelled_episodes, partly_labelled, video
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
@@ -78,7 +78,7 @@ class TransformerObjective(WindowObjective):
 
     def new_model(self) -> DrivingTransformer:
         """Of the size that was asked for, with what of its configuration the settings say."""
-        names = ("modalities", "prediction", "doubt_seeds", "doubt_cycle")
+        names = ("modalities", "prediction", "moved", "doubt_seeds", "doubt_cycle")
         return new_model(self.config, **{name: getattr(self.settings, name) for name in names})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ class TransformerObjective(WindowObjective):
         plain = self._is_plain(step)
         samplers = (self._pictured if tokenizer else self._encoded)[VIDEO if plain else RECORDED]
         clips = self._clips(samplers[moments].sample(size, self.config.seed, step, self.process.rank))
-        return StageBatch(clips.unlabelled() if plain else clips, tokenizer, not tokenizer)
+        return StageBatch(clips, tokenizer, not tokenizer)
 
     def _is_plain(self, step: int) -> bool:
         """Whether all processes learn from plain video in this step."""
@@ -137,7 +137,7 @@ class TransformerObjective(WindowObjective):
             loss, found = tokenizer_loss(tokenizer, clips.observations, clips.valid, clips.seen, self._alone)
             total, parts = total + loss, {**parts, **found}
         if batch.dynamics:
-            loss, found = dynamics_loss(self.model, self._tokens(clips), clips, self.settings)
+            loss, found = dynamics_loss(self.model, *self._tokens(clips), clips, self.settings)
             total, parts = total + loss, {**parts, **found}
         return total, parts
 
@@ -172,18 +172,20 @@ class TransformerObjective(WindowObjective):
         found = {}
         for name, (data, _) in self._sources.items():
             path = None if self.cache is None else self.cache / f"{name}-tokens"
-            store = TokenStore(self.model.tokenizer, self.model.contract, data, path, self.config.bf16)
+            store = TokenStore(self.model, data, path, self.config.bf16)
             having = replace(data, frames={**data.frames, TOKENS: store})
             found[name] = self._samplers(having, (TOKENS,))
         return found
 
-    def _tokens(self, clips: Clips) -> Tensor:
-        """(B, T, count, channels) float32, without gradient."""
+    def _tokens(self, clips: Clips) -> tuple[Tensor, Tensor]:
+        """Two of (B, T, count, channels) float32, without gradient: of frames, and of those before them, moved."""
         if TOKENS in clips.observations:
-            return clips.observations[TOKENS].float()
+            return clips.observations[TOKENS].float(), clips.observations[MOVED].float()
         with torch.no_grad():
             hidden = unseen_patches(self.model.tokenizer, clips.seen)
-            return self.model.tokenizer.encode(clips.observations, hidden)
+            tokens = self.model.tokenizer.encode(clips.observations, hidden)
+            motion = torch.where(clips.known["ego"][..., None], clips.motion, 0)
+            return tokens, self.model.moved_clips(tokens, motion).float()
 
     def _samplers(self, data: PackedData, names: tuple[str, ...]) -> dict[int, WindowSampler]:
         """Samplers of clips, by the moments that they have."""
@@ -196,19 +198,19 @@ class TransformerObjective(WindowObjective):
 
 
 def dynamics_loss(
-    model: DrivingTransformer, clean: Tensor, clips: Clips, settings: TransformerSettings
+    model: DrivingTransformer, clean: Tensor, moved: Tensor, clips: Clips, settings: TransformerSettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of dynamics and heads, and its parts.
 
-    clean: (B, T, count, channels) tokens of the clips. Heads read agent tokens where they do in a dream: in clips whose
-    frames are all as frames of the past are.
+    clean, moved: (B, T, count, channels) tokens of the clips, and of the frames before, moved. Heads read agent tokens
+    where they do in a dream: in clips whose frames are all as frames of the past are.
     """
     condition, offset = training_condition(clips)
     noise = drawn_noise((len(clean), clean.shape[1]), model.config, settings.forcing, clean.device)
-    forcing, weights = settings.forcing, moving_weights(clean, clips.valid, settings.forcing.moving)
+    forcing, weights = settings.forcing, moving_weights(clean, moved, clips.valid, settings.forcing.moving)
     if clips.seen:
         weights = weights * token_weights(model.tokenizer, clips.seen)
-    shortcut, output = shortcut_loss(model.dynamics, clean, condition, clips.valid, noise, forcing.ramp, weights)
+    shortcut, output = shortcut_loss(model.dynamics, clean, moved, condition, clips.valid, noise, forcing.ramp, weights)
     parts, total = {"shortcut": shortcut.detach()}, shortcut
     chosen = noise.past.nonzero()[:, 0]
     if len(chosen):

@@ -20,6 +20,8 @@ class TransformerSettings:
     """What is observed and drawn, such as bev, or front left right; empty: all of the contract's modalities."""
     prediction: Literal["x", "v"] = "x"
     """What the dynamics give: clean tokens, or the direction towards them."""
+    moved: bool = True
+    """Move the frame before, which the next one begins with, as the ego has moved; else it is taken as it was."""
     doubt_seeds: int = 2
     """Samples of every dreamt frame whose spread is a sign of doubt, each a fifth of a frame's time; 0: none."""
     doubt_cycle: bool = True

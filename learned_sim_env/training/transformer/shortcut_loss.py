@@ -3,7 +3,7 @@
 Every frame of a clip has a share of truth tau and a step size d of its own. At the finest step the network learns the
 clean tokens; at others to get in one step where it gets itself in two steps of half the size (shortcut models, arXiv
 2410.12557). In units of clean tokens, (1 - tau)^2 |(zhat - z~) / (1 - tau) - v|^2 is |zhat - (z~ + (1 - tau) v)|^2: one
-target is learned, whatever d is.
+target is learned, whatever d is. Errors are in variances of the noise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from learned_sim_env.training.reductions import masked_mean
 from learned_sim_env.world_model.transformer.config import TransformerConfig
-from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction, before
+from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Prediction
 from learned_sim_env.world_model.transformer.sampler import clean_estimate, direction, mixed
 
 
@@ -27,7 +27,7 @@ class ForcingConfig:
     ramp: bool = True  # weigh frames by 0.9 tau + 0.1: the more truth is in them, the more there is to learn
     context: float = 0.25  # share of clips in which all frames are as frames of the past are in a dream
     coarse: float = 0.5  # share of the other clips that learn large steps; others only the finest one
-    moving: float = 0.5  # share of a token's weight that goes by how much it changes: most of a picture hardly does
+    moving: float = 0.5  # share of a token's weight that goes by how far the moved frame before is from it
 
 
 class Noise(NamedTuple):
@@ -62,6 +62,7 @@ def drawn_noise(shape: tuple[int, int], model: TransformerConfig, config: Forcin
 def shortcut_loss(
     network: Dynamics,
     clean: Tensor,
+    moved: Tensor,
     condition: Condition,
     valid: Tensor,
     noise: Noise,
@@ -70,25 +71,23 @@ def shortcut_loss(
 ) -> tuple[Tensor, Prediction]:
     """The loss, and the prediction of all frames.
 
-    clean: (B, T, N, channels), without gradient. condition: of (B, T). valid: (B, T) bool, frames that count. weights:
-    (B, T, N) of their tokens, None: alike.
+    clean, moved: (B, T, N, channels), frames, and of each the one before it, moved; without gradient. condition: of
+    (B, T). valid: (B, T) bool, frames that count. weights: (B, T, N) of their tokens, None: alike.
     """
     config = network.config
     tau = (noise.level / config.finest)[..., None, None]
-    noisy = mixed(clean, torch.randn_like(clean), tau)
-    # With other noise than where a frame is shown less noisy or more: from two mixtures of the same one could tell the
-    # truth. In a dream, and so in clips that are all past, it is shown as it was.
-    shown = mixed(clean, torch.randn_like(clean), config.context_level / config.finest)
-    last = before(torch.where(noise.past.view(-1, 1, 1, 1), noisy, shown))
-    output = network(noisy, noise.level, noise.stride, condition, last)
+    noisy = mixed(clean, config.noise * torch.randn_like(clean), tau)
+    # With other noise than the frame itself: from two mixtures of the same one could tell the truth.
+    veiled = mixed(moved, config.noise * torch.randn_like(moved), config.context_share)
+    output = network(noisy, noise.level, noise.stride, condition, veiled)
     target = clean
     if bool(noise.coarse.any()):
         chosen = noise.coarse.nonzero()[:, 0]
         part = Condition(*(x[chosen] for x in condition))
         level, stride = noise.level[chosen], noise.stride[chosen]
-        better = bootstrapped(network, clean[chosen], noisy[chosen], level, stride, part, last[chosen])
+        better = bootstrapped(network, clean[chosen], noisy[chosen], level, stride, part, veiled[chosen])
         target = target.index_copy(0, chosen, better)
-    error = (clean_estimate(output.clean, noisy, tau, config.prediction) - target).square()
+    error = (clean_estimate(output.clean, noisy, tau, config.prediction) - target).square() / config.noise**2
     if config.prediction == "v":
         # Of the direction itself, which is what the network gives.
         error = error / (1 - tau).square()
@@ -97,16 +96,15 @@ def shortcut_loss(
     return masked_mean(weight * error.mean(-1), valid), output
 
 
-def moving_weights(clean: Tensor, valid: Tensor, share: float) -> Tensor:
-    """Weights (B, T, N) near 1 of tokens: a share goes by how much a token differs from the one before it, up to five
-    times the mean; the first frame of a clip has the mean.
+def moving_weights(clean: Tensor, moved: Tensor, valid: Tensor, share: float) -> Tensor:
+    """Weights (B, T, N) near 1 of tokens: a share goes by how far they are from those of the frame before, moved, which
+    is what is left to learn; up to five times the mean.
 
-    clean: (B, T, N, channels). valid: (B, T) bool, frames that count.
+    clean, moved: (B, T, N, channels). valid: (B, T) bool, frames that count.
     """
-    change = (clean[:, 1:] - clean[:, :-1]).square().mean(-1).sqrt()
-    both = (valid[:, 1:] & valid[:, :-1])[..., None].expand(change.shape)
-    change = (change / masked_mean(change, both).clamp_min(1e-6)).clamp_max(5.0)
-    return 1 - share + share * torch.cat([torch.ones_like(clean[:, :1, :, 0]), change], 1)
+    change = (clean - moved).square().mean(-1).sqrt()
+    mean = masked_mean(change, valid[..., None].expand(change.shape)).clamp_min(1e-6)
+    return 1 - share + share * (change / mean).clamp_max(5.0)
 
 
 @torch.no_grad()
@@ -117,9 +115,9 @@ def bootstrapped(
     level: Tensor,
     stride: Tensor,
     condition: Condition,
-    last: Tensor | None = None,
+    moved: Tensor,
 ) -> Tensor:
-    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T); `last`: see `Dynamics`.
+    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T); `moved`: see `Dynamics`.
 
     At the finest step the clean tokens; at others what leads in one step to where the network gets in two, of which it
     goes the second from where the first has led.
@@ -131,7 +129,7 @@ def bootstrapped(
     tau = (level / c.finest)[..., None, None]
 
     def towards(z: Tensor, level: Tensor, tau: Tensor) -> Tensor:
-        output = network(z, level, half, condition, last).clean
+        output = network(z, level, half, condition, moved).clean
         return direction(z, clean_estimate(output, z, tau, c.prediction), tau)
 
     first = towards(noisy, level, tau)

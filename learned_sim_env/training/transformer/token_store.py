@@ -1,7 +1,8 @@
 """Tokens of recorded frames, kept once the tokenizer is frozen: most frames are learned from many times.
 
 A frame is encoded when it is first asked for, with its neighbours, by any of the processes of a run. Its tokens depend
-on the frames that the tokenizer looks back to and on nothing else, so that it does not matter by which.
+on the frames that the tokenizer looks back to and on nothing else, so that it does not matter by which; those of the
+frame before, moved with the ego, on that frame's tokens and the motion.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from torch import Tensor
 
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.files import space_for
-from learned_sim_env.spec import Contract
+from learned_sim_env.training.batches import motions
 from learned_sim_env.training.transformer.tokenizer_loss import unseen_patches
-from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
+from learned_sim_env.world_model.transformer.model import DrivingTransformer
 
 # Moments that are encoded together.
 PIECE = 32
 
 
 class TokenStore:
-    """Tokens (N, count, channels) float16 of the N rows of packed data, read as arrays are: `store[rows]`.
+    """Tokens (N, 2, count, channels) float16 of the N rows of packed data, and of the frames before them, moved, as
+    `DrivingTransformer.moved_clips` says; read as arrays are: `store[rows]`.
 
     Half of the size of float32, as a state of a dream has them.
 
     Args:
-        tokenizer: frozen; on its device frames are encoded.
-        contract: that of its modalities. What the data lack of them is hidden from it.
+        model: its tokenizer is frozen; on its device frames are encoded. What data lack of its modalities is hidden.
         data: the episodes; rows of others are not asked for.
         path: of the file, without what tells it from one of another tokenizer or of other data; those are deleted.
             None: in memory.
@@ -41,16 +42,16 @@ class TokenStore:
         DiskFull: if there is no space for all tokens.
     """
 
-    def __init__(self, tokenizer: Tokenizer, contract: Contract, data: PackedData, path: Path | None, bf16: bool):
-        self._tokenizer, self._contract, self._data, self._bf16 = tokenizer, contract, data, bf16
+    def __init__(self, model: DrivingTransformer, data: PackedData, path: Path | None, bf16: bool):
+        self._model, self._data, self._bf16 = model, data, bf16
         order = data.starts.argsort()
         self._starts, self._ends = data.starts[order], (data.starts + data.lengths)[order]
         rows = len(data.arrays["actions"])
-        shape = (rows, tokenizer.count, tokenizer.narrow.out_features)
+        shape = (rows, 2, model.tokenizer.count, model.config.channels)
         if path is None:
             self._tokens, self._there = np.zeros(shape, np.float16), np.zeros(rows, bool)
             return
-        whole = path.with_name(f"{path.name}-{_fingerprint(tokenizer, data, bf16)}")
+        whole = path.with_name(f"{path.name}-{self._fingerprint()}")
         for other in path.parent.glob(f"{path.name}-*"):
             if not other.name.startswith(whole.name):
                 other.unlink(missing_ok=True)
@@ -61,7 +62,7 @@ class TokenStore:
             print(f"tokens of {rows:,} frames are kept in {whole} ({self._tokens.nbytes / 1e9:.2f} GB)", flush=True)
 
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
-        """(*rows.shape, count, channels) float16 of rows, int64."""
+        """(*rows.shape, 2, count, channels) float16 of rows, int64."""
         rows = np.arange(len(self._there))[rows]
         missing = np.unique(rows[~self._there[rows]])
         start = self._starts[np.searchsorted(self._starts, missing, "right") - 1]
@@ -75,15 +76,20 @@ class TokenStore:
         """A piece of an episode that begins with row `first`."""
         episode = int(np.searchsorted(self._starts, first, "right")) - 1
         last = min(first + PIECE, int(self._ends[episode]))
-        # What the encoder's layer over time looks back to, if it is of the episode.
-        rows = slice(max(first - self._tokenizer.before.past, int(self._starts[episode])), last)
-        device = self._tokenizer.place.device
-        names, known = self._tokenizer.names, self._data.known
+        # The frame before, and what the encoder's layer over time looks back to, if it is of the episode.
+        tokenizer, start = self._model.tokenizer, int(self._starts[episode])
+        before = max(first - 1, start)
+        rows = slice(max(before - tokenizer.before.past, start), last)
+        device = tokenizer.place.device
+        names, known = tokenizer.names, self._data.known
         seen = {name: torch.from_numpy(known(name, rows))[None].to(device) for name in names}
         observed = {name: self._observed(name, rows).to(device) for name in names}
+        motion = torch.from_numpy(self._motions(np.arange(before, last), start))[None].to(device)
         with torch.autocast(device.type, torch.bfloat16, self._bf16):
-            tokens = self._tokenizer.encode(observed, unseen_patches(self._tokenizer, seen))
-        self._tokens[first:last] = tokens[0, first - rows.start :].half().cpu().numpy()
+            tokens = tokenizer.encode(observed, unseen_patches(tokenizer, seen))[:, before - rows.start :]
+            moved = self._model.moved_clips(tokens, motion)
+        pair = torch.stack([tokens.half(), moved], 2)[0, first - before :]
+        self._tokens[first:last] = pair.cpu().numpy()
         if isinstance(self._tokens, np.memmap):
             # Before it says that they are there.
             self._tokens.flush()
@@ -93,9 +99,28 @@ class TokenStore:
         """(1, rows, *shape) of a modality; zeros if the data have none."""
         if self._data.has(name):
             return torch.from_numpy(np.array(self._data.read(name, rows)))[None]
-        modality = self._contract.modality(name)
+        modality = self._model.contract.modality(name)
         blank = np.zeros((1, rows.stop - rows.start, *modality.shape), modality.dtype)
         return torch.from_numpy(blank)
+
+    def _motions(self, rows: np.ndarray, start: int) -> np.ndarray:
+        """(N, 3) float32 that led to rows (N,) of an episode that begins with row `start`; 0 where it is not known."""
+        before, known = np.maximum(rows - 1, start), self._data.known
+        there = known("ego", rows) & known("pose", rows) & known("pose", before)
+        return np.where(there[:, None], motions(self._data, rows, before), 0)
+
+    def _fingerprint(self) -> str:
+        """Tells tokens of this tokenizer and these data, moved so, from others."""
+        data, model = self._data, self._model
+        found = hashlib.sha256(f"{model.draws} {data.fingerprints} {data.modalities} {self._bf16}".encode())
+        found.update(f"{model.config.moved}".encode())
+        for array in (data.starts, data.lengths, data.seeds, data.logs):
+            found.update(str(array.tolist()).encode())
+        for start, end in zip(self._starts.tolist(), self._ends.tolist()):
+            found.update(self._motions(np.arange(start, end), start).tobytes())
+        for name, weight in model.tokenizer.state_dict().items():
+            found.update(name.encode() + weight.detach().float().cpu().numpy().tobytes())
+        return found.hexdigest()[:12]
 
 
 def _mapped(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -109,13 +134,3 @@ def _mapped(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         elif os.fstat(file.fileno()).st_size < size:
             file.truncate(size)
     return np.memmap(path, dtype, "r+", 0, shape)
-
-
-def _fingerprint(tokenizer: Tokenizer, data: PackedData, bf16: bool) -> str:
-    """Tells tokens of this tokenizer and these data from others."""
-    found = hashlib.sha256(f"{tokenizer.names} {data.fingerprints} {data.modalities} {bf16}".encode())
-    for array in (data.starts, data.lengths, data.seeds, data.logs):
-        found.update(str(array.tolist()).encode())
-    for name, weight in tokenizer.state_dict().items():
-        found.update(name.encode() + weight.detach().float().cpu().numpy().tobytes())
-    return found.hexdigest()[:12]

@@ -46,6 +46,8 @@ class TransformerConfig:
     prediction: str = "x"  # what the network gives: the clean tokens, or "v", the direction towards them
     doubt_seeds: int = 2  # samples of every dreamt frame, in a step each, whose spread is a sign of doubt; 0: none
     doubt_cycle: bool = True  # whether another is what becomes of it when it is drawn and encoded again
+    moved: bool = True  # whether the frame before, an input of the next one, is moved with the ego; else as it is
+    noise: float = 0.4  # standard deviation of noise: about that of tokens, since much more drowns them
     context_signal: float = 0.9  # share of truth in frames that are done with; the rest is noise
     context_steps: int = 5  # real moments before a dream
 
@@ -57,6 +59,12 @@ class TransformerConfig:
             )
         if self.prediction not in ("x", "v"):
             raise ValueError(f"prediction {self.prediction!r} is not 'x' or 'v'")
+        if not self.context_level:
+            raise ValueError(
+                f"context_signal {self.context_signal!r} leaves nothing of a frame, on a grid of finest {self.finest!r}"
+            )
+        if not self.noise > 0:
+            raise ValueError(f"noise {self.noise!r} is not above 0: give about the standard deviation of tokens")
         for name in ("width", "tokenizer_width", "fine", "coarse", "channels", "head_hidden"):
             if getattr(self, name) % 32:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not a multiple of 32")
@@ -86,6 +94,11 @@ class TransformerConfig:
     def context_level(self) -> int:
         """`context_signal` on the grid of levels that the network knows, of 0 to `finest` - 1."""
         return min(round(self.context_signal * self.finest), self.finest - 1)
+
+    @property
+    def context_share(self) -> float:
+        """Share of truth in frames that are done with, which is that of `context_level`."""
+        return self.context_level / self.finest
 
 
 # What `learned-sim train --model` offers.

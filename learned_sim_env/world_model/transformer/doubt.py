@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from learned_sim_env.world_model.protocol import Observation
 from learned_sim_env.world_model.transformer.dynamics import Dynamics, Past
 from learned_sim_env.world_model.transformer.sampler import sample_frame
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
@@ -18,27 +19,29 @@ from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 STILL = 0.02
 
 
-def spread(network: Dynamics, patterns: Tensor, condition_tokens: Tensor, past: Past, seeds: int) -> Tensor:
+def spread(
+    network: Dynamics, patterns: Tensor, moved: Tensor, condition_tokens: Tensor, past: Past, seeds: int
+) -> Tensor:
     """(B,) root mean square distance of `seeds` samples of the next frame from their mean; 0 for less than two.
 
-    patterns: (P, count, channels) standard normal, of which pairs with opposite signs are the noises.
+    patterns: (P, count, channels) noise, of which pairs with opposite signs are taken. moved: see `sample_frame`.
     """
     if seeds < 2:
         return torch.zeros_like(patterns[past.frames % len(patterns), 0, 0])
     samples = []
     for k in range(seeds):
         noise = patterns[(past.frames + k // 2) % len(patterns)]
-        samples.append(sample_frame(network, noise if k % 2 else -noise, condition_tokens, past, 1))
+        samples.append(sample_frame(network, noise if k % 2 else -noise, moved, condition_tokens, past, 1))
     middle = torch.stack(samples).mean(0)
     return torch.stack([_size(z - middle) for z in samples]).square().mean(0).sqrt()
 
 
-def unlike_itself(tokenizer: Tokenizer, tokens: Tensor, before: Tensor) -> Tensor:
-    """(B,) RMS(z - enc(dec z)) / RMS(z - z_prev), of tokens (B, count, channels) of a frame and the one before."""
-    shown = tokenizer.drawn(tokens, tokenizer.names)
-    rows, layer = len(tokens), tokenizer.before
-    ring = tokens.new_zeros(rows, tokenizer.count, layer.attention.kv_heads, layer.past, layer.attention.size)
-    again = tokenizer.encode_next(shown, ring, ring, torch.zeros(rows, dtype=torch.int64, device=tokens.device))[0]
+def unlike_itself(tokenizer: Tokenizer, tokens: Tensor, before: Tensor, shown: Observation) -> Tensor:
+    """(B,) RMS(z - enc(dec z)) / RMS(z - z_prev), of tokens (B, count, channels) of a frame and the one before.
+
+    shown: dec z.
+    """
+    again = tokenizer.encode_alone(shown)
     return _size(tokens - again) / (_size(tokens - before) + STILL)
 
 

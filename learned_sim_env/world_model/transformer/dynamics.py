@@ -3,8 +3,9 @@
 Tokens of a frame, as in Dreamer 4 (arXiv 2509.24527, section 3.2): those of the tokenizer, noisy to some degree;
 registers; one that says how noisy they are, and how large the step is that will be made towards the clean ones; one of
 the action; one of the ego's own motion; and agent tokens, which see all the others and are seen by none. Unlike there,
-the tokens of the frame before, as noisy as frames of the past are, are an input beside the noisy ones: what moves from
-one place to another is found there by layers over space, where a layer over time finds the same place only.
+tokens of the frame before, moved with the ego (see `moving`) and as noisy as frames of the past are, are an input
+beside the noisy ones: the network gives what is other than they say. What a frame is conditioned on is added to all of
+its tokens as well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from learned_sim_env.world_model.protocol import State
 from learned_sim_env.world_model.transformer.attention import SpaceLayer, TimeLayer, TokenGroup, learned, remembered
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.ego import EGO_NUMBERS
+
+# Share of their usual size with which weights begin that give what the network adds to the moved frame.
+FIRST = 0.01
 
 
 class Condition(NamedTuple):
@@ -40,34 +44,32 @@ class Past(NamedTuple):
 
     keys, values: (B, N, kv_heads, past, size) float32 each, rings, see `attention.TimeLayer.next`; one tensor a layer,
     since a CPU computes with parts of a larger one in another way if there is one row than if there are more. frames:
-    (B,) int64, how many there were. last: (B, count, channels), the last of them, noisy as it was committed; zeros
-    before the first.
+    (B,) int64, how many there were.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     frames: Tensor
-    last: Tensor
 
     @staticmethod
-    def from_state(state: State, layers: int, last: Tensor) -> Past:
-        """That of a state, which has its `last` as tokens."""
+    def from_state(state: State, layers: int) -> Past:
+        """That of a state."""
         keys, values = (tuple(state[f"{kind}_{i}"] for i in range(layers)) for kind in ("keys", "values"))
-        return Past(keys, values, state["frames"], last)
+        return Past(keys, values, state["frames"])
 
     def in_state(self) -> State:
-        """As it stands in a state, all but `last`."""
+        """As it stands in a state."""
         rings = {"keys": self.keys, "values": self.values}
         named = {f"{kind}_{i}": ring for kind, layers in rings.items() for i, ring in enumerate(layers)}
         return {**named, "frames": self.frames}
 
-    def then(self, keys: Sequence[Tensor], values: Sequence[Tensor], noisy: Tensor) -> Past:
-        """With one more frame, `noisy`, of which the others are (B, N, kv_heads, 1, size) of every layer."""
+    def then(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Past:
+        """With one more frame, of which they are (B, N, kv_heads, 1, size) of every layer."""
         rings = [
             tuple(remembered(ring, new, self.frames) for ring, new in zip(*pair))
             for pair in ((self.keys, keys), (self.values, values))
         ]
-        return Past(rings[0], rings[1], self.frames + 1, noisy)
+        return Past(rings[0], rings[1], self.frames + 1)
 
 
 class Prediction(NamedTuple):
@@ -87,7 +89,13 @@ class Dynamics(nn.Module):
         self.config, self.count = config, count
         c, width = config, config.width
         self.enter, self.leave = Linear(c.channels, width), Linear(width, c.channels)
-        self.enter_last = Linear(c.channels, width, bias=False)
+        self.enter_moved = Linear(c.channels, width, bias=False)
+        # Clean tokens are the moved ones at first.
+        self.keep = nn.Parameter(torch.ones(c.channels))
+        with torch.no_grad():
+            if c.prediction == "x":
+                self.leave.weight.mul_(FIRST)
+                self.leave.bias.zero_()
         self.place = learned(count, width)
         self.registers = learned(c.registers, width)
         self.signal = nn.Embedding(c.finest, width)
@@ -115,12 +123,9 @@ class Dynamics(nn.Module):
         c, device = self.config, self.place.device
         shape = (batch_size, self.all, c.kv_heads, c.past, c.width // c.heads)
         rings = [tuple(torch.zeros(shape, device=device) for _ in range(c.time_layers)) for _ in range(2)]
-        last = torch.zeros(batch_size, self.count, c.channels, device=device)
-        return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device), last)
+        return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
 
-    def forward(
-        self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition, last: Tensor | None = None
-    ) -> Prediction:
+    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition, moved: Tensor) -> Prediction:
         """Clips of T successive frames.
 
         Args:
@@ -128,18 +133,17 @@ class Dynamics(nn.Module):
             level: (B, T) int64 of 0 to finest - 1: the share of truth in them, times `finest` (tau).
             stride: (B, T) int64: 2^-stride of the way from nothing to all is the step to be made (d).
             condition: of (B, T).
-            last: (B, T, count, channels), the frames before these, see `Past.last`; None: those of `noisy`.
+            moved: (B, T, count, channels), the frames before these, moved, of which `context_share` is truth.
         """
-        last = before(noisy) if last is None else last
-        x = self._tokens(noisy, level, stride, self.condition_tokens(condition), last)
+        x = self._tokens(noisy, level, stride, self.condition_tokens(condition), moved)
         b, t = x.shape[:2]
         for layer in self.layers:
             over_time = isinstance(layer, TimeLayer)
             x = layer(x) if over_time else layer(x.flatten(0, 1), self.groups).unflatten(0, (b, t))
-        return self._prediction(x)
+        return self._prediction(x, moved)
 
     def next(
-        self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, past: Past
+        self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, moved: Tensor, past: Past
     ) -> tuple[Prediction, list[Tensor], list[Tensor]]:
         """One more frame after those of `past`: the same as `forward` gives for it.
 
@@ -147,12 +151,13 @@ class Dynamics(nn.Module):
             noisy: (B, count, channels).
             level, stride: (B,), as for `forward`.
             condition_tokens: (B, 2, width), see the method `condition_tokens`.
+            moved: (B, count, channels), as for `forward`.
             past: what was before.
 
         Returns:
             The prediction, and the frame's keys and values, see `Past.then`.
         """
-        x = self._tokens(noisy, level, stride, condition_tokens, past.last)
+        x = self._tokens(noisy, level, stride, condition_tokens, moved)
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for layer in self.layers:
@@ -163,7 +168,7 @@ class Dynamics(nn.Module):
                 values.append(value)
             else:
                 x = layer(x, self.groups)
-        return self._prediction(x), keys, values
+        return self._prediction(x, moved), keys, values
 
     def condition_tokens(self, condition: Condition) -> Tensor:
         """(..., 2, width): tokens of action and motion."""
@@ -175,23 +180,20 @@ class Dynamics(nn.Module):
         ego = torch.where(condition.ego_known[..., None], ego, as_dtype(self.no_ego, ego.dtype))
         return torch.stack([action, as_dtype(ego, action.dtype)], -2)
 
-    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, last: Tensor) -> Tensor:
+    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, moved: Tensor) -> Tensor:
         """(..., all, width)."""
         dtype = self.enter.weight.dtype
-        x = self.enter(as_dtype(noisy, dtype)) + self.enter_last(as_dtype(last, dtype))
-        x = x + as_dtype(self.place, x.dtype)
+        x = self.enter(as_dtype(noisy, dtype)) + self.enter_moved(as_dtype(moved, dtype))
         signal = (self.signal(level) + self.stride(stride))[..., None, :]
+        told = as_dtype(signal, x.dtype) + condition_tokens.sum(-2, keepdim=True)
+        x = x + as_dtype(self.place, x.dtype) + as_dtype(told, x.dtype)
         fixed = [part.expand(*x.shape[:-2], *part.shape) for part in (self.registers, self.agents)]
         parts = (fixed[0], signal, condition_tokens, fixed[1])
         return torch.cat([x, *(as_dtype(part, x.dtype) for part in parts)], -2)
 
-    def _prediction(self, x: Tensor) -> Prediction:
-        clean = self.leave(self.norm(x[..., : self.count, :]))
-        return Prediction(
-            as_dtype(clean, torch.float32), as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32)
-        )
-
-
-def before(frames: Tensor) -> Tensor:
-    """The frames before those of clips (B, T, ...), zeros before the first."""
-    return torch.cat([torch.zeros_like(frames[:, :1]), frames[:, :-1]], 1)
+    def _prediction(self, x: Tensor, moved: Tensor) -> Prediction:
+        clean = as_dtype(self.leave(self.norm(x[..., : self.count, :])), torch.float32)
+        if self.config.prediction == "x":
+            # As large as without noise.
+            clean = clean + as_dtype(self.keep, torch.float32) * moved / self.config.context_share
+        return Prediction(clean, as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32))

@@ -3,7 +3,7 @@
 What is observed becomes tokens (`tokenizer`), which `dynamics` knows the past of; the next frame's are dreamt from
 noise in a few steps (`sampler`), and committed to the past once. Agent tokens read every frame that is committed, and
 `heads` say what follows. The ego's own motion comes from the exact residual path that the RSSM has as well
-(`EgoPath`), and is an input of the dynamics.
+(`EgoPath`). It is an input of the dynamics, and so is the frame before, drawn, moved by it (`moving`) and encoded.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from learned_sim_env.world_model.transformer.config import SIZES, TransformerCon
 from learned_sim_env.world_model.transformer.doubt import spread, unlike_itself
 from learned_sim_env.world_model.transformer.dynamics import Condition, Dynamics, Past
 from learned_sim_env.world_model.transformer.heads import SIGNALS, Doubt, Heads
+from learned_sim_env.world_model.transformer.moving import Moving
 from learned_sim_env.world_model.transformer.noise import PATTERNS, normals, patterns
 from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 
 # Parts that never run in reduced precision: centimetres add up, or products are too small to gain from it.
 EXACT = ("ego_path.", "heads.", "doubt.")
+# Of a state, names of what is shown begin so.
+SHOWN = "shown_"
 # Numbers that heads read beside agent tokens, see `DrivingTransformer.facts`.
 FACTS = ego_numbers.EGO_NUMBERS + 2 + 3 + 2
 
@@ -58,7 +61,8 @@ class DrivingTransformer(nn.Module):
         # As they were, whatever else the contract comes to have.
         config = dataclasses.replace(config, modalities=names)
         self.config, self.contract = config, contract
-        self.tokenizer = Tokenizer([contract.modality(name) for name in names], config)
+        modalities = [contract.modality(name) for name in names]
+        self.tokenizer, self.moving = Tokenizer(modalities, config), Moving(modalities)
         self.dynamics = Dynamics(self.tokenizer.count, config)
         self.ego_path = EgoPath(contract.dt)
         self.latent_size = config.agents * config.width + FACTS
@@ -66,7 +70,7 @@ class DrivingTransformer(nn.Module):
         self.doubt = Doubt(self.latent_size, config.head_hidden)
         self.patterns: Tensor
         # Part of what was learned: heads and states are what they are for this noise.
-        self.register_buffer("patterns", patterns(self.tokenizer.count, config.channels))
+        self.register_buffer("patterns", patterns(self.tokenizer.count, config.channels, config.noise))
 
     @property
     def observes(self) -> tuple[str, ...]:
@@ -95,10 +99,8 @@ class DrivingTransformer(nn.Module):
 
     @property
     def history(self) -> int:
-        """Frames from which all keys and values follow: those of a layer over time from those of the layer before, and
-        a frame's from the frame before it.
-        """
-        return self.config.past * self.config.time_layers + 1
+        """Frames from which all keys and values follow: those of a layer over time from those of the layer before."""
+        return self.config.past * self.config.time_layers
 
     def in_bfloat16(self) -> DrivingTransformer:
         """A copy whose large matrix products run in bfloat16; states, and the ego's own motion, stay float32."""
@@ -129,6 +131,7 @@ class DrivingTransformer(nn.Module):
             "actions": zeros(ACTION_HISTORY, 2),
             "seen": zeros(dtype=torch.bool),
             "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
+            "moved": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
             "conditions": zeros(self.history, 2 + ego_numbers.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
             "signals": zeros(SIGNALS),
@@ -136,6 +139,10 @@ class DrivingTransformer(nn.Module):
             "encoded": zeros(dtype=torch.int64),
             "encoder_keys": zeros(*encoder),
             "encoder_values": zeros(*encoder),
+            **{
+                f"{SHOWN}{m.name}": zeros(*m.shape, dtype=torch.float32 if m.kind == "vector" else torch.uint8)
+                for m in map(self.contract.modality, c.modalities)
+            },
         }
 
     def observe(self, state: State, action: Tensor, observation: Observation) -> State:
@@ -154,7 +161,15 @@ class DrivingTransformer(nn.Module):
             "seen": torch.ones_like(state["seen"]),
             "signals": torch.zeros_like(state["signals"]),
         }
-        return self._committed({**state, **seen, "motions": motions, "actions": actions, "ego": ego}, tokens)
+        tokens = tokens.half()
+        shown = self.tokenizer.drawn(tokens, self.draws)
+        # Before its first frame a row stood still.
+        first = state["frames"] == 0
+        before = {name: torch.where(_rows(first, new), new, state[SHOWN + name]) for name, new in shown.items()}
+        last = torch.where(_rows(first, tokens), tokens, state["tokens"][:, -1])
+        moved = self.moved(last, before, torch.where(first[:, None], 0, motions[:, -1]))
+        after = {**state, **seen, **_kept(shown), "motions": motions, "actions": actions, "ego": ego}
+        return self._committed(after, tokens, moved)
 
     def imagine(self, state: State, action: Tensor, noise: Tensor | None, temperature: float = 1.0) -> State:
         """Prior, one clock step; `noise` (B, noise_size) in [0, 1), None: zeros instead of normal noise."""
@@ -165,14 +180,19 @@ class DrivingTransformer(nn.Module):
         beside = ego_numbers.moved(state["ego"][:, 4:], motion)
         ego = torch.cat([torch.stack([speed, turning], -1), action, beside], -1)
         after = {**state, "motions": motions, "actions": actions, "ego": ego}
+        deviation = temperature * self.config.noise
         shape = (len(action), self.tokenizer.count, self.config.channels)
-        start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * temperature
+        start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * deviation
         condition_tokens = self.dynamics.condition_tokens(self._condition(self._numbers(after)))
         past = self._past(state)
-        tokens = sample_frame(self.dynamics, start, condition_tokens, past, self.config.steps)
+        moved = self.moved(state["tokens"][:, -1], self._shown(state), motion)
+        veiled = self._veiled(moved, past)
+        tokens = sample_frame(self.dynamics, start, veiled, condition_tokens, past, self.config.steps).half()
+        shown = self.tokenizer.drawn(tokens, self.draws)
         # Frames that the encoder has not seen: what it goes on from is gone.
-        after = self._committed({**after, "encoded": torch.zeros_like(state["encoded"])}, tokens)
-        after["signals"] = self._signals(after["tokens"], condition_tokens, past)
+        after = {**after, **_kept(shown), "encoded": torch.zeros_like(state["encoded"])}
+        after["signals"] = self._signals(tokens, state["tokens"][:, -1], shown, veiled, condition_tokens, past)
+        after = self._committed(after, tokens, moved)
         correction = self.heads(self.features(after)).correction
         bound = self.contract.modality("ego").bounds[4]
         distance, error = (beside + correction).unbind(-1)
@@ -184,6 +204,31 @@ class DrivingTransformer(nn.Module):
         return torch.cat(
             [state["agents"], self.facts(state["conditions"][:, -1], state["motions"], state["actions"])], -1
         )
+
+    def moved(self, tokens: Tensor, shown: Observation, motion: Tensor) -> Tensor:
+        """Tokens (B, count, channels) float16 of frames as they would be if nothing but the ego moved.
+
+        Args:
+            tokens: (B, count, channels) of the frames.
+            shown: what is drawn of them, all modalities; rather than what was real, as in a dream.
+            motion: (B, 3) of the ego since; 0 where it is not known.
+        """
+        if not self.config.moved:
+            return tokens.half()
+        return self.tokenizer.encode_alone(self.moving(shown, motion)).half()
+
+    def moved_clips(self, tokens: Tensor, motion: Tensor) -> Tensor:
+        """(B, T, count, channels) float16: for each frame of clips the one before it, `moved`, as in a dream.
+
+        Before its first frame a clip stood still.
+
+        tokens: (B, T, count, channels). motion: (B, T, 3) that led to the frames; 0 where it is not known.
+        """
+        # What a state keeps of tokens.
+        before = torch.cat([tokens[:, :1], tokens[:, :-1]], 1).half().flatten(0, 1)
+        motion = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, 1:]], 1).flatten(0, 1)
+        shown = self.tokenizer.drawn(before, self.draws) if self.config.moved else {}
+        return self.moved(before, shown, motion).view(tokens.shape)
 
     def facts(self, condition: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
         """(..., FACTS): a frame's condition (..., 9), and how motion and action have changed.
@@ -210,8 +255,8 @@ class DrivingTransformer(nn.Module):
         }
 
     def draw(self, state: State, names: Sequence[str]) -> tuple[Observation, State]:
-        """The modalities `names`, from the tokens of the frame alone; nothing new is imagined for it."""
-        return self.tokenizer.drawn(state["tokens"][:, -1], names), state
+        """The modalities `names`, which the state keeps: the next frame begins with them."""
+        return {name: state[SHOWN + name] for name in names}, state
 
     @property
     def code_sizes(self) -> dict[str, int]:
@@ -227,62 +272,78 @@ class DrivingTransformer(nn.Module):
         return self.tokenizer.drawn(code.unflatten(1, (self.tokenizer.count, -1)), names)
 
     def compact(self, state: State) -> State:
-        """All but the keys and values, which are nine tenths of a state."""
+        """All but the keys and values, which are nine tenths of a state, and what is drawn of its last tokens."""
         rings = self._past(state).in_state()
-        return {name: value for name, value in state.items() if name == "frames" or name not in rings}
+        large = {name for name in rings if name != "frames"} | {SHOWN + name for name in self.draws}
+        return {name: value for name, value in state.items() if name not in large}
 
     def expand(self, compact: State) -> State:
-        """The state, its keys and values computed again from the frames that they follow from, in their order."""
+        """The state, its keys and values computed again from the frames that they follow from, in their order, and its
+        last frame drawn again.
+        """
         count = compact["frames"]
         past = self.dynamics.empty_past(len(count))
         # Before its first frame a row stays without a past; steps before the first frame of all rows are left out.
         past = past._replace(frames=(count - self.history).clamp_min(0))
         for i in range(max(self.history - int(count.max()), 0), self.history):
             frame = count - self.history + i
-            tokens, condition = compact["tokens"][:, i], compact["conditions"][:, i]
-            later = self._next(tokens, condition, past)[1]
-            there = (frame >= 0).view(-1, 1, 1, 1, 1)
-            last = torch.where(there[:, 0, 0], later.last, 0)
+            tokens, moved, condition = (compact[name][:, i] for name in ("tokens", "moved", "conditions"))
+            later = self._next(tokens, moved, condition, past)[1]
+            there = frame >= 0
             keys, values = (
-                tuple(torch.where(there, new, old) for new, old in zip(*pair)) for pair in zip(later[:2], past[:2])
+                tuple(torch.where(_rows(there, new), new, old) for new, old in zip(*pair))
+                for pair in zip(later[:2], past[:2])
             )
-            past = Past(keys, values, (frame + 1).clamp_min(0), last)
-        return {**compact, **past.in_state()}
+            past = Past(keys, values, (frame + 1).clamp_min(0))
+        drawn = self.tokenizer.drawn(compact["tokens"][:, -1], self.draws)
+        shown = {name: torch.where(_rows(count > 0, value), value, 0) for name, value in drawn.items()}
+        return {**compact, **past.in_state(), **_kept(shown)}
 
-    def _committed(self, state: State, tokens: Tensor) -> State:
-        """The state after a frame: its ego, motions and actions are those of `state`; what was before is its past."""
+    def _committed(self, state: State, tokens: Tensor, moved: Tensor) -> State:
+        """The state after a frame, tokens (B, count, channels) float16, and the one before it, `moved`, likewise: what
+        a state keeps of them is what everything after them follows from. Its ego, motions, actions and pictures are
+        those of `state`; what was before is its past.
+        """
         condition = self._numbers(state)
-        # What a state keeps of tokens is what everything after them follows from.
-        tokens = tokens.half()
-        agents, past = self._next(tokens, condition, self._past(state))
+        agents, past = self._next(tokens, moved, condition, self._past(state))
         return {
             **state,
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
+            "moved": torch.cat([state["moved"][:, 1:], moved[:, None]], 1),
             "conditions": torch.cat([state["conditions"][:, 1:], condition[:, None]], 1),
             "agents": agents.flatten(1),
             **past.in_state(),
         }
 
-    def _next(self, tokens: Tensor, condition: Tensor, past: Past) -> tuple[Tensor, Past]:
-        """Agent tokens (B, agents, width) of a frame, tokens (B, count, channels) float16, and the past with it."""
-        noise = self.patterns[past.frames % PATTERNS]
+    def _next(self, tokens: Tensor, moved: Tensor, condition: Tensor, past: Past) -> tuple[Tensor, Past]:
+        """Agent tokens (B, agents, width) of a frame, see `_committed`, and the past with it."""
+        noise = self.patterns[0, past.frames % PATTERNS]
         condition_tokens = self.dynamics.condition_tokens(self._condition(condition))
-        output, past = commit(self.dynamics, tokens.float(), noise, condition_tokens, past)
+        veiled = self._veiled(moved, past)
+        output, past = commit(self.dynamics, tokens.float(), noise, veiled, condition_tokens, past)
         return output.agents, past
 
-    def _signals(self, tokens: Tensor, condition_tokens: Tensor, past: Past) -> Tensor:
-        """(B, SIGNALS) of the last frame of tokens (B, history, count, channels), which came after `past`."""
-        last, before = tokens[:, -1].float(), tokens[:, -2].float()
-        apart = spread(self.dynamics, self.patterns, condition_tokens, past, self.config.doubt_seeds)
-        unlike = unlike_itself(self.tokenizer, last, before) if self.config.doubt_cycle else torch.zeros_like(apart)
+    def _veiled(self, moved: Tensor, past: Past) -> Tensor:
+        """What the dynamics are shown of the frame before, moved, in that after `past`."""
+        # With other noise than the frame itself: from two mixtures of the same one could tell the truth.
+        return mixed(moved.float(), self.patterns[1, past.frames % PATTERNS], self.config.context_share)
+
+    def _signals(
+        self, tokens: Tensor, before: Tensor, shown: Observation, veiled: Tensor, condition_tokens: Tensor, past: Past
+    ) -> Tensor:
+        """(B, SIGNALS) of a frame, tokens (B, count, channels), and of what it shows; it came after `past`."""
+        c = self.config
+        apart = spread(self.dynamics, self.patterns[0], veiled, condition_tokens, past, c.doubt_seeds)
+        unlike = torch.zeros_like(apart)
+        if c.doubt_cycle:
+            unlike = unlike_itself(self.tokenizer, tokens.float(), before.float(), shown)
         return torch.stack([apart, unlike], -1)
 
     def _past(self, state: State) -> Past:
-        frames = state["frames"]
-        # As it was committed.
-        tau = self.config.context_level / self.config.finest
-        last = mixed(state["tokens"][:, -1].float(), self.patterns[(frames - 1) % PATTERNS], tau)
-        return Past.from_state(state, self.config.time_layers, torch.where((frames > 0).view(-1, 1, 1), last, 0))
+        return Past.from_state(state, self.config.time_layers)
+
+    def _shown(self, state: State) -> Observation:
+        return {name: state[SHOWN + name] for name in self.draws}
 
     @staticmethod
     def _numbers(state: State) -> Tensor:
@@ -293,3 +354,13 @@ class DrivingTransformer(nn.Module):
     def _condition(condition: Tensor) -> Condition:
         known = torch.ones_like(condition[..., 0], dtype=torch.bool)
         return Condition(condition[..., :2], known, condition[..., 2:], known)
+
+
+def _kept(shown: Observation) -> State:
+    """What is shown, as a state has it."""
+    return {SHOWN + name: value for name, value in shown.items()}
+
+
+def _rows(which: Tensor, like: Tensor) -> Tensor:
+    """Rows (B,) bool, to be broadcast against `like` (B, ...)."""
+    return which.view(-1, *[1] * (like.ndim - 1))

@@ -28,12 +28,15 @@ def direction(noisy: Tensor, clean: Tensor, tau: Tensor | float) -> Tensor:
     return (clean.clamp(-1, 1) - noisy) / (1 - tau)
 
 
-def sample_frame(network: Dynamics, noise: Tensor, condition_tokens: Tensor, past: Past, steps: int) -> Tensor:
+def sample_frame(
+    network: Dynamics, noise: Tensor, moved: Tensor, condition_tokens: Tensor, past: Past, steps: int
+) -> Tensor:
     """The tokens (B, count, channels) float32 of the next frame, in [-1, 1].
 
     Args:
         network: the dynamics.
         noise: (B, count, channels), where it starts.
+        moved: (B, count, channels), the frame before, moved and noisy, see `Dynamics.forward`.
         condition_tokens: (B, 2, width), see `Dynamics.condition_tokens`.
         past: the frames before.
         steps: K.
@@ -43,23 +46,23 @@ def sample_frame(network: Dynamics, noise: Tensor, condition_tokens: Tensor, pas
     for k in range(steps):
         tau = k / steps
         level = torch.full_like(past.frames, k * c.finest // steps)
-        output = network.next(z, level, stride, condition_tokens, past)[0]
+        output = network.next(z, level, stride, condition_tokens, moved, past)[0]
         z = z + direction(z, clean_estimate(output.clean, z, tau, c.prediction), tau) / steps
     return z.clamp(-1, 1)
 
 
 def commit(
-    network: Dynamics, clean: Tensor, noise: Tensor, condition_tokens: Tensor, past: Past
+    network: Dynamics, clean: Tensor, noise: Tensor, moved: Tensor, condition_tokens: Tensor, past: Past
 ) -> tuple[Prediction, Past]:
     """The past with one more frame, and the prediction of it.
 
     A frame is committed once, noisy to the one degree and with the one label that frames of the past have in a dream,
     and which training shows in every batch.
 
-    clean, noise: (B, count, channels).
+    clean, noise: (B, count, channels). moved: see `sample_frame`.
     """
     level = torch.full_like(past.frames, network.config.context_level)
     stride = torch.full_like(past.frames, network.config.finest.bit_length() - 1)
-    noisy = mixed(clean, noise, network.config.context_level / network.config.finest)
-    output, keys, values = network.next(noisy, level, stride, condition_tokens, past)
-    return output, past.then(keys, values, noisy)
+    noisy = mixed(clean, noise, network.config.context_share)
+    output, keys, values = network.next(noisy, level, stride, condition_tokens, moved, past)
+    return output, past.then(keys, values)

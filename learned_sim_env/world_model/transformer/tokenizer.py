@@ -71,7 +71,9 @@ class Tokenizer(nn.Module):
 
     def encode_alone(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Tokens (B, count, channels) of frames, by modality (B, *shape), that have nothing before them."""
-        return self.encode({name: observations[name][:, None] for name in self.names})[:, 0]
+        rows, layer = len(observations[self.names[0]]), self.before
+        ring = layer.cosines.new_zeros(rows, self.count, layer.attention.kv_heads, layer.past, layer.attention.size)
+        return self.encode_next(observations, ring, ring, torch.zeros(rows, dtype=torch.int64, device=ring.device))[0]
 
     def encode_next(
         self, observation: Mapping[str, Tensor], keys: Tensor, values: Tensor, count: Tensor

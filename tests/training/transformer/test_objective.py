@@ -13,7 +13,7 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import LABELS, TOKENS, Clips, labelled_episodes, partly_labelled
+from learned_sim_env.training.transformer.clips import LABELS, MOVED, TOKENS, Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
 from learned_sim_env.training.transformer.objective import VIDEO, StageBatch, TransformerObjective
 from learned_sim_env.training.transformer.settings import TransformerSettings
@@ -140,12 +140,13 @@ def test_unlabelled_episodes_leave_actions_alone(packed: PackedData) -> None:
 
 
 def test_what_moves_weighs_more() -> None:
-    clean = torch.zeros(2, 3, 4, 32)
-    clean[0, 1:, 0] = 1.0
-    weights = moving_weights(clean, torch.ones(2, 3, dtype=torch.bool), 0.5)
-    # One of sixteen tokens of later frames changes: its weight is bounded, and what stands still has half of one.
-    assert weights[:, 0].unique().tolist() == [1.0] and weights[0, 1].tolist() == [3.0, 0.5, 0.5, 0.5]
-    assert weights[:, 2].unique().tolist() == [0.5] and (moving_weights(clean, clean[..., 0, 0] == 0, 0.0) == 1).all()
+    clean, valid = torch.rand(2, 3, 4, 32), torch.ones(2, 3, dtype=torch.bool)
+    moved = clean.clone()
+    moved[0, 1, 0] += 1.0
+    weights = moving_weights(clean, moved, valid, 0.5)
+    # One of 24 tokens is other than geometry says: its weight is bounded, and what it says exactly has half of one.
+    assert weights[0, 1].tolist() == [3.0, 0.5, 0.5, 0.5] and weights[1].unique().tolist() == [0.5]
+    assert (moving_weights(clean, moved, valid, 0.0) == 1).all()
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +178,8 @@ def test_films_are_learned_from_first_and_then_in_a_share_of_the_steps(filmed: T
         clips = filmed.batch(step).clips
         assert not any(mask.any() for mask in clips.known.values()), "what is known besides is not used"
         assert clips.seen["front"].all() and not clips.seen["bev"][clips.valid].any() and clips.valid.any()
-        assert clips.observations.keys() == {TOKENS} and clips.observations[TOKENS].shape[2:] == (40, 32)
+        assert clips.observations.keys() == {TOKENS, MOVED}
+        assert all(tokens.shape[2:] == (40, 32) for tokens in clips.observations.values())
     # None of the test split.
     assert len(filmed._sources[VIDEO][0]) == 2
     # The tokenizer, which is not shown tokens, sees that much.

@@ -40,9 +40,7 @@ class Known(Dynamics):
         super().__init__(1, config)
         self.gain = torch.nn.Parameter(torch.tensor(0.5))
 
-    def forward(
-        self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition, last: Tensor | None = None
-    ) -> Prediction:
+    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition, moved: Tensor) -> Prediction:
         tau, d = level / 8, 2.0**-stride
         return Prediction(self.gain * noisy + (0.1 * tau - 0.2 * d)[..., None, None], noisy)
 
@@ -80,7 +78,7 @@ def test_the_bootstraps_target_by_hand() -> None:
     noisy = torch.tensor([0.4, -0.2, 0.8]).view(1, 3, 1, 1).expand(1, 3, 1, 32)
     clean = torch.full_like(noisy, 0.3)
     level, stride = torch.tensor([[2, 5, 0]]), torch.tensor([[2, 3, 0]])
-    found = bootstrapped(network, clean, noisy, level, stride, given(1, 3))
+    found = bootstrapped(network, clean, noisy, level, stride, given(1, 3), clean)
 
     # z = 0.4: f = 0.5 * 0.4 + 0.1 * 0.25 - 0.2 * 0.125 = 0.2, b' = (0.2 - 0.4) / 0.75; z' = 0.4 + b' / 8;
     # f = 0.5 * 0.36667 + 0.1 * 0.375 - 0.025 = 0.195833, b'' = (0.195833 - 0.366667) / 0.625.
@@ -97,10 +95,10 @@ def test_the_bootstraps_target_by_hand() -> None:
 def test_the_bootstraps_target_is_where_the_sampler_gets() -> None:
     """One large step from noise to the target's direction is two steps of the sampler, in a clip of one frame."""
     network, noisy = Known(), torch.randn(1, 1, 1, 32)
-    half = bootstrapped(network, noisy, noisy, torch.tensor([[0]]), torch.tensor([[0]]), given(1, 1))
+    half = bootstrapped(network, noisy, noisy, torch.tensor([[0]]), torch.tensor([[0]]), given(1, 1), noisy)
     z = noisy
     for level, tau in ((0, 0.0), (4, 0.5)):
-        output = network(z, torch.tensor([[level]]), torch.tensor([[1]]), given(1, 1)).clean
+        output = network(z, torch.tensor([[level]]), torch.tensor([[1]]), given(1, 1), noisy).clean
         z = z + direction(z, output, tau) / 2
     torch.testing.assert_close(half, z)
 
@@ -113,15 +111,15 @@ def test_the_loss_by_hand(prediction: str, ramp: bool) -> None:
     none = torch.zeros(1, dtype=torch.bool)
     clean, valid, some = torch.rand(1, 3, 1, 32), torch.tensor([[True, True, True]]), given(1, 3)
     torch.manual_seed(5)
-    loss, _ = shortcut_loss(network, clean, some, valid, Noise(level, stride, none, none), ramp)
+    loss, _ = shortcut_loss(network, clean, clean, some, valid, Noise(level, stride, none, none), ramp)
     torch.manual_seed(5)
-    drawn = torch.randn_like(clean)
+    drawn = CONFIG.noise * torch.randn_like(clean)
     expected = []
     for t, tau in enumerate((0.0, 0.25, 0.875)):
         z = (1 - tau) * drawn[0, t] + tau * clean[0, t]
         output = 0.5 * z + 0.1 * tau - 0.2 / 8
         truth = clean[0, t] if prediction == "x" else clean[0, t] - drawn[0, t]
-        expected.append((0.9 * tau + 0.1 if ramp else 1.0) * (output - truth).square().mean())
+        expected.append((0.9 * tau + 0.1 if ramp else 1.0) * (output - truth).square().mean() / CONFIG.noise**2)
     torch.testing.assert_close(loss, torch.stack(expected).mean())
 
 
@@ -133,7 +131,9 @@ def test_only_valid_frames_count() -> None:
     for last in (0.0, 9.0):
         torch.manual_seed(0)
         losses.append(
-            shortcut_loss(network, torch.cat([clean[:, :1], clean[:, 1:] + last], 1), given(1, 2), valid, noise)[0]
+            shortcut_loss(network, torch.cat([clean[:, :1], clean[:, 1:] + last], 1), clean, given(1, 2), valid, noise)[
+                0
+            ]
         )
     assert losses[0] == losses[1]
 
@@ -145,7 +145,7 @@ def test_mere_video_has_no_gradient_into_actions(labelled: bool) -> None:
     network = Dynamics(4, CONFIG)
     noise = drawn_noise((4, 6), CONFIG, ForcingConfig(context=0.25, coarse=1.0), CPU)
     clean, valid = torch.rand(4, 6, 4, 32) * 2 - 1, torch.ones(4, 6, dtype=torch.bool)
-    output = shortcut_loss(network, clean, given(4, 6, labelled), valid, noise)
+    output = shortcut_loss(network, clean, clean.flip(1), given(4, 6, labelled), valid, noise)
     output[0].backward()
     weights = [network.action.weight, *network.ego.parameters()]
     assert all((p.grad is not None and p.grad.abs().sum() > 0) == labelled for p in weights)
@@ -165,6 +165,7 @@ def test_mixed_clips_learn_actions_from_those_that_have_them() -> None:
         torch.manual_seed(0)
         noise = drawn_noise((4, 6), CONFIG, ForcingConfig(), CPU)
         network.zero_grad()
-        shortcut_loss(network, clean, some._replace(action=action, action_known=known), valid, noise)[0].backward()
+        given_some = some._replace(action=action, action_known=known)
+        shortcut_loss(network, clean, clean.flip(1), given_some, valid, noise)[0].backward()
         gradients.append(network.action.weight.grad.clone())
     assert gradients[0].abs().sum() > 0 and torch.equal(*gradients)

@@ -37,7 +37,8 @@ def test_runs_share_a_tokenizer_and_are_compared(study, tmp_path, monkeypatch, c
     monkeypatch.setattr(objective, "VALIDATION_WINDOWS", 2)
     runs = study.STUDIES
     some = {"recipe": [study.WHOLE, "v-prediction"], "labels": [study.WHOLE, "20% of the actions"]}
-    assert set(runs["recipe"]) == {study.WHOLE, "v-prediction", "no ramp", "what moves weighs the same"}
+    parts = {"v-prediction", "no ramp", "what moves weighs the same", "the frame before as it was"}
+    assert set(runs["recipe"]) == {study.WHOLE, *parts}
     assert [changes.get("labelled", 1) for changes in runs["labels"].values()] == [1, 0.2, 0.05, 0.01]
     monkeypatch.setattr(study, "STUDIES", {name: {run: runs[name][run] for run in some[name]} for name in some})
     seen = ("front", "left", "right", "route", "bev", "ego")

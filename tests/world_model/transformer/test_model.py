@@ -118,6 +118,35 @@ def test_a_rollout_depends_on_seed_and_actions_alone(model: DrivingTransformer) 
 
 
 @torch.inference_mode()
+def test_a_frame_begins_with_the_drawing_of_the_one_before_moved(model: DrivingTransformer) -> None:
+    state = driven(model, 2, 3, 1)
+    tokens, shown = state["tokens"][:, -1], model.draw(state, model.draws)[0]
+    for name, value in model.tokenizer.drawn(tokens, model.draws).items():
+        assert torch.equal(shown[name], value), name
+    after = model.imagine(state, actions(2, 9), noise(model, 2, 9))
+    moved = model.moved(tokens, shown, after["motions"][:, -1])
+    assert torch.equal(after["moved"][:, -1], moved)
+    # Without motion it is the drawing, encoded again.
+    still = model.moved(tokens, shown, torch.zeros(2, 3))
+    assert torch.equal(still, model.tokenizer.encode_alone(shown).half()) and not torch.equal(still, moved)
+    # So it is after a real frame, of which the drawing counts and not the picture; a row's first one stood still.
+    seen = model.observe(state, actions(2, 9), some(model, 2, 9))
+    assert torch.equal(seen["moved"][:, -1], model.moved(tokens, shown, seen["motions"][:, -1]))
+    first = model.observe(model.initial(2), actions(2, 9), some(model, 2, 9))
+    drawn = model.draw(first, model.draws)[0]
+    assert torch.equal(first["moved"][:, -1], model.tokenizer.encode_alone(drawn).half())
+
+
+@torch.inference_mode()
+def test_the_frame_before_may_stay_as_it_is(model: DrivingTransformer) -> None:
+    plain = DrivingTransformer(replace(model.config, moved=False), CONTRACT).eval()
+    plain.load_state_dict(model.state_dict())
+    state = driven(plain, 2, 3, 2)
+    assert torch.equal(state["moved"][:, -4:], state["tokens"][:, -5:-1])
+    assert torch.equal(plain.expand(plain.compact(state))["keys_0"], state["keys_0"])
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("frames", [0, 2, 30])
 def test_compact_states_are_small_and_expand_to_the_same(model: DrivingTransformer, frames: int) -> None:
     """Bit for bit, of rows of different ages, before the ring is full and after."""
@@ -125,7 +154,8 @@ def test_compact_states_are_small_and_expand_to_the_same(model: DrivingTransform
     state = {name: torch.cat([old[name], young[name]]) for name in old}
     assert isinstance(model, protocol.CompactState)
     kept = protocol.compact(model, state)
-    assert {name for name in state if name not in kept} == {"keys_0", "values_0", "keys_1", "values_1"}
+    rings = {"keys_0", "values_0", "keys_1", "values_1"}
+    assert {name for name in state if name not in kept} == rings | {f"shown_{name}" for name in model.draws}
     back = protocol.expand(model, kept)
     assert set(back) == set(state)
     for name, value in state.items():
@@ -154,10 +184,11 @@ def test_the_spread_is_that_of_samples_by_hand(model: DrivingTransformer) -> Non
     state = driven(model, 1, 3, 0)
     network, past = model.dynamics, model._past(state)
     condition = torch.randn(1, 2, model.config.width)
-    starts = [sign * model.patterns[3:4] for sign in (-1, 1)]
-    a, b = (sample_frame(network, start, condition, past, 1) for start in starts)
+    moved = torch.randn(1, model.tokenizer.count, 32)
+    starts = [sign * model.patterns[0, 3:4] for sign in (-1, 1)]
+    a, b = (sample_frame(network, start, moved, condition, past, 1) for start in starts)
     expected = ((a - b) / 2).square().mean().sqrt()
-    torch.testing.assert_close(spread(network, model.patterns, condition, past, 2)[0], expected)
+    torch.testing.assert_close(spread(network, model.patterns[0], moved, condition, past, 2)[0], expected)
 
 
 @torch.inference_mode()
@@ -278,6 +309,8 @@ def test_the_one_that_ships_leaves_room_for_contexts() -> None:
         ({"heads": 3}, "heads 3"),
         ({"kv_heads": 3}, "kv_heads 3 does not divide heads 8"),
         ({"window": 1}, "window 1 is less than 2"),
+        ({"noise": 0.0}, "noise 0.0 is not above 0"),
+        ({"context_signal": 0.01}, "context_signal 0.01 leaves nothing"),
     ],
 )
 def test_sizes_that_do_not_go_together_are_refused(wrong: dict, message: str) -> None:

@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from learned_sim_env.data.dataset import PackedData
 from learned_sim_env.data.store import key_of
-from learned_sim_env.evaluation.levels.cameras.frame_baselines import places_before
 from learned_sim_env.files import replacing
 from learned_sim_env.measures.frame_features import brightness
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import CameraSpec
 from learned_sim_env.version import __version__
+from learned_sim_env.world_model.ground_plane import GroundPlane
 
 # By camera, (B, FRAMES, H, W, 3) uint8 of B clips.
 Clips = Mapping[str, np.ndarray]
@@ -78,10 +78,10 @@ class Explanations(nn.Module):
         for lag in _LAGS:
             turned, driven = rate * dt * lag, speed * dt * lag
             poses.append(np.stack([driven * np.cos(turned / 2), driven * np.sin(turned / 2), turned], -1))
-        places, held = places_before(np.stack(poses), coarse)
-        self.register_buffer("places", torch.from_numpy(places), persistent=False)
-        near = _ground_distance(coarse) < _NEAR
-        weights = torch.from_numpy(np.stack([held, held & near], 2)).float()
+        places, held = (x[:, :, 0] for x in GroundPlane([coarse]).places_before(torch.from_numpy(np.stack(poses))))
+        self.register_buffer("places", places, persistent=False)
+        near = torch.from_numpy(_ground_distance(coarse) < _NEAR)
+        weights = torch.stack([held, held & near], 2).float()
         weights = weights / weights.sum((-1, -2), keepdim=True).clamp_min(1)
         self.register_buffer("weights", weights, persistent=False)
 
