@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from learned_sim_env.spec import NUM_CLASSES, Modality
 from learned_sim_env.world_model.layers import MLP, as_dtype, one_hot
@@ -76,16 +77,16 @@ class PictureCodec(nn.Module):
         self.grid = (height // CELL, breadth // CELL)
         self.cells = self.grid[0] * self.grid[1]
         self.patches = height * breadth // config.patch**2
-        channels, widths = CHANNELS[modality.kind], (config.fine, config.coarse)
+        channels, c = CHANNELS[modality.kind], config
         # One more, of pixels that are hidden.
-        self.encoder = PictureEncoder(channels + 1, widths, config.tokenizer_width, config.encoder_blocks)
-        self.decoder = PictureDecoder(channels, widths, config.tokenizer_width, config.decoder_blocks)
+        self.encoder = PictureEncoder(channels + 1, c.widths, c.encoder_blocks, c.tokenizer_width)
+        self.decoder = PictureDecoder(channels, c.widths, c.decoder_blocks, c.tokenizer_width)
 
     def encoded(self, observation: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Cells (B, cells, width) of observations (B, *shape), of which patches that are `hidden` (B, patches) bool are
         not seen.
         """
-        return each_alone(self.encoder, self.pixels(observation, hidden)).flatten(1, 2)
+        return each_alone(self.encoder, self.squares(observation, hidden)).flatten(1, 2)
 
     def decoded(self, cells: Tensor) -> Tensor:
         """What cells (B, cells, width) say: class logits (B, H, W, classes), colours (B, H, W, 3) in [-1, 1] or so, or
@@ -99,26 +100,26 @@ class PictureCodec(nn.Module):
             return decoded.argmax(-1).to(torch.uint8)
         return ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
-    def pixels(self, observation: Tensor, hidden: Tensor | None) -> Tensor:
-        """(B, H / 4, W / 4, 16 * channels) of what the encoder is told of pixels: hidden ones, that they are."""
+    def squares(self, observation: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, H / 4, W / 4, 16 * channels): what the encoder is told of the pixels of each square, of hidden ones that
+        they are; first the colours of all of them, or pixel by pixel which class it is of.
+        """
         dtype = self.encoder.inward.weight.dtype
-        unknown = None if hidden is None else self._by_pixel(hidden)
+        x = unshuffled(observation.view(len(observation), *self.shape[:2], -1), PIXELS)
+        unknown = None if hidden is None else self._by_square(hidden)[..., None]
         if self.kind == "classes":
-            # A class of its own.
-            ids = observation if unknown is None else observation.masked_fill(unknown, NUM_CLASSES)
-            return one_hot(unshuffled(ids[..., None], PIXELS), NUM_CLASSES + 1, dtype).flatten(3)
-        x = observation.to(dtype) / 127.5 - 1
+            ids = x if unknown is None else x.masked_fill(unknown, NUM_CLASSES)
+            return one_hot(ids, NUM_CLASSES + 1, dtype).flatten(3)
+        x = x.to(dtype).div_(127.5).sub_(1)
         if unknown is None:
-            x = torch.cat([x, torch.zeros_like(x[..., :1])], -1)
-        else:
-            x = torch.cat([x.masked_fill(unknown[..., None], 0), unknown[..., None].to(dtype)], -1)
-        return unshuffled(x, PIXELS)
+            return F.pad(x, (0, PIXELS**2))
+        return torch.cat([x.masked_fill_(unknown, 0), unknown.to(dtype).expand(-1, -1, -1, PIXELS**2)], -1)
 
-    def _by_pixel(self, hidden: Tensor) -> Tensor:
-        """(B, H, W) of (B, patches)."""
-        height, breadth = self.shape[:2]
+    def _by_square(self, hidden: Tensor) -> Tensor:
+        """(B, H / 4, W / 4) of (B, patches)."""
+        (height, breadth), size = self.shape[:2], self.patch // PIXELS
         x = hidden.view(-1, height // self.patch, 1, breadth // self.patch, 1)
-        return x.expand(-1, -1, self.patch, -1, self.patch).reshape(-1, height, breadth)
+        return x.expand(-1, -1, size, -1, size).reshape(-1, height // PIXELS, breadth // PIXELS)
 
 
 Codec = VectorCodec | PictureCodec

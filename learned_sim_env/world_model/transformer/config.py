@@ -18,15 +18,14 @@ class TransformerConfig:
 
     modalities: tuple[str, ...] = ()  # that are tokens; empty: all of the contract's but "ego"
     patch: int = 16  # [pixels] side of the squares that are hidden or not while the tokenizer learns
-    fine: int = 96  # width of convolutions of a picture in squares of 4 pixels ...
-    coarse: int = 128  # ... and of 8
-    encoder_blocks: int = 1  # residual blocks for squares of either size
-    decoder_blocks: int = 2
+    widths: tuple[int, int] = (96, 128)  # of convolutions of pictures in squares of 4 and of 8 pixels
+    encoder_blocks: tuple[int, int] = (1, 1)  # residual blocks of either
+    decoder_blocks: tuple[int, int] = (1, 2)
     channels: int = 32  # numbers a token, in (-1, 1)
     tokenizer_width: int = 192
     tokenizer_heads: int = 6
     tokenizer_kv_heads: int = 2
-    encoder_depth: int = 2
+    encoder_depth: int = 1
     decoder_depth: int = 2
     encoder_window: int = 4  # frames that an encoded frame depends on
     width: int = 256
@@ -57,6 +56,8 @@ class TransformerConfig:
             raise ValueError(
                 f"steps {self.steps!r} and finest {self.finest!r} are not powers of two, the first at most the second"
             )
+        if self.patch % 4:
+            raise ValueError(f"patch {self.patch!r} is not a multiple of 4 pixels")
         if self.prediction not in ("x", "v"):
             raise ValueError(f"prediction {self.prediction!r} is not 'x' or 'v'")
         if not self.context_level:
@@ -65,9 +66,10 @@ class TransformerConfig:
             )
         if not self.noise > 0:
             raise ValueError(f"noise {self.noise!r} is not above 0: give about the standard deviation of tokens")
-        for name in ("width", "tokenizer_width", "fine", "coarse", "channels", "head_hidden"):
-            if getattr(self, name) % 32:
-                raise ValueError(f"{name} {getattr(self, name)!r} is not a multiple of 32")
+        for name in ("width", "tokenizer_width", "channels", "head_hidden", "widths"):
+            value = getattr(self, name)
+            if any(size % 32 for size in (value if isinstance(value, tuple) else (value,))):
+                raise ValueError(f"{name} {value!r} is not a multiple of 32")
         for width, heads in (("width", "heads"), ("tokenizer_width", "tokenizer_heads")):
             if getattr(self, width) % (2 * getattr(self, heads)):
                 raise ValueError(
@@ -105,9 +107,8 @@ class TransformerConfig:
 SIZES = {
     "transformer-tiny": TransformerConfig(
         patch=8,
-        fine=32,
-        coarse=32,
-        decoder_blocks=1,
+        widths=(32, 32),
+        decoder_blocks=(1, 1),
         tokenizer_width=32,
         tokenizer_heads=2,
         tokenizer_kv_heads=1,

@@ -34,7 +34,7 @@ class Conv(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Two convolutions, which add nothing at first."""
+    """Two convolutions, which add nothing at first (EDSR, arXiv 1707.02921)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -43,17 +43,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, width) to the same shape."""
-        return x + self.second(F.silu(self.first(F.silu(x))))
+        return x + self.second(F.silu(self.first(x)))
 
 
 class PictureEncoder(nn.Module):
-    """Pictures to cells: convolutions `widths` wide for squares of 4 and of 8 pixels, `depth` blocks each."""
+    """Pictures to cells: convolutions `widths` wide for squares of 4 and of 8 pixels, and so many residual `blocks`."""
 
-    def __init__(self, channels: int, widths: tuple[int, int], width: int, depth: int):
+    def __init__(self, channels: int, widths: tuple[int, int], blocks: tuple[int, int], width: int):
         super().__init__()
         fine, coarse = widths
         self.inward = Conv(PIXELS**2 * channels, fine)
-        self.fine, self.coarse = _blocks(fine, depth), _blocks(coarse, depth)
+        self.fine, self.coarse = (nn.Sequential(*(Block(a) for _ in range(b))) for a, b in zip(widths, blocks))
         self.down, self.out = (_keep_variance(Linear(4 * a, b)) for a, b in ((fine, coarse), (coarse, width)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,18 +66,18 @@ class PictureEncoder(nn.Module):
 class PictureDecoder(nn.Module):
     """Cells to pictures, as `PictureEncoder` the other way round."""
 
-    def __init__(self, channels: int, widths: tuple[int, int], width: int, depth: int):
+    def __init__(self, channels: int, widths: tuple[int, int], blocks: tuple[int, int], width: int):
         super().__init__()
         fine, coarse = widths
         self.inward, self.up = (_keep_variance(Linear(a, 4 * b)) for a, b in ((width, coarse), (coarse, fine)))
-        self.fine, self.coarse = _blocks(fine, depth), _blocks(coarse, depth)
+        self.fine, self.coarse = (nn.Sequential(*(Block(a) for _ in range(b))) for a, b in zip(widths, blocks))
         self.out = Conv(fine, PIXELS**2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H / 16, W / 16, width) to (B, H, W, channels)."""
         x = self.coarse(shuffled(self.inward(x), 2))
         x = self.fine(shuffled(self.up(x), 2))
-        return shuffled(self.out(F.silu(x)), PIXELS)
+        return shuffled(self.out(x), PIXELS)
 
 
 def unshuffled(x: Tensor, size: int) -> Tensor:
@@ -102,10 +102,6 @@ def each_alone(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) == 1:
         return network(x)
     return torch.cat([network(one) for one in x.split(1)])
-
-
-def _blocks(width: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(width) for _ in range(depth)))
 
 
 def _keep_variance(layer: Layer) -> Layer:

@@ -305,6 +305,8 @@ def test_the_one_that_ships_leaves_room_for_contexts() -> None:
         ({"steps": 3}, "powers of two"),
         ({"steps": 16}, "powers of two"),
         ({"prediction": "eps"}, "'eps' is not 'x' or 'v'"),
+        ({"patch": 6}, "patch 6 is not a multiple of 4 pixels"),
+        ({"widths": (96, 100)}, r"widths \(96, 100\) is not a multiple of 32"),
         ({"width": 100}, "width 100 is not a multiple of 32"),
         ({"heads": 3}, "heads 3"),
         ({"kv_heads": 3}, "kv_heads 3 does not divide heads 8"),

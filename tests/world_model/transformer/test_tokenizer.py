@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learned_sim_env.spec import NUM_CLASSES, Modality
+from learned_sim_env.spec import Modality
 from learned_sim_env.spec.modality import BEV, FRONT, LEFT, ROUTE
 from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.transformer.codecs import PictureCodec, VectorCodec, codec_of, symlog
@@ -135,14 +135,20 @@ def test_the_encoder_is_told_of_every_pixel_what_it_shows_and_of_hidden_ones_tha
     truth = some_of(modality)
     hidden = torch.zeros(3, codec.patches, dtype=torch.bool)
     hidden[:, 1] = True
-    whole, told = (shuffled(codec.pixels(truth, mask), 4) for mask in (None, hidden))
-    assert whole.shape == (3, *modality.shape[:2], (NUM_CLASSES if modality is BEV else 3) + 1)
+    whole, told = (codec.squares(truth, mask) for mask in (None, hidden))
+    assert whole.shape == told.shape == (3, 16, modality.shape[1] // 4, 16 * (3 + 1 if modality is FRONT else 9 + 1))
     # The second square of eight pixels in the first row of them.
-    there = torch.zeros(3, *modality.shape[:2], dtype=torch.bool)
-    there[:, :8, 8:16] = True
-    assert torch.equal(told[~there], whole[~there]) and not whole[..., -1].any()
-    assert not told[there][:, :-1].any() and (told[there][:, -1] == 1).all()
-    assert torch.equal(codec.observed(whole[..., :-1]), truth)
+    there = torch.zeros(whole.shape[:3], dtype=torch.bool)
+    there[:, :2, 2:4] = True
+    assert torch.equal(told[~there], whole[~there])
+    if modality is FRONT:
+        shown, unseen = shuffled(whole[..., :48], 4), told[..., 48:]
+        assert not told[there][:, :48].any() and torch.equal(unseen, there[..., None].expand(unseen.shape).float())
+    else:
+        shown, unseen = shuffled(whole, 4)[..., :9], shuffled(told, 4)
+        assert (unseen.sum(-1) == 1).all()
+        assert torch.equal(unseen[:, ::4, ::4, 9] == 1, there) and torch.equal(unseen[:, 3::4, 3::4, 9] == 1, there)
+    assert torch.equal(codec.observed(shown), truth)
 
 
 def test_a_vector_is_told_as_it_is_or_that_it_is_hidden() -> None:
