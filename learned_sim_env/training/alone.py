@@ -66,7 +66,8 @@ def train_alone(
         if check is not None and (done % CHECKED_EVERY == 0 or done == steps):
             best = _better(module, check, best)
         if done % SAID_EVERY == 0:
-            progress.news(done, {"loss": float(loss.detach())})
+            checked = {"least": float(best[LEAST])} if best else {}
+            progress.news(done, {"loss": float(loss.detach()), **checked})
         if kept is not None and (done == steps or time.monotonic() - saved >= KEPT_EVERY):
             save_state(kept, module, optimizer, done, [best])
             saved = time.monotonic()

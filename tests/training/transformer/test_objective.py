@@ -13,6 +13,7 @@ from learned_sim_env.data.packed import PackedData
 from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
+from learned_sim_env.training.transformer import dream_heads
 from learned_sim_env.training.transformer.clips import LABELS, MOVED, TOKENS, Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
 from learned_sim_env.training.transformer.objective import VIDEO, StageBatch, TransformerObjective
@@ -224,6 +225,27 @@ def test_heads_learn_from_dreams_and_nothing_else_changes(packed: PackedData) ->
     doubt = model.doubt.uncertainty(lessons.features.float(), lessons.signals)
     # About as large as the errors that are made.
     assert (doubt.mean() / lessons.errors.mean() - 1).abs() < 0.2
+
+
+def test_a_fifth_of_dreamt_clips_judges_and_is_not_learned_from(packed: PackedData, monkeypatch) -> None:
+    model = objective(packed).model.eval()
+    learned, judged = set(), set()
+
+    def watched(model, dreamt):
+        (learned if torch.is_grad_enabled() else judged).update(dreamt.errors[:, 0].tolist())
+        return (model.heads.net.output.bias**2).sum()
+
+    def correlated(model, dreamt):
+        assert set(dreamt.errors[:, 0].tolist()) == judged
+        return {}
+
+    monkeypatch.setattr(dream_heads, "_loss", watched)
+    monkeypatch.setattr(dream_heads, "doubt_correlations", correlated)
+    fit_heads(model, lambda k: sampled(packed, 5, 9, k), replace(SETTINGS, head_batches=2, head_steps=20), 0)
+    # Every clip has an error of its own.
+    assert len(judged) == 2 and len(learned) == 8 and not learned & judged
+    with pytest.raises(ValueError, match="head_batch 1 clips are too few"):
+        fit_heads(model, lambda k: sampled(packed, 1, 9, k), replace(SETTINGS, head_batch=1), 0)
 
 
 def test_a_run_is_finished_as_its_checkpoint_is_kept(packed: PackedData) -> None:

@@ -8,6 +8,8 @@ import torch
 
 from learned_sim_env.evaluation import baselines
 from learned_sim_env.evaluation.levels.cameras.frame_baselines import warped_over_ground
+from learned_sim_env.road import road_index
+from learned_sim_env.scene import RoadMap, relative_motion
 from learned_sim_env.spec import Modality, SemanticClass
 from learned_sim_env.spec.modality import BEV, FRONT, LEFT, RIGHT, ROUTE
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
@@ -88,12 +90,23 @@ def test_waypoints_stay_as_far_ahead_along_the_route() -> None:
     # Turned by a quarter to the left, what was ahead is to the right.
     turned = route_ahead(straight, torch.tensor([[0.0, 0.0, np.pi / 2]]))
     torch.testing.assert_close(turned, torch.stack([straight[..., 1], -straight[..., 0]], -1), atol=1e-5, rtol=0)
-    # Round a bend of 50 m, whose waypoints are those of an ego that has gone 2 m on.
-    angle = 4 * torch.arange(1, 11) / 50
-    bend = 50 * torch.stack([angle.sin(), 1 - angle.cos()], -1)[None]
-    gone = torch.tensor([[50 * np.sin(0.04), 50 * (1 - np.cos(0.04)), 0.04]]).float()
-    moved = route_ahead(bend, gone)
-    assert (moved - bend)[:, :-1].norm(dim=-1).max() < 0.05 and (moved - bend)[:, -1].norm() < 0.2
+
+
+def test_waypoints_of_a_bend_are_nearly_those_of_its_map() -> None:
+    """Round a bend of 30 m and beside the route, in steps of up to 2 m; what lies behind the last one is not known."""
+    angle, rng = np.linspace(0.0, 5.0, 500), np.random.default_rng(0)
+    index = road_index(RoadMap((), (), 30 * np.stack([np.cos(angle), np.sin(angle)], -1)))
+    errors, copied = [], []
+    for begin in rng.uniform(0.1, 3.0, 50):
+        beside, further, *askew = rng.normal(0, [0.5, 0.1, 0.05, 0.05])
+        where = [begin, begin + rng.uniform(0, 2) / 30]
+        radius = np.array([30 + beside, 30 + beside + further])
+        poses = np.stack([radius * np.cos(where), radius * np.sin(where), np.array(where) + np.pi / 2 + askew], -1)
+        before, after = (torch.from_numpy(index.waypoints(pose))[None] for pose in poses)
+        motion = torch.from_numpy(relative_motion(*poses)).float()[None]
+        errors.append((route_ahead(before, motion) - after)[0, :-1].norm(dim=-1).max())
+        copied.append((before - after)[0, :-1].norm(dim=-1).max())
+    assert max(errors) < 0.15 and np.median(errors) < 0.1 * np.median(copied)
 
 
 @torch.inference_mode()
