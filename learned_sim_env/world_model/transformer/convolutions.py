@@ -94,14 +94,15 @@ def shuffled(x: Tensor, size: int) -> Tensor:
     return x.reshape(b, height * size, width * size, -1)
 
 
-def each_alone(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """What a network makes of pictures (B, ...), each the same to the bit whatever the others and however many.
+def by_rows(network: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """What a network makes of x (B * size, ...), `size` of a row at a time: each row the same to the bit whatever the
+    others and however many.
 
     This holds on a CPU, for a frozen model: how convolutions round there depends on how many pictures there are.
     """
-    if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) == 1:
+    if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) == size:
         return network(x)
-    return torch.cat([network(one) for one in x.split(1)])
+    return torch.cat([network(row) for row in x.split(size)])
 
 
 def _keep_variance(layer: Layer) -> Layer:
