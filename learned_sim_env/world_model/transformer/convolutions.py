@@ -72,6 +72,10 @@ class PictureDecoder(nn.Module):
         self.inward, self.up = (_keep_variance(Linear(a, 4 * b)) for a, b in ((width, coarse), (coarse, fine)))
         self.fine, self.coarse = (nn.Sequential(*(Block(a) for _ in range(b))) for a, b in zip(widths, blocks))
         self.out = Conv(fine, PIXELS**2 * channels)
+        for layer, squares in ((self.inward, 4), (self.up, 4), (self.out, PIXELS**2)):
+            # The pixels of a square begin alike, or they would form a pattern (arXiv 1707.02937).
+            first = layer.weight.data[: len(layer.weight) // squares]
+            layer.weight.data.copy_(first.repeat(squares, *[1] * (first.ndim - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H / 16, W / 16, width) to (B, H, W, channels)."""

@@ -175,6 +175,14 @@ def test_cells_of_pictures_stand_where_they_show() -> None:
     assert drawn[:16, 80:].all() and not drawn[:, :48].any() and not drawn[48:].any()
 
 
+def test_pictures_begin_without_a_pattern() -> None:
+    """The pixels of a square of four are alike, and differ from square to square."""
+    drawn = unshuffled(PictureCodec(FRONT, SIZES["transformer-tiny"]).decoded(torch.randn(1, 24, 32)), 4)
+    squares = drawn.unflatten(-1, (16, 3))
+    torch.testing.assert_close(squares, squares[..., :1, :].expand_as(squares))
+    assert (squares.flatten(1, 2).std(1) > 0.1).all()
+
+
 def test_blocks_add_nothing_at_first_and_learn() -> None:
     block, x = Block(32), torch.randn(2, 4, 6, 32)
     assert torch.equal(block(x), x)
