@@ -18,7 +18,7 @@ from learned_sim_env.world_model.transformer.convolutions import (
     PIXELS,
     PictureDecoder,
     PictureEncoder,
-    each_alone,
+    by_rows,
     unshuffled,
 )
 
@@ -38,7 +38,7 @@ class VectorCodec(nn.Module):
         # Beside the numbers, whether they are hidden.
         self.encoder, self.decoder = MLP(numbers + 1, (width,), width), MLP(width, (width,), numbers)
 
-    def encoded(self, observation: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def encoded(self, observation: Tensor, hidden: Tensor | None = None, members: int = 1) -> Tensor:
         """See `PictureCodec.encoded`."""
         x = symlog(observation.float()).flatten(1)[:, None]
         if hidden is None:
@@ -46,11 +46,11 @@ class VectorCodec(nn.Module):
         else:
             unknown = hidden[..., None].float()
             x = x.masked_fill(hidden[..., None], 0)
-        return each_alone(self.encoder, torch.cat([x, unknown], -1))
+        return by_rows(self.encoder, torch.cat([x, unknown], -1), members)
 
-    def decoded(self, cells: Tensor) -> Tensor:
+    def decoded(self, cells: Tensor, members: int = 1) -> Tensor:
         """See `PictureCodec.decoded`."""
-        return as_dtype(each_alone(self.decoder, cells), torch.float32).view(-1, *self.shape)
+        return as_dtype(by_rows(self.decoder, cells, members), torch.float32).view(-1, *self.shape)
 
     def observed(self, decoded: Tensor) -> Tensor:
         """See `PictureCodec.observed`."""
@@ -82,17 +82,17 @@ class PictureCodec(nn.Module):
         self.encoder = PictureEncoder(channels + 1, c.widths, c.encoder_blocks, c.tokenizer_width)
         self.decoder = PictureDecoder(channels, c.widths, c.decoder_blocks, c.tokenizer_width)
 
-    def encoded(self, observation: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def encoded(self, observation: Tensor, hidden: Tensor | None = None, members: int = 1) -> Tensor:
         """Cells (B, cells, width) of observations (B, *shape), of which patches that are `hidden` (B, patches) bool are
-        not seen.
+        not seen. So many `members` that follow each other are of one row.
         """
-        return each_alone(self.encoder, self.squares(observation, hidden)).flatten(1, 2)
+        return by_rows(self.encoder, self.squares(observation, hidden), members).flatten(1, 2)
 
-    def decoded(self, cells: Tensor) -> Tensor:
+    def decoded(self, cells: Tensor, members: int = 1) -> Tensor:
         """What cells (B, cells, width) say: class logits (B, H, W, classes), colours (B, H, W, 3) in [-1, 1] or so, or
         the symlog of a vector (B, *shape); float32.
         """
-        return as_dtype(each_alone(self.decoder, cells.unflatten(1, self.grid)), torch.float32)
+        return as_dtype(by_rows(self.decoder, cells.unflatten(1, self.grid), members), torch.float32)
 
     def observed(self, decoded: Tensor) -> Tensor:
         """The observation (B, *shape), of its dtype, that `decoded` stands for."""

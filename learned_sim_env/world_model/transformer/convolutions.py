@@ -72,6 +72,10 @@ class PictureDecoder(nn.Module):
         self.inward, self.up = (_keep_variance(Linear(a, 4 * b)) for a, b in ((width, coarse), (coarse, fine)))
         self.fine, self.coarse = (nn.Sequential(*(Block(a) for _ in range(b))) for a, b in zip(widths, blocks))
         self.out = Conv(fine, PIXELS**2 * channels)
+        for layer, squares in ((self.inward, 4), (self.up, 4), (self.out, PIXELS**2)):
+            # The pixels of a square begin alike, or they would form a pattern (arXiv 1707.02937).
+            first = layer.weight.data[: len(layer.weight) // squares]
+            layer.weight.data.copy_(first.repeat(squares, *[1] * (first.ndim - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H / 16, W / 16, width) to (B, H, W, channels)."""
@@ -94,14 +98,15 @@ def shuffled(x: Tensor, size: int) -> Tensor:
     return x.reshape(b, height * size, width * size, -1)
 
 
-def each_alone(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """What a network makes of pictures (B, ...), each the same to the bit whatever the others and however many.
+def by_rows(network: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """What a network makes of x (B * size, ...), `size` of a row at a time: each row the same to the bit whatever the
+    others and however many.
 
     This holds on a CPU, for a frozen model: how convolutions round there depends on how many pictures there are.
     """
-    if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) == 1:
+    if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) == size:
         return network(x)
-    return torch.cat([network(one) for one in x.split(1)])
+    return torch.cat([network(row) for row in x.split(size)])
 
 
 def _keep_variance(layer: Layer) -> Layer:

@@ -90,8 +90,9 @@ class Tokenizer(nn.Module):
         for members in self._members:
             wanted = [name for name in members if name in names]
             if wanted:
-                cells = torch.cat([x[:, self._cells[name]] for name in wanted])
-                found.update(zip(wanted, self.codec(wanted[0]).decoded(cells).chunk(len(wanted))))
+                cells = _rows([x[:, self._cells[name]] for name in wanted])
+                decoded = self.codec(wanted[0]).decoded(cells, len(wanted))
+                found.update(zip(wanted, decoded.unflatten(0, (-1, len(wanted))).unbind(1)))
         return {name: found[name] for name in names}
 
     def drawn(self, tokens: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
@@ -102,9 +103,10 @@ class Tokenizer(nn.Module):
         """Tokens (B, count, width) of frames (B, *shape) that know nothing of others."""
         found: dict[str, Tensor] = {}
         for members in self._members:
-            shown = torch.cat([observations[name] for name in members])
-            masks = None if hidden is None else torch.cat([hidden[name] for name in members])
-            found.update(zip(members, self.codec(members[0]).encoded(shown, masks).chunk(len(members))))
+            shown = _rows([observations[name] for name in members])
+            masks = None if hidden is None else _rows([hidden[name] for name in members])
+            cells = self.codec(members[0]).encoded(shown, masks, len(members))
+            found.update(zip(members, cells.unflatten(0, (-1, len(members))).unbind(1)))
         return self._among(self.encoder, torch.cat([found[name] for name in self.names], 1))
 
     def _among(self, layers: nn.ModuleList, x: Tensor) -> Tensor:
@@ -118,3 +120,8 @@ class Tokenizer(nn.Module):
     def _narrowed(self, x: Tensor) -> Tensor:
         # Computed in float32: what a CPU rounds in tanh must not depend on the batch.
         return as_dtype(self.narrow(self.norm_narrow(x)), torch.float32).tanh()
+
+
+def _rows(members: Sequence[Tensor]) -> Tensor:
+    """(B * members, ...) of members (B, ...): those of a row follow each other."""
+    return torch.stack(tuple(members), 1).flatten(0, 1)
