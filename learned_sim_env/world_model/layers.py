@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# A CPU rounds a product of matrices differently for fewer rows than this and, on several threads, for a number of
-# columns that is no multiple of this.
-FEW_ROWS, COLUMNS = 4, 16
+# A CPU rounds a product of matrices differently for fewer rows than this and, on several threads, for a number of rows
+# or columns that is no multiple of this.
+BLOCK = 16
+# Of more inputs than this it adds up parts, of which there are as many as suits the number of rows and threads.
+DEEP = 352
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -21,20 +23,33 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     x: (..., size). weight: (out, size).
     """
-    rows, out = int(x.shape[:-1].numel()), len(weight)
     if torch.is_grad_enabled() or x.device.type != "cpu":
         return F.linear(x, weight, bias)
-    spare = -out % COLUMNS if out > COLUMNS and torch.get_num_threads() > 1 else 0
+    rows, size, out = int(x.shape[:-1].numel()), int(x.shape[-1]), len(weight)
+    several = torch.get_num_threads() > 1
+    spare = -out % BLOCK if several and out > BLOCK else 0
     if spare:
         weight, bias = F.pad(weight, (0, 0, 0, spare)), None if bias is None else F.pad(bias, (0, spare))
-    if rows < FEW_ROWS:
+    more = -rows % BLOCK if several else max(0, BLOCK - rows)
+    given = x
+    if more:
+        given = x.reshape(rows, size)
         # A single row is expanded rather than copied.
-        some = x.reshape(rows, -1)
-        some = some.expand(FEW_ROWS, -1) if rows == 1 else some.repeat(FEW_ROWS, 1)
-        y = F.linear(some, weight, bias)[:rows].view(*x.shape[:-1], -1)
-    else:
-        y = F.linear(x, weight, bias)
+        given = given.expand(BLOCK, -1) if rows == 1 else F.pad(given, (0, 0, 0, more))
+    y = F.linear(given, weight, bias) if size <= DEEP else _in_parts(given, weight, bias)
+    if more:
+        y = y[:rows].view(*x.shape[:-1], y.shape[-1])
     return y[..., :out].contiguous() if spare else y
+
+
+def _in_parts(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`F.linear`, as the sum in float32 of the products of equal parts of the inputs."""
+    count = -(-int(x.shape[-1]) // DEEP)
+    parts = list(zip(x.tensor_split(count, -1), weight.tensor_split(count, -1), strict=True))
+    y = F.linear(*parts[0], bias).float()
+    for part in parts[1:]:
+        y = y + F.linear(*part)
+    return as_dtype(y, x.dtype)
 
 
 def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -38,6 +38,8 @@ PARTS, MIDDLE = 16, 7
 # A piece is fitted to the pixels of its kind up to this far away, weighted by a Gaussian [pixels]; at least so many,
 # so much farther apart along it, and less far apart across it [pixels^2].
 REACH, SIGMA, FEWEST, ALONG, ACROSS = 3, 1.5, 1.5, 0.4, 0.3
+# Weights are multiples of one over this.
+EXACT = 1 << 16
 OTHER_AT, PIECE_AT = 3, 7
 CLASS = (1 << OTHER_AT) - 1
 
@@ -148,6 +150,8 @@ def _window(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         side = torch.arange(-REACH, REACH + 1.0, device=device)
         x, y = torch.cartesian_prod(side, side).unbind(1)
         weight = torch.exp(-(x * x + y * y) / (2 * SIGMA**2))
+        # As fractions that float32 adds up exactly, in whatever order a CPU does so.
+        weight = (weight * EXACT).round() / EXACT
         return x, y, torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], 1) * weight[:, None]
 
 
