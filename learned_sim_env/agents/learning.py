@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from learned_sim_env.agents.agent import open_agent
-from learned_sim_env.agents.settings import METRICS, POLICY, RUN, STATE, LearnConfig
+from learned_sim_env.agents.settings import METRICS, POLICY, RUN, STATE, DreamSettings, LearnConfig
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.files import appending, write_json, write_text
 from learned_sim_env.interrupts import postponed
@@ -51,6 +51,8 @@ class Learner:
         log_every: int = 10,
     ):
         self.config, self.out, self.save_every, self.log_every = config, out, save_every, log_every
+        if isinstance(settings, DreamSettings):
+            settings = settings.suited(checkpoint.model)
         asked = described(config, settings)
         stored: dict[str, Any] = {}
         if (out / RUN).is_file():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from learned_sim_env.settings import check_at_least
 from learned_sim_env.spec import unknown
+
+# Of `DreamSettings.dream`, by whether features tell of road that is imagined beyond what was seen.
+DREAM_STEPS = {False: 40, True: 100}
 
 # In the folder of a run; `POLICY` is the last policy.
 RUN, STATE, METRICS, POLICY = "run.json", "state.safetensors", "metrics.jsonl", "policy.safetensors"
@@ -66,13 +70,22 @@ class DreamSettings(TaskSettings):
     """Dreams that advance together."""
     horizon: int = 32
     """Steps of each of them between updates: what comes of a decision within these is seen, later only estimated."""
-    dream: int = 40
-    """Steps after which a dream is left and another begins at a real moment; its value is then estimated. Later on the
-    ego has left what was seen when the dream began, as it never does outside of dreams."""
+    dream: int = 0
+    """Steps after which a dream is left and another begins at a real moment; its value is then estimated. 0: 100 if the
+    features of the world model tell of road that it imagines, else 40, since later on the ego has left what was seen
+    when the dream began, as it never does outside of dreams."""
     moments: int = 2000
     """Of training episodes at which dreams begin beside those of the checkpoint, if episodes are given (--data); 0:
     none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, rows=1, horizon=1, dream=1, moments=0)
+        check_at_least(self, rows=1, horizon=1, dream=0, moments=0)
+
+    def suited(self, model: Any) -> DreamSettings:
+        """The same, with `dream` as it suits the world model, if nothing was said of it."""
+        # It loads torch.
+        from learned_sim_env.world_model.protocol import RoadModel
+
+        told = isinstance(model, RoadModel) and model.tells_imagined_road
+        return replace(self, dream=self.dream or DREAM_STEPS[told])

@@ -152,6 +152,18 @@ class MapModel(WorldModel, Protocol):
 
 
 @runtime_checkable
+class RoadModel(WorldModel, Protocol):
+    """A world model that may imagine road, not only pictures of it, where nothing was seen yet."""
+
+    @property
+    def tells_imagined_road(self) -> bool:
+        """Whether `features` tell of such road: then they still say what lies around the ego when, in a long dream, it
+        has left what was really seen.
+        """
+        ...
+
+
+@runtime_checkable
 class CompactState(WorldModel, Protocol):
     """A world model whose large states can be restored from less, such as one with a cache of keys and values."""
 

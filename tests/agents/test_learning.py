@@ -131,6 +131,14 @@ def test_asked_to_end_it_saves_first(tmp_path, monkeypatch):
     assert learner(tmp_path).progress["updates"] == 3
 
 
+def test_a_run_tells_how_long_its_dreams_are(tmp_path):
+    assert learner(tmp_path, dream=0).progress["settings"]["dream"] == 40
+    # As if nothing had been said.
+    learner(tmp_path, dream=40)
+    with pytest.raises(ValueError, match=r"holds a run with dream=40, this one has 100"):
+        learner(tmp_path, dream=100)
+
+
 def test_another_run_is_refused(tmp_path):
     learner(tmp_path, updates=1).run()
     with pytest.raises(ValueError, match=r"holds a run with horizon=4, this one has 5"):

@@ -41,7 +41,8 @@ class PMPOSettings(DreamerSettings):
     """What is decided: target-bins (sideways and speed, which a route follower carries out), action-bins (steer and
     throttle_brake), or discrete (30 actions)."""
     dream: int = 30
-    """Steps after which a dream is left and another begins at a recorded moment; its value is then estimated."""
+    """Steps after which a dream is left and another begins at a recorded moment; its value is then estimated. 0: as for
+    dreamer."""
     cloning: int = 1000
     """Updates of cloning before the others."""
     ahead: int = 8

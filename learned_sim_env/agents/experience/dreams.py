@@ -85,7 +85,8 @@ class Dreams:
         with making():
             model = checkpoint.model.in_bfloat16() if dtype == "bfloat16" else checkpoint.model
             where = next(iter(model.initial(1).values())).device
-        self.settings, self.contract, self.bound = settings, checkpoint.contract, checkpoint.uncertainty_bound
+        self.settings = settings.suited(model)
+        self.contract, self.bound = checkpoint.contract, checkpoint.uncertainty_bound
         self._contexts = checkpoint.contexts if contexts is None else contexts
         self._inference = Inference(where, settings.rows)
         self.rollout = Rollout(model, settings.rows, self._inference)

@@ -69,6 +69,11 @@ class Parts(nn.Module):
         return self.latent.groups, self.latent.classes
 
     @property
+    def tells_imagined_road(self) -> bool:
+        """With pieces of road, `around` tells of those that were laid."""
+        return self.roads is not None
+
+    @property
     def noise_size(self) -> int:
         """Uniforms that a row needs for a step: one each for categorical latents and agents, births, and the route."""
         return self.config.groups + self.config.slots + 2

@@ -43,6 +43,18 @@ def test_no_dream_lasts_longer_than_asked_and_rows_are_apart():
     assert len({int(row[0]) for row in ends}) > 1
 
 
+@pytest.mark.parametrize(("tells", "steps"), [(None, 40), (False, 40), (True, 100)])
+def test_dreams_last_as_long_as_features_tell_of_the_road(tells, steps):
+    checkpoint = line_checkpoint()
+    if tells is not None:
+        checkpoint.model.tells_imagined_road = tells
+    assert Dreams(checkpoint, DreamSettings(rows=2)).settings.dream == steps
+    assert Dreams(checkpoint, DreamSettings(rows=2, dream=7)).settings.dream == 7
+    segment = Dreams(checkpoint, DreamSettings(rows=8)).segment(right, chance(), horizon=2 * steps + 1)
+    assert all((np.diff(np.flatnonzero(segment.left[:, row])) == steps).all() for row in range(8))
+    assert segment.left.sum() >= 16
+
+
 def test_values_of_what_was_left_are_not_those_of_the_next_dream():
     segment = Dreams(line_checkpoint(), SETTINGS).segment(right, chance())
     values = segment.features[..., 0]

@@ -108,6 +108,11 @@ class CameraWorldModel(nn.Module):
         return self.rssm.latent_groups
 
     @property
+    def tells_imagined_road(self) -> bool:
+        """See `protocol.RoadModel`."""
+        return self.rssm.tells_imagined_road
+
+    @property
     def noise_size(self) -> int:
         """Uniforms that a row needs for a step."""
         return self.rssm.noise_size + UNIFORMS

@@ -15,7 +15,7 @@ from learned_sim_env.imagination.starts import Start
 from learned_sim_env.spec import CAMERAS, CONTRACTS, BevSpec, SceneryKind
 from learned_sim_env.world_model.checkpoint import from_pretrained, save_pretrained
 from learned_sim_env.world_model.contexts import Contexts
-from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, warmed_up
+from learned_sim_env.world_model.protocol import LatentModel, MapModel, MovableEgo, RoadModel, warmed_up
 from learned_sim_env.world_model.rssm.camera.config import SIZES, CameraConfig
 from learned_sim_env.world_model.rssm.camera.model import CameraWorldModel
 from learned_sim_env.world_model.rssm.camera.painting.casting import FAR, FIRST, cast
@@ -90,6 +90,7 @@ def rows_of(state, rows):
 def test_it_does_what_models_do(model, start):
     assert model.observes == (*NAMES, "ego", "route") and model.draws == (*NAMES, "bev", "route")
     assert isinstance(model, LatentModel) and isinstance(model, MovableEgo) and isinstance(model, MapModel)
+    assert isinstance(model, RoadModel) and not model.tells_imagined_road
     initial = model.initial(3)
     for state in (start, drive(model, start, 2, NAMES)[1], model.at(start, torch.ones(3, 3))):
         assert {k: (v.shape, v.dtype) for k, v in state.items()} == {k: (v.shape, v.dtype) for k, v in initial.items()}

@@ -9,6 +9,7 @@ from learned_sim_env.spec import CONTRACTS, NUM_STATIC_CLASSES, SemanticClass
 from learned_sim_env.training.rssm.roads.assembly import with_roads
 from learned_sim_env.world_model.conformance import check_world_model
 from learned_sim_env.world_model.geometry import place, points_from, turn, view_points
+from learned_sim_env.world_model.protocol import RoadModel
 from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.rssm.agents import boxes
 from learned_sim_env.world_model.rssm.roads import plan
@@ -124,10 +125,11 @@ def alongside_route(state, distance):
 def test_it_is_a_world_model_as_others_are(size, contract, library):
     model = model_of_size(size, CONTRACTS[contract], roads=tuple(library.sizes)).eval()
     getattr(model, "rssm", model).roads.load_state_dict(library.state_dict())
+    assert isinstance(model, RoadModel) and model.tells_imagined_road
     check_world_model(model, exact=True)
 
 
 def test_without_a_library_nothing_changes(model):
-    assert model.roads is None
+    assert model.roads is None and not model.tells_imagined_road
     assert not any(name.startswith("road") for name in model.initial(1))
     assert not any(name.startswith("roads") for name in model.state_dict())
