@@ -1,6 +1,7 @@
 """Convolutions between pictures and squares of `CELL` pixels a side, residual and without normalisation.
 
-All tensors are (B, height, width, channels), which is what a CPU is fastest with.
+All tensors are (B, height, width, channels), which is what a CPU is fastest with. Linear layers are torch's own:
+`by_rows` lets them see one row at a time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from learned_sim_env.world_model.layers import Linear
 
 # Pixels a side of the squares that networks begin and end with, and of those that tokens stand for.
 PIXELS, CELL = 4, 16
@@ -54,7 +53,7 @@ class PictureEncoder(nn.Module):
         fine, coarse = widths
         self.inward = Conv(PIXELS**2 * channels, fine)
         self.fine, self.coarse = (nn.Sequential(*(Block(a) for _ in range(b))) for a, b in zip(widths, blocks))
-        self.down, self.out = (_keep_variance(Linear(4 * a, b)) for a, b in ((fine, coarse), (coarse, width)))
+        self.down, self.out = (_keep_variance(nn.Linear(4 * a, b)) for a, b in ((fine, coarse), (coarse, width)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H / 4, W / 4, 16 * channels), see `unshuffled`, to (B, H / 16, W / 16, width)."""
@@ -69,7 +68,7 @@ class PictureDecoder(nn.Module):
     def __init__(self, channels: int, widths: tuple[int, int], blocks: tuple[int, int], width: int):
         super().__init__()
         fine, coarse = widths
-        self.inward, self.up = (_keep_variance(Linear(a, 4 * b)) for a, b in ((width, coarse), (coarse, fine)))
+        self.inward, self.up = (_keep_variance(nn.Linear(a, 4 * b)) for a, b in ((width, coarse), (coarse, fine)))
         self.fine, self.coarse = (nn.Sequential(*(Block(a) for _ in range(b))) for a, b in zip(widths, blocks))
         self.out = Conv(fine, PIXELS**2 * channels)
         for layer, squares in ((self.inward, 4), (self.up, 4), (self.out, PIXELS**2)):
