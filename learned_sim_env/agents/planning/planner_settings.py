@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from learned_sim_env.agents.planning.search import SearchSettings
 from learned_sim_env.agents.settings import TaskSettings
-from learned_sim_env.settings import check_at_least
+from learned_sim_env.settings import check_at_least, check_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class PlannerSettings(SearchSettings, TaskSettings):
         SearchSettings.__post_init__(self)
         TaskSettings.__post_init__(self)
         check_at_least(self, futures=1, horizon=1, hold=1, proposals=0, stretch=1)
+        check_shares(self, "gamma")
         if self.actions not in ("targets", "actions"):
             raise ValueError(f"actions is {self.actions}; plans are of targets or actions")
         if self.proposals >= self.sequences:

@@ -226,6 +226,7 @@ def test_planners_mind_the_limit_of_cost():
     [
         ({"actions": "discrete"}, "plans are of targets or actions"),
         ({"futures": 0}, "futures is 0; it must be at least 1"),
+        ({"gamma": 1.5}, "gamma is 1.5; it must be from 0 to 1"),
         ({"elites": 99}, "elites 99 must be at most sequences 32"),
         ({"proposals": 32}, "proposals 32 must be fewer than sequences 32"),
     ],
