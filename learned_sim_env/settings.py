@@ -30,3 +30,10 @@ def check_at_least(config: Any, **least: int) -> None:
     for name, bound in least.items():
         if not getattr(config, name) >= bound:
             raise ValueError(f"{name} is {getattr(config, name)}; it must be at least {bound}")
+
+
+def check_shares(config: Any, *names: str) -> None:
+    """Raise `ValueError` naming the first of the settings `names` of `config` that is not from 0 to 1."""
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be from 0 to 1")

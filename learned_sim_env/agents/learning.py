@@ -15,6 +15,7 @@ from learned_sim_env.agents.settings import METRICS, POLICY, RUN, STATE, DreamSe
 from learned_sim_env.data.packed import PackedData
 from learned_sim_env.files import appending, write_json, write_text
 from learned_sim_env.interrupts import postponed
+from learned_sim_env.reporting.display import rate
 from learned_sim_env.training.config import check_resumes, described
 from learned_sim_env.training.loop.curves import Curves
 from learned_sim_env.training.loop.state import load_state, save_state
@@ -141,10 +142,8 @@ class Learner:
         done, told = self.progress, _means(self._numbers)
         self._numbers = []
         numbers = {**told, "seconds": done["seconds"], "cpu_seconds": done["cpu_seconds"]}
-        rate = done["steps"] / max(done["seconds"], 1e-9)
-        bar.set_postfix(
-            {**{n: f"{numbers[n]:.3g}" for n in self.agent.progress if n in numbers}, "steps/s": f"{rate:,.0f}"}
-        )
+        shown = {n: f"{numbers[n]:.3g}" for n in self.agent.progress if n in numbers}
+        bar.set_postfix({**shown, "steps/s": rate(done["steps"], done["seconds"])})
         with appending(self.out / METRICS) as file:
             file.write(json.dumps({"update": done["updates"], **numbers}) + "\n")
         curves.numbers(self.config.agent, numbers, done["updates"])

@@ -45,7 +45,7 @@ class DriveArgs:
     policy: str = "human"
     """The driver: human (M hands over to dream, the policy that ships, which learned in the dream), expert (it follows
     the route, blind to traffic), another driver by its name, such as careful or idm, or a file: .safetensors as
-    `learned-sim transfer` writes them, or .zip of Stable-Baselines3."""
+    `learned-sim learn` and `transfer` write them, or .zip of Stable-Baselines3."""
     twin: tuple[str, ...] | None = None
     """Show a simulator beside the dream: metadrive, carla or recorded, or, without a name, its own twin. If the model
     was not learned from it, the dream begins at moments that are recorded in it first."""

@@ -14,6 +14,7 @@ import tyro
 from learned_sim_env.agents.settings import POLICY, LearnConfig
 from learned_sim_env.files import remove_unfinished
 from learned_sim_env.locks import alone_in
+from learned_sim_env.settings import check_at_least
 
 Settings = TypeVar("Settings")
 
@@ -88,6 +89,7 @@ def _run(args: LearnArgs[Any]) -> int:
     from learned_sim_env.optional import require
     from learned_sim_env.world_model.checkpoint import from_pretrained
 
+    check_at_least(args, judge=0, sight=0, threads=1, save_every=1)
     if args.sight and not agent_class(args.config.agent).by_features:
         raise ValueError(f"--sight compares features, which agent {args.config.agent} does not drive by: leave it out")
     require("matplotlib", extra="train")

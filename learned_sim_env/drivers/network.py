@@ -122,8 +122,10 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     except SafetensorError as error:
         raise ValueError(f"{path} is not a policy: {error}") from error
-    if metadata.get("schema_version") != str(SCHEMA_VERSION):
-        raise ValueError(f"{path} is not a policy of schema version {SCHEMA_VERSION}: {metadata.get('schema_version')}")
+    if "schema_version" not in metadata:
+        raise ValueError(f"{path} holds tensors, but is not a policy: it has no schema version")
+    if metadata["schema_version"] != str(SCHEMA_VERSION):
+        raise ValueError(f"{path} is not a policy of schema version {SCHEMA_VERSION}: {metadata['schema_version']}")
     return metadata, tensors
 
 

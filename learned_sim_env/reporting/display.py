@@ -39,6 +39,12 @@ def number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
+def rate(count: float, seconds: float) -> str:
+    """So many a second; few with a decimal."""
+    found = count / max(seconds, 1e-9)
+    return f"{found:,.0f}" if found >= 10 else f"{found:.1f}"
+
+
 def plain(value: Any) -> Any:
     """JSON-ready: estimates as value, low and high, arrays as lists, None for what is not finite."""
     if isinstance(value, Estimate):

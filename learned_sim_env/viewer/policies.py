@@ -89,6 +89,8 @@ def open_policy(name: str, session: Session) -> SessionPolicy:
         return sb3.open_policy(path if path.is_file() else path.with_name(path.name + ".zip"), session)
     if ":" in name:
         return _fitting(name, open_driver(name, [session.seed]), session)
+    if path.is_dir():
+        raise ValueError(f"policy {name} is a folder: name a file in it, as in {path / 'policy.safetensors'}")
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"policy file {name} does not exist")
     raise unknown("policy", name, (*NAMES, *names(), "<file>.zip"))

@@ -70,6 +70,20 @@ def test_unknown_agents(tmp_path, capsys):
     assert "Did you mean 'dreamer'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--threads", "0", "threads is 0; it must be at least 1"),
+        ("--save-every", "0", "save_every is 0; it must be at least 1"),
+        ("--judge", "-1", "judge is -1; it must be at least 0"),
+        ("--gamma", "2", "gamma is 2.0; it must be from 0 to 1"),
+    ],
+)
+def test_numbers_out_of_range(option, value, message, tmp_path, capsys):
+    assert main(["learn", "--out", str(tmp_path), option, value]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_what_does_not_drive_by_features_has_no_sight(tmp_path, capsys):
     assert main(["learn", "--agent", "mppi", "--out", str(tmp_path), "--sight", "2"]) == 2
     assert "agent mppi does not drive by" in capsys.readouterr().err

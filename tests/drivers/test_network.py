@@ -54,6 +54,7 @@ def test_files_that_are_no_networks(tmp_path):
     metadata["contract"] = str(CONTRACTS["driving"].fingerprints(NEEDED))
     for changed, message in (
         ((tensors, {**metadata, "schema_version": "1"}), "not a policy of schema version 2: 1"),
+        ((tensors, {}), "is not a policy: it has no schema version"),
         ((tensors, {**metadata, "outputs": "wishes"}), "gives wishes, not one of actions, targets"),
         ((tensors, {**metadata, "contract": "another"}), "no fingerprint of a contract"),
         (({**tensors, "1.weight": np.zeros((4, 9), np.float32)}, metadata), "layer 1 is missing or does not take 8"),

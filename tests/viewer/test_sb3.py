@@ -139,6 +139,8 @@ def test_files_that_are_no_policies(session, tmp_path):
         files.open_policy(tmp_path / "p.zip", session)
     with pytest.raises(FileNotFoundError, match=r"policy file .*none\.zip does not exist"):
         open_policy(str(tmp_path / "none.zip"), session)
+    with pytest.raises(ValueError, match=r"is a folder: name a file in it, as in .*policy\.safetensors"):
+        open_policy(str(tmp_path), session)
     with pytest.raises(ValueError, match="Did you mean 'expert'"):
         open_policy("exprt", session)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from learned_sim_env.agents.actor_critic.actors import Spread
 from learned_sim_env.agents.actor_critic.precision import DTYPES
 from learned_sim_env.agents.settings import DreamSettings
-from learned_sim_env.settings import check_at_least
+from learned_sim_env.settings import check_at_least, check_shares
 from learned_sim_env.spec import unknown
 
 
@@ -60,5 +60,6 @@ class DreamerSettings(DreamSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, hold=1, warmup=1, minibatches=1, passes=1, average=0, conservatism=0)
+        check_shares(self, "gamma", "lam", "slow_rate", "scale_rate")
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)

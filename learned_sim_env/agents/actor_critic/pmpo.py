@@ -28,7 +28,7 @@ from learned_sim_env.agents.experience.dreams import Segment
 from learned_sim_env.agents.experience.recorded import Moments, recorded_moments
 from learned_sim_env.agents.settings import LearnConfig
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.settings import check_at_least
+from learned_sim_env.settings import check_at_least, check_shares
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.torch_state import own_state
 
@@ -56,7 +56,8 @@ class PMPOSettings(DreamerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, cloning=0, ahead=1, batch=1, alpha=0, beta=0)
+        check_at_least(self, cloning=0, ahead=1, batch=1, beta=0)
+        check_shares(self, "alpha")
         if not are_bins(self.actions) and self.actions != "discrete":
             raise ValueError(
                 f"actions is {self.actions}, whose probabilities have no bound: PMPO takes target-bins, action-bins or "

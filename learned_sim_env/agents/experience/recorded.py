@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from learned_sim_env.agents.decisions import decided_by
 from learned_sim_env.data.packed import PackedData
@@ -120,6 +121,7 @@ def _filtered(checkpoint: Checkpoint, episodes: PackedData) -> Iterator[np.ndarr
     """(T, size) float32 features of each episode's moments, filtered as a driver's are."""
     model = checkpoint.model
     inference = Inference(device_of(model), TOGETHER)
+    bar = tqdm(desc="filtering recorded episodes", total=len(episodes), unit="episode", leave=False)
     for first in range(0, len(episodes), TOGETHER):
         starts, lengths = (a[first : first + TOGETHER] for a in (episodes.starts, episodes.lengths))
         features = np.zeros((len(starts), lengths.max(), model.latent_size), np.float32)
@@ -131,4 +133,6 @@ def _filtered(checkpoint: Checkpoint, episodes: PackedData) -> Iterator[np.ndarr
                 seen = {n: torch.from_numpy(episodes.read(n, rows)).to(inference.device) for n in model.observes}
                 state = model.observe(state, seen["ego"][:, 2:4].contiguous(), seen)
                 features[:, t] = model.features(state).float().cpu().numpy()
+                bar.update(int((lengths == t + 1).sum()))
         yield from (row[:length] for row, length in zip(features, lengths))
+    bar.close()

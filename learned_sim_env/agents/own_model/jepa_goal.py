@@ -26,7 +26,7 @@ from learned_sim_env.agents.planning.cem import cem_refit
 from learned_sim_env.agents.planning.search import Plan, SearchSettings, search
 from learned_sim_env.agents.settings import LearnConfig
 from learned_sim_env.data.packed import PackedData
-from learned_sim_env.settings import check_at_least
+from learned_sim_env.settings import check_at_least, check_shares
 from learned_sim_env.spec import Contract
 from learned_sim_env.world_model.checkpoint import Checkpoint
 from learned_sim_env.world_model.layers import MLP
@@ -69,6 +69,7 @@ class JepaGoalSettings(SearchSettings, ViewSettings):
         SearchSettings.__post_init__(self)
         ViewSettings.__post_init__(self)
         check_at_least(self, horizon=1, batch=2, kept=1, neighbours=1)
+        check_shares(self, "momentum")
 
 
 class Jepa(nn.Module):

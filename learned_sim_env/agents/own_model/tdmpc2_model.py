@@ -14,7 +14,7 @@ from learned_sim_env.agents.actor_critic.returns import ReturnScale
 from learned_sim_env.agents.actor_critic.two_hot import SymexpTwoHot
 from learned_sim_env.agents.own_model.views import ViewEncoder, Views, ViewSettings
 from learned_sim_env.agents.planning.search import SearchSettings
-from learned_sim_env.settings import check_at_least
+from learned_sim_env.settings import check_at_least, check_shares
 from learned_sim_env.spec import Contract
 from learned_sim_env.world_model.layers import MLP
 
@@ -59,6 +59,7 @@ class TDMPC2Settings(SearchSettings, ViewSettings):
         SearchSettings.__post_init__(self)
         ViewSettings.__post_init__(self)
         check_at_least(self, horizon=1, batch=1, critics=2, proposals=0)
+        check_shares(self, "gamma", "fading", "slow_rate")
         if self.latent % self.simplex:
             raise ValueError(f"latent {self.latent} is no multiple of simplex {self.simplex}")
         if self.proposals >= self.sequences:

@@ -10,6 +10,7 @@ import numpy as np
 from learned_sim_env.agents.planning.planner import Planner
 from learned_sim_env.agents.planning.planner_settings import PlannerSettings
 from learned_sim_env.agents.planning.search import Drawn, Plan, Refit, about, best
+from learned_sim_env.settings import check_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,10 @@ class CEMSettings(PlannerSettings):
 
     momentum: float = 0.1
     """Share of the last mean and deviation that is kept."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares(self, "momentum")
 
 
 def kept(before: Plan, found: Plan, momentum: float) -> Plan:

@@ -1,4 +1,9 @@
-"""What comes of plans: each imagined from the same moment, up to its end and, with a guide, beyond."""
+"""What comes of plans: each imagined from the same moment, up to its end and, with a guide, beyond.
+
+All plans of a decision meet the same futures: the same noise, as many times as there are futures, of which the mean
+counts. With noise of its own for each plan, the best of many would be the one with the luckiest world, and the less a
+plan's return is certain, the likelier it would be the best.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ SEED_LIMIT = 2**63
 
 
 class Futures:
-    """Imagines plans, `settings.sequences` at a time.
+    """Imagines plans, `settings.sequences` at a time, each in `settings.futures` futures.
 
     Args:
         checkpoint: of the frozen world model.
@@ -32,17 +37,20 @@ class Futures:
         model = checkpoint.model
         self._rollouts = {
             rows: Rollout(model, rows, Inference(device_of(model), rows))
-            for rows in (settings.sequences, settings.proposals if guide else 0)
+            for rows in (settings.sequences * settings.futures, settings.proposals if guide else 0)
             if rows
         }
 
-    def evaluate(self, start: Start, plans: np.ndarray, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Discounted worth (N,) and cost (N,) of plans (N, D, 2) from a start of one row.
+    def evaluate(self, start: Start, plans: np.ndarray, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Discounted worth (N,) and cost (N,) of plans (N, D, 2) from a start of one row, means over F futures.
 
         A step counts as far as no event is likely to have ended the episode before it.
+
+        seeds: (F,) int64, of the futures' noise. Nothing else is left to chance.
         """
         s, guide = self.settings, self.guide
-        rollout, ego = self._begin(len(plans), start, chance)
+        rollout, ego = self._begin(start, np.tile(seeds, len(plans)))
+        plans = np.repeat(plans, len(seeds), 0)
         worth, cost = np.zeros((2, len(plans)))
         weight = np.ones(len(plans))
         for t in range(s.horizon):
@@ -56,14 +64,17 @@ class Futures:
                 features = torch.from_numpy(np.nan_to_num(rollout.features()))
                 worth += weight * guide.values(features).numpy()
                 cost += weight * guide.costs(features).numpy()
-        return worth, cost
+        return worth.reshape(-1, len(seeds)).mean(1), cost.reshape(-1, len(seeds)).mean(1)
 
     def proposed(self, start: Start, chance: np.random.Generator) -> np.ndarray | None:
-        """Plans (n, D, 2) of what the guide would decide, by chance; None without one."""
+        """Plans (n, D, 2) of what the guide would decide, by chance; None without one.
+
+        Each in a future of its own: it answers what happens there, which it must not know of those it is judged in.
+        """
         s, guide = self.settings, self.guide
         if guide is None or not s.proposals:
             return None
-        rollout, ego = self._begin(s.proposals, start, chance)
+        rollout, ego = self._begin(start, chance.integers(SEED_LIMIT, size=s.proposals))
         generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
         plans = []
         for t in range(s.horizon):
@@ -76,7 +87,7 @@ class Futures:
             ego = rollout.step(carried_out(s.actions, plans[-1], ego)).or_nothing().ego
         return np.stack(plans, 1)
 
-    def _begin(self, rows: int, start: Start, chance: np.random.Generator) -> tuple[Rollout, np.ndarray]:
-        rollout = self._rollouts[rows]
-        rollout.start(np.arange(rows), start, chance.integers(SEED_LIMIT, size=rows))
-        return rollout, np.repeat(start.ego, rows, 0)
+    def _begin(self, start: Start, seeds: np.ndarray) -> tuple[Rollout, np.ndarray]:
+        rollout = self._rollouts[len(seeds)]
+        rollout.start(np.arange(len(seeds)), start, seeds)
+        return rollout, np.repeat(start.ego, len(seeds), 0)

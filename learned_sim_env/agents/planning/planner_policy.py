@@ -16,7 +16,7 @@ import numpy as np
 from learned_sim_env.agents.agent import agent_class
 from learned_sim_env.agents.decisions import are_targets, carried_out
 from learned_sim_env.agents.experience.filtered import FilteredRows, world_model_metadata, world_model_of
-from learned_sim_env.agents.planning.futures import Futures
+from learned_sim_env.agents.planning.futures import SEED_LIMIT, Futures
 from learned_sim_env.agents.planning.guide import Guide
 from learned_sim_env.agents.planning.planner_settings import PlannerSettings
 from learned_sim_env.agents.planning.search import Plan, search
@@ -103,22 +103,24 @@ class RowPlanner:
     def begin(self) -> None:
         """Forget what was planned: an episode begins."""
         s = self._policy.settings
-        self._chance = np.random.default_rng(self._seed)
+        self._decided = 0
         self._refit = agent_class(self._policy.agent).refit(s)
         self._begin = Plan(np.zeros((s.decisions, 2)), np.full((s.decisions, 2), s.first))
 
     def decide(self, start: Start) -> np.ndarray:
         """(2,) float32 in [-1, 1], what is decided in the present, of one row."""
-        futures, chance, s = self._futures, self._chance, self._policy.settings
+        futures, s = self._futures, self._policy.settings
+        chance = np.random.default_rng([self._seed, self._decided])
+        seeds = chance.integers(SEED_LIMIT, size=s.futures)
         plan = search(
-            lambda plans: futures.evaluate(start, plans, chance),
+            lambda plans: futures.evaluate(start, plans, seeds),
             self._refit,
             self._begin,
             s,
             chance,
             futures.proposed(start, chance),
         )
-        self._begin = plan.later(s.hold, s.first)
+        self._begin, self._decided = plan.later(s.hold, s.first), self._decided + 1
         return plan.mean[0].astype(np.float32)
 
 

@@ -24,6 +24,8 @@ from tests.agents.line_world import BORDER, GOAL, STRIDE, LineWorld, line_checkp
 
 TASK = {"actions": "actions", "speed_limit": 0, "cost_weight": 0, "wrong_way_weight": 0}
 QUICK = {**TASK, "horizon": 8, "hold": 2, "sequences": 32, "elites": 4, "stretch": 5, "proposals": 8}
+# Of the futures.
+SEEDS = np.arange(4)
 
 
 def drawn(firsts, returns, costs=None) -> Drawn:
@@ -102,7 +104,7 @@ def test_what_comes_of_plans_by_hand():
         **{**QUICK, "horizon": 3, "hold": 2, "sequences": 2, "elites": 1, "proposals": 0}, gamma=0.9
     )
     plans = np.array([[[1.0, 0], [0.5, 0]], [[0.0, 0], [-1.0, 0]]], np.float32)
-    worth, cost = Futures(line_checkpoint(), settings).evaluate(start_at(0.0), plans, np.random.default_rng(0))
+    worth, cost = Futures(line_checkpoint(), settings).evaluate(start_at(0.0), plans, SEEDS)
     paths = np.array([[0.2, 0.4, 0.5], [0.0, 0.0, -0.2]])
     discount = 0.9 ** np.arange(3)
     np.testing.assert_allclose(worth, ((1 - np.abs(paths - GOAL)) * discount).sum(1), rtol=1e-5)
@@ -115,11 +117,73 @@ def test_values_count_where_plans_end():
     guide.values, guide.costs = (lambda features: 10 * features[:, 0]), (lambda features: 4 * features[:, 0])
     futures, plans = Futures(line_checkpoint(), settings, guide), np.zeros((2, 1, 2), np.float32)
     plans[1] = 1.0
-    worth, cost = futures.evaluate(start_at(-0.5), plans, np.random.default_rng(0))
+    worth, cost = futures.evaluate(start_at(-0.5), plans, SEEDS)
     ends = np.array([-0.5, -0.1])
     rewards = 1 - np.abs(np.array([[-0.5, -0.5], [-0.3, -0.1]]) - GOAL)
     np.testing.assert_allclose(worth, rewards @ [1, 0.5] + 0.25 * 10 * ends, rtol=1e-5)
     np.testing.assert_allclose(cost, 0.25 * 4 * ends, rtol=1e-5)
+
+
+class Gamble(LineWorld):
+    """A stake, the second action above 0, pays `WON` times itself with a probability of 0.2 and is lost otherwise.
+
+    A loss ends the episode with a probability of half the stake, which counts as its cost.
+    """
+
+    WON = 1.5
+
+    def initial(self, batch_size):
+        return {"x": torch.zeros(batch_size), "action": torch.zeros(batch_size, 2), "luck": torch.ones(batch_size)}
+
+    def imagine(self, state, action, noise, temperature=1.0):
+        return {"x": state["x"], "action": action.clone(), "luck": noise[:, 0].clone()}
+
+    def decode(self, state):
+        said = super().decode(state)
+        stake, lost = state["action"][:, 1].clamp_min(0), state["luck"] >= 0.2
+        zero = torch.zeros_like(stake)
+        said["terms"] = torch.stack([torch.where(lost, -stake, self.WON * stake), zero, zero, zero], 1)
+        said["events"] = torch.stack([lost * stake / 2, zero, zero, zero], 1)
+        return said
+
+
+def gamble() -> tuple[SimpleNamespace, Start]:
+    """A checkpoint around it, and a moment."""
+    checkpoint = line_checkpoint()
+    checkpoint.model = model = Gamble()
+    state = model.initial(1)
+    return checkpoint, Start(state, model.decode(state)["ego"].numpy())
+
+
+def test_plans_of_a_decision_meet_the_same_futures():
+    checkpoint, start = gamble()
+    given = {**QUICK, "horizon": 3, "sequences": 3, "elites": 1, "proposals": 0}
+    plans = np.zeros((3, 2, 2), np.float32)
+    plans[:, :, 1] = [[0.5, 0.5], [0.5, 0.5], [0.0, 0.0]]
+    seeds = np.array([5, 6, 7, 8])
+    told = Futures(checkpoint, PlannerSettings(**given, futures=4)).evaluate(start, plans, seeds)
+    one = Futures(checkpoint, PlannerSettings(**given, futures=1))
+    alone = [one.evaluate(start, plans, seeds[i : i + 1]) for i in range(4)]
+    for mean, each in zip(told, zip(*alone)):
+        # Plans that are alike come out alike, to the bit; what differs between futures is averaged.
+        assert mean[0] == mean[1] and mean[2] == 0 and np.std(each, 0)[0] > 0.01
+        np.testing.assert_allclose(mean, np.mean(each, 0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mppi", "cem"])
+def test_the_luckiest_plan_loses_against_the_safe_one(name):
+    checkpoint, start = gamble()
+    # A single decision, so that all that tells plans apart is how much of it is luck.
+    settings = agent_class(name).settings_class(**{**QUICK, "horizon": 1, "hold": 1, "futures": 8})
+    agent = open_agent(LearnConfig(agent=name), settings, checkpoint)
+    stakes = []
+    for seed in range(20):
+        row = RowPlanner(agent.policy({}), agent._futures, seed)
+        stakes.append(row.decide(start)[1])
+        row.begin()
+        assert row.decide(start)[1] == stakes[-1]
+    # With noise of its own for every plan, the elites are those few that won.
+    assert np.mean(np.array(stakes) > 0.05) <= 0.1, stakes
 
 
 def driver(name: str, **settings):
@@ -161,6 +225,8 @@ def test_planners_mind_the_limit_of_cost():
     ("settings", "message"),
     [
         ({"actions": "discrete"}, "plans are of targets or actions"),
+        ({"futures": 0}, "futures is 0; it must be at least 1"),
+        ({"gamma": 1.5}, "gamma is 1.5; it must be from 0 to 1"),
         ({"elites": 99}, "elites 99 must be at most sequences 32"),
         ({"proposals": 32}, "proposals 32 must be fewer than sequences 32"),
     ],
