@@ -11,9 +11,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from learned_sim_env.spec import Modality, SemanticClass
-from learned_sim_env.world_model.geometry import viewed_from
+from learned_sim_env.world_model.geometry import points_from, viewed_from
 from learned_sim_env.world_model.ground_plane import GroundPlane
 from learned_sim_env.world_model.protocol import Observation
 
@@ -61,11 +62,7 @@ def route_ahead(points: Tensor, motion: Tensor) -> Tensor:
     share = ((way * chord).sum(-1) / length).clamp(0, 1)[:, None, None]
     steps = points.diff(dim=1)
     points = points + share * torch.cat([steps, steps[:, -1:]], 1) - way[:, None]
-    # In double precision, so that what a CPU rounds does not depend on where in a tensor a number stands.
-    heading = motion[:, 2].double()
-    cosine, sine = heading.cos().float()[:, None], heading.sin().float()[:, None]
-    x, y = points.unbind(-1)
-    return torch.stack([cosine * x + sine * y, cosine * y - sine * x], -1)
+    return points_from(points, F.pad(-motion[:, 2:], (2, 0)))
 
 
 def _below_the_ego(moved: Tensor, before: Tensor) -> Tensor:
