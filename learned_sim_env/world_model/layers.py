@@ -138,16 +138,26 @@ class PatchMixer(nn.Module):
 
 def patches(image: Tensor, size: int) -> Tensor:
     """(B, H, W) cut into squares: (B, H/size * W/size, size * size), row by row."""
-    b, height, width = image.shape
-    x = image.view(b, height // size, size, width // size, size)
-    return x.transpose(2, 3).reshape(b, -1, size * size)
+    return unshuffled(image[..., None], size).flatten(1, 2)
 
 
 def unpatch(tokens: Tensor, height: int, width: int, size: int) -> Tensor:
     """Inverse of `patches` for (B, tokens, size * size * C): (B, H, W, C)."""
-    b = tokens.shape[0]
-    x = tokens.view(b, height // size, width // size, size, size, -1)
-    return x.transpose(2, 3).reshape(b, height, width, -1)
+    return shuffled(tokens.unflatten(1, (height // size, width // size)), size)
+
+
+def unshuffled(x: Tensor, size: int) -> Tensor:
+    """(B, H, W, C) with squares of `size` pixels as one: (B, H / size, W / size, size * size * C)."""
+    b, height, width, _ = x.shape
+    x = x.reshape(b, height // size, size, width // size, size, -1).transpose(2, 3)
+    return x.reshape(b, height // size, width // size, -1)
+
+
+def shuffled(x: Tensor, size: int) -> Tensor:
+    """Inverse of `unshuffled`."""
+    b, height, width, _ = x.shape
+    x = x.reshape(b, height, width, size, size, -1).transpose(2, 3)
+    return x.reshape(b, height * size, width * size, -1)
 
 
 def one_hot(ids: Tensor, classes: int, dtype: torch.dtype) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_sim_env.spec import NUM_CLASSES, Modality
-from learned_sim_env.world_model.layers import MLP, as_dtype, one_hot
+from learned_sim_env.world_model.layers import MLP, as_dtype, one_hot, unshuffled
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.convolutions import (
     CELL,
@@ -19,7 +19,6 @@ from learned_sim_env.world_model.transformer.convolutions import (
     PictureDecoder,
     PictureEncoder,
     by_rows,
-    unshuffled,
 )
 
 # What a pixel of a picture may be told: a class, or colours.

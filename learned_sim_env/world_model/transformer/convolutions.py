@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_sim_env.world_model.layers import shuffled, unshuffled
+
 # Pixels a side of the squares that networks begin and end with, and of those that tokens stand for.
 PIXELS, CELL = 4, 16
 
@@ -81,20 +83,6 @@ class PictureDecoder(nn.Module):
         x = self.coarse(shuffled(self.inward(x), 2))
         x = self.fine(shuffled(self.up(x), 2))
         return shuffled(self.out(x), PIXELS)
-
-
-def unshuffled(x: Tensor, size: int) -> Tensor:
-    """(B, H, W, C) with squares of `size` pixels as one: (B, H / size, W / size, size * size * C)."""
-    b, height, width, _ = x.shape
-    x = x.reshape(b, height // size, size, width // size, size, -1).transpose(2, 3)
-    return x.reshape(b, height // size, width // size, -1)
-
-
-def shuffled(x: Tensor, size: int) -> Tensor:
-    """Inverse of `unshuffled`."""
-    b, height, width, _ = x.shape
-    x = x.reshape(b, height, width, size, size, -1).transpose(2, 3)
-    return x.reshape(b, height * size, width * size, -1)
 
 
 def by_rows(network: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:

@@ -9,10 +9,11 @@ import torch
 
 from learned_sim_env.spec import Modality
 from learned_sim_env.spec.modality import BEV, FRONT, LEFT, ROUTE
+from learned_sim_env.world_model.layers import shuffled, unshuffled
 from learned_sim_env.world_model.registry import model_of_size
 from learned_sim_env.world_model.transformer.codecs import PictureCodec, VectorCodec, codec_of, symlog
 from learned_sim_env.world_model.transformer.config import SIZES
-from learned_sim_env.world_model.transformer.convolutions import Block, shuffled, unshuffled
+from learned_sim_env.world_model.transformer.convolutions import Block
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.tokenizer import Tokenizer
 from tests.tiny_transformer import CONTRACT, driven, some
