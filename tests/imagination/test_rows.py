@@ -27,13 +27,15 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def newer(shipped):
-    """The shipped model with conflicts that count, and many who come into view from side roads and pieces of road."""
+    """The shipped model with conflicts that count, neighbours, many who come into view, from side roads too, and pieces
+    of road.
+    """
     old = shipped.model
-    model = DrivingRSSM(replace(old.config, conflicts=True, birth_tries=4), old.contract)
+    model = DrivingRSSM(replace(old.config, conflicts=True, neighbours=True, birth_tries=4), old.contract)
     torch.manual_seed(0)
     weights = model.state_dict()
     for name, weight in old.state_dict().items():
-        # What is new for the network comes last.
+        # What is new for a network comes last, or nearly so.
         weights[name][tuple(slice(0, n) for n in weight.shape)] = weight
     model.load_state_dict(weights)
     model.births.likelier += 2.0

@@ -98,7 +98,7 @@ def test_what_no_episode_has_costs_nothing(name):
 
 def test_losses_of_whole_episodes_are_what_they_were(monkeypatch):
     """As they were before masks, of a model of then: whatever is known everywhere must not be weighted otherwise."""
-    monkeypatch.setitem(SIZES, "rssm-tiny", replace(SIZES["rssm-tiny"], conflicts=False))
+    monkeypatch.setitem(SIZES, "rssm-tiny", replace(SIZES["rssm-tiny"], conflicts=False, neighbours=False))
     packed = PackedData.of([recording(seed, 24) for seed in (0, 1)], CONTRACT.fingerprints())
     everywhere = replace(packed, valid=dict.fromkeys((*PARTS, "actions", "bev", "ego"), np.ones(50, bool)))
     for name in ("rssm-tiny", "lstm-tiny"):

@@ -67,7 +67,7 @@ class RSSMObjective(WindowObjective):
         """As everywhere, but that a checkpoint's pieces of road are kept, how many others are kept track of, what
         these are told, and how they come into view.
         """
-        return new_model(self.config, free=("slots", "roads", "conflicts", "birth_tries"))
+        return new_model(self.config, free=("slots", "roads", "conflicts", "neighbours", "birth_tries"))
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class RSSMConfig:
     slots: int = 6  # agents remembered at a time
     map_size: int = 128  # [cells] side of the remembered map
     conflicts: bool = False  # whether others are told where their paths meet others' and the ego's; new ones are
+    neighbours: bool = False  # whether features tell who is next to the ego, ahead and behind; those of new models do
     birth_tries: int = 1  # places at which a road user comes into view if they are on a road: of new models, several
     # Lengths of the tables of pieces of road, see `roads.library.Sizes`; none: the map decoder alone imagines road.
     roads: tuple[int, ...] = ()
@@ -36,9 +37,10 @@ SIZES = {
         head_hidden=32,
         slots=4,
         conflicts=True,
+        neighbours=True,
         birth_tries=4,
     ),
-    "rssm-small": RSSMConfig(conflicts=True, birth_tries=4),
+    "rssm-small": RSSMConfig(conflicts=True, neighbours=True, birth_tries=4),
     "rssm-base": RSSMConfig(
         hidden=512,
         groups=32,
@@ -47,6 +49,7 @@ SIZES = {
         channels=192,
         head_hidden=384,
         conflicts=True,
+        neighbours=True,
         birth_tries=4,
     ),
 }

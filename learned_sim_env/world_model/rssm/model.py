@@ -185,7 +185,7 @@ class DrivingRSSM(Drawing):
 
     def features(self, state: State) -> Tensor:
         """(B, latent_size) float32: recurrent state, latents, ego and route, last motion, its change and the action's,
-        nearby map and agents, and how long ago anything was real.
+        nearby map and agents, who is next to the ego, and how long ago anything was real.
         """
         motions, actions = state["motions"][:, -2:] / self.ego_path.scale, state["actions"][:, -2:]
         age = state["age"] if self.roads is None else state["age"].clamp_max(OLDEST)

@@ -42,7 +42,7 @@ class Parts(nn.Module):
         self.memory = MapMemory(bev, config.map_size)
         self.ego_path = EgoPath(contract.dt)
         self.agent_motion = AgentMotion(contract.dt, conflicts=config.conflicts)
-        self.surroundings = Surroundings(config.surroundings)
+        self.surroundings = Surroundings(config.surroundings, config.neighbours)
         self.detector = Detector(bev, contract.dt)
         self.encoder = Encoder(bev, config.channels, config.embedding)
         self.route_finder = RouteFinder(bev)
@@ -52,7 +52,7 @@ class Parts(nn.Module):
         self.ego_scale: Tensor
         scale = [1 / SPEED_SCALE, contract.dt / MOTION_SCALE[2], 1.0, 1.0, 0.2]
         self.register_buffer("ego_scale", torch.tensor(scale), persistent=False)
-        self.latent_size = latent_size + INPUTS + 3 + 3 + 2 + 2 * config.surroundings + 1
+        self.latent_size = latent_size + INPUTS + 3 + 3 + 2 + self.surroundings.size + 1
         self.heads = OutcomeHeads(self.latent_size, config.head_hidden)
         self.births = Births(bev, config.hidden, config.birth_tries)
         self.decoder = MapDecoder(bev, latent_size, config.channels)
@@ -104,7 +104,7 @@ class Parts(nn.Module):
             "views": zeros(VIEWS, h, w, dtype=torch.uint8),
             "view_pose": zeros(VIEWS, 3),
             "seen": zeros(dtype=torch.bool),
-            "surroundings": zeros(2 * c.surroundings),
+            "surroundings": zeros(self.surroundings.size),
             **({} if self.roads is None else plan.empty(batch_size, device)),
             **boxes.no_agents(batch_size, c.slots, device),
         }
@@ -124,8 +124,8 @@ class Parts(nn.Module):
         return torch.cat([ego[:, :5] * self.ego_scale, parts.flatten(1)], -1)
 
     def around(self, state: State, before: Tensor | None = None) -> Tensor:
-        """(B, 2 * surroundings): the map around the ego, as it was observed or as pieces of road were laid there, and
-        the agents and obstacles.
+        """(B, `Surroundings.size`): the map around the ego, as it was observed or as pieces of road were laid there,
+        and the agents and obstacles.
 
         before: (B, 3) the ego's pose in the last state that could be drawn; that of `state` if None.
         """

@@ -62,10 +62,12 @@ def test_road_goes_on_in_the_pieces_that_a_checkpoint_knows(packed, tmp_path, mo
     assert facts["pieces_of_road"] == known.roads.sizes.pieces
 
 
-def test_a_checkpoint_without_conflicts_is_trained_on_without(packed, tmp_path):
-    model = model_of_size("rssm-tiny", CONTRACTS["driving"], conflicts=False).eval()
+def test_a_checkpoint_without_conflicts_and_neighbours_is_trained_on_without(packed, tmp_path):
+    model = model_of_size("rssm-tiny", CONTRACTS["driving"], conflicts=False, neighbours=False).eval()
     start = str(save_pretrained(tmp_path / "before", model, choose_contexts(packed, 2, model), 1.0, {}))
     run = objective(packed, replace(CONFIG, start=start))
     assert run.model.config == model.config and run.model.agent_motion.conflicts is None
+    assert run.model.surroundings.neighbours is None
     assert all(torch.equal(a, b) for a, b in zip(run.model.parameters(), model.parameters()))
-    assert objective(packed).model.agent_motion.conflicts is not None, "new ones have them"
+    new = objective(packed).model
+    assert new.agent_motion.conflicts is not None and new.surroundings.neighbours is not None, "new ones have them"

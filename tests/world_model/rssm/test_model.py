@@ -11,7 +11,8 @@ from learned_sim_env.spec import EGO_SIZE, SemanticClass
 from learned_sim_env.task import EVENTS
 from learned_sim_env.world_model.geometry import compose, points_from
 from learned_sim_env.world_model.rssm.agents.births import BIRTH_GRID
-from learned_sim_env.world_model.rssm.agents.boxes import no_agents
+from learned_sim_env.world_model.rssm.agents.boxes import KEYS, no_agents
+from learned_sim_env.world_model.rssm.agents.neighbours import SIZE, Neighbours
 from learned_sim_env.world_model.rssm.map.memory import UNKNOWN
 from learned_sim_env.world_model.rssm.route.landmarks import FAR, HALF_OBSTACLE
 from learned_sim_env.world_model.rssm.route.path import HEADING_CHORDS, ROADWAY
@@ -119,6 +120,22 @@ def test_the_ego_vector_repeats_action_and_motion(model, contexts):
     assert torch.equal(decoded["ego"][:, 2:4], torch.tensor([[0.25, -0.5]]).repeat(6, 1))
     assert torch.allclose(decoded["ego"][:, 1] * 0.1, decoded["motion"][:, 2], atol=1e-6)
     assert (decoded["ego"][:, 0] >= 0).all()
+
+
+def test_features_tell_who_is_next_to_the_ego(model, contexts):
+    state = observed(model, contexts)
+    agents = no_agents(6, model.config.slots, "cpu")
+    agents["agent_pose"][:, :2] = torch.tensor([[16.0, 0.3, 0.0], [-12.0, 3.5, 0.1]])
+    agents["agent_motion"][:, :2, 0] = torch.rand(6, 2) * 8
+    agents["agent_size"] = agents["agent_size"] * torch.tensor([4.5, 1.9])
+    agents["agent_class"][:, :2] = int(SemanticClass.VEHICLE)
+    state |= agents
+    state["surroundings"] = model.around(state)
+    for now in (state, drive(model, state, 1), drive(model, state, 8), model.at(state, torch.full((6, 3), 0.4))):
+        wanted = Neighbours()(*(now[key] for key in KEYS), now["ego"][:, 0])
+        # Behind these are the smallest gap and how long ago anything was real.
+        assert torch.equal(model.decode(now)["features"][:, -SIZE - 2 : -2], wanted)
+        assert wanted.any()
 
 
 @pytest.mark.parametrize(("gap", "touched"), [(0.3, False), (-0.1, False), (-0.3, True), (-2.0, True)])

@@ -41,7 +41,8 @@ FAR = 45.0
 TURN_SCALE, TOWN = 0.2, 8.3
 # [m] Added to gaps before they are inverted.
 NEAREST = 2.0
-# A CPU rounds a product of matrices differently for fewer rows or, on several threads, for no multiple of this.
+# Of so many rows, or a multiple, `layers.linear` need not make more in every layer, and a CPU computes `silu` of all
+# alike, see `layers.logistic`.
 EVEN = 16
 
 
