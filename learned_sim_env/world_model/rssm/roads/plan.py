@@ -23,7 +23,14 @@ from torch import Tensor
 from learned_sim_env.road import STATION, STATIONS
 from learned_sim_env.world_model.geometry import compose, place, product, turn, wrap
 from learned_sim_env.world_model.protocol import State
-from learned_sim_env.world_model.rssm.roads.library import LEAD, SECTION_STEP, SUCCESSORS, RoadLibrary, direction
+from learned_sim_env.world_model.rssm.roads.library import (
+    LEAD,
+    ROUTE_STEP,
+    SECTION_STEP,
+    SUCCESSORS,
+    RoadLibrary,
+    direction,
+)
 from learned_sim_env.world_model.rssm.route.landmarks import FAR, OBSTACLES
 
 KEPT, OPTIONS = 4, 16
@@ -226,7 +233,9 @@ def _with_objects(
     """
     objects = library.objects[piece]
     at = place(pose)[:, None] + product(scale[:, None] * place(objects), turn(pose[:, 2:]))
-    there = (objects[..., 0] < FAR) & (objects[..., 2] >= since[:, None])
+    # From where the piece is painted.
+    first = (since / ROUTE_STEP).round() * ROUTE_STEP
+    there = (objects[..., 0] < FAR) & (objects[..., 2] >= first[:, None])
     every = torch.cat([obstacles, torch.where(there[..., None], torch.view_as_real(at), FAR)], 1)
     seen = product(place(every) - place(ego)[:, None], turn(-ego[:, 2:]))
     away = seen.real.square() + seen.imag.square() + torch.where(seen.real < -PASSED, FAR**2, 0)
