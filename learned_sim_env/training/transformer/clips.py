@@ -18,8 +18,8 @@ from learned_sim_env.training.batches import Batch
 
 # In the place of pictures: what the frozen tokenizer has made of them, see `token_store`.
 TOKENS = "tokens"
-# Beside them: those of the frame before, moved with the ego.
-MOVED = "moved"
+# Beside them: those of the frame before, moved with the ego and as it was.
+BEFORE = "before"
 # What a video lacks: parts and modalities of an episode, and its actions.
 LABELS = ("actions", "ego", "pose", "reward", "events")
 
@@ -28,7 +28,8 @@ LABELS = ("actions", "ego", "pose", "reward", "events")
 class Clips:
     """B clips of T moments.
 
-    observations: by modality (B, T, *shape), or `TOKENS` and `MOVED` alone, (B, T, count, channels) float16.
+    observations: by modality (B, T, *shape), or `TOKENS` and `BEFORE` alone, (B, T, count, channels) float16, and twice
+        as many channels.
     valid: (B, T) bool, moments of the episode in which one of the modalities is known.
     seen: by modality (B, T) bool, in which of those moments it is; one without a mask is in all.
     actions: (B, T, 2), action t led to moment t. ego: (B, T, 6), see `spec.EGO_FIELDS`. motion: (B, T, 3), of the step
@@ -55,8 +56,9 @@ class Clips:
         observations = dict(batch.observations)
         kept = names
         if TOKENS in observations:
-            kept = (TOKENS, MOVED)
-            observations.update(zip(kept, observations[TOKENS].unbind(2)))
+            kept = (TOKENS, BEFORE)
+            tokens, *before = observations[TOKENS].unbind(2)
+            observations.update(zip(kept, (tokens, torch.cat(before, -1))))
         elif contract is not None:
             for m in (contract.modality(name) for name in names if name not in observations):
                 blank = np.zeros((*batch.valid.shape, *m.shape), m.dtype)

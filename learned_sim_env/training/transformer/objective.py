@@ -18,7 +18,7 @@ from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.ego_path import fine_tune_path
 from learned_sim_env.training.objective import Finished, WindowObjective, new_model
 from learned_sim_env.training.processes import Process
-from learned_sim_env.training.transformer.clips import MOVED, TOKENS, Clips, labelled_episodes, partly_labelled, video
+from learned_sim_env.training.transformer.clips import BEFORE, TOKENS, Clips, labelled_episodes, partly_labelled, video
 from learned_sim_env.training.transformer.dream_heads import fit_heads
 from learned_sim_env.training.transformer.head_loss import clip_features, head_loss, training_condition
 from learned_sim_env.training.transformer.settings import TransformerSettings
@@ -26,7 +26,7 @@ from learned_sim_env.training.transformer.shortcut_loss import drawn_noise, movi
 from learned_sim_env.training.transformer.token_store import TokenStore
 from learned_sim_env.training.transformer.tokenizer_loss import token_weights, tokenizer_loss, unseen_patches
 from learned_sim_env.world_model.transformer.dynamics import Condition
-from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from learned_sim_env.world_model.transformer.model import DrivingTransformer, last_of_clips
 
 # Share of the tokenizer's moments that show one modality alone, if there is video that lacks some: they are guessed.
 ALONE = 0.1
@@ -178,14 +178,17 @@ class TransformerObjective(WindowObjective):
         return found
 
     def _tokens(self, clips: Clips) -> tuple[Tensor, Tensor]:
-        """Two of (B, T, count, channels) float32, without gradient: of frames, and of those before them, moved."""
+        """Of frames, (B, T, count, channels) float32, and of those before them, moved and as they were, twice as many
+        channels; without gradient.
+        """
         if TOKENS in clips.observations:
-            return clips.observations[TOKENS].float(), clips.observations[MOVED].float()
+            return clips.observations[TOKENS].float(), clips.observations[BEFORE].float()
         with torch.no_grad():
             hidden = unseen_patches(self.model.tokenizer, clips.seen)
             tokens = self.model.tokenizer.encode(clips.observations, hidden)
             motion = torch.where(clips.known["ego"][..., None], clips.motion, 0)
-            return tokens, self.model.moved_clips(tokens, motion).float()
+            before = [self.model.moved_clips(tokens, motion), last_of_clips(tokens)]
+            return tokens, torch.cat(before, -1).float()
 
     def _samplers(self, data: PackedData, names: tuple[str, ...]) -> dict[int, WindowSampler]:
         """Samplers of clips, by the moments that they have."""
@@ -198,19 +201,23 @@ class TransformerObjective(WindowObjective):
 
 
 def dynamics_loss(
-    model: DrivingTransformer, clean: Tensor, moved: Tensor, clips: Clips, settings: TransformerSettings
+    model: DrivingTransformer, clean: Tensor, before: Tensor, clips: Clips, settings: TransformerSettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of dynamics and heads, and its parts.
 
-    clean, moved: (B, T, count, channels) tokens of the clips, and of the frames before, moved. Heads read agent tokens
-    where they do in a dream: in clips whose frames are all as frames of the past are.
+    clean, before: (B, T, count, channels) tokens of the clips, and (B, T, count, 2 * channels) of the frames before,
+    moved and as they were. Heads read agent tokens where they do in a dream: in clips whose frames are all as frames of
+    the past are.
     """
     condition, offset = training_condition(clips)
     noise = drawn_noise((len(clean), clean.shape[1]), model.config, settings.forcing, clean.device)
-    forcing, weights = settings.forcing, moving_weights(clean, moved, clips.valid, settings.forcing.moving)
+    forcing, moved = settings.forcing, before[..., : model.config.channels]
+    weights = moving_weights(clean, moved, clips.valid, forcing.moving)
     if clips.seen:
         weights = weights * token_weights(model.tokenizer, clips.seen)
-    shortcut, output = shortcut_loss(model.dynamics, clean, moved, condition, clips.valid, noise, forcing.ramp, weights)
+    shortcut, output = shortcut_loss(
+        model.dynamics, clean, before, condition, clips.valid, noise, forcing.ramp, weights
+    )
     parts, total = {"shortcut": shortcut.detach()}, shortcut
     chosen = noise.past.nonzero()[:, 0]
     if len(chosen):

@@ -62,7 +62,7 @@ def drawn_noise(shape: tuple[int, int], model: TransformerConfig, config: Forcin
 def shortcut_loss(
     network: Dynamics,
     clean: Tensor,
-    moved: Tensor,
+    before: Tensor,
     condition: Condition,
     valid: Tensor,
     noise: Noise,
@@ -71,14 +71,15 @@ def shortcut_loss(
 ) -> tuple[Tensor, Prediction]:
     """The loss, and the prediction of all frames.
 
-    clean, moved: (B, T, N, channels), frames, and of each the one before it, moved; without gradient. condition: of
-    (B, T). valid: (B, T) bool, frames that count. weights: (B, T, N) of their tokens, None: alike.
+    clean, before: (B, T, N, channels) and (B, T, N, 2 * channels), frames, and of each the one before it, moved and as
+    it was; without gradient. condition: of (B, T). valid: (B, T) bool, frames that count. weights: (B, T, N) of their
+    tokens, None: alike.
     """
     config = network.config
     tau = (noise.level / config.finest)[..., None, None]
     noisy = mixed(clean, config.noise * torch.randn_like(clean), tau)
     # With other noise than the frame itself: from two mixtures of the same one could tell the truth.
-    veiled = mixed(moved, config.noise * torch.randn_like(moved), config.context_share)
+    veiled = mixed(before, config.noise * torch.randn_like(before), config.context_share)
     output = network(noisy, noise.level, noise.stride, condition, veiled)
     target = clean
     if bool(noise.coarse.any()):
@@ -115,9 +116,9 @@ def bootstrapped(
     level: Tensor,
     stride: Tensor,
     condition: Condition,
-    moved: Tensor,
+    before: Tensor,
 ) -> Tensor:
-    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T); `moved`: see `Dynamics`.
+    """The target for noisy frames (B, T, N, channels), of their `level` and `stride` (B, T); `before`: see `Dynamics`.
 
     At the finest step the clean tokens; at others what leads in one step to where the network gets in two, of which it
     goes the second from where the first has led.
@@ -129,7 +130,7 @@ def bootstrapped(
     tau = (level / c.finest)[..., None, None]
 
     def towards(z: Tensor, level: Tensor, tau: Tensor) -> Tensor:
-        output = network(z, level, half, condition, moved).clean
+        output = network(z, level, half, condition, before).clean
         return direction(z, clean_estimate(output, z, tau, c.prediction), tau)
 
     first = towards(noisy, level, tau)

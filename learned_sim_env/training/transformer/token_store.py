@@ -26,8 +26,8 @@ PIECE = 32
 
 
 class TokenStore:
-    """Tokens (N, 2, count, channels) float16 of the N rows of packed data, and of the frames before them, moved, as
-    `DrivingTransformer.moved_clips` says; read as arrays are: `store[rows]`.
+    """Tokens (N, 3, count, channels) float16 of the N rows of packed data, of the frames before them moved, as
+    `DrivingTransformer.moved_clips` says, and of those as they were; read as arrays are: `store[rows]`.
 
     Half of the size of float32, as a state of a dream has them.
 
@@ -62,14 +62,19 @@ class TokenStore:
             print(f"tokens of {rows:,} frames are kept in {whole} ({self._tokens.nbytes / 1e9:.2f} GB)", flush=True)
 
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
-        """(*rows.shape, 2, count, channels) float16 of rows, int64."""
+        """(*rows.shape, 3, count, channels) float16 of rows, int64."""
         rows = np.arange(len(self._there))[rows]
-        missing = np.unique(rows[~self._there[rows]])
-        start = self._starts[np.searchsorted(self._starts, missing, "right") - 1]
+        last = np.maximum(rows - 1, self._start(rows))
+        missing = np.unique(np.concatenate([rows[~self._there[rows]], last[~self._there[last]]]))
+        start = self._start(missing)
         firsts = np.unique(start + (missing - start) // PIECE * PIECE)
         for first in firsts.tolist():
             self._encode(first)
-        return self._tokens[rows]
+        return np.concatenate([self._tokens[rows], self._tokens[last, :1]], rows.ndim)
+
+    def _start(self, rows: np.ndarray) -> np.ndarray:
+        """Rows with which the episodes of rows begin."""
+        return self._starts[np.searchsorted(self._starts, rows, "right") - 1]
 
     @torch.no_grad()
     def _encode(self, first: int) -> None:

@@ -20,18 +20,18 @@ STILL = 0.02
 
 
 def spread(
-    network: Dynamics, patterns: Tensor, moved: Tensor, condition_tokens: Tensor, past: Past, seeds: int
+    network: Dynamics, patterns: Tensor, before: Tensor, condition_tokens: Tensor, past: Past, seeds: int
 ) -> Tensor:
     """(B,) root mean square distance of `seeds` samples of the next frame from their mean; 0 for less than two.
 
-    patterns: (P, count, channels) noise, of which pairs with opposite signs are taken. moved: see `sample_frame`.
+    patterns: (P, count, channels) noise, of which pairs with opposite signs are taken. before: see `sample_frame`.
     """
     if seeds < 2:
         return torch.zeros_like(patterns[past.frames % len(patterns), 0, 0])
     samples = []
     for k in range(seeds):
         noise = patterns[(past.frames + k // 2) % len(patterns)]
-        samples.append(sample_frame(network, noise if k % 2 else -noise, moved, condition_tokens, past, 1))
+        samples.append(sample_frame(network, noise if k % 2 else -noise, before, condition_tokens, past, 1))
     middle = torch.stack(samples).mean(0)
     return torch.stack([_size(z - middle) for z in samples]).square().mean(0).sqrt()
 

@@ -3,9 +3,10 @@
 Tokens of a frame, as in Dreamer 4 (arXiv 2509.24527, section 3.2): those of the tokenizer, noisy to some degree;
 registers; one that says how noisy they are, and how large the step is that will be made towards the clean ones; one of
 the action; one of the ego's own motion; and agent tokens, which see all the others and are seen by none. Unlike there,
-tokens of the frame before, moved with the ego (see `moving`) and as noisy as frames of the past are, are an input
-beside the noisy ones: the network gives what is other than they say. What a frame is conditioned on is added to all of
-its tokens as well.
+tokens of the frame before are an input beside the noisy ones, both moved with the ego (see `moving`) and as they were,
+and as noisy as frames of the past are. The network chooses between the two, for what stands still and for what moves as
+the ego does, and gives what is other than they say. What a frame is conditioned on is added to all of its tokens as
+well.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from learned_sim_env.world_model.transformer.attention import SpaceLayer, TimeLa
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.ego import EGO_NUMBERS
 
-# Share of their usual size with which weights begin that give what the network adds to the moved frame.
-FIRST = 0.01
+# Share of their usual size with which weights begin that give what the network adds to the frame before; and the logit
+# of how much of that it takes as it was, rather than moved.
+FIRST, UNMOVED = 0.01, -3.0
 
 
 class Condition(NamedTuple):
@@ -88,14 +90,15 @@ class Dynamics(nn.Module):
         super().__init__()
         self.config, self.count = config, count
         c, width = config, config.width
-        self.enter, self.leave = Linear(c.channels, width), Linear(width, c.channels)
-        self.enter_moved = Linear(c.channels, width, bias=False)
-        # Clean tokens are the moved ones at first.
+        self.enter, self.leave = Linear(c.channels, width), Linear(width, 2 * c.channels)
+        self.enter_before = Linear(2 * c.channels, width, bias=False)
         self.keep = nn.Parameter(torch.ones(c.channels))
         with torch.no_grad():
             if c.prediction == "x":
+                # Clean tokens are nearly the moved ones at first.
                 self.leave.weight.mul_(FIRST)
-                self.leave.bias.zero_()
+                self.leave.bias[: c.channels] = 0
+                self.leave.bias[c.channels :] = UNMOVED
         self.place = learned(count, width)
         self.registers = learned(c.registers, width)
         self.signal = nn.Embedding(c.finest, width)
@@ -125,7 +128,7 @@ class Dynamics(nn.Module):
         rings = [tuple(torch.zeros(shape, device=device) for _ in range(c.time_layers)) for _ in range(2)]
         return Past(rings[0], rings[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
 
-    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition, moved: Tensor) -> Prediction:
+    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, condition: Condition, before: Tensor) -> Prediction:
         """Clips of T successive frames.
 
         Args:
@@ -133,17 +136,18 @@ class Dynamics(nn.Module):
             level: (B, T) int64 of 0 to finest - 1: the share of truth in them, times `finest` (tau).
             stride: (B, T) int64: 2^-stride of the way from nothing to all is the step to be made (d).
             condition: of (B, T).
-            moved: (B, T, count, channels), the frames before these, moved, of which `context_share` is truth.
+            before: (B, T, count, 2 * channels), the frames before these, moved, and as they were; `context_share` of
+                them is truth.
         """
-        x = self._tokens(noisy, level, stride, self.condition_tokens(condition), moved)
+        x = self._tokens(noisy, level, stride, self.condition_tokens(condition), before)
         b, t = x.shape[:2]
         for layer in self.layers:
             over_time = isinstance(layer, TimeLayer)
             x = layer(x) if over_time else layer(x.flatten(0, 1), self.groups).unflatten(0, (b, t))
-        return self._prediction(x, moved)
+        return self._prediction(x, before)
 
     def next(
-        self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, moved: Tensor, past: Past
+        self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, before: Tensor, past: Past
     ) -> tuple[Prediction, list[Tensor], list[Tensor]]:
         """One more frame after those of `past`: the same as `forward` gives for it.
 
@@ -151,13 +155,13 @@ class Dynamics(nn.Module):
             noisy: (B, count, channels).
             level, stride: (B,), as for `forward`.
             condition_tokens: (B, 2, width), see the method `condition_tokens`.
-            moved: (B, count, channels), as for `forward`.
+            before: (B, count, 2 * channels), as for `forward`.
             past: what was before.
 
         Returns:
             The prediction, and the frame's keys and values, see `Past.then`.
         """
-        x = self._tokens(noisy, level, stride, condition_tokens, moved)
+        x = self._tokens(noisy, level, stride, condition_tokens, before)
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for layer in self.layers:
@@ -168,7 +172,7 @@ class Dynamics(nn.Module):
                 values.append(value)
             else:
                 x = layer(x, self.groups)
-        return self._prediction(x, moved), keys, values
+        return self._prediction(x, before), keys, values
 
     def condition_tokens(self, condition: Condition) -> Tensor:
         """(..., 2, width): tokens of action and motion."""
@@ -180,10 +184,10 @@ class Dynamics(nn.Module):
         ego = torch.where(condition.ego_known[..., None], ego, as_dtype(self.no_ego, ego.dtype))
         return torch.stack([action, as_dtype(ego, action.dtype)], -2)
 
-    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, moved: Tensor) -> Tensor:
+    def _tokens(self, noisy: Tensor, level: Tensor, stride: Tensor, condition_tokens: Tensor, before: Tensor) -> Tensor:
         """(..., all, width)."""
         dtype = self.enter.weight.dtype
-        x = self.enter(as_dtype(noisy, dtype)) + self.enter_moved(as_dtype(moved, dtype))
+        x = self.enter(as_dtype(noisy, dtype)) + self.enter_before(as_dtype(before, dtype))
         signal = (self.signal(level) + self.stride(stride))[..., None, :]
         told = as_dtype(signal, x.dtype) + condition_tokens.sum(-2, keepdim=True)
         x = x + as_dtype(self.place, x.dtype) + as_dtype(told, x.dtype)
@@ -191,9 +195,12 @@ class Dynamics(nn.Module):
         parts = (fixed[0], signal, condition_tokens, fixed[1])
         return torch.cat([x, *(as_dtype(part, x.dtype) for part in parts)], -2)
 
-    def _prediction(self, x: Tensor, moved: Tensor) -> Prediction:
-        clean = as_dtype(self.leave(self.norm(x[..., : self.count, :])), torch.float32)
+    def _prediction(self, x: Tensor, before: Tensor) -> Prediction:
+        output = as_dtype(self.leave(self.norm(x[..., : self.count, :])), torch.float32)
+        clean, choice = output.chunk(2, -1)
         if self.config.prediction == "x":
+            moved, last = before.chunk(2, -1)
+            chosen = torch.lerp(moved, last, choice.sigmoid())
             # As large as without noise.
-            clean = clean + as_dtype(self.keep, torch.float32) * moved / self.config.context_share
+            clean = clean + as_dtype(self.keep, torch.float32) * chosen / self.config.context_share
         return Prediction(clean, as_dtype(self.norm(x[..., -self.config.agents :, :]), torch.float32))

@@ -68,9 +68,13 @@ class DrivingTransformer(nn.Module):
         self.latent_size = config.agents * config.width + FACTS
         self.heads = Heads(self.latent_size, config.head_hidden, config.ahead)
         self.doubt = Doubt(self.latent_size, config.head_hidden)
+        # Part of what was learned: heads and states are what they are for this noise. That of frames, and that of those
+        # before them, which are an input of theirs: from two mixtures of the same one could tell the truth.
         self.patterns: Tensor
-        # Part of what was learned: heads and states are what they are for this noise.
-        self.register_buffer("patterns", patterns(self.tokenizer.count, config.channels, config.noise))
+        self.patterns_before: Tensor
+        for k, name in enumerate(("patterns", "patterns_before")):
+            size = (1 + k) * config.channels
+            self.register_buffer(name, patterns(self.tokenizer.count, size, config.noise, seed=k))
 
     @property
     def observes(self) -> tuple[str, ...]:
@@ -130,7 +134,7 @@ class DrivingTransformer(nn.Module):
             "motions": zeros(MOTION_HISTORY, 3),
             "actions": zeros(ACTION_HISTORY, 2),
             "seen": zeros(dtype=torch.bool),
-            "tokens": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
+            "tokens": zeros(self.history + 1, self.tokenizer.count, c.channels, dtype=torch.float16),
             "moved": zeros(self.history, self.tokenizer.count, c.channels, dtype=torch.float16),
             "conditions": zeros(self.history, 2 + ego_numbers.EGO_NUMBERS),
             "agents": zeros(c.agents * c.width),
@@ -166,7 +170,7 @@ class DrivingTransformer(nn.Module):
         # Before its first frame a row stood still.
         first = state["frames"] == 0
         before = {name: torch.where(_rows(first, new), new, state[SHOWN + name]) for name, new in shown.items()}
-        last = torch.where(_rows(first, tokens), tokens, state["tokens"][:, -1])
+        last = self._last(state, tokens)
         moved = self.moved(last, before, torch.where(first[:, None], 0, motions[:, -1]))
         after = {**state, **seen, **_kept(shown), "motions": motions, "actions": actions, "ego": ego}
         return self._committed(after, tokens, moved)
@@ -185,13 +189,14 @@ class DrivingTransformer(nn.Module):
         start = action.new_zeros(shape) if noise is None else normals(noise).view(shape) * deviation
         condition_tokens = self.dynamics.condition_tokens(self._condition(self._numbers(after)))
         past = self._past(state)
-        moved = self.moved(state["tokens"][:, -1], self._shown(state), motion)
-        veiled = self._veiled(moved, past)
+        last = state["tokens"][:, -1]
+        moved = self.moved(last, self._shown(state), motion)
+        veiled = self._veiled(moved, last, past)
         tokens = sample_frame(self.dynamics, start, veiled, condition_tokens, past, self.config.steps).half()
         shown = self.tokenizer.drawn(tokens, self.draws)
         # Frames that the encoder has not seen: what it goes on from is gone.
         after = {**after, **_kept(shown), "encoded": torch.zeros_like(state["encoded"])}
-        after["signals"] = self._signals(tokens, state["tokens"][:, -1], shown, veiled, condition_tokens, past)
+        after["signals"] = self._signals(tokens, last, shown, veiled, condition_tokens, past)
         after = self._committed(after, tokens, moved)
         correction = self.heads(self.features(after)).correction
         bound = self.contract.modality("ego").bounds[4]
@@ -224,11 +229,10 @@ class DrivingTransformer(nn.Module):
 
         tokens: (B, T, count, channels). motion: (B, T, 3) that led to the frames; 0 where it is not known.
         """
-        # What a state keeps of tokens.
-        before = torch.cat([tokens[:, :1], tokens[:, :-1]], 1).half().flatten(0, 1)
+        last = last_of_clips(tokens).flatten(0, 1)
         motion = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, 1:]], 1).flatten(0, 1)
-        shown = self.tokenizer.drawn(before, self.draws) if self.config.moved else {}
-        return self.moved(before, shown, motion).view(tokens.shape)
+        shown = self.tokenizer.drawn(last, self.draws) if self.config.moved else {}
+        return self.moved(last, shown, motion).view(tokens.shape)
 
     def facts(self, condition: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
         """(..., FACTS): a frame's condition (..., 9), and how motion and action have changed.
@@ -287,8 +291,10 @@ class DrivingTransformer(nn.Module):
         past = past._replace(frames=(count - self.history).clamp_min(0))
         for i in range(max(self.history - int(count.max()), 0), self.history):
             frame = count - self.history + i
-            tokens, moved, condition = (compact[name][:, i] for name in ("tokens", "moved", "conditions"))
-            later = self._next(tokens, moved, condition, past)[1]
+            last, tokens = compact["tokens"][:, i : i + 2].unbind(1)
+            last = torch.where(_rows(frame > 0, last), last, tokens)
+            moved, condition = (compact[name][:, i] for name in ("moved", "conditions"))
+            later = self._next(tokens, moved, last, condition, past)[1]
             there = frame >= 0
             keys, values = (
                 tuple(torch.where(_rows(there, new), new, old) for new, old in zip(*pair))
@@ -305,7 +311,7 @@ class DrivingTransformer(nn.Module):
         those of `state`; what was before is its past.
         """
         condition = self._numbers(state)
-        agents, past = self._next(tokens, moved, condition, self._past(state))
+        agents, past = self._next(tokens, moved, self._last(state, tokens), condition, self._past(state))
         return {
             **state,
             "tokens": torch.cat([state["tokens"][:, 1:], tokens[:, None]], 1),
@@ -315,25 +321,30 @@ class DrivingTransformer(nn.Module):
             **past.in_state(),
         }
 
-    def _next(self, tokens: Tensor, moved: Tensor, condition: Tensor, past: Past) -> tuple[Tensor, Past]:
+    @staticmethod
+    def _last(state: State, tokens: Tensor) -> Tensor:
+        """Tokens (B, count, channels) of the frame before one; before its first a row stood still."""
+        return torch.where(_rows(state["frames"] > 0, tokens), state["tokens"][:, -1], tokens)
+
+    def _next(self, tokens: Tensor, moved: Tensor, last: Tensor, condition: Tensor, past: Past) -> tuple[Tensor, Past]:
         """Agent tokens (B, agents, width) of a frame, see `_committed`, and the past with it."""
-        noise = self.patterns[0, past.frames % PATTERNS]
+        noise = self.patterns[past.frames % PATTERNS]
         condition_tokens = self.dynamics.condition_tokens(self._condition(condition))
-        veiled = self._veiled(moved, past)
+        veiled = self._veiled(moved, last, past)
         output, past = commit(self.dynamics, tokens.float(), noise, veiled, condition_tokens, past)
         return output.agents, past
 
-    def _veiled(self, moved: Tensor, past: Past) -> Tensor:
-        """What the dynamics are shown of the frame before, moved, in that after `past`."""
-        # With other noise than the frame itself: from two mixtures of the same one could tell the truth.
-        return mixed(moved.float(), self.patterns[1, past.frames % PATTERNS], self.config.context_share)
+    def _veiled(self, moved: Tensor, last: Tensor, past: Past) -> Tensor:
+        """What the dynamics are shown of the frame before, moved and as it was, in that after `past`."""
+        before = torch.cat([moved, last], -1).float()
+        return mixed(before, self.patterns_before[past.frames % PATTERNS], self.config.context_share)
 
     def _signals(
         self, tokens: Tensor, before: Tensor, shown: Observation, veiled: Tensor, condition_tokens: Tensor, past: Past
     ) -> Tensor:
         """(B, SIGNALS) of a frame, tokens (B, count, channels), and of what it shows; it came after `past`."""
         c = self.config
-        apart = spread(self.dynamics, self.patterns[0], veiled, condition_tokens, past, c.doubt_seeds)
+        apart = spread(self.dynamics, self.patterns, veiled, condition_tokens, past, c.doubt_seeds)
         unlike = torch.zeros_like(apart)
         if c.doubt_cycle:
             unlike = unlike_itself(self.tokenizer, tokens.float(), before.float(), shown)
@@ -354,6 +365,13 @@ class DrivingTransformer(nn.Module):
     def _condition(condition: Tensor) -> Condition:
         known = torch.ones_like(condition[..., 0], dtype=torch.bool)
         return Condition(condition[..., :2], known, condition[..., 2:], known)
+
+
+def last_of_clips(tokens: Tensor) -> Tensor:
+    """(B, T, count, channels) float16, as a state keeps them: for each frame of clips the one before it, for their
+    first that itself.
+    """
+    return torch.cat([tokens[:, :1], tokens[:, :-1]], 1).half()
 
 
 def _kept(shown: Observation) -> State:

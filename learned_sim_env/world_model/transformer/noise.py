@@ -18,13 +18,12 @@ def normals(uniforms: Tensor) -> Tensor:
     return torch.special.ndtri(uniforms.double() + 2.0**-25).float()
 
 
-def patterns(count: int, channels: int, deviation: float) -> Tensor:
-    """(2, PATTERNS, count, channels) float32, normal with a standard deviation: of frames, and of the moved ones that
-    were an input of theirs.
+def patterns(count: int, channels: int, deviation: float, seed: int) -> Tensor:
+    """(PATTERNS, count, channels) float32, normal with a standard deviation.
 
     No chance: a frame that is done with is shown with the same noise whenever its row comes there. Training showed
     such frames with noise, see `TransformerConfig.context_signal`, but a dream's chance is about the next frame alone,
     and a real observation leaves nothing to chance.
     """
-    chance = torch.Generator().manual_seed(0)
-    return deviation * torch.randn(2, PATTERNS, count, channels, generator=chance)
+    chance = torch.Generator().manual_seed(seed)
+    return deviation * torch.randn(PATTERNS, count, channels, generator=chance)

@@ -29,14 +29,14 @@ def direction(noisy: Tensor, clean: Tensor, tau: Tensor | float) -> Tensor:
 
 
 def sample_frame(
-    network: Dynamics, noise: Tensor, moved: Tensor, condition_tokens: Tensor, past: Past, steps: int
+    network: Dynamics, noise: Tensor, before: Tensor, condition_tokens: Tensor, past: Past, steps: int
 ) -> Tensor:
     """The tokens (B, count, channels) float32 of the next frame, in [-1, 1].
 
     Args:
         network: the dynamics.
         noise: (B, count, channels), where it starts.
-        moved: (B, count, channels), the frame before, moved and noisy, see `Dynamics.forward`.
+        before: (B, count, 2 * channels), the frame before, noisy, see `Dynamics.forward`.
         condition_tokens: (B, 2, width), see `Dynamics.condition_tokens`.
         past: the frames before.
         steps: K.
@@ -46,23 +46,23 @@ def sample_frame(
     for k in range(steps):
         tau = k / steps
         level = torch.full_like(past.frames, k * c.finest // steps)
-        output = network.next(z, level, stride, condition_tokens, moved, past)[0]
+        output = network.next(z, level, stride, condition_tokens, before, past)[0]
         z = z + direction(z, clean_estimate(output.clean, z, tau, c.prediction), tau) / steps
     return z.clamp(-1, 1)
 
 
 def commit(
-    network: Dynamics, clean: Tensor, noise: Tensor, moved: Tensor, condition_tokens: Tensor, past: Past
+    network: Dynamics, clean: Tensor, noise: Tensor, before: Tensor, condition_tokens: Tensor, past: Past
 ) -> tuple[Prediction, Past]:
     """The past with one more frame, and the prediction of it.
 
     A frame is committed once, noisy to the one degree and with the one label that frames of the past have in a dream,
     and which training shows in every batch.
 
-    clean, noise: (B, count, channels). moved: see `sample_frame`.
+    clean, noise: (B, count, channels). before: see `sample_frame`.
     """
     level = torch.full_like(past.frames, network.config.context_level)
     stride = torch.full_like(past.frames, network.config.finest.bit_length() - 1)
     noisy = mixed(clean, noise, network.config.context_share)
-    output, keys, values = network.next(noisy, level, stride, condition_tokens, moved, past)
+    output, keys, values = network.next(noisy, level, stride, condition_tokens, before, past)
     return output, past.then(keys, values)

@@ -14,7 +14,7 @@ from learned_sim_env.training.batches import WindowSampler
 from learned_sim_env.training.config import TrainConfig
 from learned_sim_env.training.processes import Process
 from learned_sim_env.training.transformer import dream_heads
-from learned_sim_env.training.transformer.clips import LABELS, MOVED, TOKENS, Clips, labelled_episodes, partly_labelled
+from learned_sim_env.training.transformer.clips import BEFORE, LABELS, TOKENS, Clips, labelled_episodes, partly_labelled
 from learned_sim_env.training.transformer.dream_heads import dream, fit_heads
 from learned_sim_env.training.transformer.objective import VIDEO, StageBatch, TransformerObjective
 from learned_sim_env.training.transformer.settings import TransformerSettings
@@ -179,8 +179,8 @@ def test_films_are_learned_from_first_and_then_in_a_share_of_the_steps(filmed: T
         clips = filmed.batch(step).clips
         assert not any(mask.any() for mask in clips.known.values()), "what is known besides is not used"
         assert clips.seen["front"].all() and not clips.seen["bev"][clips.valid].any() and clips.valid.any()
-        assert clips.observations.keys() == {TOKENS, MOVED}
-        assert all(tokens.shape[2:] == (40, 32) for tokens in clips.observations.values())
+        assert clips.observations.keys() == {TOKENS, BEFORE}
+        assert [clips.observations[name].shape[2:] for name in (TOKENS, BEFORE)] == [(40, 32), (40, 64)]
     # None of the test split.
     assert len(filmed._sources[VIDEO][0]) == 2
     # The tokenizer, which is not shown tokens, sees that much.

@@ -40,7 +40,7 @@ class Known(Dynamics):
         super().__init__(1, config)
         self.gain = torch.nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition, moved: Tensor) -> Prediction:
+    def forward(self, noisy: Tensor, level: Tensor, stride: Tensor, given: Condition, before: Tensor) -> Prediction:
         tau, d = level / 8, 2.0**-stride
         return Prediction(self.gain * noisy + (0.1 * tau - 0.2 * d)[..., None, None], noisy)
 
@@ -145,7 +145,8 @@ def test_mere_video_has_no_gradient_into_actions(labelled: bool) -> None:
     network = Dynamics(4, CONFIG)
     noise = drawn_noise((4, 6), CONFIG, ForcingConfig(context=0.25, coarse=1.0), CPU)
     clean, valid = torch.rand(4, 6, 4, 32) * 2 - 1, torch.ones(4, 6, dtype=torch.bool)
-    output = shortcut_loss(network, clean, clean.flip(1), given(4, 6, labelled), valid, noise)
+    before = torch.cat([clean.flip(1), clean.roll(1, 1)], -1)
+    output = shortcut_loss(network, clean, before, given(4, 6, labelled), valid, noise)
     output[0].backward()
     weights = [network.action.weight, *network.ego.parameters()]
     assert all((p.grad is not None and p.grad.abs().sum() > 0) == labelled for p in weights)
@@ -166,6 +167,6 @@ def test_mixed_clips_learn_actions_from_those_that_have_them() -> None:
         noise = drawn_noise((4, 6), CONFIG, ForcingConfig(), CPU)
         network.zero_grad()
         given_some = some._replace(action=action, action_known=known)
-        shortcut_loss(network, clean, clean.flip(1), given_some, valid, noise)[0].backward()
+        shortcut_loss(network, clean, torch.cat([clean.flip(1), clean], -1), given_some, valid, noise)[0].backward()
         gradients.append(network.action.weight.grad.clone())
     assert gradients[0].abs().sum() > 0 and torch.equal(*gradients)

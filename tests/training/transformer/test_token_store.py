@@ -60,8 +60,12 @@ def test_tokens_are_those_of_whole_episodes_in_whatever_order_they_are_asked_for
     true = encoded(model, data)
     windows = np.array([[70, 71, 72], [31, 32, 33], [33, 34, 35], [0, 0, 1]])
     kept = store(model, data)
-    assert kept[windows].shape == (4, 3, 2, *true.shape[1:]) and kept[windows].dtype == np.float16
+    assert kept[windows].shape == (4, 3, 3, *true.shape[1:]) and kept[windows].dtype == np.float16
     assert np.allclose(kept[windows][:, :, 0], true[windows], atol=1e-3)
+    # Each with the one before it in its episode, if there is one.
+    before = np.arange(len(true)) - 1
+    before[data.starts] += 1
+    assert np.array_equal(kept[:][:, 2], kept[:][before, 0])
     assert np.allclose(kept[:][:, 0], true, atol=1e-3) and np.array_equal(kept[:], store(model, data)[:])
     # Frames differ, and an earlier one matters.
     assert np.abs(true[31] - true[32]).max() > 0.01
@@ -108,7 +112,7 @@ def test_tokens_are_made_once_for_all_processes_and_pieces_of_a_run(model, data,
         # All of both pieces is there, for what comes later as well.
         assert np.array_equal(store(model, data, tmp_path)[10:60], whole[10:60])
     assert np.array_equal(second[:], whole)
-    assert {path.stat().st_size for path in tmp_path.iterdir()} == {whole.nbytes, len(whole)}
+    assert {path.stat().st_size for path in tmp_path.iterdir()} == {whole[:, :2].nbytes, len(whole)}
 
 
 def test_tokens_of_another_tokenizer_or_of_other_data_are_not_taken(model, data, tmp_path, capsys):

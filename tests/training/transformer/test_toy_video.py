@@ -15,7 +15,7 @@ from learned_sim_env.training.transformer.shortcut_loss import ForcingConfig, dr
 from learned_sim_env.training.transformer.tokenizer_loss import tokenizer_loss
 from learned_sim_env.world_model.transformer.config import TransformerConfig
 from learned_sim_env.world_model.transformer.dynamics import Condition
-from learned_sim_env.world_model.transformer.model import DrivingTransformer
+from learned_sim_env.world_model.transformer.model import DrivingTransformer, last_of_clips
 from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
 
 # All of it trains or dreams: left out by `make test-fast`.
@@ -95,9 +95,10 @@ def test_loss_falls_and_the_dream_obeys() -> None:
         some, action = batch(step)
         with torch.no_grad():
             clean = model.tokenizer.encode({"camera": some})
-            moved = model.moved_clips(clean, torch.zeros(BATCH, FRAMES, 3)).float()
+            moved = model.moved_clips(clean, torch.zeros(BATCH, FRAMES, 3))
+            before = torch.cat([moved, last_of_clips(clean)], -1).float()
         noise = drawn_noise((BATCH, FRAMES), CONFIG, ForcingConfig(coarse=0.25), clean.device)
-        loss, _ = shortcut_loss(model.dynamics, clean, moved, given(action), every, noise, ramp=False)
+        loss, _ = shortcut_loss(model.dynamics, clean, before, given(action), every, noise, ramp=False)
         losses.append(loss.item())
         for group in optimizer.param_groups:
             group["lr"] = 3e-3 * min(1, (step + 1) / 20) * (1 - step / STEPS)
@@ -119,23 +120,24 @@ def test_loss_falls_and_the_dream_obeys() -> None:
 
 
 @torch.no_grad()
-def error(model: DrivingTransformer, pictures: Tensor, past: Tensor, future: Tensor) -> float:
+def error(model: DrivingTransformer, pictures: Tensor, tried: Tensor, others: Tensor) -> float:
     """Mean absolute error of dreamt pictures, of 255."""
     network, rows = model.dynamics, len(pictures)
-    clean, tried = model.tokenizer.encode({"camera": pictures[:, :4]}), torch.cat([past[:, :4], future[:, 4:]], 1)
-    before, errors, last, c = network.empty_past(rows), [], clean[:, 0], model.config
+    clean, actions = model.tokenizer.encode({"camera": pictures[:, :4]}), torch.cat([tried[:, :4], others[:, 4:]], 1)
+    past, errors, last, c = network.empty_past(rows), [], clean[:, 0], model.config
     torch.manual_seed(0)
     for t in range(FRAMES):
         known = torch.ones(rows, dtype=torch.bool)
-        condition = network.condition_tokens(Condition(tried[:, t], known, torch.zeros(rows, 7), ~known))
-        moved = model.moved_clips(torch.stack([last, last], 1), torch.zeros(rows, 2, 3))[:, 1].float()
-        veiled = mixed(moved, c.noise * torch.randn_like(moved), c.context_share)
+        condition = network.condition_tokens(Condition(actions[:, t], known, torch.zeros(rows, 7), ~known))
+        moved = model.moved_clips(torch.stack([last, last], 1), torch.zeros(rows, 2, 3))[:, 1]
+        before = torch.cat([moved, last], -1)
+        veiled = mixed(before, c.noise * torch.randn_like(before), c.context_share)
         if t < 4:
             z = clean[:, t]
         else:
-            z = sample_frame(network, c.noise * torch.randn_like(moved), veiled, condition, before, c.steps)
+            z = sample_frame(network, c.noise * torch.randn_like(last), veiled, condition, past, c.steps)
             picture = model.tokenizer.drawn(z, ("camera",))["camera"]
             errors.append((picture.float() - pictures[:, t].float()).abs().mean().item())
-        _, before = commit(network, z, c.noise * torch.randn_like(z), veiled, condition, before)
+        _, past = commit(network, z, c.noise * torch.randn_like(z), veiled, condition, past)
         last = z
     return float(np.mean(errors))

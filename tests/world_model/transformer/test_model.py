@@ -184,11 +184,11 @@ def test_the_spread_is_that_of_samples_by_hand(model: DrivingTransformer) -> Non
     state = driven(model, 1, 3, 0)
     network, past = model.dynamics, model._past(state)
     condition = torch.randn(1, 2, model.config.width)
-    moved = torch.randn(1, model.tokenizer.count, 32)
-    starts = [sign * model.patterns[0, 3:4] for sign in (-1, 1)]
-    a, b = (sample_frame(network, start, moved, condition, past, 1) for start in starts)
+    before = torch.randn(1, model.tokenizer.count, 64)
+    starts = [sign * model.patterns[3:4] for sign in (-1, 1)]
+    a, b = (sample_frame(network, start, before, condition, past, 1) for start in starts)
     expected = ((a - b) / 2).square().mean().sqrt()
-    torch.testing.assert_close(spread(network, model.patterns[0], moved, condition, past, 2)[0], expected)
+    torch.testing.assert_close(spread(network, model.patterns, before, condition, past, 2)[0], expected)
 
 
 @torch.inference_mode()
