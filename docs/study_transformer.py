@@ -39,7 +39,7 @@ from learned_sim_env.world_model.transformer.dynamics import Condition
 from learned_sim_env.world_model.transformer.ego import numbers
 from learned_sim_env.world_model.transformer.model import DrivingTransformer
 from learned_sim_env.world_model.transformer.noise import PATTERNS
-from learned_sim_env.world_model.transformer.sampler import commit, mixed, sample_frame
+from learned_sim_env.world_model.transformer.sampler import commit, sample_frame
 
 # Steps ahead at which frames are judged; the last but one is that of "shuffled".
 AHEAD = (1, 5, 15, 30)
@@ -190,23 +190,22 @@ def dreamt(model: DrivingTransformer, clips: Clips, truth: Tensor, steps: int) -
     network, context, found, c = model.dynamics, model.context_steps, [], model.config
     past = network.empty_past(len(truth))
     chance = torch.Generator().manual_seed(0)
-    before = truth[:, 0].half()
+    last = truth[:, 0].half()
     for t in range(truth.shape[1]):
         known = torch.ones_like(clips.valid[:, t])
         given = Condition(clips.actions[:, t], known, numbers(clips.ego[:, t], clips.motion[:, t]), known)
         tokens = network.condition_tokens(given)
         # Before its first frame a clip stood still.
         motion = clips.motion[:, t] if t else torch.zeros_like(clips.motion[:, t])
-        moved = model.moved(before, model.tokenizer.drawn(before, model.draws), motion)
-        noise, veil = model.patterns[:, past.frames % PATTERNS]
-        veiled = mixed(moved.float(), veil, c.context_share)
+        moved = model.moved(last, model.tokenizer.drawn(last, model.draws), motion)
+        noise, veiled = model.patterns[past.frames % PATTERNS], model.veiled(moved, last, past)
         z = truth[:, t]
         if t >= context:
             start = c.noise * torch.randn(z.shape, generator=chance)
             z = sample_frame(network, start, veiled, tokens, past, steps)
             found.append(z)
         _, past = commit(network, z, noise, veiled, tokens, past)
-        before = z.half()
+        last = z.half()
     return torch.stack(found, 1)
 
 

@@ -55,7 +55,9 @@ def load_state(
     model.load_state_dict(weights)
     for name, parameter in model.named_parameters():
         if optimizer is not None and name in moments:
+            # Laid out in memory as the parameter is: a fused optimiser goes through both in the order of memory.
             optimizer.state[parameter] = {
-                k: v if k == "step" else v.to(parameter.device) for k, v in moments[name].items()
+                k: v.to(parameter.device) if k == "step" else torch.empty_like(parameter, requires_grad=False).copy_(v)
+                for k, v in moments[name].items()
             }
     return step, memory

@@ -79,7 +79,11 @@ class Trainer:
         self.objective: Objective = kind(config, self.settings, data, process, self.device)
         self.objective.cache = out / "cache"
         self.optimizer = torch.optim.AdamW(
-            self.objective.parameter_groups(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self.objective.parameter_groups(),
+            config.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=config.weight_decay,
+            fused=True,  # a third of the time on a CPU
         )
         self.step, self._metrics, self._ended_early = 0, out / "metrics.jsonl", False
         out.mkdir(parents=True, exist_ok=True)

@@ -188,7 +188,7 @@ class TransformerObjective(WindowObjective):
             tokens = self.model.tokenizer.encode(clips.observations, hidden)
             motion = torch.where(clips.known["ego"][..., None], clips.motion, 0)
             before = [self.model.moved_clips(tokens, motion), last_of_clips(tokens)]
-            return tokens, torch.cat(before, -1).float()
+            return tokens, torch.cat([x.float() for x in before], -1)
 
     def _samplers(self, data: PackedData, names: tuple[str, ...]) -> dict[int, WindowSampler]:
         """Samplers of clips, by the moments that they have."""

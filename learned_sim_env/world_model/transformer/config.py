@@ -21,7 +21,7 @@ class TransformerConfig:
     widths: tuple[int, int] = (96, 128)  # of convolutions of pictures in squares of 4 and of 8 pixels
     encoder_blocks: tuple[int, int] = (1, 1)  # residual blocks of either
     decoder_blocks: tuple[int, int] = (1, 2)
-    channels: int = 32  # numbers a token, in (-1, 1)
+    channels: int = 64  # numbers a token, in (-1, 1)
     tokenizer_width: int = 192
     tokenizer_heads: int = 6
     tokenizer_kv_heads: int = 2
@@ -107,6 +107,7 @@ class TransformerConfig:
 SIZES = {
     "transformer-tiny": TransformerConfig(
         patch=8,
+        channels=32,
         widths=(32, 32),
         decoder_blocks=(1, 1),
         tokenizer_width=32,

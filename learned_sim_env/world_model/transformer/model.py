@@ -191,7 +191,7 @@ class DrivingTransformer(nn.Module):
         past = self._past(state)
         last = state["tokens"][:, -1]
         moved = self.moved(last, self._shown(state), motion)
-        veiled = self._veiled(moved, last, past)
+        veiled = self.veiled(moved, last, past)
         tokens = sample_frame(self.dynamics, start, veiled, condition_tokens, past, self.config.steps).half()
         shown = self.tokenizer.drawn(tokens, self.draws)
         # Frames that the encoder has not seen: what it goes on from is gone.
@@ -233,6 +233,14 @@ class DrivingTransformer(nn.Module):
         motion = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, 1:]], 1).flatten(0, 1)
         shown = self.tokenizer.drawn(last, self.draws) if self.config.moved else {}
         return self.moved(last, shown, motion).view(tokens.shape)
+
+    def veiled(self, moved: Tensor, last: Tensor, past: Past) -> Tensor:
+        """(B, count, 2 * channels): what the dynamics are shown of the frame before in the one after `past`.
+
+        moved, last: (B, count, channels), moved and as it was.
+        """
+        before = torch.cat([moved, last], -1).float()
+        return mixed(before, self.patterns_before[past.frames % PATTERNS], self.config.context_share)
 
     def facts(self, condition: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
         """(..., FACTS): a frame's condition (..., 9), and how motion and action have changed.
@@ -330,14 +338,9 @@ class DrivingTransformer(nn.Module):
         """Agent tokens (B, agents, width) of a frame, see `_committed`, and the past with it."""
         noise = self.patterns[past.frames % PATTERNS]
         condition_tokens = self.dynamics.condition_tokens(self._condition(condition))
-        veiled = self._veiled(moved, last, past)
+        veiled = self.veiled(moved, last, past)
         output, past = commit(self.dynamics, tokens.float(), noise, veiled, condition_tokens, past)
         return output.agents, past
-
-    def _veiled(self, moved: Tensor, last: Tensor, past: Past) -> Tensor:
-        """What the dynamics are shown of the frame before, moved and as it was, in that after `past`."""
-        before = torch.cat([moved, last], -1).float()
-        return mixed(before, self.patterns_before[past.frames % PATTERNS], self.config.context_share)
 
     def _signals(
         self, tokens: Tensor, before: Tensor, shown: Observation, veiled: Tensor, condition_tokens: Tensor, past: Past

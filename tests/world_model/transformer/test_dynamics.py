@@ -144,22 +144,22 @@ def test_cached_equals_uncached_beyond_the_ring(model: DrivingTransformer) -> No
 def test_a_dream_is_the_same_without_a_cache(model: DrivingTransformer) -> None:
     """K steps and a commit for each of many frames, against whole clips computed anew at every step."""
     network, c, frames = model.dynamics, model.config, model.config.window + 4
-    *_, given, last = clip(model, 2, frames)
+    *_, given, before = clip(model, 2, frames)
     torch.manual_seed(2)
     start, veil = torch.randn(2, 2, frames, network.count, c.channels).unbind()
     last = c.finest.bit_length() - 1
     past, clean, shown = network.empty_past(2), [], []
     for t in range(frames):
         condition = network.condition_tokens(Condition(*(x[:, t] for x in given)))
-        z = sample_frame(network, start[:, t], last[:, t], condition, past, c.steps)
-        _, past = commit(network, z, veil[:, t], last[:, t], condition, past)
+        z = sample_frame(network, start[:, t], before[:, t], condition, past, c.steps)
+        _, past = commit(network, z, veil[:, t], before[:, t], condition, past)
 
         y, so_far = start[:, t], Condition(*(x[:, : t + 1] for x in given))
         level = torch.full((2, t + 1), c.context_level)
         stride = torch.full((2, t + 1), last)
         for k in range(c.steps):
             level[:, -1], stride[:, -1] = k * c.finest // c.steps, c.steps.bit_length() - 1
-            output = network(torch.stack([*shown, y], 1), level, stride, so_far, last[:, : t + 1]).clean[:, -1]
+            output = network(torch.stack([*shown, y], 1), level, stride, so_far, before[:, : t + 1]).clean[:, -1]
             y = y + (output.clamp(-1, 1) - y) / (1 - k / c.steps) / c.steps
         clean.append(y.clamp(-1, 1))
         # From the cache's own frames, so that what is compared is one frame.
